@@ -1,0 +1,19 @@
+/* base/clock.h - times. Wall times are milliseconds since 1970 UTC (int64_t, 0 = none); waits and deadlines use the
+ * monotonic clock, in milliseconds too, so a jump of the wall clock moves no deadline. Tests may shift the wall clock
+ * with POSTRIDER_CLOCK_SHIFT (seconds; debug builds). */
+#ifndef BASE_CLOCK_H
+#define BASE_CLOCK_H
+#include "base/arena.h"
+
+#define CLOCK_NEVER INT64_MAX
+#define CLOCK_TEXT  32
+
+int64_t clock_wall(void);
+int64_t clock_monotonic(void);
+/* "2026-11-21T09:52:00.123Z" (RFC 3339) and NUL. */
+struct bytes clock_rfc3339(int64_t wall, char out[CLOCK_TEXT]);
+/* Any RFC 3339 time with an offset; false on others. Leap second 60 counts as 59.999. */
+bool clock_parse_rfc3339(struct bytes text, int64_t *wall);
+/* "Sat, 21 Nov 2026 09:52:00 +0000" (RFC 5322 3.3). */
+struct bytes clock_rfc5322(int64_t wall, char out[CLOCK_TEXT + 8]);
+#endif

@@ -1,0 +1,58 @@
+/* base/json.h - JSON in and out.
+ *
+ * Reading is strict (RFC 8259 and more): json_read scans the whole text first and refuses duplicate keys, NaN and
+ * Infinity, lone surrogates, invalid UTF-8, comments, single quotes, integers past int64, depth over JSON_DEPTH_MAX, a
+ * leading byte order mark and anything after the value; only then json-c sees it. ERR_BAD_JSON names the offset.
+ * What is accepted is never changed.
+ *
+ * Writing: struct jw streams into a buf; commas are its business, strings are escaped, and invalid UTF-8 in them comes
+ * out as U+FFFD so that an answer is always valid JSON. */
+#ifndef BASE_JSON_H
+#define BASE_JSON_H
+#include "base/arena.h"
+#include "base/err.h"
+#include "base/id.h"
+#include <json-c/json_object.h>
+
+#define JSON_DEPTH_MAX 64
+
+/* The tree is the caller's: json_object_put. */
+bool json_read(struct bytes text, struct json_object **out, struct err *e);
+/* The scan alone. */
+bool json_check(struct bytes text, struct err *e);
+
+/* A member of an object as bytes (borrowed from the tree); NO_BYTES when absent, null or no string. */
+struct bytes json_text(struct json_object *object, const char *name);
+struct json_object *json_member(struct json_object *object, const char *name); /* NULL when absent or null */
+/* An array of strings as bytes in an arena; n is 0 when absent. */
+struct bytes *json_texts(struct arena *a, struct json_object *array, size_t *n);
+
+struct jw {
+    struct buf *out;
+    uint64_t first; /* one bit a level: nothing written there yet */
+    int depth;
+    bool key; /* a key waits for its value */
+};
+
+void jw_init(struct jw *w, struct buf *out);
+void jw_object(struct jw *w);
+void jw_object_end(struct jw *w);
+void jw_array(struct jw *w);
+void jw_array_end(struct jw *w);
+void jw_key(struct jw *w, const char *name);
+void jw_text(struct jw *w, struct bytes text); /* NO_BYTES writes null */
+void jw_int(struct jw *w, int64_t n);
+void jw_bool(struct jw *w, bool b);
+void jw_null(struct jw *w);
+void jw_time(struct jw *w, int64_t wall); /* 0 writes null */
+void jw_id(struct jw *w, const char *prefix, struct id id); /* NO_ID writes null */
+void jw_raw(struct jw *w, struct bytes json);               /* JSON that is known good; NO_BYTES writes null */
+void jw_tree(struct jw *w, struct json_object *tree);
+/* Key and value in one. */
+void jw_key_text(struct jw *w, const char *name, struct bytes text);
+void jw_key_int(struct jw *w, const char *name, int64_t n);
+void jw_key_bool(struct jw *w, const char *name, bool b);
+void jw_key_time(struct jw *w, const char *name, int64_t wall);
+void jw_key_id(struct jw *w, const char *name, const char *prefix, struct id id);
+void jw_key_raw(struct jw *w, const char *name, struct bytes json);
+#endif

@@ -1,0 +1,22 @@
+/* base/metrics.h - counters, gauges and histograms, shown as Prometheus text (exposition format 0.0.4).
+ * The whole list is base/metrics.def, one row each. Any thread; a count is one relaxed atomic add.
+ *
+ *     metric_add(METRIC_smtp_accepted_total, 1);
+ *     metric_observe(METRIC_store_commit_seconds, ms);      histograms take milliseconds, show seconds */
+#ifndef BASE_METRICS_H
+#define BASE_METRICS_H
+#include "base/bytes.h"
+
+enum metric {
+#define METRIC(name, type, text) METRIC_##name,
+#include "base/metrics.def"
+#undef METRIC
+    METRICS
+};
+
+void metric_add(enum metric m, int64_t n); /* counters; gauges may go down */
+void metric_set(enum metric m, int64_t n); /* gauges */
+void metric_observe(enum metric m, int64_t milliseconds);
+int64_t metric_get(enum metric m);
+void metrics_text(struct buf *out);
+#endif
