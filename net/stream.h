@@ -1,0 +1,65 @@
+/* net/stream.h - what a session talks through: a socket, TLS on it, or memory (tests, fuzzers).
+ *
+ * Reading: stream_peek shows what has arrived and is not yet consumed; stream_fill waits for more; stream_skip consumes.
+ * stream_line does all three for a line. Writing collects in a buffer; it leaves when the stream is about to wait for
+ * input with nothing buffered, when it grows past net.write_high, or at stream_flush: answers that are ready together
+ * leave in one write. Every wait ends at the stream's deadline with ERR_TIMEOUT. After ERR_CLOSED or ERR_TIMEOUT on the
+ * wire the stream is dead and only stream_free helps.
+ * A stream belongs to one fiber. An idle one holds no input buffer. RFC 8446, RFC 9325 (TLS 1.2+). */
+#ifndef NET_STREAM_H
+#define NET_STREAM_H
+#include "base/arena.h"
+#include "base/err.h"
+
+struct stream;
+struct tls_server; /* net/tls.h */
+
+struct stream_options {
+    size_t in_max;  /* input buffer: longest line or block that stream_peek can show */
+    size_t out_max; /* output kept before a write must happen */
+};
+
+struct peer {
+    char text[64]; /* "192.0.2.7" or "2001:db8::1", IPv4-mapped shown as IPv4; "memory" */
+    char net[64];  /* the same for IPv4, the /64 for IPv6: what limits count by */
+    uint16_t port;
+    bool loopback;
+};
+
+/* Takes fd (non-blocking, TCP_NODELAY set by it); closes it in stream_free. */
+struct stream *stream_socket(int fd, const struct stream_options *o);
+/* Input is what `in` holds, output goes to `out` (borrowed). `step` bytes arrive at a time (0: all). */
+struct stream *stream_memory(struct bytes in, size_t step, struct buf *out, const struct stream_options *o);
+void stream_free(struct stream **s); /* flushes nothing; *s may be NULL */
+
+void stream_deadline(struct stream *s, int64_t monotonic_ms);
+const struct peer *stream_peer(const struct stream *s);
+uint16_t stream_local_port(const struct stream *s);
+int stream_fd(const struct stream *s); /* -1 for memory */
+
+struct bytes stream_peek(const struct stream *s);
+/* Waits for at least one more byte. False with ERR_CLOSED at the end of input, ERR_TOO_LARGE when the buffer is full. */
+bool stream_fill(struct stream *s, struct err *e);
+void stream_skip(struct stream *s, size_t n);
+/* The next line up to and with LF, consumed; the view lasts until the next read call. ERR_TOO_LARGE when no LF comes
+ * within `max` bytes (what was buffered is still there: see stream_skip_line). */
+bool stream_line(struct stream *s, size_t max, struct bytes *line, struct err *e);
+/* Drops input up to and with the next LF, reading at most `max` bytes. */
+bool stream_skip_line(struct stream *s, size_t max, struct err *e);
+
+/* Queues bytes, copying them; may wait (flush) when out_max is reached. */
+bool stream_write(struct stream *s, struct bytes b, struct err *e);
+bool stream_flush(struct stream *s, struct err *e);
+/* True when bytes that were pipelined behind the last line are already there. */
+bool stream_has_input(const struct stream *s);
+
+/* Server side TLS: forgets all buffered input (RFC 3207 4), flushes output, shakes hands before `deadline`. */
+bool stream_start_tls(struct stream *s, struct tls_server *tls, int64_t deadline, struct err *e);
+bool stream_is_tls(const struct stream *s);
+/* "TLSv1.3" and "TLS_AES_256_GCM_SHA384" with bits, for Received lines; NULL in clear. */
+const char *stream_tls_version(const struct stream *s);
+const char *stream_tls_cipher(const struct stream *s);
+int stream_tls_bits(const struct stream *s);
+/* Says goodbye on TLS and closes the sending side; best effort. */
+void stream_shutdown(struct stream *s);
+#endif
