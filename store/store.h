@@ -1,0 +1,196 @@
+/* store/store.h - one interface, several engines (store/sqlite/, later store/mongo/).
+ *
+ * Everything waits: in a fiber the fiber sleeps, elsewhere the thread blocks. A struct store is shared by all threads.
+ *
+ * Promises of every engine (tests/store runs them all):
+ * - A batch is atomic and durable when store_commit returns true (SQLite: WAL, synchronous=FULL; MongoDB: w:majority,
+ *   j:true), and visible to every read that begins afterwards, on every node.
+ * - Conditions, bounds and unique keys are judged against the state in which the batch is applied: batches are
+ *   serializable among themselves. A condition is also a write on its row: of two batches that check the same row, the
+ *   second sees what the first wrote.
+ * - Within a batch operations apply in order and see each other.
+ * - A find sees one committed state (a snapshot) for its one call; two calls may see two states.
+ * - Batches are committed in groups, but a failing batch fails alone, and touches nothing.
+ * - When the outcome of a commit is unknown, the engine itself finds out until the deadline; then ERR_BUSY, and the
+ *   batch exists 0 or 1 times.
+ * Errors: ERR_CONFLICT a condition, unique key or bound failed (see struct batch: failed); ERR_MISSING; ERR_STORAGE_FULL;
+ * ERR_BUSY the engine is away or its queue is full; ERR_INTERNAL the store is damaged or we asked nonsense. */
+#ifndef STORE_STORE_H
+#define STORE_STORE_H
+#include "base/err.h"
+#include "store/kind.h"
+
+struct store;
+
+struct store_options {
+    const char *url;              /* "sqlite:/path/postrider.db" */
+    const struct kind *const *kinds; /* NULL-terminated; stays valid */
+    int schema;                   /* version of `kinds`; a newer database is refused, an older one copied, then migrated */
+    struct id node;               /* leases and locks of this node are void at start */
+    unsigned readers;             /* SQLite: connections for reading = store workers */
+};
+
+bool store_open(const struct store_options *o, struct store **out, struct err *e);
+void store_close(struct store **st); /* finishes what waits */
+/* The store's own clock, in wall milliseconds: what leases are judged by. */
+int64_t store_now(struct store *st);
+/* Bytes free for the store, and the floor below which accepting stops; from a value refreshed in the background. */
+bool store_has_room(struct store *st);
+/* True while the engine answers (last known state, at once); *why for people. */
+bool store_is_up(struct store *st, struct err *why);
+
+/* ---- values and conditions ---- */
+
+struct value {
+    enum field_type type;
+    struct id id;
+    struct bytes bytes; /* TEXT, BYTES, JSON */
+    int64_t number;     /* INT, BOOL, TIME */
+};
+
+#define V_ID(x)    ((struct value){ .type = FIELD_ID, .id = (x) })
+#define V_TEXT(x)  ((struct value){ .type = FIELD_TEXT, .bytes = (x) })
+#define V_BYTES(x) ((struct value){ .type = FIELD_BYTES, .bytes = (x) })
+#define V_JSON(x)  ((struct value){ .type = FIELD_JSON, .bytes = (x) })
+#define V_INT(x)   ((struct value){ .type = FIELD_INT, .number = (x) })
+#define V_BOOL(x)  ((struct value){ .type = FIELD_BOOL, .number = (x) })
+#define V_TIME(x)  ((struct value){ .type = FIELD_TIME, .number = (x) })
+
+enum compare { IS, IS_NOT, BELOW, AT_MOST, ABOVE, AT_LEAST, ONE_OF };
+
+/* field compare value. Null (zero id, no bytes, time 0) is a value: IS null matches it, BELOW and so on never do. */
+struct cond {
+    const char *field;
+    enum compare compare;
+    struct value value;
+    const struct value *list; /* ONE_OF */
+    size_t n_list;
+};
+
+#define COND(field_, compare_, value_)   ((struct cond){ .field = (field_), .compare = (compare_), .value = (value_) })
+#define COND_ONE_OF(field_, list_, n_)   ((struct cond){ .field = (field_), .compare = ONE_OF, .list = (list_), .n_list = (n_) })
+
+/* ---- writing ---- */
+
+/* What an operation sets a field to. ADD raises a number in place; `slot` (>= 0) then remembers the new value, and FROM_SLOT
+ * of a later operation of the batch writes it (plus `value.number`). `bound`: the batch fails unless the new value is
+ * <= bound_field's present value (when named) + bound. ADD never takes a value below 0: it stops there. */
+enum set_how { SET_VALUE, SET_ADD, SET_FROM_SLOT };
+struct set {
+    const char *field;
+    enum set_how how;
+    struct value value;
+    int slot; /* number of a slot from batch_slot, or -1 */
+    bool bounded;
+    const char *bound_field;
+    int64_t bound;
+};
+
+#define SET(field_, value_)        ((struct set){ .field = (field_), .how = SET_VALUE, .value = (value_), .slot = -1 })
+#define ADD(field_, n_)            ((struct set){ .field = (field_), .how = SET_ADD, .value = V_INT(n_), .slot = -1 })
+#define ADD_SLOT(field_, n_, slot_) ((struct set){ .field = (field_), .how = SET_ADD, .value = V_INT(n_), .slot = (slot_) })
+#define ADD_BOUND(field_, n_, by_, most_)                                                                               \
+    ((struct set){ .field = (field_), .how = SET_ADD, .value = V_INT(n_), .slot = -1, .bounded = true, .bound_field = (by_), .bound = (most_) })
+#define FROM_SLOT(field_, slot_, plus_) ((struct set){ .field = (field_), .how = SET_FROM_SLOT, .value = V_INT(plus_), .slot = (slot_) })
+
+enum batch_fault { FAULT_NONE, FAULT_CONDITION, FAULT_UNIQUE, FAULT_BOUND, FAULT_MISSING };
+
+struct batch;
+
+/* Rows, values and lists given to a batch are not copied: they stay valid until store_commit returns. Operations are numbered
+ * from 0; each call returns its number. */
+struct batch *batch_new(struct arena *a);
+int batch_slot(struct batch *b);
+/* Inserts *row. `sets` (may be NULL) fill fields from slots. Fails on a taken id or unique key. */
+int batch_insert(struct batch *b, const struct kind *k, const void *row, const struct set *sets, size_t n_sets);
+/* Changes the row with that id if it is there and all conditions hold (FAULT_MISSING, FAULT_CONDITION otherwise). */
+int batch_update(struct batch *b, const struct kind *k, struct id id, const struct cond *conds, size_t n_conds,
+                 const struct set *sets, size_t n_sets);
+/* Deletes it under the same rule. */
+int batch_delete(struct batch *b, const struct kind *k, struct id id, const struct cond *conds, size_t n_conds);
+/* Only checks, and counts as a write on the row. */
+int batch_require(struct batch *b, const struct kind *k, struct id id, const struct cond *conds, size_t n_conds);
+/* Chunk `n` of blob `id` (at most STORE_CHUNK bytes); put again with the same bytes it changes nothing. */
+#define STORE_CHUNK (1024 * 1024 + 64)
+int batch_blob_put(struct batch *b, struct id id, unsigned n, struct bytes bytes);
+int batch_blob_delete(struct batch *b, struct id id); /* all chunks; none is no fault */
+size_t batch_count(const struct batch *b);
+size_t batch_weight(const struct batch *b); /* bytes, for limits */
+
+/* Makes it durable. Deadline in monotonic ms: how long an unknown outcome is looked into and a full queue is waited for. */
+bool store_commit(struct store *st, struct batch *b, int64_t deadline, struct err *e);
+/* After success. */
+int64_t batch_slot_value(const struct batch *b, int slot);
+/* After ERR_CONFLICT: which operation, why, and the index or field it was. */
+struct batch_failure {
+    int operation;
+    enum batch_fault fault;
+    const char *name;
+};
+struct batch_failure batch_failure(const struct batch *b);
+
+/* ---- reading ---- */
+
+/* *row is filled; its bytes lie in the arena. ERR_MISSING when there is none. */
+bool store_get(struct store *st, const struct kind *k, struct id id, struct arena *a, void *row, struct err *e);
+/* By a unique index (all its fields, in order). */
+bool store_get_by(struct store *st, const struct kind *k, const char *index, const struct value *values, size_t n,
+                  struct arena *a, void *row, struct err *e);
+
+#define QUERY_CONDS 8
+/* Rows of one kind, in the order of one index (NULL: by id). Conditions on the index's leading fields are looked up, others
+ * are filtered. `after`: an opaque cursor from store_cursor; rows behind that place only. `only`: the fields wanted
+ * (NULL-terminated; others stay zero), NULL for all. Of an index with `when`, the conditions must imply it. */
+struct query {
+    const struct kind *kind;
+    const char *index;
+    struct cond conds[QUERY_CONDS];
+    size_t n_conds;
+    bool descending;
+    size_t limit;
+    struct bytes after;
+    const char *const *only;
+};
+
+/* *rows is an array of `n` row structs in the arena. */
+bool store_find(struct store *st, const struct query *q, struct arena *a, void **rows, size_t *n, struct err *e);
+/* The place of a row in the order of q's index: works for rows of that query, with its index's fields filled. */
+struct bytes store_cursor(const struct query *q, const void *row, struct arena *a);
+/* True for text that could be a cursor of q. */
+bool store_cursor_check(const struct query *q, struct bytes cursor);
+
+bool store_blob_get(struct store *st, struct id id, unsigned n, struct arena *a, struct bytes *out, struct err *e);
+/* Many rows by id in one trip (read-ahead). Missing ones come back with a zero id. ids at most 64. */
+bool store_get_many(struct store *st, const struct kind *k, const struct id *ids, size_t n, struct arena *a, void *rows,
+                    struct err *e);
+
+/* ---- claims: work that is due ---- */
+
+/* The fields by which rows of a kind are claimed: TIME due, TIME lease (until when), INT token (rises with each claim),
+ * ID holder (the node). A row can be claimed when due is not null and past and lease is null or past, by the store's
+ * clock. All three are written by the claim; finish with a batch_update whose conditions name the token, and which clears
+ * lease (and sets or clears due). */
+struct claim {
+    struct query query;       /* an index that begins with (or equals) the due field behind equality fields */
+    const char *due, *lease, *token, *holder;
+    int64_t lease_ms;
+};
+bool store_claim(struct store *st, const struct claim *c, struct arena *a, void **rows, size_t *n, struct err *e);
+
+/* ---- locks: one holder of a name at a time ---- */
+
+/* Takes the lock, or ERR_IN_USE. token is the proof for renew and unlock; the lock ends by itself ttl_ms after the last
+ * renewal, at a restart of its node, or by unlock. */
+bool store_lock(struct store *st, struct bytes name, int64_t ttl_ms, int64_t *token, struct err *e);
+bool store_lock_renew(struct store *st, struct bytes name, int64_t token, int64_t ttl_ms, struct err *e);
+void store_unlock(struct store *st, struct bytes name, int64_t token);
+
+/* ---- watch: rows of a watched kind in order of commit ---- */
+
+/* Up to `limit` rows that committed behind `after` (NO_BYTES: from the oldest kept; store_watch_end: from now), waiting for
+ * one until the deadline (monotonic ms; then *n is 0 and it is true). *next is the cursor behind the last row. No row is
+ * left out or shown twice. */
+bool store_watch(struct store *st, const struct kind *k, struct bytes after, size_t limit, int64_t deadline,
+                 struct arena *a, void **rows, size_t *n, struct bytes *next, struct err *e);
+bool store_watch_end(struct store *st, const struct kind *k, struct arena *a, struct bytes *cursor, struct err *e);
+#endif
