@@ -1,0 +1,42 @@
+/* mail/address.h - addresses: SMTP paths (RFC 5321 4.1.2, RFC 6531) and header mailboxes (RFC 5322 3.4, RFC 6532).
+ * Pure functions over borrowed bytes. Limits: local part 64 octets, domain 255, address 320 (254 in a path is not enforced:
+ * RFC 5321 4.5.3.1.3 counts the brackets, 256 in all is). */
+#ifndef MAIL_ADDRESS_H
+#define MAIL_ADDRESS_H
+#include "base/arena.h"
+#include "base/err.h"
+
+struct address {
+    struct bytes name;   /* display name, decoded UTF-8; NO_BYTES when absent */
+    struct bytes local;  /* without quotes and escapes where these are not needed */
+    struct bytes domain; /* as given; NO_BYTES only for the null path */
+    struct bytes email;  /* local@domain, quoted where needed: what we show and send */
+    bool utf8;           /* local or domain beyond ASCII: needs SMTPUTF8 */
+};
+
+/* The bare address `a@b` (addr-spec without comments and folding; domain a host name, U-label or [literal]).
+ * ERR_SYNTAX says what is wrong. */
+bool address_parse(struct bytes text, struct arena *a, struct address *out, struct err *e);
+/* `Name <a@b>`, `"Name" <a@b>`, `a@b` or `a@b (Name)` exactly one mailbox, for API fields. */
+bool mailbox_parse(struct bytes text, struct arena *a, struct address *out, struct err *e);
+/* A header's address list with groups, comments, folding, obsolete syntax (RFC 5322 4.4) as far as it makes sense; what
+ * cannot be read is skipped and counted. At most `max` addresses. */
+struct address_list {
+    struct address *list;
+    size_t n, faults;
+};
+void address_list_parse(struct bytes value, size_t max, struct arena *a, struct address_list *out);
+/* "<…>" of MAIL FROM / RCPT TO: *rest is what stands behind it (parameters). A source route is dropped (RFC 5321 C);
+ * `null_ok` allows "<>". `<Postmaster>` without domain is allowed for RCPT (domain NO_BYTES). */
+bool path_parse(struct bytes text, bool null_ok, struct arena *a, struct address *out, struct bytes *rest, struct err *e);
+/* A domain in the form we compare and keep: lower case, IDNA2008 A-labels (libidn2, non-transitional), no final dot.
+ * ERR_SYNTAX for what is no host name (LDH labels of 1-63, 253 in all). Literals are returned as they are. */
+bool domain_normalize(struct bytes domain, struct arena *a, struct bytes *out, struct err *e);
+/* local@domain in the form we compare and keep: domain normalized, local part lower case (our mailboxes are case-blind;
+ * for others' domains only the domain is changed: pass `fold_local` false). */
+bool address_normalize(const struct address *in, bool fold_local, struct arena *a, struct bytes *out, struct err *e);
+/* local part without "+tag": NO_BYTES when there is no tag. */
+struct bytes address_untagged(struct bytes local);
+/* `"Name" <a@b>` for a header: name encoded (RFC 2047) or quoted as needed. */
+void address_write(struct buf *out, const struct address *addr);
+#endif
