@@ -46,6 +46,8 @@ bool bytes_cut(struct bytes b, char c, struct bytes *head, struct bytes *rest);
 bool bytes_to_int(struct bytes b, int64_t *out);
 bool bytes_is_ascii(struct bytes b);
 bool bytes_is_utf8(struct bytes b); /* RFC 3629: no overlong forms, surrogates or values past U+10FFFF */
+/* Length of the UTF-8 character at the start of b (1 to 4); 0 when b is empty or starts with an invalid one. */
+size_t bytes_utf8_length(struct bytes b);
 int bytes_compare(struct bytes a, struct bytes b);
 /* True for bytes that no line of ours may carry: CR, LF, NUL. */
 bool bytes_has_ctl_line(struct bytes b);

@@ -15,6 +15,7 @@ struct id {
 struct id id_new(void); /* any thread */
 bool id_is_none(struct id id);
 bool id_equal(struct id a, struct id b);
+int id_compare(struct id a, struct id b); /* as memcmp; older first */
 /* Writes prefix, '_' and 26 characters (no '_' when the prefix is empty) and a NUL; returns out as bytes. */
 struct bytes id_format(const char *prefix, struct id id, char out[ID_TEXT + 1]);
 struct bytes id_text(struct arena *a, const char *prefix, struct id id); /* the same into an arena */

@@ -1,10 +1,12 @@
 /* base/log.h - one line an event, to standard error (or where log_to says), as logfmt or JSON.
  *
- *     log_info("smtp", LOG_ID(session), LOG_BYTES("rcpt", address), LOG_TEXT("result", "missing"), LOG_INT("ms", 3));
+ *     log_info("smtp", LOG_BYTES("id", session), LOG_BYTES("rcpt", address), LOG_TEXT("result", "missing"), LOG_INT("ms", 3));
  *  -> 2026-11-21T09:52:00.123Z info smtp id=req_… rcpt=<ana@example.org> result=missing ms=3
+ * or, as JSON: {"time":"…","level":"info","component":"smtp","id":"req_…",…,"ms":3}
  *
  * Values are escaped and cut at LOG_VALUE_MAX here and nowhere else: no control character, no line break, no invalid
- * UTF-8 leaves. Any thread. A line is written with one write(2). Never log secrets or mail content. */
+ * UTF-8 leaves (it becomes U+FFFD). A field that would pass LOG_LINE_MAX is left out whole and cut=true is added. Any
+ * thread. A line is written with one write(2). Never log secrets or mail content. */
 #ifndef BASE_LOG_H
 #define BASE_LOG_H
 #include "base/id.h"

@@ -1,0 +1,299 @@
+#include "base/bytes.h"
+#include "base/err.h"
+#include <assert.h>
+#include <stdarg.h>
+
+static char lower(char c)
+{
+    return c >= 'A' && c <= 'Z' ? (char)(c + ('a' - 'A')) : c;
+}
+
+struct bytes bytes_of(const char *text)
+{
+    return text ? (struct bytes){ text, strlen(text) } : NO_BYTES;
+}
+
+bool bytes_equal(struct bytes a, struct bytes b)
+{
+    return a.n == b.n && (a.n == 0 || memcmp(a.p, b.p, a.n) == 0);
+}
+
+bool bytes_equal_nocase(struct bytes a, struct bytes b)
+{
+    return a.n == b.n && bytes_starts_nocase(a, b);
+}
+
+bool bytes_starts(struct bytes b, struct bytes prefix)
+{
+    return b.n >= prefix.n && (prefix.n == 0 || memcmp(b.p, prefix.p, prefix.n) == 0);
+}
+
+bool bytes_starts_nocase(struct bytes b, struct bytes prefix)
+{
+    if (b.n < prefix.n)
+        return false;
+    for (size_t i = 0; i < prefix.n; i++)
+        if (lower(b.p[i]) != lower(prefix.p[i]))
+            return false;
+    return true;
+}
+
+bool bytes_ends(struct bytes b, struct bytes suffix)
+{
+    return b.n >= suffix.n && bytes_starts(bytes_from(b, b.n - suffix.n), suffix);
+}
+
+bool bytes_ends_nocase(struct bytes b, struct bytes suffix)
+{
+    return b.n >= suffix.n && bytes_starts_nocase(bytes_from(b, b.n - suffix.n), suffix);
+}
+
+size_t bytes_find(struct bytes b, char c)
+{
+    const char *at = b.n ? memchr(b.p, c, b.n) : NULL;
+
+    return at ? (size_t)(at - b.p) : b.n;
+}
+
+size_t bytes_find_last(struct bytes b, char c)
+{
+    const char *at = b.n ? memrchr(b.p, c, b.n) : NULL;
+
+    return at ? (size_t)(at - b.p) : b.n;
+}
+
+struct bytes bytes_from(struct bytes b, size_t start)
+{
+    if (!b.p)
+        return NO_BYTES;
+    if (start > b.n)
+        start = b.n;
+    return (struct bytes){ b.p + start, b.n - start };
+}
+
+struct bytes bytes_head(struct bytes b, size_t n)
+{
+    return (struct bytes){ b.p, n < b.n ? n : b.n };
+}
+
+static bool is_blank(char c)
+{
+    return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+}
+
+struct bytes bytes_trim(struct bytes b)
+{
+    while (b.n && is_blank(b.p[0]))
+        b = bytes_from(b, 1);
+    while (b.n && is_blank(b.p[b.n - 1]))
+        b.n--;
+    return b;
+}
+
+bool bytes_cut(struct bytes b, char c, struct bytes *head, struct bytes *rest)
+{
+    size_t at = bytes_find(b, c);
+    bool found = at < b.n;
+
+    *head = bytes_head(b, at);
+    *rest = found ? bytes_from(b, at + 1) : NO_BYTES;
+    return found;
+}
+
+bool bytes_to_int(struct bytes b, int64_t *out)
+{
+    bool negative = b.n && b.p[0] == '-';
+    int64_t n = 0;
+
+    if (b.n && (b.p[0] == '-' || b.p[0] == '+'))
+        b = bytes_from(b, 1);
+    if (b.n == 0)
+        return false;
+    for (size_t i = 0; i < b.n; i++) {
+        int digit = b.p[i] - '0';
+
+        if (digit < 0 || digit > 9)
+            return false;
+        /* Downwards from the start: the least int64 has no positive twin. */
+        if (__builtin_mul_overflow(n, 10, &n) || __builtin_sub_overflow(n, digit, &n))
+            return false;
+    }
+    if (!negative && __builtin_sub_overflow(0, n, &n))
+        return false;
+    *out = n;
+    return true;
+}
+
+bool bytes_is_ascii(struct bytes b)
+{
+    for (size_t i = 0; i < b.n; i++)
+        if ((unsigned char)b.p[i] >= 0x80)
+            return false;
+    return true;
+}
+
+/* What may follow a lead byte in the first continuation byte (RFC 3629, section 4); the others are 80..BF. */
+static const struct {
+    unsigned char first, last, low, high;
+    size_t length;
+} utf8_forms[] = {
+    { 0x00, 0x7F, 0x00, 0x00, 1 }, { 0xC2, 0xDF, 0x80, 0xBF, 2 }, { 0xE0, 0xE0, 0xA0, 0xBF, 3 },
+    { 0xE1, 0xEC, 0x80, 0xBF, 3 }, { 0xED, 0xED, 0x80, 0x9F, 3 }, { 0xEE, 0xEF, 0x80, 0xBF, 3 },
+    { 0xF0, 0xF0, 0x90, 0xBF, 4 }, { 0xF1, 0xF3, 0x80, 0xBF, 4 }, { 0xF4, 0xF4, 0x80, 0x8F, 4 },
+};
+
+size_t bytes_utf8_length(struct bytes b)
+{
+    const unsigned char *p = (const unsigned char *)b.p;
+
+    if (b.n == 0)
+        return 0;
+    if (p[0] < 0x80)
+        return 1;
+    for (size_t i = 0; i < sizeof utf8_forms / sizeof *utf8_forms; i++) {
+        size_t length = utf8_forms[i].length;
+
+        if (p[0] < utf8_forms[i].first || p[0] > utf8_forms[i].last)
+            continue;
+        if (length > b.n || p[1] < utf8_forms[i].low || p[1] > utf8_forms[i].high)
+            return 0;
+        for (size_t k = 2; k < length; k++)
+            if (p[k] < 0x80 || p[k] > 0xBF)
+                return 0;
+        return length;
+    }
+    return 0;
+}
+
+bool bytes_is_utf8(struct bytes b)
+{
+    while (b.n) {
+        size_t length = bytes_utf8_length(b);
+
+        if (length == 0)
+            return false;
+        b = bytes_from(b, length);
+    }
+    return true;
+}
+
+int bytes_compare(struct bytes a, struct bytes b)
+{
+    size_t least = a.n < b.n ? a.n : b.n;
+    int order = least ? memcmp(a.p, b.p, least) : 0;
+
+    return order ? order : (a.n > b.n) - (a.n < b.n);
+}
+
+bool bytes_has_ctl_line(struct bytes b)
+{
+    return bytes_find(b, '\r') < b.n || bytes_find(b, '\n') < b.n || bytes_find(b, '\0') < b.n;
+}
+
+void buf_init(struct buf *b, size_t max)
+{
+    assert(max > 0);
+    *b = (struct buf){ .max = max };
+}
+
+void buf_clear(struct buf *b)
+{
+    free(b->p);
+    *b = (struct buf){ .max = b->max };
+}
+
+void buf_reset(struct buf *b)
+{
+    b->n = 0;
+    b->overflowed = false;
+}
+
+/* Doubles, but never past the maximum; the caller has checked that n fits below it. */
+static void grow(struct buf *b, size_t n)
+{
+    size_t cap = b->cap ? b->cap : 64;
+    char *p = NULL;
+
+    while (cap < n && cap <= b->max / 2)
+        cap *= 2;
+    if (cap < n || cap > b->max)
+        cap = b->max;
+    p = realloc(b->p, cap);
+    if (!p)
+        die("out of memory: %zu bytes for a buffer", cap);
+    b->p = p;
+    b->cap = cap;
+}
+
+char *buf_room(struct buf *b, size_t n)
+{
+    if (n > b->max - b->n) {
+        b->overflowed = true;
+        return NULL;
+    }
+    if (n > b->cap - b->n)
+        grow(b, b->n + n);
+    return b->p ? b->p + b->n : "";
+}
+
+void buf_filled(struct buf *b, size_t n)
+{
+    assert(n <= b->cap - b->n);
+    b->n += n;
+}
+
+void buf_add(struct buf *b, struct bytes bytes)
+{
+    size_t left = b->max - b->n;
+
+    if (bytes.n > left) {
+        b->overflowed = true;
+        bytes.n = left;
+    }
+    if (bytes.n == 0)
+        return;
+    memcpy(buf_room(b, bytes.n), bytes.p, bytes.n);
+    b->n += bytes.n;
+}
+
+void buf_addc(struct buf *b, char c)
+{
+    buf_add(b, (struct bytes){ &c, 1 });
+}
+
+void buf_adds(struct buf *b, const char *text)
+{
+    buf_add(b, bytes_of(text));
+}
+
+void buf_addf(struct buf *b, const char *format, ...)
+{
+    char small[512];
+    char *large = NULL;
+    va_list args, again;
+    int n = 0;
+
+    va_start(args, format);
+    va_copy(again, args);
+    n = vsnprintf(small, sizeof small, format, args);
+    va_end(args);
+    if (n < 0 || ((size_t)n >= sizeof small && vasprintf(&large, format, again) < 0))
+        die("format \"%s\" failed", format);
+    va_end(again);
+    buf_add(b, (struct bytes){ large ? large : small, (size_t)n });
+    free(large);
+}
+
+void buf_drop_front(struct buf *b, size_t n)
+{
+    assert(n <= b->n);
+    if (n == 0)
+        return;
+    b->n -= n;
+    memmove(b->p, b->p + n, b->n);
+}
+
+struct bytes buf_bytes(const struct buf *b)
+{
+    return (struct bytes){ b->p ? b->p : "", b->n };
+}
