@@ -1,0 +1,25 @@
+/* service/auth.h - who is who, the same at every door.
+ *
+ * Passwords: Argon2id on the cpu pool, at most auth.argon2_parallel at once; the same work and answer for an unknown
+ * user and a wrong password; a verified one is remembered as a keyed hash for auth.remember. Failed logins throttle the
+ * pair of client network and user (growing delay, then ERR_RATE), never the user alone, so a stranger cannot lock the
+ * owner out. Each failure is one log line: `auth result=failed client=… user=… door=…`. Needs c->client_* and c->door.
+ * Results lie in c->arena. */
+#ifndef SERVICE_AUTH_H
+#define SERVICE_AUTH_H
+#include "service/call.h"
+
+/* A user's address and password. ERR_AUTH, ERR_RATE, ERR_BUSY. */
+bool auth_password(struct call *c, struct bytes user, struct bytes password, const struct principal **out);
+/* A bearer key `pr_live_…` / `pr_test_…`: not expired, allowed from this address. ERR_AUTH. */
+bool auth_key(struct call *c, struct bytes secret, const struct principal **out);
+/* A name and password at the SMTP door: name "apikey" takes a key. */
+bool auth_submission(struct call *c, struct bytes name, struct bytes password, const struct principal **out);
+/* The peer of the unix socket: root, or the owner of the data folder. */
+bool auth_socket(struct call *c, unsigned uid, const struct principal **out);
+/* auth.cleartext: may a password cross this connection? */
+bool auth_clear_allowed(const struct call *c);
+/* Sets who and account of the call; `other` (may be NO_BYTES) is the Postrider-Account header. ERR_SCOPE, ERR_MISSING.
+ */
+bool call_act_as(struct call *c, const struct principal *who, struct bytes other);
+#endif

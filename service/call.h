@@ -1,0 +1,119 @@
+/* service/call.h - one request or command, from any door.
+ *
+ * Every service function has the signature `bool name(struct call *c, const struct name_in *in, struct name_out *out)`;
+ * on false c->err says why. The adapter makes the call, owns its arena, and may use it for several functions of one
+ * request. Each operationId of openapi/postrider.yaml has the service function of the same name. */
+#ifndef SERVICE_CALL_H
+#define SERVICE_CALL_H
+#include "base/json.h"
+#include "service/kinds.h"
+
+/* What a credential may do; the names are those of the API ("messages:read"). */
+#define SCOPE_LIST(X)                                                                                                  \
+    X(SEND, "send")                                                                                                    \
+    X(MESSAGES_READ, "messages:read") X(DELIVERIES_WRITE, "deliveries:write") X(MAIL_READ, "mail:read")                \
+        X(MAIL_WRITE, "mail:write") X(DOMAINS, "domains") X(USERS, "users") X(KEYS, "keys") X(SETTINGS, "settings")    \
+            X(METRICS, "metrics") X(OPERATOR, "operator")
+enum scope_number {
+#define X(name, text) SCOPE_NUMBER_##name,
+    SCOPE_LIST(X)
+#undef X
+        SCOPES
+};
+enum scope {
+#define X(name, text) SCOPE_##name = 1 << SCOPE_NUMBER_##name,
+    SCOPE_LIST(X)
+#undef X
+        SCOPE_ALL = (1 << SCOPES) - 1,
+    SCOPE_TENANT = SCOPE_ALL & ~(SCOPE_SETTINGS | SCOPE_METRICS | SCOPE_OPERATOR)
+};
+
+enum who_kind { WHO_KEY, WHO_USER, WHO_SOCKET };
+
+/* Who asks. Lies in the session's or request's arena. */
+struct principal {
+    enum who_kind kind;
+    struct id id;         /* of the key or user; none for the socket */
+    struct id account_id; /* its own account */
+    unsigned scopes;
+    bool test;             /* a test key */
+    struct id *domain_ids; /* of a key that is bound to some; n 0: all of the account */
+    size_t n_domain_ids;
+    struct bytes name;     /* for logs: the user's address, the key's hint, "socket" */
+    struct user_row *user; /* WHO_USER */
+};
+
+struct fault {
+    struct bytes pointer, code, message;
+};
+#define FAULTS_MAX 100
+
+struct service; /* service/service.h */
+
+/* A pull of bytes for streamed bodies: *chunk is empty at the end; valid until the next read. */
+struct source {
+    bool (*read)(void *ctx, struct bytes *chunk, struct err *e);
+    void *ctx;
+};
+
+/* An Idempotency-Key given with a POST. `render` turns the operation's out into the body that is kept (no secrets);
+ * call_commit calls it. After idempotency_begin found a kept answer, `replayed` is set and status, answer, location,
+ * ref hold it. */
+struct idempotency {
+    struct bytes key, route;
+    struct bytes body_hash; /* keyed hash of the canonical request */
+    bool (*render)(void *ctx, const void *out, struct buf *answer, struct bytes *location);
+    void *ctx;
+    int status;
+    bool replayed;
+    struct bytes answer, location;
+    struct id ref;
+    int64_t lock_token;
+    struct bytes slot;
+};
+
+struct call {
+    struct service *svc;
+    struct store *store;
+    struct arena *arena;
+    const struct principal *who; /* NULL before login */
+    struct id account;           /* the account acted in: the credential's, or another for an operator */
+    int64_t deadline;            /* monotonic ms */
+    struct id request;           /* req_…: in every log line, in events and answers */
+    const char *door;            /* "api", "smtp", "submission", "pop3", "due" */
+    struct bytes client_ip;      /* text; NO_BYTES for the unix socket */
+    struct bytes client_net;     /* what limits count by (/64 for IPv6) */
+    bool client_loopback, client_tls;
+    struct idempotency *idempotency; /* NULL without a key */
+    struct fault *faults;            /* every fault of the request */
+    size_t n_faults;
+    struct err err;
+};
+
+/* Starts a call with a fresh request id; a session reuses its struct with call_renew for each command. */
+void call_init(struct call *c, struct service *svc, struct arena *a, const char *door);
+void call_renew(struct call *c); /* new request id, no error, no faults */
+/* Notes a fault of one field (JSON pointer of the request, code, message); false so that it can be returned. Past
+ * FAULTS_MAX more are dropped. */
+bool call_fault(struct call *c, const char *pointer, const char *code, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+/* True without faults; otherwise c->err becomes ERR_INVALID with the first fault's message. */
+bool call_check(struct call *c);
+/* ERR_SCOPE unless the credential has the scope (any of the bits). */
+bool call_may(struct call *c, unsigned scope);
+/* Commits b with the idempotency row, if there is a key, whose kept answer `out` renders to. `out` may be NULL (`ref`
+ * is kept). A lost race for the same key is turned into the right error or replay. */
+bool call_commit(struct call *c, struct batch *b, const void *out, struct id ref);
+
+/* ---- lists ---- */
+struct page {
+    int limit; /* 1-100; 0: the standard 20 */
+    struct bytes after, before;
+};
+struct page_out {
+    bool has_more;
+    struct bytes next, previous; /* cursors; NO_BYTES where there is none */
+};
+/* store_find for an API list: newest first, page and filters; *rows in list order. ERR_INVALID for a bad cursor. */
+bool call_list(struct call *c, struct query *q, const struct page *page, void **rows, size_t *n, struct page_out *out);
+#endif

@@ -1,0 +1,88 @@
+/* service/entry.h - messages in mailboxes. An entry's id survives a move; its content is decrypted for whoever may read
+ * it. */
+#ifndef SERVICE_ENTRY_H
+#define SERVICE_ENTRY_H
+#include "mail/build.h"
+#include "service/call.h"
+
+struct entry_attachment {
+    int64_t index, size;
+    struct bytes filename, content_type, content_id, disposition;
+};
+
+/* The row and what its sealed summary holds; `full` only from entry_get. */
+struct entry_view {
+    struct entry_row row;
+    struct bytes header_message_id, subject, snippet;
+    struct bytes from, to, cc, reply_to; /* JSON: from {email,name} or null, others lists */
+    struct bytes keywords;               /* JSON list */
+    int64_t attachment_count;
+    bool full;
+    const struct named_value *headers; /* in order, decoded */
+    size_t n_headers;
+    struct bytes text, html; /* NO_BYTES where there is none */
+    const struct entry_attachment *attachments;
+    size_t n_attachments;
+};
+
+struct entry_list_in {
+    struct bytes mailbox_id;
+    struct page page;
+};
+struct entry_list_out {
+    struct entry_view *rows;
+    size_t n;
+    struct page_out page;
+};
+bool entry_list(struct call *c, const struct entry_list_in *in, struct entry_list_out *out);
+struct entry_append_in {
+    struct bytes mailbox_id;
+    struct source raw;
+    bool seen, flagged, answered, draft;
+};
+bool entry_append(struct call *c, const struct entry_append_in *in, struct entry_view *out);
+struct entry_get_in {
+    struct bytes id;
+};
+bool entry_get(struct call *c, const struct entry_get_in *in, struct entry_view *out);
+enum {
+    ENTRY_SET_MAILBOX = 1,
+    ENTRY_SET_SEEN = 2,
+    ENTRY_SET_FLAGGED = 4,
+    ENTRY_SET_ANSWERED = 8,
+    ENTRY_SET_DRAFT = 16,
+    ENTRY_SET_KEYWORDS = 32
+};
+struct entry_update_in {
+    struct bytes id;
+    unsigned set;
+    struct bytes mailbox_id;
+    bool seen, flagged, answered, draft;
+    const struct bytes *keywords; /* at most 32 of 64 characters */
+    size_t n_keywords;
+};
+bool entry_update(struct call *c, const struct entry_update_in *in, struct entry_view *out);
+struct entry_delete_in {
+    struct bytes id;
+};
+bool entry_delete(struct call *c, const struct entry_delete_in *in, void *out);
+
+/* Streams: the functions check and prepare, then content_next gives pieces until it is empty; content_close always. */
+struct content;
+struct content_out {
+    struct content *content;
+    int64_t size; /* -1: not known before */
+    struct bytes content_type, filename;
+};
+struct entry_raw_in {
+    struct bytes id;
+};
+bool entry_raw(struct call *c, const struct entry_raw_in *in, struct content_out *out); /* trace lines and body */
+struct entry_attachment_in {
+    struct bytes id;
+    int64_t index;
+};
+bool entry_attachment(struct call *c, const struct entry_attachment_in *in, struct content_out *out);
+bool content_next(struct content *k, struct bytes *piece, struct err *e);
+void content_close(struct content **k);
+#endif

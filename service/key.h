@@ -1,0 +1,51 @@
+/* service/key.h - API keys: random, stored hashed, shown once. A key grants only scopes and domains its maker has. */
+#ifndef SERVICE_KEY_H
+#define SERVICE_KEY_H
+#include "service/call.h"
+
+struct key_list_in {
+    struct page page;
+};
+struct key_list_out {
+    struct key_row *rows;
+    size_t n;
+    struct page_out page;
+};
+bool key_list(struct call *c, const struct key_list_in *in, struct key_list_out *out);
+enum { KEY_SET_NAME = 1, KEY_SET_SCOPES = 2, KEY_SET_DOMAINS = 4, KEY_SET_IPS = 8, KEY_SET_EXPIRES = 16 };
+struct key_change {
+    unsigned set;
+    struct bytes name;
+    unsigned scopes;                /* bits */
+    const struct bytes *domain_ids; /* ids or names; n 0: all */
+    size_t n_domain_ids;
+    const struct bytes *allowed_ips; /* addresses or CIDR; n 0: all */
+    size_t n_allowed_ips;
+    int64_t expires_at;
+};
+struct key_create_in {
+    bool test;
+    struct key_change change;
+};
+struct key_create_out {
+    struct key_row row;
+    struct bytes secret;
+};
+bool key_create(struct call *c, const struct key_create_in *in, struct key_create_out *out);
+struct key_get_in {
+    struct bytes id;
+};
+bool key_get(struct call *c, const struct key_get_in *in, struct key_row *out);
+struct key_update_in {
+    struct bytes id;
+    struct key_change change;
+};
+bool key_update(struct call *c, const struct key_update_in *in, struct key_row *out);
+struct key_delete_in {
+    struct bytes id;
+};
+bool key_delete(struct call *c, const struct key_delete_in *in, void *out);
+/* Bits of a scope's name, 0 when unknown; and back. */
+unsigned scope_of(struct bytes name);
+const char *scope_name(enum scope_number n);
+#endif

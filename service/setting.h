@@ -1,0 +1,50 @@
+/* service/setting.h - parameters through the API: kept in the store, live, with history. Operator's account and scope
+ * only. delivery.mode `live` is refused by this build. */
+#ifndef SERVICE_SETTING_H
+#define SERVICE_SETTING_H
+#include "base/params.h"
+#include "service/call.h"
+
+struct setting_view {
+    enum param param;
+    struct bytes value, standard, min, max;
+    const char *type;
+    enum param_source source;
+};
+struct setting_list_in {
+    struct page page;
+};
+struct setting_list_out {
+    struct setting_view *rows;
+    size_t n;
+    struct page_out page;
+}; /* by name, ascending */
+bool setting_list(struct call *c, const struct setting_list_in *in, struct setting_list_out *out);
+struct setting_get_in {
+    struct bytes name;
+};
+bool setting_get(struct call *c, const struct setting_get_in *in, struct setting_view *out);
+struct setting_update_in {
+    struct bytes name, value;
+    bool reset; /* value null */
+};
+bool setting_update(struct call *c, const struct setting_update_in *in, struct setting_view *out);
+struct setting_history_in {
+    struct bytes name;
+    struct page page;
+};
+struct setting_history_out {
+    struct setting_change_row *rows;
+    size_t n;
+    struct page_out page;
+};
+bool setting_history(struct call *c, const struct setting_history_in *in, struct setting_history_out *out);
+
+/* GET /v1/me for any credential. */
+struct me_out {
+    struct id account_id;
+    struct mailbox_row *mailboxes;
+    size_t n_mailboxes;
+};
+bool me_get(struct call *c, const void *in, struct me_out *out);
+#endif
