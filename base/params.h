@@ -5,8 +5,9 @@
  *
  * Reading is an atomic load and allowed anywhere. A value comes, in rising order, from its default, the store
  * (the `setting` rows), the boot file, the environment (POSTRIDER_SMTP_RECIPIENTS_MAX) or a flag; who sets it says so.
- * TEXT values stay valid for the life of the process. SIZE is in bytes, DURATION in milliseconds inside and whole seconds in
- * the API (texts "10m", "90s", "72h", "25M", "64K" are read too). */
+ * TEXT values stay valid for the life of the process. SIZE is in bytes, DURATION in milliseconds inside and whole
+ * seconds in the API (texts "10m", "90s", "72h", "25M", "64K" are read too; a bare number is seconds or bytes). An empty
+ * bound bounds nothing. LIST items are trimmed; bounds of TEXT and LIST are lengths in bytes, at most 4096. Any thread. */
 #ifndef BASE_PARAMS_H
 #define BASE_PARAMS_H
 #include "base/err.h"
@@ -35,6 +36,10 @@ struct param_row {
 #define PARAM_TEXT(group, name) param_text(PARAM_##group##_##name)
 
 void params_init(void); /* defaults; once, before anything else; again in tests to start over */
+void params_free(void); /* forgets everything, watchers too; nothing may be read until params_init */
+/* From now on a RESTART parameter that is set keeps its value in force until the next start; param_waits tells. */
+void params_started(void);
+bool param_waits(enum param p); /* a restart would bring another value into force */
 const struct param_row *param_row(enum param p);
 bool param_find(struct bytes name, enum param *out);
 int64_t param_int(enum param p);         /* INT, SIZE, DURATION (ms), BOOL */
@@ -47,8 +52,12 @@ bool param_check(enum param p, struct bytes value, struct err *e);
 /* The value in force as text, in the form the API shows (durations in seconds, sizes in bytes). */
 struct bytes param_show(enum param p, struct arena *a);
 struct bytes param_show_default(enum param p, struct arena *a);
+/* "POSTRIDER_SMTP_RECIPIENTS_MAX". */
+#define PARAM_ENV_NAME 128
+void param_env_name(enum param p, char out[PARAM_ENV_NAME]);
 /* POSTRIDER_… variables; ERR_INVALID on the first bad one. */
 bool params_from_env(struct err *e);
-/* Called after a value in force has changed, by whoever set it. One watcher for each parameter or for all (PARAMS). */
+/* Called after a value in force has changed, in the thread that set it. One watcher for each parameter and one for all
+ * (PARAMS); a second takes the place of the first. */
 void param_on_change(enum param p, void (*changed)(enum param p, void *ctx), void *ctx);
 #endif
