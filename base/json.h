@@ -3,7 +3,9 @@
  * Reading is strict (RFC 8259 and more): json_read scans the whole text first and refuses duplicate keys, NaN and
  * Infinity, lone surrogates, invalid UTF-8, comments, single quotes, integers past int64, depth over JSON_DEPTH_MAX, a
  * leading byte order mark and anything after the value; only then json-c sees it. ERR_BAD_JSON names the offset.
- * What is accepted is never changed.
+ * Refused too, because they could not be kept: \u0000 in a key, numbers that overflow a double or are longer than
+ * JSON_NUMBER_MAX, and more than JSON_KEYS_MAX keys. What is accepted is never changed; json-c keeps the text of a number
+ * that is no integer and jw_tree writes it as it came. Any thread; the cost is linear in the length.
  *
  * Writing: struct jw streams into a buf; commas are its business, strings are escaped, and invalid UTF-8 in them comes
  * out as U+FFFD so that an answer is always valid JSON. */
@@ -14,9 +16,11 @@
 #include "base/id.h"
 #include <json-c/json_object.h>
 
-#define JSON_DEPTH_MAX 64
+#define JSON_DEPTH_MAX  64
+#define JSON_NUMBER_MAX 128
+#define JSON_KEYS_MAX   262144
 
-/* The tree is the caller's: json_object_put. */
+/* The tree is the caller's: json_object_put. *out is NULL for the text "null". */
 bool json_read(struct bytes text, struct json_object **out, struct err *e);
 /* The scan alone. */
 bool json_check(struct bytes text, struct err *e);
@@ -24,9 +28,10 @@ bool json_check(struct bytes text, struct err *e);
 /* A member of an object as bytes (borrowed from the tree); NO_BYTES when absent, null or no string. */
 struct bytes json_text(struct json_object *object, const char *name);
 struct json_object *json_member(struct json_object *object, const char *name); /* NULL when absent or null */
-/* An array of strings as bytes in an arena; n is 0 when absent. */
+/* An array of strings as bytes in an arena; n is 0 when absent. What is no string is NO_BYTES. */
 struct bytes *json_texts(struct arena *a, struct json_object *array, size_t *n);
 
+/* Levels open at once: 63. A second value at the top, a missing or a doubled key is a bug and ends the program. */
 struct jw {
     struct buf *out;
     uint64_t first; /* one bit a level: nothing written there yet */
