@@ -25,6 +25,10 @@ bool net_start(const struct net_options *o, struct err *e);
 /* Ends every fiber's waits (their calls fail with ERR_CLOSED), waits for all fibers to return, joins all threads. */
 void net_stop(void);
 bool net_stopping(void);
+/* The server is about to stop: waits of streams for the next command end now (see stream_drains), all others go on.
+ * Any thread but a loop's; before net_stop, which cuts everything. */
+void net_drain(void);
+bool net_draining(void);
 unsigned net_loops(void);
 struct event_base *net_loop_base(unsigned loop); /* for adapters of libraries; used on that loop's thread only */
 
