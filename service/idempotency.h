@@ -11,4 +11,12 @@ bool idempotency_begin(struct call *c);
 void idempotency_end(struct call *c); /* after the operation, whatever its result; harmless without a key */
 /* The keyed hash of a request body, for body_hash. */
 struct bytes idempotency_hash(struct call *c, struct bytes canonical);
+/* Deletes what is past its time, at most 1,000 rows a call; *n of them. */
+bool idempotency_sweep(struct service *svc, size_t *n, struct err *e);
+/* For call_commit: the row that commits with what `out` and `ref` say. False (c->err) when the answer cannot be kept.
+ */
+bool idempotency_add(struct call *c, struct batch *b, const void *out, struct id ref);
+/* For call_commit: the batch failed with c->err. True when it was the row of idempotency_add, which another request
+ * with the same key put first: c->err then says so (a retry is given the kept answer). */
+bool idempotency_lost(struct call *c, const struct batch *b);
 #endif
