@@ -1,0 +1,72 @@
+/* postrider: `serve` is the server; every other subcommand is a client of its API. */
+#include "cli/command.h"
+#include "cli/verbs.h"
+
+static const struct {
+    const char *name;
+    int (*run)(int argc, char **argv);
+    const char *help;
+} commands[] = {
+    { "serve", serve_main, "run the server" },
+    { "check", check_main, "test the vital parts, and say how to mend what fails" },
+    { "send", send_main, "send a mail" },
+    { "sendmail", sendmail_main, "send a mail as sendmail(8) does: -t -i -f" },
+    { "domain", resource_main, "domains" },
+    { "user", resource_main, "users and their addresses" },
+    { "key", resource_main, "API keys" },
+    { "message", resource_main, "what was sent" },
+    { "mailbox", resource_main, "mailboxes and what is in them" },
+    { "config", resource_main, "parameters" },
+};
+
+static int help_exit_codes(void)
+{
+    puts("0  done\n1  failed: the answer says why\n2  wrong usage\n3  no answer in time\n"
+         "4  not allowed: no key, a wrong one, or one without the scope\n5  no server there, or it is not ready: try again\n"
+         "6  done in part");
+    return EXIT_FINE;
+}
+
+static void print_flags(const char *title, const struct flag *flags)
+{
+    puts(title);
+    for (; flags->name; flags++)
+        printf("  --%-20s %s\n", flags->name, flags->help);
+}
+
+static int help(int argc, char **argv)
+{
+    if (argc > 0 && strcmp(argv[0], "exit-codes") == 0)
+        return help_exit_codes();
+    if (argc > 0 && strcmp(argv[0], "serve") == 0) {
+        print_flags("postrider serve", serve_flags);
+        return EXIT_FINE;
+    }
+    if (argc > 0) {
+        resource_help(argv[0]);
+        return EXIT_FINE;
+    }
+    puts("usage: postrider COMMAND …\n");
+    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
+        printf("  %-9s %s\n", commands[i].name, commands[i].help);
+    puts("\n  help [COMMAND | exit-codes], version\n");
+    print_flags("flags of every command but serve", client_flags);
+    return EXIT_FINE;
+}
+
+int main(int argc, char **argv)
+{
+    const char *slash = strrchr(argv[0], '/'), *program = slash ? slash + 1 : argv[0];
+
+    if (strcmp(program, "sendmail") == 0)
+        return sendmail_main(argc, argv);
+    if (argc < 2 || strcmp(argv[1], "help") == 0 || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)
+        return help(argc > 2 ? argc - 2 : 0, argv + 2) + (argc < 2 ? EXIT_USAGE : 0);
+    if (strcmp(argv[1], "version") == 0 || strcmp(argv[1], "--version") == 0)
+        return puts("postrider " POSTRIDER_VERSION) < 0;
+    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
+        if (strcmp(argv[1], commands[i].name) == 0)
+            return commands[i].run(argc - 1, argv + 1);
+    fprintf(stderr, "postrider: no command \"%s\"; see `postrider help`\n", argv[1]);
+    return EXIT_USAGE;
+}

@@ -1,0 +1,213 @@
+/* domain, user, key, message, mailbox, config: a row of verbs.c makes one request. */
+#include "base/json.h"
+#include "cli/client.h"
+#include "cli/verbs.h"
+#include <json-c/json.h>
+#include <unistd.h>
+
+#define FILE_MAX (1024 * 1024)
+
+static const struct verb *find_verb(const char *noun, const char *name)
+{
+    for (const struct verb *v = verbs; v->noun; v++)
+        if (strcmp(v->noun, noun) == 0 && name && strcmp(v->verb, name) == 0)
+            return v;
+    return NULL;
+}
+
+static void print_flags(const struct flag *flags)
+{
+    for (; flags->name; flags++)
+        printf("      --%-16s %s\n", flags->name, flags->help);
+}
+
+void resource_help(const char *noun)
+{
+    for (const struct verb *v = verbs; v->noun; v++)
+        if (!noun || strcmp(v->noun, noun) == 0) {
+            printf("  %s %s  %s\n", v->noun, v->verb, v->help);
+            if (noun)
+                print_flags(v->flags);
+        }
+}
+
+/* The first line of a file, for secrets. */
+static struct json_object *file_text(const char *name)
+{
+    FILE *f = strcmp(name, "-") == 0 ? stdin : fopen(name, "r");
+    static char text[FILE_MAX];
+    size_t n = f ? fread(text, 1, sizeof text - 1, f) : 0;
+
+    if (!f) {
+        fprintf(stderr, "error: cannot read %s\n", name);
+        return NULL;
+    }
+    if (f != stdin)
+        fclose(f);
+    text[n] = '\0';
+    text[strcspn(text, "\r\n")] = '\0';
+    return json_object_new_string(text);
+}
+
+static struct json_object *flag_json(const struct flag_value *v, struct json_object *before)
+{
+    int64_t number = 0;
+
+    switch (v->flag->type) {
+    case FLAG_NUMBER: bytes_to_int(bytes_of(v->text), &number); return json_object_new_int64(number);
+    case FLAG_SWITCH: return json_object_new_boolean(true);
+    case FLAG_FILE: return file_text(v->text);
+    case FLAG_TEXTS:
+        before = before ? json_object_get(before) : json_object_new_array();
+        json_object_array_add(before, json_object_new_string(v->text));
+        return before;
+    default: return strcmp(v->text, "null") == 0 ? NULL : json_object_new_string(v->text);
+    }
+}
+
+/* A parameter's value in the type the API wants. */
+static struct json_object *setting_value(const char *text)
+{
+    int64_t number;
+
+    if (bytes_to_int(bytes_of(text), &number))
+        return json_object_new_int64(number);
+    if (strcmp(text, "true") == 0 || strcmp(text, "false") == 0)
+        return json_object_new_boolean(text[0] == 't');
+    return json_object_new_string(text);
+}
+
+static struct json_object *word_json(const struct verb *v, const char *field, const char *word)
+{
+    struct json_object *target;
+
+    if (strcmp(v->noun, "config") == 0)
+        return word ? setting_value(word) : NULL;
+    if (strcmp(field, "target") != 0)
+        return json_object_new_string(word);
+    target = json_object_new_object();
+    json_object_object_add(target, "type", json_object_new_string("user"));
+    json_object_object_add(target, "user_id", json_object_new_string(word));
+    return target;
+}
+
+static void add_words(struct json_object *body, const struct verb *v, const struct command_line *l)
+{
+    struct bytes rest = bytes_of(v->fields), field;
+    char name[64];
+
+    for (size_t i = 2; rest.p; i++) {
+        if (!bytes_cut(rest, ',', &field, &rest))
+            rest = NO_BYTES;
+        snprintf(name, sizeof name, "%.*s", SHOW(field));
+        if (name[0] != '-')
+            json_object_object_add(body, name, word_json(v, name, i < l->n_words ? l->words[i] : NULL));
+    }
+}
+
+static struct json_object *make_body(const struct verb *v, const struct command_line *l)
+{
+    struct json_object *body = json_object_new_object(), *before;
+
+    add_words(body, v, l);
+    for (size_t i = 0; i < l->n_values; i++) {
+        const struct flag *f = l->values[i].flag;
+
+        if (!f->field || f->query)
+            continue;
+        before = json_object_object_get(body, f->field);
+        json_object_object_add(body, f->field, flag_json(&l->values[i], before));
+    }
+    return body;
+}
+
+static void make_path(const struct verb *v, const struct command_line *l, struct buf *out)
+{
+    for (const char *p = v->path; *p; p++)
+        if (p[0] == '{') {
+            client_escape(out, l->words[1 + (p[1] - '0')]);
+            p += 2;
+        } else {
+            buf_addc(out, *p);
+        }
+    for (size_t i = 0; i < l->n_values; i++) {
+        const struct flag *f = l->values[i].flag;
+
+        if (!f->field || !f->query)
+            continue;
+        buf_addc(out, memchr(out->p, '?', out->n) ? '&' : '?');
+        buf_addf(out, "%s=", f->field);
+        client_escape(out, f->type == FLAG_SWITCH ? "true" : l->values[i].text);
+    }
+    buf_addc(out, '\0');
+}
+
+/* Deleting wants the name typed again on a terminal, --yes elsewhere. */
+static bool confirmed(const struct verb *v, const struct command_line *l)
+{
+    char answer[512];
+
+    if (strcmp(v->method, "DELETE") != 0 || command_switch(l, "yes"))
+        return true;
+    if (!isatty(STDIN_FILENO)) {
+        output_error(l, "this deletes %s: say --yes to do it from a script", l->words[2]);
+        return false;
+    }
+    fprintf(stderr, "This deletes %s. Type it again to do it: ", l->words[2]);
+    if (!fgets(answer, sizeof answer, stdin))
+        return false;
+    answer[strcspn(answer, "\r\n")] = '\0';
+    return strcmp(answer, l->words[2]) == 0;
+}
+
+static int run(const struct verb *v, const struct command_line *l, const struct client_request *r)
+{
+    struct client_answer a;
+    int result;
+
+    if (command_switch(l, "dry-run")) {
+        printf("%s %s %.*s\n", r->method, r->path, SHOW(r->body));
+        return EXIT_FINE;
+    }
+    if (!confirmed(v, l))
+        return EXIT_USAGE;
+    client_call(l, r, &a);
+    result = client_result(l, &a);
+    if (result == EXIT_FINE && a.json)
+        output_answer(l, a.json, v->columns);
+    else if (result == EXIT_FINE)
+        fwrite(a.body.p ? a.body.p : "", 1, a.body.n, stdout);
+    client_answer_clear(&a);
+    return result;
+}
+
+int resource_main(int argc, char **argv)
+{
+    const struct verb *v = argc > 1 ? find_verb(argv[0], argv[1]) : NULL;
+    const struct flag *tables[] = { client_flags, v ? v->flags : client_flags, NULL };
+    struct command_line l;
+    struct json_object *body;
+    struct buf path;
+    int result;
+
+    if (!v) {
+        fprintf(stderr, "usage: postrider %s VERB …\n", argv[0]);
+        resource_help(argv[0]);
+        return EXIT_USAGE;
+    }
+    if (!command_parse(argc, argv, tables, &l))
+        return EXIT_USAGE;
+    if (l.n_words != v->n_words + 2) {
+        fprintf(stderr, "usage: postrider %s %s %s\n", v->noun, v->verb, v->help);
+        return EXIT_USAGE;
+    }
+    buf_init(&path, 8000);
+    make_path(v, &l, &path);
+    body = make_body(v, &l);
+    result = run(v, &l, &(struct client_request){
+                            .method = v->method, .path = path.p,
+                            .body = v->method[0] == 'P' ? bytes_of(json_object_to_json_string_ext(body, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE)) : NO_BYTES });
+    json_object_put(body);
+    buf_clear(&path);
+    return result;
+}

@@ -1,0 +1,15 @@
+/* cli/verbs.h - the table of subcommands that are one API call each. */
+#ifndef CLI_VERBS_H
+#define CLI_VERBS_H
+#include "cli/command.h"
+
+struct verb {
+    const char *noun, *verb, *method, *path;
+    size_t n_words;         /* words behind the verb */
+    const char *fields;     /* JSON member of each word, "-" for one that is only in the path; NULL: none */
+    const struct flag *flags;
+    const char *columns;    /* of the table, for lists */
+    const char *help;
+};
+extern const struct verb verbs[]; /* ends with a NULL noun */
+#endif
