@@ -1,6 +1,7 @@
 /* mail/header.h - header fields over exact bytes: find, walk, decode (RFC 5322, 2047, 2231), encode.
  * Header text here ends before the empty line and has CRLF line ends (bare LF is tolerated when reading). Nothing is
- * changed in place; what is returned is borrowed or lies in the arena. */
+ * changed in place; what is returned is borrowed or lies in the arena. A full arena never ends the program here: the text
+ * that found no room is empty. Values are decoded up to message.header_value_max bytes; what is behind is cut. */
 #ifndef MAIL_HEADER_H
 #define MAIL_HEADER_H
 #include "base/arena.h"
@@ -36,5 +37,7 @@ bool header_write(struct buf *out, struct bytes name, struct bytes value);
 bool header_write_raw(struct buf *out, struct bytes name, struct bytes value);
 /* "; name=value" for Content-Type and Content-Disposition, quoted or RFC 2231 encoded. */
 void header_write_parameter(struct buf *out, const char *name, struct bytes value);
+/* A display name or other phrase (RFC 5322 3.2.5): as atoms, quoted, or in encoded words (RFC 2047). */
+void header_write_phrase(struct buf *out, struct bytes text);
 bool header_name_ok(struct bytes name);
 #endif

@@ -1,0 +1,290 @@
+#include "mail/address.h"
+#include "mail/address_form.h"
+#include "mail/chars.h"
+#include "mail/header.h"
+#include <locale.h>
+#include <pthread.h>
+#include <wchar.h>
+#include <wctype.h>
+
+enum { LOCAL_MAX = 64, DOMAIN_MAX = 255, PATH_MAX_OCTETS = 256, TEXT_MAX = 2 * LOCAL_MAX + 2 + 1 + DOMAIN_MAX };
+
+bool address_is_dot_atom(struct bytes local)
+{
+    bool dot = true;
+
+    for (size_t i = 0; i < local.n; i++) {
+        if (local.p[i] == '.' ? dot : !char_is_atext(local.p[i]))
+            return false;
+        dot = local.p[i] == '.';
+    }
+    return !dot;
+}
+
+struct bytes address_copy(struct arena *a, struct bytes b)
+{
+    char *p = b.p ? arena_try(a, b.n + 1) : NULL;
+
+    if (!p)
+        return NO_BYTES;
+    memcpy(p, b.p, b.n);
+    return (struct bytes){ p, b.n };
+}
+
+static size_t write_local(char *to, struct bytes local)
+{
+    size_t n = 0;
+
+    if (address_is_dot_atom(local)) {
+        memcpy(to, local.p, local.n);
+        return local.n;
+    }
+    to[n++] = '"';
+    for (size_t i = 0; i < local.n; i++) {
+        if (local.p[i] == '"' || local.p[i] == '\\')
+            to[n++] = '\\';
+        to[n++] = local.p[i];
+    }
+    to[n++] = '"';
+    return n;
+}
+
+bool address_form(struct address *out, struct arena *a)
+{
+    char *p = arena_try(a, 2 * out->local.n + 2 + 1 + out->domain.n + 1);
+    size_t n = 0;
+
+    if (!p)
+        return false;
+    n = write_local(p, out->local);
+    if (out->domain.p) {
+        p[n++] = '@';
+        memcpy(p + n, out->domain.p, out->domain.n);
+        n += out->domain.n;
+    }
+    out->email = (struct bytes){ p, n };
+    out->utf8 = !bytes_is_ascii(out->email);
+    return true;
+}
+
+/* C1 controls and the Unicode line breaks are valid UTF-8, but no part of any address. */
+static bool text_ok(struct bytes b)
+{
+    if (!bytes_is_utf8(b))
+        return false;
+    for (size_t i = 0; i + 1 < b.n; i++) {
+        const unsigned char *c = (const unsigned char *)b.p + i;
+
+        if (c[0] == 0xC2 && c[1] < 0xA0)
+            return false;
+        if (c[0] == 0xE2 && i + 2 < b.n && c[1] == 0x80 && (c[2] == 0xA8 || c[2] == 0xA9))
+            return false;
+    }
+    return true;
+}
+
+/* Quoted-string of RFC 5321: printable characters only, a backslash takes the next one as it is. */
+static bool read_quoted(struct bytes *in, struct arena *a, struct bytes *local, struct err *e)
+{
+    char *p = arena_alloc(a, in->n + 1);
+    size_t n = 0, i = 1;
+
+    for (; i < in->n && in->p[i] != '"'; i++) {
+        if (in->p[i] == '\\' && i + 1 < in->n)
+            i++;
+        if (char_is_control(in->p[i]))
+            return err_set(e, ERR_SYNTAX, "A control character in an address");
+        p[n++] = in->p[i];
+    }
+    if (i >= in->n)
+        return err_set(e, ERR_SYNTAX, "A quote in the address is not closed");
+    *in = bytes_from(*in, i + 1);
+    *local = (struct bytes){ p, n };
+    return true;
+}
+
+bool address_read_local(struct bytes *in, struct arena *a, struct bytes *local, struct err *e)
+{
+    size_t n = 0;
+
+    if (in->n > TEXT_MAX)
+        return err_set(e, ERR_SYNTAX, "An address of %zu octets", in->n);
+    if (in->n && in->p[0] == '"') {
+        if (!read_quoted(in, a, local, e))
+            return false;
+    } else {
+        while (n < in->n && (in->p[n] == '.' || char_is_atext(in->p[n])))
+            n++;
+        *local = bytes_head(*in, n);
+        *in = bytes_from(*in, n);
+        if (n == 0)
+            return err_set(e, ERR_SYNTAX, "Nothing that could be the part before the @");
+        if (!address_is_dot_atom(*local))
+            return err_set(e, ERR_SYNTAX, "A dot at the wrong place before the @");
+    }
+    if (local->n > LOCAL_MAX)
+        return err_set(e, ERR_SYNTAX, "More than %d octets before the @", LOCAL_MAX);
+    return text_ok(*local) || err_set(e, ERR_SYNTAX, "The part before the @ is no UTF-8 text");
+}
+
+bool address_parse(struct bytes text, struct arena *a, struct address *out, struct err *e)
+{
+    struct address read = { .name = NO_BYTES };
+    struct bytes in = text, normal;
+
+    if (!address_read_local(&in, a, &read.local, e))
+        return false;
+    if (in.n == 0 || in.p[0] != '@')
+        return err_set(e, ERR_SYNTAX, in.n ? "A character that an address cannot have" : "No @ in the address");
+    read.domain = bytes_from(in, 1);
+    if (read.domain.n == 0)
+        return err_set(e, ERR_SYNTAX, "Nothing behind the @");
+    if (bytes_ends(read.domain, BYTES(".")) || !text_ok(read.domain))
+        return err_set(e, ERR_SYNTAX, "The part behind the @ is no domain");
+    if (!domain_normalize(read.domain, a, &normal, e))
+        return false;
+    read.domain = arena_copy(a, read.domain);
+    read.local = arena_copy(a, read.local);
+    if (!address_form(&read, a))
+        return err_set(e, ERR_TOO_LARGE, "No room for the address");
+    *out = read;
+    return true;
+}
+
+/* Behind a source route ("@a,@b:", RFC 5321 appendix C), which is read and forgotten. */
+static bool skip_route(struct bytes *inner, struct err *e)
+{
+    size_t colon = bytes_find(*inner, ':');
+
+    if (inner->n == 0 || inner->p[0] != '@')
+        return true;
+    for (size_t i = 0; i < colon; i++)
+        if (!char_is_alnum(inner->p[i]) && !char_in(inner->p[i], BYTES("@,.-")))
+            return err_set(e, ERR_SYNTAX, "A broken source route");
+    if (colon == inner->n)
+        return err_set(e, ERR_SYNTAX, "A source route without an address");
+    *inner = bytes_from(*inner, colon + 1);
+    return true;
+}
+
+/* Offset of the '>' that ends the path (one in quotes does not), or text.n. */
+static size_t path_end(struct bytes text)
+{
+    bool quoted = false;
+
+    for (size_t i = 1; i < text.n; i++) {
+        if (quoted && text.p[i] == '\\')
+            i++;
+        else if (text.p[i] == '"')
+            quoted = !quoted;
+        else if (text.p[i] == '>' && !quoted)
+            return i;
+    }
+    return text.n;
+}
+
+static bool path_inner(struct bytes inner, bool null_ok, struct arena *a, struct address *out, struct err *e)
+{
+    if (inner.n == 0) {
+        if (!null_ok)
+            return err_set(e, ERR_SYNTAX, "The null address is no recipient");
+        *out = (struct address){ .local = BYTES(""), .domain = NO_BYTES, .email = BYTES("") };
+        return true;
+    }
+    if (!null_ok && bytes_equal_nocase(inner, BYTES("postmaster"))) { /* RFC 5321 4.1.1.3 */
+        *out = (struct address){ .local = arena_copy(a, inner), .domain = NO_BYTES };
+        out->email = out->local;
+        return true;
+    }
+    return skip_route(&inner, e) && address_parse(inner, a, out, e);
+}
+
+bool path_parse(struct bytes text, bool null_ok, struct arena *a, struct address *out, struct bytes *rest,
+                struct err *e)
+{
+    size_t end = 0;
+    struct bytes behind;
+
+    while (text.n && text.p[0] == ' ') /* "MAIL FROM: <a@b>" is wrong and common */
+        text = bytes_from(text, 1);
+    if (text.n == 0 || text.p[0] != '<')
+        return err_set(e, ERR_SYNTAX, "The address must stand in < >");
+    end = path_end(text);
+    if (end == text.n)
+        return err_set(e, ERR_SYNTAX, "No > behind the address");
+    if (end + 1 > PATH_MAX_OCTETS)
+        return err_set(e, ERR_SYNTAX, "A path of more than %d octets", PATH_MAX_OCTETS);
+    behind = bytes_from(text, end + 1);
+    if (behind.n && behind.p[0] != ' ')
+        return err_set(e, ERR_SYNTAX, "Something that is no parameter behind the address");
+    if (!path_inner((struct bytes){ text.p + 1, end - 1 }, null_ok, a, out, e))
+        return false;
+    *rest = bytes_trim(behind);
+    return true;
+}
+
+static locale_t utf8_locale;
+
+static void utf8_locale_make(void)
+{
+    utf8_locale = newlocale(LC_CTYPE_MASK, "C.UTF-8", (locale_t)0);
+    if (!utf8_locale)
+        die("the locale C.UTF-8 is missing");
+}
+
+/* Lower case by Unicode's simple mapping, whatever the locale of the process is. */
+static struct bytes fold_case(struct arena *a, struct bytes local)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    locale_t before;
+    wchar_t wide[LOCAL_MAX + 1];
+    char *text = NULL, *out = NULL;
+    size_t n = 0;
+
+    if (bytes_is_ascii(local) || local.n > LOCAL_MAX)
+        return arena_lower(a, local);
+    pthread_once(&once, utf8_locale_make);
+    text = arena_text(a, local);
+    out = arena_alloc(a, LOCAL_MAX * 4 + 1);
+    before = uselocale(utf8_locale);
+    n = mbstowcs(wide, text, LOCAL_MAX);
+    if (n != (size_t)-1) {
+        wide[n] = L'\0';
+        for (size_t i = 0; i < n; i++)
+            wide[i] = (wchar_t)towlower((wint_t)wide[i]);
+        n = wcstombs(out, wide, LOCAL_MAX * 4);
+    }
+    uselocale(before);
+    return n == (size_t)-1 ? arena_lower(a, local) : (struct bytes){ out, n };
+}
+
+bool address_normalize(const struct address *in, bool fold_local, struct arena *a, struct bytes *out, struct err *e)
+{
+    struct address normal = { .local = fold_local ? fold_case(a, in->local) : in->local };
+
+    if (in->domain.p && !domain_normalize(in->domain, a, &normal.domain, e))
+        return false;
+    if (!address_form(&normal, a))
+        return err_set(e, ERR_TOO_LARGE, "No room for the address");
+    *out = normal.email;
+    return true;
+}
+
+struct bytes address_untagged(struct bytes local)
+{
+    size_t plus = bytes_find(local, '+');
+
+    return plus == 0 || plus == local.n ? NO_BYTES : bytes_head(local, plus);
+}
+
+void address_write(struct buf *out, const struct address *addr)
+{
+    if (addr->name.n == 0) {
+        buf_add(out, addr->email);
+        return;
+    }
+    header_write_phrase(out, addr->name);
+    buf_adds(out, " <");
+    buf_add(out, addr->email);
+    buf_addc(out, '>');
+}

@@ -1,0 +1,90 @@
+#include "mail/address.h"
+#include "mail/chars.h"
+#include <arpa/inet.h>
+#include <assert.h>
+#include <idn2.h>
+#include <netinet/in.h>
+
+enum { LABEL_MAX = 63, NAME_MAX_OCTETS = 253, INPUT_MAX = 1024 };
+
+/* RFC 1123 2.1, RFC 5890 2.3.1: letters, digits, hyphens, none at either end. */
+static bool label_ok(struct bytes label)
+{
+    if (label.n == 0 || label.n > LABEL_MAX || label.p[0] == '-' || label.p[label.n - 1] == '-')
+        return false;
+    for (size_t i = 0; i < label.n; i++)
+        if (!char_is_alnum(label.p[i]) && label.p[i] != '-')
+            return false;
+    return true;
+}
+
+static bool name_ok(struct bytes name)
+{
+    struct bytes label, rest = name;
+
+    if (name.n == 0 || name.n > NAME_MAX_OCTETS)
+        return false;
+    while (bytes_cut(rest, '.', &label, &rest))
+        if (!label_ok(label))
+            return false;
+    return label_ok(label);
+}
+
+/* RFC 5321 4.1.3: an IPv4 or an IPv6 address; no other kind of literal was ever registered. */
+static bool literal_ok(struct bytes domain)
+{
+    struct bytes inner = { domain.p + 1, domain.n - 2 };
+    char text[INET6_ADDRSTRLEN + 1];
+    unsigned char address[16];
+    bool six = bytes_starts_nocase(inner, BYTES("IPv6:"));
+
+    if (six)
+        inner = bytes_from(inner, 5);
+    if (inner.n >= sizeof text || bytes_find(inner, '\0') < inner.n)
+        return false;
+    memcpy(text, inner.p, inner.n);
+    text[inner.n] = '\0';
+    return inet_pton(six ? AF_INET6 : AF_INET, text, address) == 1;
+}
+
+/* Non-transitional, so that "faß.de" is not "fass.de". Without the STD3 flag: libidn2 would drop an underscore in silence;
+ * name_ok() refuses it afterwards. */
+static bool to_ascii(struct bytes domain, struct arena *a, struct bytes *out, struct err *e)
+{
+    char *ascii = NULL;
+    int result = idn2_to_ascii_8z(arena_text(a, domain), &ascii, IDN2_NFC_INPUT | IDN2_NONTRANSITIONAL);
+
+    if (result != IDN2_OK)
+        return err_set(e, ERR_SYNTAX, "\"%.*s\" is no domain: %s", SHOW(domain), idn2_strerror(result));
+    *out = arena_lower(a, bytes_of(ascii));
+    idn2_free(ascii);
+    return true;
+}
+
+bool domain_normalize(struct bytes domain, struct arena *a, struct bytes *out, struct err *e)
+{
+    struct bytes name = domain;
+
+    if (domain.n > 2 && domain.p[0] == '[' && domain.p[domain.n - 1] == ']') {
+        if (!literal_ok(domain))
+            return err_set(e, ERR_SYNTAX, "\"%.*s\" is no address literal", SHOW(domain));
+        *out = domain;
+        return true;
+    }
+    if (domain.n > INPUT_MAX)
+        return err_set(e, ERR_SYNTAX, "A domain of %zu octets", domain.n);
+    if (!bytes_is_utf8(domain) || bytes_has_ctl_line(domain))
+        return err_set(e, ERR_SYNTAX, "A domain that is no UTF-8 text");
+    if (!bytes_is_ascii(domain)) {
+        if (!to_ascii(domain, a, &name, e))
+            return false;
+    } else {
+        name = arena_lower(a, domain);
+    }
+    if (bytes_ends(name, BYTES(".")))
+        name.n--;
+    if (!name_ok(name))
+        return err_set(e, ERR_SYNTAX, "\"%.*s\" is no domain", SHOW(domain));
+    *out = name;
+    return true;
+}
