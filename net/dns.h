@@ -5,11 +5,21 @@
 #include "base/arena.h"
 #include "base/err.h"
 
-enum dns_type { DNS_A = 1, DNS_NS = 2, DNS_CNAME = 5, DNS_SOA = 6, DNS_PTR = 12, DNS_MX = 15, DNS_TXT = 16, DNS_AAAA = 28, DNS_TLSA = 52 };
+enum dns_type {
+    DNS_A = 1,
+    DNS_NS = 2,
+    DNS_CNAME = 5,
+    DNS_SOA = 6,
+    DNS_PTR = 12,
+    DNS_MX = 15,
+    DNS_TXT = 16,
+    DNS_AAAA = 28,
+    DNS_TLSA = 52
+};
 enum dns_result { DNS_FOUND, DNS_NO_DATA, DNS_NO_NAME, DNS_BOGUS, DNS_FAILED, DNS_TIMEOUT };
 
 struct dns_record {
-    struct bytes data;  /* A, AAAA: 4 or 16 bytes; names: text without the last dot; TXT: strings joined; TLSA: raw */
+    struct bytes data;   /* A, AAAA: 4 or 16 bytes; names: text without the last dot; TXT: strings joined; TLSA: raw */
     uint16_t preference; /* MX */
 };
 

@@ -4,8 +4,8 @@
  * mutex while it waits. Stacks are 64 KiB (128 KiB under sanitizers) with a guard page and come from a free list, so a
  * frame stays under 6 KiB and blocking or burning work goes to a pool (offload).
  *
- * net_start makes the loop threads and pools of the process (there is one set); everything below then works from fibers.
- * From a plain thread (a test, a worker) the waiting calls simply block. */
+ * net_start makes the loop threads and pools of the process (there is one set); everything below then works from
+ * fibers. From a plain thread (a test, a worker) the waiting calls simply block. */
 #ifndef NET_FIBER_H
 #define NET_FIBER_H
 #include "base/err.h"

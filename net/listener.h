@@ -1,10 +1,10 @@
 /* net/listener.h - doors: listening sockets on every loop thread, with limits.
  *
  * A door is bound on every address its host gives (dual stack), once for each loop: the first socket with SO_REUSEADDR
- * only, so that a port already taken is refused, then it gets SO_REUSEPORT and the others are bound. listener_open binds;
- * nothing is accepted before listener_serve. Past net.sessions_max (all doors) or net.sessions_per_address the new
- * connection gets `busy_line` (if any) and is closed; listener_open returns ERR_IN_USE and names the holder (pid and
- * program, from /proc) when the port is taken. */
+ * only, so that a port already taken is refused, then it gets SO_REUSEPORT and the others are bound. listener_open
+ * binds; nothing is accepted before listener_serve. Past net.sessions_max (all doors) or net.sessions_per_address the
+ * new connection gets `busy_line` (if any) and is closed; listener_open returns ERR_IN_USE and names the holder (pid
+ * and program, from /proc) when the port is taken. */
 #ifndef NET_LISTENER_H
 #define NET_LISTENER_H
 #include "base/bytes.h"
@@ -13,10 +13,10 @@
 struct listener;
 
 struct door {
-    const char *name;          /* "smtp", for logs and errors */
-    struct bytes host;         /* "127.0.0.1", "::1", "localhost", "*" (dual stack any) */
-    uint16_t port;             /* 0: a free one */
-    struct bytes busy_line;    /* "421 4.3.2 …\r\n" */
+    const char *name;                   /* "smtp", for logs and errors */
+    struct bytes host;                  /* "127.0.0.1", "::1", "localhost", "*" (dual stack any) */
+    uint16_t port;                      /* 0: a free one */
+    struct bytes busy_line;             /* "421 4.3.2 …\r\n" */
     void (*session)(int fd, void *ctx); /* runs as a fiber on the accepting loop; owns fd */
     void (*socket)(int fd, void *ctx);  /* instead: called on the loop thread, must not wait; owns fd (HTTP) */
     void *ctx;

@@ -1,11 +1,13 @@
 /* net/stream.h - what a session talks through: a socket, TLS on it, or memory (tests, fuzzers).
  *
- * Reading: stream_peek shows what has arrived and is not yet consumed; stream_fill waits for more; stream_skip consumes.
- * stream_line does all three for a line. Writing collects in a buffer; it leaves when the stream is about to wait for
- * input with nothing buffered, when it grows past net.write_high, or at stream_flush: answers that are ready together
- * leave in one write. Every wait ends at the stream's deadline with ERR_TIMEOUT. After ERR_CLOSED or ERR_TIMEOUT on the
- * wire the stream is dead and only stream_free helps.
- * A stream belongs to one fiber. An idle one holds no input buffer. RFC 8446, RFC 9325 (TLS 1.2+). */
+ * Reading: stream_peek shows what has arrived and is not yet consumed; stream_fill waits for more; stream_skip
+ * consumes. stream_line does all three for a line. Writing collects in a buffer; it leaves when the stream is about to
+ * wait for input with nothing buffered, when it grows past net.write_high, or at stream_flush: answers that are ready
+ * together leave in one write. Every wait ends at the stream's deadline with ERR_TIMEOUT, and at net_stop with
+ * ERR_CLOSED. After ERR_CLOSED or ERR_TIMEOUT from a read call nothing more can be read, but a last answer may still be
+ * written and flushed (set a new deadline: "421 4.4.2", or what a peer that closed its side only still waits for).
+ * After either from a write call the stream is dead and only stream_free helps. A stream belongs to one fiber or one
+ * thread. An idle one holds no buffer. RFC 8446, RFC 9325 (TLS 1.2+). */
 #ifndef NET_STREAM_H
 #define NET_STREAM_H
 #include "base/arena.h"
@@ -38,7 +40,8 @@ uint16_t stream_local_port(const struct stream *s);
 int stream_fd(const struct stream *s); /* -1 for memory */
 
 struct bytes stream_peek(const struct stream *s);
-/* Waits for at least one more byte. False with ERR_CLOSED at the end of input, ERR_TOO_LARGE when the buffer is full. */
+/* Waits for at least one more byte. False with ERR_CLOSED at the end of input, ERR_TOO_LARGE when the buffer is full.
+ */
 bool stream_fill(struct stream *s, struct err *e);
 void stream_skip(struct stream *s, size_t n);
 /* The next line up to and with LF, consumed; the view lasts until the next read call. ERR_TOO_LARGE when no LF comes
@@ -50,8 +53,11 @@ bool stream_skip_line(struct stream *s, size_t max, struct err *e);
 /* Queues bytes, copying them; may wait (flush) when out_max is reached. */
 bool stream_write(struct stream *s, struct bytes b, struct err *e);
 bool stream_flush(struct stream *s, struct err *e);
-/* True when bytes that were pipelined behind the last line are already there. */
-bool stream_has_input(const struct stream *s);
+/* True when bytes that were pipelined behind the last line are already there (of a memory: read already). */
+bool stream_has_input(struct stream *s);
+/* While on, net_drain ends the stream's waits for input with ERR_CLOSED: for when the peer owes the next command, not
+ * for when it is in the middle of one. Off at first. */
+void stream_drains(struct stream *s, bool on);
 
 /* Server side TLS: forgets all buffered input (RFC 3207 4), flushes output, shakes hands before `deadline`. */
 bool stream_start_tls(struct stream *s, struct tls_server *tls, int64_t deadline, struct err *e);
