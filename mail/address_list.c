@@ -26,8 +26,8 @@ static void item_begin(struct reader *r)
     r->gap = r->angle = r->closed = r->broken = r->fault = false;
 }
 
-/* In a header more is taken than in a path: dots at any place (they exist), and a domain that is no host name, since the
- * reader of a mail still wants to see it. */
+/* In a header more is taken than in a path: dots at any place (they exist), and a domain that is no host name, since
+ * the reader of a mail still wants to see it. */
 static bool spec_read(struct reader *r, struct address *to)
 {
     struct bytes spec = buf_bytes(&r->spec), in = spec;

@@ -47,8 +47,8 @@ static bool literal_ok(struct bytes domain)
     return inet_pton(six ? AF_INET6 : AF_INET, text, address) == 1;
 }
 
-/* Non-transitional, so that "faß.de" is not "fass.de". Without the STD3 flag: libidn2 would drop an underscore in silence;
- * name_ok() refuses it afterwards. */
+/* Non-transitional, so that "faß.de" is not "fass.de". Without the STD3 flag: libidn2 would drop an underscore in
+ * silence; name_ok() refuses it afterwards. */
 static bool to_ascii(struct bytes domain, struct arena *a, struct bytes *out, struct err *e)
 {
     char *ascii = NULL;
