@@ -1,0 +1,58 @@
+/* The scan and json-c must agree: what json_check takes, json_read takes, and what is written back from the tree is
+ * taken again and comes out the same a second time. */
+#include "base/json.h"
+#include <assert.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void write_tree(struct json_object *tree, struct buf *out)
+{
+    struct jw w;
+
+    buf_init(out, 16 << 20);
+    jw_init(&w, out);
+    jw_tree(&w, tree);
+}
+
+static void comes_back(struct json_object *tree)
+{
+    struct json_object *again = NULL;
+    struct buf first, second;
+    struct err e = { 0 };
+
+    write_tree(tree, &first);
+    assert(!first.overflowed && json_read(buf_bytes(&first), &again, &e));
+    write_tree(again, &second);
+    assert(bytes_equal(buf_bytes(&first), buf_bytes(&second)));
+    json_object_put(again);
+    buf_clear(&first);
+    buf_clear(&second);
+}
+
+static void text_is_written_valid(struct bytes text)
+{
+    struct buf out;
+    struct jw w;
+    struct err e = { 0 };
+
+    buf_init(&out, 16 << 20);
+    jw_init(&w, &out);
+    jw_text(&w, text.p ? text : BYTES(""));
+    assert(!out.overflowed && json_check(buf_bytes(&out), &e));
+    buf_clear(&out);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct bytes text = { (const char *)data, size };
+    struct json_object *tree = NULL;
+    struct err e = { 0 };
+    bool scanned = json_check(text, &e);
+
+    assert(scanned == json_read(text, &tree, &e));
+    if (scanned)
+        comes_back(tree);
+    json_object_put(tree);
+    text_is_written_valid(text);
+    return 0;
+}
