@@ -4,9 +4,11 @@
  *     mime_feed(m, chunk);                    as bytes arrive, any size
  *     const struct mime_part *root = mime_end(m);
  *
- * Time is linear, memory bounded by the limits, no recursion. What passes a limit (depth, parts, header bytes a part) is
- * left opaque, never an error. Parts are numbered in the order they start; offsets count from the first byte of the message.
- * Broken mail (no closing boundary, bare LF, 8-bit headers) gets the structure a mail client would show. */
+ * Time is linear, memory bounded by the limits, no recursion. What passes a limit (depth, parts, header bytes a part)
+ * is left opaque, never an error. A message/rfc822 stays whole: index it again to look inside. Parts are numbered in
+ * the order they start; offsets count from the first byte of the message. All memory is the arena's: nothing to end
+ * when a message is given up half way. Broken mail (no closing boundary, bare LF, 8-bit headers) gets the structure a
+ * mail client would show. */
 #ifndef MAIL_MIME_H
 #define MAIL_MIME_H
 #include "mail/header.h"
@@ -37,10 +39,10 @@ struct mime_part {
 struct mime_index {
     struct mime_part *parts;
     size_t n;
-    struct bytes header;  /* the message's header, at most limits.top_header */
-    bool header_cut;      /* it was longer */
+    struct bytes header;            /* the message's header, at most limits.top_header */
+    bool header_cut;                /* it was longer */
     size_t header_fields, received; /* fields in all; Received among them (loop guard) */
-    size_t size;          /* bytes fed */
+    size_t size;                    /* bytes fed */
 };
 
 struct mime *mime_begin(const struct mime_limits *limits, struct arena *a);

@@ -1,0 +1,321 @@
+#include "mail/mime.h"
+#include "mail/chars.h"
+#include "mail/mime_part.h"
+#include <assert.h>
+
+/* Line by line. Of a line that comes in several chunks only its start is kept, enough to tell a boundary, an empty line
+ * or a header name. Boundaries that are open form a stack; the innermost one that matches wins, so that parts which
+ * were never closed end with their parent. Parts inside a message/rfc822 belong to that message: it stays whole here.
+ */
+enum { HEAD_MAX = MIME_BOUNDARY_MAX + 2 + 2 + 64 };
+
+enum state { IN_HEADER, IN_BODY };
+
+struct open {
+    struct bytes boundary;
+    int part;
+};
+
+struct growing {
+    char *p;
+    size_t n, room, max;
+    bool cut;
+};
+
+struct mime {
+    struct mime_limits limits;
+    struct arena *arena;
+    struct mime_index index;
+    struct open *stack;
+    size_t room, depth, stack_room; /* of parts; open multiparts */
+    int current;                    /* the part whose header or body this is; a multipart in its preamble or epilogue */
+    enum state state;
+    bool opaque;           /* a limit was passed: the rest is looked at no more */
+    struct growing header; /* of the message, then of each part in turn */
+    size_t at;             /* offset behind the last whole line */
+    size_t text_end;       /* end of the last line, without its line end */
+    size_t line_header;    /* bytes of header kept before this line, and whether some were cut */
+    bool line_cut;
+    char head[HEAD_MAX];   /* the start of an unfinished line */
+    size_t head_n, line_n; /* kept of it; its length so far */
+    char line_last;        /* its last byte so far */
+};
+
+static bool grow(struct mime *m, void **p, size_t *room, size_t size)
+{
+    size_t more = *room ? *room * 2 : 4;
+    void *larger = arena_try(m->arena, more * size);
+
+    if (!larger)
+        return false;
+    if (*room)
+        memcpy(larger, *p, *room * size);
+    *p = larger;
+    *room = more;
+    return true;
+}
+
+static void keep(struct mime *m, struct bytes text)
+{
+    struct growing *h = &m->header;
+
+    if (text.n > h->max - h->n) {
+        h->cut = true;
+        text.n = h->max - h->n;
+    }
+    while (text.n > h->room - h->n) {
+        size_t room = h->room ? h->room * 2 : 1024;
+        char *p = NULL;
+
+        while (room < h->n + text.n)
+            room *= 2;
+        p = arena_try(m->arena, room);
+        if (!p) {
+            h->cut = true;
+            return;
+        }
+        if (h->n)
+            memcpy(p, h->p, h->n);
+        h->p = p;
+        h->room = room;
+    }
+    if (text.n)
+        memcpy(h->p + h->n, text.p, text.n);
+    h->n += text.n;
+}
+
+static bool part_add(struct mime *m, int parent, size_t at)
+{
+    struct mime_part *p = NULL;
+    void *parts = m->index.parts;
+
+    if (m->index.n >= m->limits.parts || (m->index.n == m->room && !grow(m, &parts, &m->room, sizeof *p)))
+        return false;
+    m->index.parts = parts;
+    p = &m->index.parts[m->index.n];
+    *p = (struct mime_part){ .header_at = at, .body_at = at, .parent = parent };
+    p->depth = parent < 0 ? 0 : m->index.parts[parent].depth + 1;
+    m->current = (int)m->index.n++;
+    m->state = IN_HEADER;
+    return true;
+}
+
+struct mime *mime_begin(const struct mime_limits *limits, struct arena *a)
+{
+    struct mime *m = arena_alloc(a, sizeof *m);
+
+    assert(limits->parts > 0 && limits->top_header > 0 && limits->part_header > 0);
+    m->limits = *limits;
+    m->arena = a;
+    m->header.max = limits->top_header;
+    part_add(m, -1, 0);
+    return m;
+}
+
+static void push(struct mime *m, int part)
+{
+    void *stack = m->stack;
+    const struct mime_part *p = &m->index.parts[part];
+
+    if (p->depth >= m->limits.depth ||
+        (m->depth == m->stack_room && !grow(m, &stack, &m->stack_room, sizeof *m->stack)))
+        return;
+    m->stack = stack;
+    m->stack[m->depth++] = (struct open){ .boundary = p->boundary, .part = part };
+}
+
+/* The line that was just kept is none of the header. */
+static void header_rollback(struct mime *m)
+{
+    m->header.n = m->line_header;
+    m->header.cut = m->line_cut;
+}
+
+/* The header of the current part is complete; its body starts at `body`. */
+static void header_done(struct mime *m, size_t body)
+{
+    struct mime_part *p = &m->index.parts[m->current];
+    bool digest = p->parent >= 0 && bytes_equal(m->index.parts[p->parent].type, BYTES("multipart/digest"));
+
+    p->body_at = body;
+    mime_part_read(p, (struct bytes){ m->header.p, m->header.n }, digest, m->arena);
+    if (p->parent < 0) {
+        m->index.header = (struct bytes){ m->header.p ? m->header.p : "", m->header.n };
+        m->index.header_cut = m->header.cut;
+        m->header = (struct growing){ .max = m->limits.part_header };
+    }
+    m->header.n = 0;
+    m->header.cut = false;
+    m->state = IN_BODY;
+    if (mime_is_multipart(p))
+        push(m, m->current);
+}
+
+static void part_end(struct mime *m, int part, size_t end)
+{
+    struct mime_part *p = &m->index.parts[part];
+
+    p->end_at = end > p->body_at ? end : p->body_at;
+}
+
+/* Every part still open is the current one or above it. */
+static void boundary_found(struct mime *m, size_t level, bool closing, size_t next)
+{
+    int parent = m->stack[level].part;
+
+    if (m->state == IN_HEADER) {
+        header_rollback(m);
+        header_done(m, m->at);
+    }
+    for (int part = m->current; part != parent; part = m->index.parts[part].parent)
+        part_end(m, part, m->text_end);
+    m->current = parent;
+    m->depth = closing ? level : level + 1;
+    if (!closing && !part_add(m, parent, next))
+        m->opaque = true;
+}
+
+/* 0: none; 1: "--boundary"; 2: "--boundary--". Only white space may follow (RFC 2046 5.1.1). */
+static int boundary_match(struct bytes line, struct bytes boundary)
+{
+    struct bytes rest = bytes_from(line, 2);
+
+    if (rest.n < boundary.n || memcmp(rest.p, boundary.p, boundary.n) != 0)
+        return 0;
+    rest = bytes_from(rest, boundary.n);
+    if (bytes_trim(rest).n == 0)
+        return 1;
+    return bytes_starts(rest, BYTES("--")) && bytes_trim(bytes_from(rest, 2)).n == 0 ? 2 : 0;
+}
+
+static bool try_boundary(struct mime *m, struct bytes line, size_t next)
+{
+    if (line.n < 3 || line.p[0] != '-' || line.p[1] != '-')
+        return false;
+    for (size_t level = m->depth; level-- > 0;) {
+        int match = boundary_match(line, m->stack[level].boundary);
+
+        if (match) {
+            boundary_found(m, level, match == 2, next);
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool is_field(struct bytes line)
+{
+    struct bytes name, rest;
+
+    if (!bytes_cut(line, ':', &name, &rest))
+        return false;
+    while (name.n && char_is_blank(name.p[name.n - 1]))
+        name.n--;
+    return header_name_ok(name);
+}
+
+static bool is_received(struct bytes line)
+{
+    return bytes_starts_nocase(line, BYTES("Received")) && bytes_trim(bytes_head(line, bytes_find(line, ':'))).n == 8;
+}
+
+/* A line of the header. True: it belongs to the body already. */
+static bool header_line(struct mime *m, struct bytes line, size_t next)
+{
+    bool top = m->index.parts[m->current].parent < 0;
+    bool folded = line.n && (line.p[0] == ' ' || line.p[0] == '\t');
+
+    if (bytes_equal(line, BYTES("\r\n")) || bytes_equal(line, BYTES("\n"))) {
+        header_rollback(m);
+        header_done(m, next);
+    } else if (top) {
+        m->index.header_fields += !folded && is_field(line);
+        m->index.received += !folded && is_received(line);
+    } else if (!folded && line.n < HEAD_MAX && !is_field(line)) { /* the empty line was forgotten */
+        header_rollback(m);
+        header_done(m, m->at);
+        return true;
+    }
+    return false;
+}
+
+/* A whole line: its start (all of it when shorter than HEAD_MAX), its length and that of its line end. */
+static void take_line(struct mime *m, struct bytes line, size_t length, size_t ending)
+{
+    size_t next = m->at + length;
+    bool done = m->opaque || (m->depth && try_boundary(m, line, next));
+
+    if (!done && m->state == IN_HEADER && header_line(m, line, next))
+        done = m->depth && try_boundary(m, line, next);
+    if (!done)
+        m->text_end = next - ending;
+    m->at = next;
+    m->line_n = m->head_n = 0;
+    m->line_header = m->header.n;
+    m->line_cut = m->header.cut;
+}
+
+/* Adds to the unfinished line. */
+static void carry(struct mime *m, struct bytes piece)
+{
+    size_t room = sizeof m->head - m->head_n;
+
+    if (m->state == IN_HEADER && !m->opaque)
+        keep(m, piece);
+    if (m->head_n < sizeof m->head) {
+        memcpy(m->head + m->head_n, piece.p, piece.n < room ? piece.n : room);
+        m->head_n += piece.n < room ? piece.n : room;
+    }
+    m->line_n += piece.n;
+    m->line_last = piece.p[piece.n - 1];
+}
+
+static void carried_line(struct mime *m, struct bytes piece)
+{
+    char before = piece.n > 1 ? piece.p[piece.n - 2] : m->line_last;
+
+    carry(m, piece);
+    take_line(m, (struct bytes){ m->head, m->head_n }, m->line_n, before == '\r' ? 2 : 1);
+}
+
+static void whole_line(struct mime *m, struct bytes line)
+{
+    if (m->state == IN_HEADER && !m->opaque)
+        keep(m, line);
+    take_line(m, bytes_head(line, HEAD_MAX), line.n, line.n > 1 && line.p[line.n - 2] == '\r' ? 2 : 1);
+}
+
+void mime_feed(struct mime *m, struct bytes chunk)
+{
+    m->index.size += chunk.n;
+    while (chunk.n) {
+        size_t n = 0;
+
+        if (m->opaque || (m->state == IN_BODY && m->depth == 0)) { /* no boundary can come any more */
+            m->at += m->line_n + chunk.n;
+            m->line_n = m->head_n = 0;
+            return;
+        }
+        n = bytes_find(chunk, '\n');
+        if (n == chunk.n) {
+            carry(m, chunk);
+            return;
+        }
+        if (m->line_n)
+            carried_line(m, bytes_head(chunk, n + 1));
+        else
+            whole_line(m, bytes_head(chunk, n + 1));
+        chunk = bytes_from(chunk, n + 1);
+    }
+}
+
+const struct mime_index *mime_end(struct mime *m)
+{
+    if (m->line_n)
+        take_line(m, (struct bytes){ m->head, m->head_n }, m->line_n, 0);
+    if (m->state == IN_HEADER)
+        header_done(m, m->index.size);
+    for (int part = m->current; part >= 0; part = m->index.parts[part].parent)
+        part_end(m, part, m->index.size);
+    return &m->index;
+}
