@@ -2,7 +2,6 @@
  * byte once; the keys of all open and closed objects are remembered as keyed hashes of 128 bits, so that an object of
  * 100,000 keys is no quadratic affair and nobody outside can make two keys collide. */
 #include "base/json.h"
-#include <assert.h>
 #include <math.h>
 #include <pthread.h>
 #include <sodium.h>

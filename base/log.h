@@ -1,6 +1,7 @@
 /* base/log.h - one line an event, to standard error (or where log_to says), as logfmt or JSON.
  *
- *     log_info("smtp", LOG_BYTES("id", session), LOG_BYTES("rcpt", address), LOG_TEXT("result", "missing"), LOG_INT("ms", 3));
+ *     log_info("smtp", LOG_BYTES("id", session), LOG_BYTES("rcpt", address), LOG_TEXT("result", "missing"),
+ *              LOG_INT("ms", 3));
  *  -> 2026-11-21T09:52:00.123Z info smtp id=req_… rcpt=<ana@example.org> result=missing ms=3
  * or, as JSON: {"time":"…","level":"info","component":"smtp","id":"req_…",…,"ms":3}
  *

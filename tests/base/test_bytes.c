@@ -2,6 +2,7 @@
 #include "check.h"
 
 #include "base/arena.h"
+#include <stdalign.h>
 
 static void views_compare(void **state)
 {
@@ -176,7 +177,7 @@ static void an_arena_hands_out_zeroed_memory(void **state)
     for (int i = 0; i < 100; i++) {
         char *p = arena_alloc(a, (size_t)(i * 37));
 
-        assert_int_equal((uintptr_t)p % sizeof(max_align_t) % 16, 0);
+        assert_int_equal((uintptr_t)p % alignof(max_align_t), 0);
     }
     assert_non_null(arena_array(a, 10, 1000));
     arena_free(&a);
