@@ -16,7 +16,8 @@ const struct flag serve_flags[] = {
     { NULL, FLAG_TEXT, NULL, false, NULL },
 };
 
-static const char *const doors[] = { "api.listen", "smtp.listen", "submission.listen", "submissions.listen", "pop3.listen", "pop3s.listen" };
+static const char *const doors[] = { "api.listen",         "smtp.listen", "submission.listen",
+                                     "submissions.listen", "pop3.listen", "pop3s.listen" };
 
 static bool set_param(struct bytes name, struct bytes value, enum param_source from, struct err *e)
 {
@@ -61,7 +62,8 @@ static bool take_tree(struct boot *b, struct json_object *tree, struct err *e)
             if (!take_params(value, e))
                 return false;
         } else
-            return err_set(e, ERR_INVALID, "the boot file knows \"store\" (a text) and \"parameters\" (an object), not \"%s\"", name);
+            return err_set(e, ERR_INVALID,
+                           "the boot file knows \"store\" (a text) and \"parameters\" (an object), not \"%s\"", name);
     }
     return true;
 }
@@ -77,8 +79,8 @@ static bool take_file(struct boot *b, bool must, struct err *e)
     if (access(b->config, F_OK) != 0 && !must)
         return true;
     a = arena_new(2 * BOOT_FILE_MAX);
-    if (!read_file(b->config, a, &text, &why) || !json_read(text, &tree, &why) || !json_object_is_type(tree, json_type_object) ||
-        !take_tree(b, tree, &why))
+    if (!read_file(b->config, a, &text, &why) || !json_read(text, &tree, &why) ||
+        !json_object_is_type(tree, json_type_object) || !take_tree(b, tree, &why))
         ok = err_set(e, ERR_INVALID, "%s: %s", b->config, why.message[0] ? why.message : "not a JSON object");
     json_object_put(tree);
     arena_free(&a);

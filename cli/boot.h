@@ -1,5 +1,6 @@
-/* cli/boot.h - what a server is started with: boot file, environment, flags, in rising order. The boot file (postrider.json in the
- * data folder, or --config) is JSON: {"store": "sqlite:…", "parameters": {"smtp.listen": "…"}}; comments are not allowed. */
+/* cli/boot.h - what a server is started with: boot file, environment, flags, in rising order. The boot file
+ * (postrider.json in the data folder, or --config) is JSON: {"store": "sqlite:…", "parameters": {"smtp.listen": "…"}};
+ * comments are not allowed. */
 #ifndef CLI_BOOT_H
 #define CLI_BOOT_H
 #include "cli/command.h"

@@ -24,7 +24,7 @@ const char *client_data_dir(const struct command_line *l)
     if (dir)
         return dir;
     return access("data/postrider.sock", F_OK) == 0 || access("/var/lib/postrider", F_OK) != 0 ? "data"
-                                                                                                 : "/var/lib/postrider";
+                                                                                               : "/var/lib/postrider";
 }
 
 /* {"name": {"url": …, "key": …}}; the profile "default" is taken when it is there and nothing else is named. */
@@ -92,9 +92,11 @@ static void explain(CURLcode code, const struct target *t, struct client_answer 
 {
     if (t->socket[0] && access(t->socket, F_OK) != 0)
         snprintf(out->error, sizeof out->error,
-                 "no server here: %s is not there. Start one with `postrider serve`, or name one with --url and --key", t->socket);
+                 "no server here: %s is not there. Start one with `postrider serve`, or name one with --url and --key",
+                 t->socket);
     else if (t->socket[0])
-        snprintf(out->error, sizeof out->error, "no answer from the server at %s: %s", t->socket, curl_easy_strerror(code));
+        snprintf(out->error, sizeof out->error, "no answer from the server at %s: %s", t->socket,
+                 curl_easy_strerror(code));
     else
         snprintf(out->error, sizeof out->error, "no answer from %s: %s", t->url, curl_easy_strerror(code));
     out->timed_out = code == CURLE_OPERATION_TIMEDOUT;
@@ -173,7 +175,8 @@ static void print_problem(const struct client_answer *a)
 
         fprintf(stderr, "  %.*s: %.*s\n", SHOW(json_text(one, "pointer")), SHOW(json_text(one, "message")));
     }
-    fprintf(stderr, "  (%.*s, request %.*s)\n", SHOW(json_text(a->json, "code")), SHOW(json_text(a->json, "request_id")));
+    fprintf(stderr, "  (%.*s, request %.*s)\n", SHOW(json_text(a->json, "code")),
+            SHOW(json_text(a->json, "request_id")));
 }
 
 int client_result(const struct command_line *l, const struct client_answer *a)

@@ -1,5 +1,6 @@
-/* cli/client.h - one HTTP request to a server: over the unix socket in its data folder (root and the owner need no key), or to a URL
- * with a key. Where to: --url/--key, then POSTRIDER_URL/POSTRIDER_KEY, then the profile, then the socket. */
+/* cli/client.h - one HTTP request to a server: over the unix socket in its data folder (root and the owner need no
+ * key), or to a URL with a key. Where to: --url/--key, then POSTRIDER_URL/POSTRIDER_KEY, then the profile, then the
+ * socket. */
 #ifndef CLI_CLIENT_H
 #define CLI_CLIENT_H
 #include "cli/command.h"
@@ -13,9 +14,9 @@ struct client_answer {
 };
 
 struct client_request {
-    const char *method, *path;  /* "/v1/domains?limit=3" */
-    struct bytes body;          /* NO_BYTES: none */
-    const char *content_type;   /* NULL: application/json */
+    const char *method, *path; /* "/v1/domains?limit=3" */
+    struct bytes body;         /* NO_BYTES: none */
+    const char *content_type;  /* NULL: application/json */
 };
 
 void client_call(const struct command_line *l, const struct client_request *r, struct client_answer *out);

@@ -78,7 +78,8 @@ bool command_parse(int argc, char **argv, const struct flag *const *tables, stru
                 return false;
             i += used;
         } else if (flags && argv[i][0] == '-' && argv[i][1]) {
-            fprintf(stderr, "%s: unknown flag %s; flags have two dashes, see `postrider help`\n", out->program, argv[i]);
+            fprintf(stderr, "%s: unknown flag %s; flags have two dashes, see `postrider help`\n", out->program,
+                    argv[i]);
             return false;
         } else {
             argv[out->n_words++] = argv[i]; /* words move to the front: never past what was read */

@@ -9,10 +9,16 @@
 /* `postrider help exit-codes` lists these. */
 enum exit_code { EXIT_FINE, EXIT_FAILED, EXIT_USAGE, EXIT_TIMEOUT, EXIT_AUTH, EXIT_UNREACHABLE, EXIT_PARTIAL };
 
-enum flag_type { FLAG_TEXT, FLAG_NUMBER, FLAG_SWITCH, FLAG_TEXTS, FLAG_FILE /* a file's content as text, "-": standard input */ };
+enum flag_type {
+    FLAG_TEXT,
+    FLAG_NUMBER,
+    FLAG_SWITCH,
+    FLAG_TEXTS,
+    FLAG_FILE /* a file's content as text, "-": standard input */
+};
 
-/* One --flag of a command. `field` is where it goes in the request (JSON member, or query parameter with `query`); NULL: the
- * command reads it itself. */
+/* One --flag of a command. `field` is where it goes in the request (JSON member, or query parameter with `query`);
+ * NULL: the command reads it itself. */
 struct flag {
     const char *name;
     enum flag_type type;
@@ -36,8 +42,8 @@ struct command_line {
     size_t n_values;
 };
 
-/* Reads argv against the tables (NULL-terminated list of flag tables that end with a NULL name). Prints what is wrong with how to
- * mend it to standard error. "--" ends flags; --name=value and --name value are both taken. */
+/* Reads argv against the tables (NULL-terminated list of flag tables that end with a NULL name). Prints what is wrong
+ * with how to mend it to standard error. "--" ends flags; --name=value and --name value are both taken. */
 bool command_parse(int argc, char **argv, const struct flag *const *tables, struct command_line *out);
 const char *command_value(const struct command_line *l, const char *name); /* the last one given, or NULL */
 bool command_switch(const struct command_line *l, const char *name);
@@ -51,7 +57,8 @@ struct client; /* cli/client.h */
 bool output_json(const struct command_line *l);
 /* "error: …" for people, {"error": …} for programs, to standard error. */
 void output_error(const struct command_line *l, const char *format, ...) __attribute__((format(printf, 2, 3)));
-/* An API answer: JSON as it is, or a table (lists) or lines (objects) with the given columns ("a,b,c"; NULL: all simple members). */
+/* An API answer: JSON as it is, or a table (lists) or lines (objects) with the given columns ("a,b,c"; NULL: all simple
+ * members). */
 void output_answer(const struct command_line *l, struct json_object *answer, const char *columns);
 
 int serve_main(int argc, char **argv);

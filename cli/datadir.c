@@ -39,7 +39,8 @@ static bool make(struct datadir *d, struct err *e)
     if (stat(d->path, &s) != 0 || !S_ISDIR(s.st_mode))
         return err_set(e, ERR_INVALID, "%s is no folder", d->path);
     if (s.st_mode & 077)
-        return err_set(e, ERR_INVALID, "others can read the data folder %s, which holds keys: chmod 700 %s", d->path, d->path);
+        return err_set(e, ERR_INVALID, "others can read the data folder %s, which holds keys: chmod 700 %s", d->path,
+                       d->path);
     if (geteuid() == 0 && s.st_uid != d->uid && chown(d->path, d->uid, d->gid) != 0)
         return err_set(e, ERR_INVALID, "cannot give %s to server.run_as: %s", d->path, strerror(errno));
     if (access(d->path, W_OK) != 0)
@@ -63,7 +64,8 @@ static bool take_lock(struct datadir *d, struct err *e)
                        n > 0 ? holder : "unknown");
     }
     n = snprintf(holder, sizeof holder, "%ld", (long)getpid());
-    if (ftruncate(d->lock, 0) != 0 || pwrite(d->lock, holder, (size_t)n, 0) != n || fchown(d->lock, d->uid, d->gid) != 0)
+    if (ftruncate(d->lock, 0) != 0 || pwrite(d->lock, holder, (size_t)n, 0) != n ||
+        fchown(d->lock, d->uid, d->gid) != 0)
         return err_set(e, ERR_STORAGE_FULL, "cannot write %s: %s", file, strerror(errno));
     return true;
 }

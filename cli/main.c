@@ -22,7 +22,8 @@ static const struct {
 static int help_exit_codes(void)
 {
     puts("0  done\n1  failed: the answer says why\n2  wrong usage\n3  no answer in time\n"
-         "4  not allowed: no key, a wrong one, or one without the scope\n5  no server there, or it is not ready: try again\n"
+         "4  not allowed: no key, a wrong one, or one without the scope\n5  no server there, or it is not ready: try "
+         "again\n"
          "6  done in part");
     return EXIT_FINE;
 }

@@ -1,4 +1,5 @@
-/* Answers for people (tables and lines) or for programs (JSON). What comes from mail is printed without control characters. */
+/* Answers for people (tables and lines) or for programs (JSON). What comes from mail is printed without control
+ * characters. */
 #include "base/json.h"
 #include "cli/command.h"
 #include <json-c/json.h>

@@ -204,9 +204,13 @@ int resource_main(int argc, char **argv)
     buf_init(&path, 8000);
     make_path(v, &l, &path);
     body = make_body(v, &l);
-    result = run(v, &l, &(struct client_request){
-                            .method = v->method, .path = path.p,
-                            .body = v->method[0] == 'P' ? bytes_of(json_object_to_json_string_ext(body, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE)) : NO_BYTES });
+    result = run(v, &l,
+                 &(struct client_request){
+                     .method = v->method,
+                     .path = path.p,
+                     .body = v->method[0] == 'P' ? bytes_of(json_object_to_json_string_ext(
+                                                       body, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE))
+                                                 : NO_BYTES });
     json_object_put(body);
     buf_clear(&path);
     return result;

@@ -7,7 +7,7 @@
 #define MAIL_MAX (64u * 1024 * 1024)
 
 /* What sendmail answers (sysexits.h), by our own exit code. */
-static const int sysexits[] = { [EXIT_FINE] = 0, [EXIT_FAILED] = 65, [EXIT_USAGE] = 64, [EXIT_TIMEOUT] = 75,
+static const int sysexits[] = { [EXIT_FINE] = 0,  [EXIT_FAILED] = 65,      [EXIT_USAGE] = 64,  [EXIT_TIMEOUT] = 75,
                                 [EXIT_AUTH] = 77, [EXIT_UNREACHABLE] = 75, [EXIT_PARTIAL] = 75 };
 
 static const struct flag send_flags[] = {

@@ -1,10 +1,16 @@
 /* The subcommands that are one API call each, as rows. A path's {1}, {2} are the words behind the verb. */
 #include "cli/verbs.h"
 
-#define LISTING                                                                                                         \
-    { "limit", FLAG_NUMBER, "limit", true, "how many (1-100)" }, { "after", FLAG_TEXT, "after", true, "older than this cursor" }, \
-        { "before", FLAG_TEXT, "before", true, "newer than this cursor" }
-#define END { NULL, FLAG_TEXT, NULL, false, NULL }
+#define LISTING                                                                                                        \
+    { "limit", FLAG_NUMBER, "limit", true, "how many (1-100)" },                                                       \
+        { "after", FLAG_TEXT, "after", true, "older than this cursor" },                                               \
+    {                                                                                                                  \
+        "before", FLAG_TEXT, "before", true, "newer than this cursor"                                                  \
+    }
+#define END                                                                                                            \
+    {                                                                                                                  \
+        NULL, FLAG_TEXT, NULL, false, NULL                                                                             \
+    }
 
 static const struct flag none[] = { END };
 static const struct flag listing[] = { LISTING, END };
@@ -14,13 +20,16 @@ static const struct flag domain_add[] = {
     { "catch-all", FLAG_TEXT, "catch_all", false, "address that gets what nobody else gets" },
     END,
 };
-static const struct flag domain_verify[] = { { "force", FLAG_SWITCH, "force", false, "mark as verified (operators)" }, END };
+static const struct flag domain_verify[] = { { "force", FLAG_SWITCH, "force", false, "mark as verified (operators)" },
+                                             END };
 static const struct flag user_list[] = { LISTING, { "domain", FLAG_TEXT, "domain", true, "of this domain" }, END };
-#define USER_FLAGS                                                                                                      \
-    { "name", FLAG_TEXT, "name", false, "full name" },                                                                  \
-        { "password-file", FLAG_FILE, "password", false, "file with the password, - for standard input" },               \
-        { "quota", FLAG_NUMBER, "quota", false, "bytes" },                                                              \
-        { "send-as", FLAG_TEXTS, "send_as", false, "a@b or @b, may be repeated" }
+#define USER_FLAGS                                                                                                     \
+    { "name", FLAG_TEXT, "name", false, "full name" },                                                                 \
+        { "password-file", FLAG_FILE, "password", false, "file with the password, - for standard input" },             \
+        { "quota", FLAG_NUMBER, "quota", false, "bytes" },                                                             \
+    {                                                                                                                  \
+        "send-as", FLAG_TEXTS, "send_as", false, "a@b or @b, may be repeated"                                          \
+    }
 static const struct flag user_add[] = { USER_FLAGS, END };
 static const struct flag user_delete[] = { { "erase", FLAG_SWITCH, "erase", true, "with all mail" }, END };
 static const struct flag key_add[] = {
@@ -64,26 +73,33 @@ const struct verb verbs[] = {
     { "key", "add", "POST", "/v1/keys", 0, NULL, key_add, NULL, "a new key; its secret is shown this once" },
     { "key", "show", "GET", "/v1/keys/{1}", 1, NULL, none, NULL, "KEY-ID" },
     { "key", "delete", "DELETE", "/v1/keys/{1}", 1, NULL, none, NULL, "KEY-ID" },
-    { "message", "list", "GET", "/v1/messages", 0, NULL, message_list, "id,created_at,status,from,to,subject", "what was sent" },
+    { "message", "list", "GET", "/v1/messages", 0, NULL, message_list, "id,created_at,status,from,to,subject",
+      "what was sent" },
     { "message", "show", "GET", "/v1/messages/{1}", 1, NULL, none, NULL, "MESSAGE-ID" },
-    { "message", "events", "GET", "/v1/messages/{1}/events", 1, NULL, listing, "at,type,email", "MESSAGE-ID: its timeline" },
-    { "message", "deliveries", "GET", "/v1/deliveries?message_id={1}", 1, NULL, none, "id,email,status,attempts", "MESSAGE-ID: its recipients" },
+    { "message", "events", "GET", "/v1/messages/{1}/events", 1, NULL, listing, "at,type,email",
+      "MESSAGE-ID: its timeline" },
+    { "message", "deliveries", "GET", "/v1/deliveries?message_id={1}", 1, NULL, none, "id,email,status,attempts",
+      "MESSAGE-ID: its recipients" },
     { "message", "raw", "GET", "/v1/messages/{1}/raw", 1, NULL, none, NULL, "MESSAGE-ID: the mail as it is" },
     { "message", "cancel", "POST", "/v1/messages/{1}/cancel", 1, NULL, none, NULL, "MESSAGE-ID: what still waits" },
     { "message", "delete", "DELETE", "/v1/messages/{1}", 1, NULL, none, NULL, "MESSAGE-ID: erases the content" },
-    { "mailbox", "list", "GET", "/v1/users/{1}/mailboxes", 1, NULL, listing, "id,name,role,total,unseen,bytes", "USER" },
+    { "mailbox", "list", "GET", "/v1/users/{1}/mailboxes", 1, NULL, listing, "id,name,role,total,unseen,bytes",
+      "USER" },
     { "mailbox", "add", "POST", "/v1/users/{1}/mailboxes", 2, "-,name", mailbox_add, NULL, "USER NAME: a new mailbox" },
     { "mailbox", "delete", "DELETE", "/v1/mailboxes/{1}", 1, NULL, none, NULL, "MAILBOX-ID" },
-    { "mailbox", "entries", "GET", "/v1/mailboxes/{1}/entries", 1, NULL, listing, "id,received_at,seen,from,subject", "MAILBOX-ID: what is in it" },
+    { "mailbox", "entries", "GET", "/v1/mailboxes/{1}/entries", 1, NULL, listing, "id,received_at,seen,from,subject",
+      "MAILBOX-ID: what is in it" },
     { "mailbox", "read", "GET", "/v1/entries/{1}", 1, NULL, none, NULL, "ENTRY-ID: one mail" },
     { "mailbox", "raw", "GET", "/v1/entries/{1}/raw", 1, NULL, none, NULL, "ENTRY-ID: the mail as it is" },
     { "mailbox", "move", "PATCH", "/v1/entries/{1}", 2, "-,mailbox_id", none, NULL, "ENTRY-ID MAILBOX-ID" },
     { "mailbox", "remove", "DELETE", "/v1/entries/{1}", 1, NULL, none, NULL, "ENTRY-ID: for good" },
     { "config", "list", "GET", "/v1/settings?limit=100", 0, NULL, none, "name,value,source", "all parameters" },
     { "config", "get", "GET", "/v1/settings/{1}", 1, NULL, none, NULL, "NAME" },
-    { "config", "explain", "GET", "/v1/settings/{1}", 1, NULL, none, NULL, "NAME: what it means, its bounds, where its value comes from" },
+    { "config", "explain", "GET", "/v1/settings/{1}", 1, NULL, none, NULL,
+      "NAME: what it means, its bounds, where its value comes from" },
     { "config", "set", "PATCH", "/v1/settings/{1}", 2, "-,value", none, NULL, "NAME VALUE" },
     { "config", "reset", "PATCH", "/v1/settings/{1}", 1, "-,value", none, NULL, "NAME: back to the default" },
-    { "config", "history", "GET", "/v1/settings/{1}/history", 1, NULL, listing, "at,old_value,new_value,who", "NAME: who changed it" },
+    { "config", "history", "GET", "/v1/settings/{1}/history", 1, NULL, listing, "at,old_value,new_value,who",
+      "NAME: who changed it" },
     { NULL, NULL, NULL, NULL, 0, NULL, NULL, NULL, NULL },
 };

@@ -1,0 +1,180 @@
+#include "cli/doors.h"
+#include "base/json.h"
+#include "base/params.h"
+#include <unistd.h>
+
+static const struct bytes busy_smtp = { "421 4.3.2 Too many connections, try again later\r\n", 49 };
+static const struct bytes busy_pop3 = { "-ERR [SYS/TEMP] Too many connections, try again later\r\n", 55 };
+
+/* "host:port", "[::1]:port"; false on anything else. */
+static bool split_address(struct bytes text, struct bytes *host, uint16_t *port)
+{
+    size_t colon = bytes_find_last(text, ':');
+    int64_t number;
+
+    if (colon == text.n || !bytes_to_int(bytes_from(text, colon + 1), &number) || number < 0 || number > 65535)
+        return false;
+    *host = bytes_head(text, colon);
+    if (host->n > 2 && host->p[0] == '[' && host->p[host->n - 1] == ']')
+        *host = bytes_head(bytes_from(*host, 1), host->n - 2);
+    *port = (uint16_t)number;
+    return host->n > 0;
+}
+
+/* Calls open(d, host, port) for each address of a listen parameter. */
+struct opening {
+    struct doors *d;
+    const char *name;
+    void (*session)(int fd, void *ctx);
+    void *ctx;
+    struct bytes busy;
+};
+
+static bool open_one(struct opening *o, struct bytes host, uint16_t port, struct err *e)
+{
+    struct doors *d = o->d;
+    struct door door = {
+        .name = o->name, .host = host, .port = port, .busy_line = o->busy, .session = o->session, .ctx = o->ctx
+    };
+
+    if (d->n == LISTENERS_MAX)
+        return err_set(e, ERR_INVALID, "more than %d listening addresses", LISTENERS_MAX);
+    if (!listener_open(&door, &d->listeners[d->n], e))
+        return false;
+    snprintf(d->hosts[d->n], sizeof d->hosts[d->n], "%.*s", SHOW(host));
+    d->names[d->n++] = o->name;
+    return true;
+}
+
+static bool open_list(struct opening *o, enum param listen, struct err *e)
+{
+    struct bytes rest = param_text(listen), one, host;
+    uint16_t port;
+
+    if (bytes_equal(rest, BYTES("off")) || !rest.n)
+        return true;
+    for (bool more = true; more;) {
+        more = bytes_cut(rest, ',', &one, &rest);
+        if (!split_address(bytes_trim(one), &host, &port))
+            return err_set(e, ERR_INVALID, "%s: \"%.*s\" is not host:port", param_row(listen)->name, SHOW(one));
+        if (!open_one(o, host, port, e))
+            return false;
+    }
+    return true;
+}
+
+static bool open_tls(struct doors *d, const struct datadir *dir, struct err *e)
+{
+    struct bytes cert = PARAM_TEXT(tls, cert), key = PARAM_TEXT(tls, key), name = PARAM_TEXT(server, hostname);
+    char cert_file[4200], key_file[4200], folder[600], host[256];
+
+    if ((cert.n > 0) != (key.n > 0))
+        return err_set(e, ERR_INVALID, "tls.cert and tls.key go together: set both or neither");
+    if (cert.n) {
+        snprintf(cert_file, sizeof cert_file, "%.*s", SHOW(cert));
+        snprintf(key_file, sizeof key_file, "%.*s", SHOW(key));
+    } else {
+        datadir_file(dir, "tls", folder, sizeof folder);
+        snprintf(cert_file, sizeof cert_file, "%s/cert.pem", folder);
+        snprintf(key_file, sizeof key_file, "%s/key.pem", folder);
+        snprintf(host, sizeof host, "%.*s", SHOW(name));
+        if (access(key_file, F_OK) != 0 && !tls_self_signed(host, cert_file, key_file, e))
+            return false;
+    }
+    return tls_server_new(cert_file, key_file, &d->tls, e);
+}
+
+static bool open_api(struct doors *d, struct service *svc, const struct datadir *dir, struct err *e)
+{
+    struct bytes cert = PARAM_TEXT(api, cert), key = PARAM_TEXT(api, key);
+    char socket[600], cert_file[4200], key_file[4200];
+    struct api_options o = { .svc = svc };
+
+    if (bytes_equal(PARAM_TEXT(api, listen), BYTES("off")))
+        o.host = NO_BYTES;
+    else if (!split_address(PARAM_TEXT(api, listen), &o.host, &o.port))
+        return err_set(e, ERR_INVALID, "api.listen: \"%.*s\" is not host:port", SHOW(PARAM_TEXT(api, listen)));
+    o.socket_path = datadir_file(dir, "postrider.sock", socket, sizeof socket);
+    snprintf(cert_file, sizeof cert_file, "%.*s", SHOW(cert));
+    snprintf(key_file, sizeof key_file, "%.*s", SHOW(key));
+    o.cert_file = cert.n ? cert_file : NULL;
+    o.key_file = key.n ? key_file : NULL;
+    return api_open(&o, &d->api, e);
+}
+
+bool doors_open(struct doors *d, struct service *svc, const struct datadir *dir, struct err *e)
+{
+    struct opening all[] = {
+        { d, "smtp", smtp_session, &d->receive, busy_smtp },
+        { d, "submission", smtp_session, &d->submission, busy_smtp },
+        { d, "submissions", smtp_session, &d->submissions, NO_BYTES },
+        { d, "pop3", pop3_session, &d->pop3, busy_pop3 },
+        { d, "pop3s", pop3_session, &d->pop3s, NO_BYTES },
+    };
+    const enum param listen[] = { PARAM_smtp_listen, PARAM_submission_listen, PARAM_submissions_listen,
+                                  PARAM_pop3_listen, PARAM_pop3s_listen };
+
+    memset(d, 0, sizeof *d);
+    if (!open_tls(d, dir, e) || !open_api(d, svc, dir, e))
+        return false;
+    d->receive = (struct smtp_door){ SMTP_RECEIVE, svc, d->tls };
+    d->submission = (struct smtp_door){ SMTP_SUBMISSION, svc, d->tls };
+    d->submissions = (struct smtp_door){ SMTP_SUBMISSIONS, svc, d->tls };
+    d->pop3 = (struct pop3_door){ false, svc, d->tls };
+    d->pop3s = (struct pop3_door){ true, svc, d->tls };
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        if (!open_list(&all[i], listen[i], e))
+            return false;
+    return true;
+}
+
+bool doors_serve(struct doors *d, struct err *e)
+{
+    for (size_t i = 0; i < d->n; i++)
+        if (!listener_serve(d->listeners[i], e))
+            return false;
+    return api_serve(d->api, e);
+}
+
+bool doors_reload(struct doors *d, struct err *e)
+{
+    return tls_server_reload(d->tls, e) && api_reload(d->api, e);
+}
+
+void doors_stop(struct doors *d)
+{
+    for (size_t i = 0; i < d->n; i++)
+        listener_stop(d->listeners[i]);
+    if (d->api)
+        api_stop(d->api);
+}
+
+void doors_close(struct doors *d)
+{
+    for (size_t i = 0; i < d->n; i++)
+        listener_close(&d->listeners[i]);
+    tls_server_free(&d->tls);
+}
+
+void doors_describe(const struct doors *d, struct bytes admin_key, struct buf *out)
+{
+    struct bytes host = NO_BYTES;
+    char text[128];
+    uint16_t port;
+    struct jw w;
+
+    split_address(PARAM_TEXT(api, listen), &host, &port);
+    snprintf(text, sizeof text, "%s://%.*s:%u", PARAM_TEXT(api, cert).n ? "https" : "http", SHOW(host),
+             api_port(d->api));
+    jw_init(&w, out);
+    jw_object(&w);
+    jw_key_text(&w, "api", bytes_of(text));
+    for (size_t i = 0; i < d->n; i++) {
+        snprintf(text, sizeof text, "%s:%u", d->hosts[i], listener_port(d->listeners[i]));
+        if (i == 0 || strcmp(d->names[i], d->names[i - 1]) != 0)
+            jw_key_text(&w, d->names[i], bytes_of(text));
+    }
+    jw_key_text(&w, "admin_key", admin_key);
+    jw_object_end(&w);
+    buf_addc(out, '\n');
+}
