@@ -22,11 +22,13 @@ struct door {
     void *ctx;
 };
 
+/* All of these after net_start, and not on a loop thread; open, serve, stop and close of one listener by one thread.
+ * ERR_INVALID: no such host or address, no right to the port. */
 bool listener_open(const struct door *d, struct listener **out, struct err *e);
 uint16_t listener_port(const struct listener *l);
 bool listener_serve(struct listener *l, struct err *e);
 void listener_stop(struct listener *l);   /* accepts no more; sessions go on */
 void listener_close(struct listener **l); /* after net_stop or listener_stop */
 /* A `socket` door calls this when the connection it was given has ended, so that limits count true. */
-void listener_session_ended(const char *net_text);
+void listener_session_ended(const char *net_text); /* struct peer's `net`: see stream_peer_of */
 #endif

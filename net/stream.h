@@ -36,6 +36,8 @@ void stream_free(struct stream **s); /* flushes nothing; *s may be NULL */
 
 void stream_deadline(struct stream *s, int64_t monotonic_ms);
 const struct peer *stream_peer(const struct stream *s);
+/* The peer of a connected socket that is no stream. */
+void stream_peer_of(int fd, struct peer *out);
 uint16_t stream_local_port(const struct stream *s);
 int stream_fd(const struct stream *s); /* -1 for memory */
 

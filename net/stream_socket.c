@@ -29,6 +29,17 @@ static bool socket_may_read(const struct stream *s)
 
 const struct transport transport_socket = { socket_read, socket_write, socket_may_read };
 
+void stream_peer_of(int fd, struct peer *out)
+{
+    struct sockaddr_storage address = { 0 };
+    struct sockaddr *sa = (void *)&address;
+    socklen_t n = sizeof address;
+
+    if (getpeername(fd, sa, &n) != 0)
+        address.ss_family = AF_UNSPEC;
+    peer_from(out, sa);
+}
+
 struct stream *stream_socket(int fd, const struct stream_options *o)
 {
     struct stream *s = stream_make(&transport_socket, o);
@@ -39,10 +50,7 @@ struct stream *stream_socket(int fd, const struct stream_options *o)
     int on = 1;
 
     watch_init(&s->watch, fd);
-    if (getpeername(fd, sa, &n) != 0)
-        address.ss_family = AF_UNSPEC;
-    peer_from(&s->peer, sa);
-    n = sizeof address;
+    stream_peer_of(fd, &s->peer);
     if (getsockname(fd, sa, &n) == 0) {
         peer_from(&local, sa);
         s->local_port = local.port;
