@@ -173,6 +173,9 @@ static const struct field message_fields[] = {
     FIELD(INT, message_row, n_failed),
     FIELD(INT, message_row, n_cancelled),
     FIELD(TIME, message_row, expires_at),
+    FIELD(BYTES, message_row, summary),
+    FIELD(TIME, message_row, sent_at),
+    FIELD(BOOL, message_row, header_8bit),
 };
 /* "content" holds what still has content of its own to erase: not the mail that came in. */
 static const struct index message_indexes[] = {

@@ -110,6 +110,10 @@ struct message_row {
      * changes a delivery. */
     int64_t n_open, n_held, n_delivered, n_captured, n_failed, n_cancelled;
     int64_t expires_at; /* when the row itself goes (retention) */
+    /* What the entries of local recipients that are filed later will hold; null when there are none. */
+    struct bytes summary;
+    int64_t sent_at;
+    bool header_8bit;
 };
 
 struct tag_row { /* one for each tag of a message, for lists by tag */

@@ -1,0 +1,135 @@
+/* service/recipient.c - whom a mail may go to and who may send it: see intake.h. */
+#include "base/params.h"
+#include "service/directory.h"
+#include "service/intake.h"
+#include "service/limits.h"
+#include "service/play.h"
+#include "service/sender.h"
+
+#define SANDBOX_DOMAIN "sandbox.test"
+
+static const struct {
+    const char *local;
+    enum outcome first;
+} plays[] = {
+    { "delivered", OUTCOME_DELIVERED },
+    { "bounced", OUTCOME_REFUSED },
+    { "deferred", OUTCOME_DEFERRED },
+    { "expired", OUTCOME_DEFERRED },
+};
+
+/* The part of local before "+label". */
+static struct bytes play_name(struct bytes email)
+{
+    struct bytes local = bytes_head(email, bytes_find_last(email, '@'));
+
+    return bytes_head(local, bytes_find(local, '+'));
+}
+
+bool play_outcome(struct bytes email, enum outcome *first)
+{
+    for (size_t i = 0; i < sizeof plays / sizeof *plays; i++)
+        if (bytes_equal_nocase(play_name(email), bytes_of(plays[i].local))) {
+            *first = plays[i].first;
+            return true;
+        }
+    return false;
+}
+
+enum outcome play_next(struct bytes email)
+{
+    return bytes_equal_nocase(play_name(email), BYTES("expired")) ? OUTCOME_EXPIRED : OUTCOME_DELIVERED;
+}
+
+/* In lenient mode the recipient is only marked, and its delivery is born bounced. */
+static bool absent(struct call *c, const struct recipient_check_in *in, struct recipient *out)
+{
+    out->missing = true;
+    return in->lenient || err_set(&c->err, ERR_MISSING, "No such user <%.*s>", SHOW(out->email));
+}
+
+static bool check_sandbox(struct call *c, const struct recipient_check_in *in, struct recipient *out)
+{
+    enum outcome first;
+
+    out->kind = RECIPIENT_SANDBOX;
+    return play_outcome(out->email, &first) || absent(c, in, out);
+}
+
+static bool check_local(struct call *c, const struct recipient_check_in *in, const struct address *address,
+                        struct recipient *out)
+{
+    struct directory_user user;
+
+    out->kind = RECIPIENT_LOCAL;
+    if (!directory_find(c, address, &user)) {
+        if (c->err.code != ERR_MISSING)
+            return false;
+        c->err = (struct err){ 0 };
+        return absent(c, in, out);
+    }
+    if (user.disabled)
+        return absent(c, in, out);
+    out->user_id = user.id;
+    out->account_id = user.account_id;
+    out->full = user.used + in->size > user.quota || user.used >= user.quota;
+    if (out->full && !in->lenient)
+        return err_set(&c->err, ERR_MAILBOX_FULL, "The mailbox of <%.*s> is full", SHOW(out->email));
+    return true;
+}
+
+/* A domain of ours that keeps no mailboxes here is the outside; in live mode so is one that another account has not
+ * shown to own. */
+static bool is_inside(struct call *c, const struct directory_domain *domain)
+{
+    bool foreign = c->who && !id_equal(domain->account_id, c->account);
+
+    return domain->inbound && (!foreign || domain->verified || !service_is_live(c->svc));
+}
+
+static bool check_domain(struct call *c, const struct recipient_check_in *in, const struct address *address,
+                         struct recipient *out)
+{
+    struct directory_domain domain;
+    bool known = directory_domain(c, address->domain, &domain);
+
+    if (!known && c->err.code != ERR_MISSING)
+        return false;
+    c->err = (struct err){ 0 };
+    if (known && is_inside(c, &domain))
+        return address_normalize(address, true, c->arena, &out->email, &c->err) && check_local(c, in, address, out);
+    if (!c->who)
+        return err_set(&c->err, ERR_RELAY, "Relaying to <%.*s> needs a login", SHOW(address->email));
+    out->kind = RECIPIENT_REMOTE;
+    return address_normalize(address, false, c->arena, &out->email, &c->err);
+}
+
+bool recipient_check(struct call *c, const struct recipient_check_in *in, struct recipient *out)
+{
+    struct address address = in->address;
+    struct bytes domain;
+
+    *out = (struct recipient){ 0 };
+    if (!address.domain.p) { /* RFC 5321 4.5.1: <Postmaster> is ours */
+        address.domain = PARAM_TEXT(server, hostname);
+        address.email = arena_bytesf(c->arena, "%.*s@%.*s", SHOW(address.local), SHOW(address.domain));
+    }
+    if (address.utf8 && !in->utf8_ok)
+        return err_set(&c->err, ERR_SYNTAX, "The address <%.*s> needs SMTPUTF8", SHOW(address.email));
+    if (!domain_normalize(address.domain, c->arena, &domain, &c->err))
+        return false;
+    if (c->who && bytes_equal(domain, BYTES(SANDBOX_DOMAIN))) {
+        if (!address_normalize(&address, true, c->arena, &out->email, &c->err) || !check_sandbox(c, in, out))
+            return false;
+    } else if (!check_domain(c, in, &address, out)) {
+        return false;
+    }
+    return !c->who || limits_recipients(c, 1);
+}
+
+bool sender_check(struct call *c, const struct address *sender)
+{
+    if (!sender->local.p || !c->who)
+        return true;
+    return sender_allowed(c, sender);
+}
