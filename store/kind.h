@@ -49,7 +49,10 @@ struct kind {
     bool large;   /* rows of tens of KiB */
 };
 
-#define FIELD(type_, struct_, member) { #member, FIELD_##type_, offsetof(struct struct_, member) }
+#define FIELD(type_, struct_, member)                                                                                  \
+    {                                                                                                                  \
+#member, FIELD_##type_, offsetof(struct struct_, member)                                                       \
+    }
 
 const struct field *kind_field(const struct kind *k, const char *name); /* NULL when there is none */
 const struct index *kind_index(const struct kind *k, const char *name); /* "id" is built in: NULL, use the key */

@@ -13,8 +13,9 @@
  * - Batches are committed in groups, but a failing batch fails alone, and touches nothing.
  * - When the outcome of a commit is unknown, the engine itself finds out until the deadline; then ERR_BUSY, and the
  *   batch exists 0 or 1 times.
- * Errors: ERR_CONFLICT a condition, unique key or bound failed (see struct batch: failed); ERR_MISSING; ERR_STORAGE_FULL;
- * ERR_BUSY the engine is away or its queue is full; ERR_INTERNAL the store is damaged or we asked nonsense. */
+ * Errors: ERR_CONFLICT a condition, unique key or bound failed (see struct batch: failed); ERR_MISSING;
+ * ERR_STORAGE_FULL; ERR_BUSY the engine is away or its queue is full; ERR_INTERNAL the store is damaged or we asked
+ * nonsense. */
 #ifndef STORE_STORE_H
 #define STORE_STORE_H
 #include "base/err.h"
@@ -23,11 +24,11 @@
 struct store;
 
 struct store_options {
-    const char *url;              /* "sqlite:/path/postrider.db" */
+    const char *url;                 /* "sqlite:/path/postrider.db" */
     const struct kind *const *kinds; /* NULL-terminated; stays valid */
-    int schema;                   /* version of `kinds`; a newer database is refused, an older one copied, then migrated */
-    struct id node;               /* leases and locks of this node are void at start */
-    unsigned readers;             /* SQLite: connections for reading = store workers */
+    int schema;       /* version of `kinds`; a newer database is refused, an older one copied, then migrated */
+    struct id node;   /* leases and locks of this node are void at start */
+    unsigned readers; /* SQLite: connections for reading = store workers */
 };
 
 bool store_open(const struct store_options *o, struct store **out, struct err *e);
@@ -67,13 +68,15 @@ struct cond {
     size_t n_list;
 };
 
-#define COND(field_, compare_, value_)   ((struct cond){ .field = (field_), .compare = (compare_), .value = (value_) })
-#define COND_ONE_OF(field_, list_, n_)   ((struct cond){ .field = (field_), .compare = ONE_OF, .list = (list_), .n_list = (n_) })
+#define COND(field_, compare_, value_) ((struct cond){ .field = (field_), .compare = (compare_), .value = (value_) })
+#define COND_ONE_OF(field_, list_, n_)                                                                                 \
+    ((struct cond){ .field = (field_), .compare = ONE_OF, .list = (list_), .n_list = (n_) })
 
 /* ---- writing ---- */
 
-/* What an operation sets a field to. ADD raises a number in place; `slot` (>= 0) then remembers the new value, and FROM_SLOT
- * of a later operation of the batch writes it (plus `value.number`). `bound`: the batch fails unless the new value is
+/* What an operation sets a field to. ADD raises a number in place; `slot` (>= 0) then remembers the new value, and
+ * FROM_SLOT of a later operation of the batch writes it (plus `value.number`). `bound`: the batch fails unless the new
+ * value is
  * <= bound_field's present value (when named) + bound. ADD never takes a value below 0: it stops there. */
 enum set_how { SET_VALUE, SET_ADD, SET_FROM_SLOT };
 struct set {
@@ -86,19 +89,27 @@ struct set {
     int64_t bound;
 };
 
-#define SET(field_, value_)        ((struct set){ .field = (field_), .how = SET_VALUE, .value = (value_), .slot = -1 })
-#define ADD(field_, n_)            ((struct set){ .field = (field_), .how = SET_ADD, .value = V_INT(n_), .slot = -1 })
-#define ADD_SLOT(field_, n_, slot_) ((struct set){ .field = (field_), .how = SET_ADD, .value = V_INT(n_), .slot = (slot_) })
-#define ADD_BOUND(field_, n_, by_, most_)                                                                               \
-    ((struct set){ .field = (field_), .how = SET_ADD, .value = V_INT(n_), .slot = -1, .bounded = true, .bound_field = (by_), .bound = (most_) })
-#define FROM_SLOT(field_, slot_, plus_) ((struct set){ .field = (field_), .how = SET_FROM_SLOT, .value = V_INT(plus_), .slot = (slot_) })
+#define SET(field_, value_) ((struct set){ .field = (field_), .how = SET_VALUE, .value = (value_), .slot = -1 })
+#define ADD(field_, n_)     ((struct set){ .field = (field_), .how = SET_ADD, .value = V_INT(n_), .slot = -1 })
+#define ADD_SLOT(field_, n_, slot_)                                                                                    \
+    ((struct set){ .field = (field_), .how = SET_ADD, .value = V_INT(n_), .slot = (slot_) })
+#define ADD_BOUND(field_, n_, by_, most_)                                                                              \
+    ((struct set){ .field = (field_),                                                                                  \
+                   .how = SET_ADD,                                                                                     \
+                   .value = V_INT(n_),                                                                                 \
+                   .slot = -1,                                                                                         \
+                   .bounded = true,                                                                                    \
+                   .bound_field = (by_),                                                                               \
+                   .bound = (most_) })
+#define FROM_SLOT(field_, slot_, plus_)                                                                                \
+    ((struct set){ .field = (field_), .how = SET_FROM_SLOT, .value = V_INT(plus_), .slot = (slot_) })
 
 enum batch_fault { FAULT_NONE, FAULT_CONDITION, FAULT_UNIQUE, FAULT_BOUND, FAULT_MISSING };
 
 struct batch;
 
-/* Rows, values and lists given to a batch are not copied: they stay valid until store_commit returns. Operations are numbered
- * from 0; each call returns its number. */
+/* Rows, values and lists given to a batch are not copied: they stay valid until store_commit returns. Operations are
+ * numbered from 0; each call returns its number. */
 struct batch *batch_new(struct arena *a);
 int batch_slot(struct batch *b);
 /* Inserts *row. `sets` (may be NULL) fill fields from slots. Fails on a taken id or unique key. */
@@ -117,7 +128,8 @@ int batch_blob_delete(struct batch *b, struct id id); /* all chunks; none is no 
 size_t batch_count(const struct batch *b);
 size_t batch_weight(const struct batch *b); /* bytes, for limits */
 
-/* Makes it durable. Deadline in monotonic ms: how long an unknown outcome is looked into and a full queue is waited for. */
+/* Makes it durable. Deadline in monotonic ms: how long an unknown outcome is looked into and a full queue is waited
+ * for. */
 bool store_commit(struct store *st, struct batch *b, int64_t deadline, struct err *e);
 /* After success. */
 int64_t batch_slot_value(const struct batch *b, int slot);
@@ -138,9 +150,9 @@ bool store_get_by(struct store *st, const struct kind *k, const char *index, con
                   struct arena *a, void *row, struct err *e);
 
 #define QUERY_CONDS 8
-/* Rows of one kind, in the order of one index (NULL: by id). Conditions on the index's leading fields are looked up, others
- * are filtered. `after`: an opaque cursor from store_cursor; rows behind that place only. `only`: the fields wanted
- * (NULL-terminated; others stay zero), NULL for all. Of an index with `when`, the conditions must imply it. */
+/* Rows of one kind, in the order of one index (NULL: by id). Conditions on the index's leading fields are looked up,
+ * others are filtered. `after`: an opaque cursor from store_cursor; rows behind that place only. `only`: the fields
+ * wanted (NULL-terminated; others stay zero), NULL for all. Of an index with `when`, the conditions must imply it. */
 struct query {
     const struct kind *kind;
     const char *index;
@@ -168,10 +180,10 @@ bool store_get_many(struct store *st, const struct kind *k, const struct id *ids
 
 /* The fields by which rows of a kind are claimed: TIME due, TIME lease (until when), INT token (rises with each claim),
  * ID holder (the node). A row can be claimed when due is not null and past and lease is null or past, by the store's
- * clock. All three are written by the claim; finish with a batch_update whose conditions name the token, and which clears
- * lease (and sets or clears due). */
+ * clock. All three are written by the claim; finish with a batch_update whose conditions name the token, and which
+ * clears lease (and sets or clears due). */
 struct claim {
-    struct query query;       /* an index that begins with (or equals) the due field behind equality fields */
+    struct query query; /* an index that begins with (or equals) the due field behind equality fields */
     const char *due, *lease, *token, *holder;
     int64_t lease_ms;
 };
@@ -187,9 +199,9 @@ void store_unlock(struct store *st, struct bytes name, int64_t token);
 
 /* ---- watch: rows of a watched kind in order of commit ---- */
 
-/* Up to `limit` rows that committed behind `after` (NO_BYTES: from the oldest kept; store_watch_end: from now), waiting for
- * one until the deadline (monotonic ms; then *n is 0 and it is true). *next is the cursor behind the last row. No row is
- * left out or shown twice. */
+/* Up to `limit` rows that committed behind `after` (NO_BYTES: from the oldest kept; store_watch_end: from now), waiting
+ * for one until the deadline (monotonic ms; then *n is 0 and it is true). *next is the cursor behind the last row. No
+ * row is left out or shown twice. */
 bool store_watch(struct store *st, const struct kind *k, struct bytes after, size_t limit, int64_t deadline,
                  struct arena *a, void **rows, size_t *n, struct bytes *next, struct err *e);
 bool store_watch_end(struct store *st, const struct kind *k, struct arena *a, struct bytes *cursor, struct err *e);

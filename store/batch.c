@@ -1,0 +1,209 @@
+#include "store/batch.h"
+#include "store/value.h"
+#include <assert.h>
+
+enum { OP_WEIGHT = 128 }; /* what an operation costs beside its bytes */
+
+struct batch *batch_new(struct arena *a)
+{
+    struct batch *b = arena_alloc(a, sizeof *b);
+
+    b->arena = a;
+    b->failure.operation = -1;
+    return b;
+}
+
+int batch_slot(struct batch *b)
+{
+    assert(b->n_slots < BATCH_SLOTS);
+    if (b->n_slots == b->cap_slots) {
+        size_t cap = b->cap_slots ? b->cap_slots * 2 : 8;
+        int64_t *slots = arena_array(b->arena, cap, sizeof *slots);
+
+        if (b->n_slots)
+            memcpy(slots, b->slots, b->n_slots * sizeof *slots);
+        b->slots = slots;
+        b->cap_slots = cap;
+    }
+    return (int)b->n_slots++;
+}
+
+static struct op *add(struct batch *b, enum op_type type, const struct kind *k, struct id id)
+{
+    struct op *op;
+
+    if (b->n == b->cap) {
+        size_t cap = b->cap ? b->cap * 2 : 8;
+        struct op *ops = arena_array(b->arena, cap, sizeof *ops);
+
+        if (b->n)
+            memcpy(ops, b->ops, b->n * sizeof *ops);
+        b->ops = ops;
+        b->cap = cap;
+    }
+    op = &b->ops[b->n++];
+    op->type = type;
+    op->kind = k;
+    op->id = id;
+    b->weight += OP_WEIGHT;
+    return op;
+}
+
+static void name_conds(struct batch *b, struct op *op, const struct cond *conds, size_t n)
+{
+    assert(n <= OP_CONDS);
+    op->conds = conds;
+    op->n_conds = n;
+    if (n)
+        op->cond_fields = arena_array(b->arena, n, sizeof *op->cond_fields);
+    for (size_t i = 0; i < n; i++)
+        op->cond_fields[i] = cond_field(op->kind, &conds[i]);
+}
+
+static void name_sets(struct batch *b, struct op *op, const struct set *sets, size_t n)
+{
+    assert(n <= OP_SETS);
+    op->sets = sets;
+    op->n_sets = n;
+    if (n)
+        op->set_fields = arena_array(b->arena, n, sizeof *op->set_fields);
+    for (size_t i = 0; i < n; i++) {
+        const struct set *s = &sets[i];
+
+        op->set_fields[i] = field_for(op->kind, s->field, s->how == SET_VALUE ? &s->value : NULL);
+        assert(s->slot < (int)b->n_slots && (s->how != SET_FROM_SLOT || s->slot >= 0));
+        if (s->how == SET_ADD)
+            assert(op->set_fields[i]->type == FIELD_INT);
+        if (s->bound_field)
+            field_for(op->kind, s->bound_field, &V_INT(0));
+        b->weight += s->value.bytes.n;
+    }
+}
+
+static int number_of(const struct batch *b)
+{
+    return (int)b->n - 1;
+}
+
+int batch_insert(struct batch *b, const struct kind *k, const void *row, const struct set *sets, size_t n_sets)
+{
+    struct value id = value_of(&k->fields[0], row);
+    struct op *op = add(b, OP_INSERT, k, id.id);
+
+    assert(!value_is_null(&id));
+    op->row = row;
+    name_sets(b, op, sets, n_sets);
+    for (size_t i = 0; i < n_sets; i++)
+        assert(sets[i].how != SET_ADD);
+    for (size_t i = 0; i < k->n_fields; i++)
+        b->weight += value_of(&k->fields[i], row).bytes.n;
+    return number_of(b);
+}
+
+int batch_update(struct batch *b, const struct kind *k, struct id id, const struct cond *conds, size_t n_conds,
+                 const struct set *sets, size_t n_sets)
+{
+    struct op *op = add(b, n_sets ? OP_UPDATE : OP_REQUIRE, k, id);
+
+    assert(!k->watched);
+    name_conds(b, op, conds, n_conds);
+    name_sets(b, op, sets, n_sets);
+    return number_of(b);
+}
+
+int batch_delete(struct batch *b, const struct kind *k, struct id id, const struct cond *conds, size_t n_conds)
+{
+    name_conds(b, add(b, OP_DELETE, k, id), conds, n_conds);
+    return number_of(b);
+}
+
+int batch_require(struct batch *b, const struct kind *k, struct id id, const struct cond *conds, size_t n_conds)
+{
+    name_conds(b, add(b, OP_REQUIRE, k, id), conds, n_conds);
+    return number_of(b);
+}
+
+int batch_blob_put(struct batch *b, struct id id, unsigned n, struct bytes bytes)
+{
+    struct op *op = add(b, OP_BLOB_PUT, NULL, id);
+
+    assert(bytes.p && bytes.n <= STORE_CHUNK);
+    op->chunk = n;
+    op->bytes = bytes;
+    b->weight += bytes.n;
+    return number_of(b);
+}
+
+int batch_blob_delete(struct batch *b, struct id id)
+{
+    add(b, OP_BLOB_DELETE, NULL, id);
+    return number_of(b);
+}
+
+size_t batch_count(const struct batch *b)
+{
+    return b->n;
+}
+
+size_t batch_weight(const struct batch *b)
+{
+    return b->weight;
+}
+
+int64_t batch_slot_value(const struct batch *b, int slot)
+{
+    assert(slot >= 0 && (size_t)slot < b->n_slots);
+    return b->slots[slot];
+}
+
+struct batch_failure batch_failure(const struct batch *b)
+{
+    return b->failure;
+}
+
+int64_t batch_from_slot(const struct batch *b, const struct set *s)
+{
+    return b->slots[s->slot] + s->value.number;
+}
+
+void batch_forget(struct batch *b)
+{
+    if (b->n_slots)
+        memset(b->slots, 0, b->n_slots * sizeof *b->slots);
+    b->failure = (struct batch_failure){ .operation = -1 };
+}
+
+bool batch_fails(struct batch *b, size_t i, enum batch_fault fault, const char *name, struct err *e)
+{
+    static const char *const why[] = { "nothing", "a condition does not hold", "already taken", "over its bound",
+                                       "is not there" };
+    const struct kind *k = b->ops[i].kind;
+
+    b->failure = (struct batch_failure){ .operation = (int)i, .fault = fault, .name = name };
+    return err_set(e, ERR_CONFLICT, "%s%s%s: %s", k ? k->name : "blob", name ? "." : "", name ? name : "", why[fault]);
+}
+
+static int64_t number_in(const struct kind *k, const char *name, const void *row)
+{
+    return value_of(kind_field(k, name), row).number;
+}
+
+bool batch_judge(struct batch *b, size_t i, const void *row, struct err *e)
+{
+    const struct op *op = &b->ops[i];
+
+    if (!row)
+        return batch_fails(b, i, FAULT_MISSING, "id", e);
+    for (size_t j = 0; j < op->n_conds; j++)
+        if (!cond_holds(op->cond_fields[j], &op->conds[j], row))
+            return batch_fails(b, i, FAULT_CONDITION, op->cond_fields[j]->name, e);
+    for (size_t j = 0; j < op->n_sets; j++) {
+        const struct set *s = &op->sets[j];
+        int64_t most = s->bound + (s->bound_field ? number_in(op->kind, s->bound_field, row) : 0);
+        int64_t value = number_in(op->kind, s->field, row) + s->value.number;
+
+        if (s->bounded && (value < 0 ? 0 : value) > most)
+            return batch_fails(b, i, FAULT_BOUND, op->set_fields[j]->name, e);
+    }
+    return err_set(e, ERR_INTERNAL, "%s: an operation failed without a reason", op->kind->name);
+}

@@ -1,0 +1,62 @@
+/* store/engine.h - what a database has to offer to become an engine. store.c checks, chooses the thread and calls.
+ *
+ * An engine's own struct begins with a struct store. Functions marked (blocks) are called on a store worker or a plain
+ * thread and may block; the others are called in a fiber too and wait only through net/wait.h. Arenas and rows belong
+ * to the caller, who sleeps meanwhile. Errors are those of store.h; a plan has been checked. */
+#ifndef STORE_ENGINE_H
+#define STORE_ENGINE_H
+#include "store/batch.h"
+#include "store/query.h"
+
+/* Rows found, in the arena. */
+struct rows {
+    void *row;
+    size_t n;
+};
+
+struct unique_key {
+    const struct kind *kind;
+    const struct index *index;
+    const struct value *values; /* one for each of its fields */
+    size_t n;
+};
+
+struct engine {
+    const char *scheme; /* of the URL, "sqlite" */
+    /* (blocks) `place` is the URL behind the colon. */
+    bool (*open)(const struct store_options *o, struct bytes place, struct store **out, struct err *e);
+    void (*close)(struct store *st); /* (blocks) frees it */
+    int64_t (*now)(struct store *st);
+    bool (*has_room)(struct store *st);
+    bool (*is_up)(struct store *st, struct err *why);
+
+    bool (*commit)(struct store *st, struct batch *b, int64_t deadline, struct err *e);
+    bool (*get)(struct store *st, const struct kind *k, const struct id *ids, size_t n, struct arena *a, void *rows,
+                struct err *e); /* (blocks) missing ones keep a zero id */
+    bool (*get_by)(struct store *st, const struct unique_key *key, struct arena *a, void *row,
+                   struct err *e); /* (blocks) */
+    bool (*find)(struct store *st, const struct plan *p, struct arena *a, struct rows *out,
+                 struct err *e); /* (blocks) */
+    bool (*blob_get)(struct store *st, struct id id, unsigned n, struct arena *a, struct bytes *out,
+                     struct err *e); /* (blocks) */
+    bool (*claim)(struct store *st, const struct claim *c, struct plan *p, struct arena *a, struct rows *out,
+                  struct err *e);
+
+    bool (*lock)(struct store *st, struct bytes name, int64_t ttl_ms, int64_t *token, struct err *e);
+    bool (*lock_renew)(struct store *st, struct bytes name, int64_t token, int64_t ttl_ms, struct err *e);
+    void (*unlock)(struct store *st, struct bytes name, int64_t token);
+
+    /* Rows behind *seq, which moves to the last; at most `limit`, at once. (blocks) */
+    bool (*watch_read)(struct store *st, const struct kind *k, int64_t *seq, size_t limit, struct arena *a,
+                       struct rows *out, struct err *e);
+    bool (*watch_end)(struct store *st, const struct kind *k, int64_t *seq, struct err *e); /* (blocks) */
+    /* Raised after rows of the kind have committed. */
+    struct signal *(*watch_signal)(struct store *st, const struct kind *k);
+};
+
+struct store {
+    const struct engine *engine;
+};
+
+extern const struct engine engine_sqlite;
+#endif

@@ -1,0 +1,181 @@
+/* The vtable, opening and closing. */
+#include "base/params.h"
+#include "store/sqlite/sqlite.h"
+#include <assert.h>
+
+enum { PLAIN_READERS = 8 }; /* connections for threads that are no store workers */
+
+const struct table *table_of(const struct sqlite_store *s, const struct kind *k)
+{
+    for (size_t i = 0; i < s->n_tables; i++)
+        if (s->tables[i].kind == k)
+            return &s->tables[i];
+    die("store: kind %s was not given to store_open", k->name);
+}
+
+static void name_tables(struct sqlite_store *s, const struct kind *const *kinds)
+{
+    while (kinds[s->n_tables])
+        s->n_tables++;
+    assert(s->n_tables <= 64);
+    s->tables = calloc(s->n_tables + 1, sizeof *s->tables);
+    if (!s->tables)
+        die("out of memory: tables");
+    for (size_t i = 0; i < s->n_tables; i++) {
+        s->tables[i].kind = kinds[i];
+        if (kinds[i]->watched)
+            s->tables[i].signal = signal_new();
+    }
+}
+
+static void close_store(struct store *st)
+{
+    struct sqlite_store *s = (struct sqlite_store *)st;
+    struct conn *c = s->writing;
+
+    writer_stop(s);
+    readers_close(s);
+    if (c) { /* the last to close brings the log home */
+        conn_close(c);
+        free(c);
+    }
+    for (size_t i = 0; i < s->n_tables; i++)
+        signal_free(&s->tables[i].signal);
+    locks_free(&s->locks);
+    pthread_mutex_destroy(&s->readers_lock);
+    pthread_cond_destroy(&s->readers_free);
+    pthread_mutex_destroy(&s->state_lock);
+    free(s->tables);
+    free(s->path);
+    free(s);
+}
+
+static struct sqlite_store *store_new(const struct store_options *o, struct bytes path)
+{
+    struct sqlite_store *s = calloc(1, sizeof *s);
+
+    if (!s || !(s->path = strndup(path.p, path.n)))
+        die("out of memory: a store");
+    s->node = o->node;
+    s->max_readers = o->readers + PLAIN_READERS;
+    pthread_mutex_init(&s->readers_lock, NULL);
+    pthread_cond_init(&s->readers_free, NULL);
+    pthread_mutex_init(&s->state_lock, NULL);
+    s->locks = locks_new();
+    atomic_store(&s->room, true);
+    atomic_store(&s->room_checked, -1000000);
+    name_tables(s, o->kinds);
+    return s;
+}
+
+static bool open_store(const struct store_options *o, struct bytes path, struct store **out, struct err *e)
+{
+    struct sqlite_store *s = store_new(o, path);
+    struct conn *c = calloc(1, sizeof *c);
+
+    if (!c)
+        die("out of memory: a connection");
+    if (conn_open(s->path, true, c, e)) {
+        s->writing = c;
+        if (schema_open(s, c, o->schema, e) && writer_start(s, c, e)) {
+            *out = &s->store;
+            return true;
+        }
+    } else {
+        free(c);
+    }
+    close_store(&s->store);
+    return false;
+}
+
+/* ---- reading: a connection of the pool around each ---- */
+
+static bool get(struct store *st, const struct kind *k, const struct id *ids, size_t n, struct arena *a, void *rows,
+                struct err *e)
+{
+    struct sqlite_store *s = (struct sqlite_store *)st;
+    struct conn *c = reader_take(s, e);
+    bool ok = c != NULL, found;
+
+    if (!c)
+        return false;
+    if (n > 1) /* one state for all */
+        ok = conn_run(c, "BEGIN", e);
+    for (size_t i = 0; ok && i < n; i++)
+        ok = select_get(c, k, ids[i], ALL_FIELDS, a, (char *)rows + i * k->size, &found, e);
+    if (n > 1)
+        sqlite3_exec(c->db, "COMMIT", NULL, NULL, NULL);
+    reader_give(s, c);
+    return ok;
+}
+
+/* Runs `call` with a reader `c`. */
+#define READ(st, call)                                                                                                 \
+    struct sqlite_store *s = (struct sqlite_store *)(st);                                                              \
+    struct conn *c = reader_take(s, e);                                                                                \
+    bool ok = c && (call);                                                                                             \
+                                                                                                                       \
+    if (c)                                                                                                             \
+        reader_give(s, c);                                                                                             \
+    return ok
+
+static bool get_by(struct store *st, const struct unique_key *key, struct arena *a, void *row, struct err *e)
+{
+    READ(st, select_by(c, key, a, row, e));
+}
+
+static bool find(struct store *st, const struct plan *p, struct arena *a, struct rows *out, struct err *e)
+{
+    READ(st, select_plan(c, p, NULL, a, out, e));
+}
+
+static bool blob_get(struct store *st, struct id id, unsigned n, struct arena *a, struct bytes *out, struct err *e)
+{
+    READ(st, select_blob(c, id, n, a, out, e));
+}
+
+static bool watch_read(struct store *st, const struct kind *k, int64_t *seq, size_t limit, struct arena *a,
+                       struct rows *out, struct err *e)
+{
+    READ(st, select_watch(c, k, seq, limit, a, out, e));
+}
+
+static bool watch_end(struct store *st, const struct kind *k, int64_t *seq, struct err *e)
+{
+    READ(st, select_watch_end(c, k, seq, e));
+}
+
+static struct signal *watch_signal(struct store *st, const struct kind *k)
+{
+    const struct table *t = table_of((struct sqlite_store *)st, k);
+
+    assert(t->signal);
+    return t->signal;
+}
+
+static int64_t now(struct store *st)
+{
+    (void)st;
+    return clock_wall();
+}
+
+const struct engine engine_sqlite = {
+    .scheme = "sqlite",
+    .open = open_store,
+    .close = close_store,
+    .now = now,
+    .has_room = state_has_room,
+    .is_up = state_is_up,
+    .commit = writer_commit,
+    .get = get,
+    .get_by = get_by,
+    .find = find,
+    .blob_get = blob_get,
+    .claim = writer_claim,
+    .lock = lock_take,
+    .lock_renew = lock_renew,
+    .unlock = lock_end,
+    .watch_read = watch_read,
+    .watch_end = watch_end,
+    .watch_signal = watch_signal,
+};

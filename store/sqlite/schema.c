@@ -1,0 +1,267 @@
+#include "store/sqlite/sqlite.h"
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <unistd.h>
+
+/* "PRdr": marks a database as ours. 8 KiB pages keep a mail of usual size on one page, and were fastest of 4, 8 and 16.
+ */
+#define APPLICATION "1347576946"
+#define PAGE_SIZE   "8192"
+
+static bool run_buf(struct conn *c, struct buf *sql, struct err *e)
+{
+    bool ok;
+
+    buf_addc(sql, 0);
+    assert(!sql->overflowed);
+    ok = conn_run(c, sql->p, e);
+    buf_clear(sql);
+    return ok;
+}
+
+/* ---- tables and columns ---- */
+
+static const char *type_of(const struct kind *k, const struct field *f)
+{
+    if (f == k->fields)
+        return k->watched || k->large ? "BLOB NOT NULL UNIQUE" : "BLOB NOT NULL PRIMARY KEY";
+    switch (f->type) {
+    case FIELD_ID:
+    case FIELD_BYTES: return "BLOB";
+    case FIELD_TEXT:
+    case FIELD_JSON: return "TEXT";
+    case FIELD_TIME: return "INTEGER";
+    case FIELD_INT:
+    case FIELD_BOOL: break;
+    }
+    return "INTEGER NOT NULL DEFAULT 0";
+}
+
+/* Small rows lie in the tree of their id; large ones do not, so that seeking in that tree stays short. AUTOINCREMENT: a
+ * number of the feed is never given twice, even after the newest rows were deleted. */
+static bool create_table(struct conn *c, const struct kind *k, struct err *e)
+{
+    struct buf sql;
+
+    buf_init(&sql, SQL_MAX);
+    buf_addf(&sql, "CREATE TABLE \"%s\" (%s", k->name,
+             k->watched ? "\"_seq\" INTEGER PRIMARY KEY AUTOINCREMENT, " : "");
+    for (size_t i = 0; i < k->n_fields; i++)
+        buf_addf(&sql, "%s\"%s\" %s", i ? ", " : "", k->fields[i].name, type_of(k, &k->fields[i]));
+    buf_adds(&sql, k->watched || k->large ? ")" : ") WITHOUT ROWID");
+    return run_buf(c, &sql, e);
+}
+
+static bool lookup(struct conn *c, const char *sql, const char *a, const char *b, bool *there, struct err *e)
+{
+    sqlite3_stmt *q = NULL;
+    int rc = sqlite3_prepare_v2(c->db, sql, -1, &q, NULL);
+
+    if (rc == SQLITE_OK) {
+        sqlite3_bind_text(q, 1, a, -1, SQLITE_STATIC);
+        if (b)
+            sqlite3_bind_text(q, 2, b, -1, SQLITE_STATIC);
+        rc = sqlite3_step(q);
+    }
+    *there = rc == SQLITE_ROW;
+    if (rc != SQLITE_ROW && rc != SQLITE_DONE)
+        conn_err(c, e);
+    sqlite3_finalize(q);
+    return rc == SQLITE_ROW || rc == SQLITE_DONE;
+}
+
+static bool add_columns(struct conn *c, const struct kind *k, struct err *e)
+{
+    for (size_t i = 0; i < k->n_fields; i++) {
+        struct buf sql;
+        bool there;
+
+        if (!lookup(c, "SELECT 1 FROM pragma_table_info(?) WHERE name = ?", k->name, k->fields[i].name, &there, e))
+            return false;
+        if (there)
+            continue;
+        buf_init(&sql, SQL_MAX);
+        buf_addf(&sql, "ALTER TABLE \"%s\" ADD COLUMN \"%s\" %s", k->name, k->fields[i].name,
+                 type_of(k, &k->fields[i]));
+        if (!run_buf(c, &sql, e))
+            return false;
+    }
+    return true;
+}
+
+/* ---- indexes ---- */
+
+static void index_sql(struct buf *sql, const struct kind *k, const struct index *x)
+{
+    bool has_id = false;
+
+    buf_addf(sql, "CREATE %sINDEX ", x->unique ? "UNIQUE " : "");
+    sql_index_name(sql, k, x);
+    buf_addf(sql, " ON \"%s\" (", k->name);
+    for (size_t i = 0; i < INDEX_FIELDS && x->fields[i]; i++) {
+        const struct field *f = field_for(k, x->fields[i], NULL);
+
+        buf_addf(sql, "%s\"%s\"", i ? ", " : "", f->name);
+        has_id = has_id || f == k->fields;
+    }
+    if (!x->unique && !has_id)
+        buf_adds(sql, ", \"id\"");
+    buf_addc(sql, ')');
+    if (x->when) {
+        buf_adds(sql, " WHERE ");
+        sql_when(sql, k, x);
+    }
+    buf_addc(sql, 0);
+}
+
+/* Made when it is not there, and made anew when it was defined in another way. */
+static bool set_index(struct conn *c, const struct kind *k, const struct index *x, struct err *e)
+{
+    struct buf want, drop;
+    char *name;
+    bool ok, same, there;
+
+    buf_init(&want, SQL_MAX);
+    index_sql(&want, k, x);
+    name = sqlite3_mprintf("%s__%s", k->name, x->name);
+    ok = lookup(c, "SELECT 1 FROM sqlite_master WHERE type = 'index' AND name = ?", name, NULL, &there, e) &&
+         lookup(c, "SELECT 1 FROM sqlite_master WHERE type = 'index' AND name = ? AND sql = ?", name, want.p, &same, e);
+    if (ok && there && !same) {
+        buf_init(&drop, SQL_MAX);
+        buf_adds(&drop, "DROP INDEX ");
+        sql_index_name(&drop, k, x);
+        ok = run_buf(c, &drop, e);
+    }
+    if (ok && !same)
+        ok = conn_run(c, want.p, e);
+    sqlite3_free(name);
+    buf_clear(&want);
+    return ok;
+}
+
+static bool set_kind(struct conn *c, const struct kind *k, struct err *e)
+{
+    bool there;
+
+    assert(k->n_fields <= 64);
+    if (!lookup(c, "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?", k->name, NULL, &there, e) ||
+        !(there ? add_columns(c, k, e) : create_table(c, k, e)))
+        return false;
+    for (size_t i = 0; i < k->n_indexes; i++)
+        if (!set_index(c, k, &k->indexes[i], e))
+            return false;
+    return true;
+}
+
+/* ---- versions ---- */
+
+static bool sync_path(const char *path, struct err *e)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    bool ok = fd >= 0 && fsync(fd) == 0;
+
+    if (!ok)
+        err_set(e, ERR_STORAGE_FULL, "%s: %s", path, strerror(errno));
+    if (fd >= 0)
+        close(fd);
+    return ok;
+}
+
+static bool sync_folder_of(const char *path, struct err *e)
+{
+    char *copy = strdup(path);
+    bool ok;
+
+    if (!copy)
+        die("out of memory: a path");
+    ok = sync_path(dirname(copy), e);
+    free(copy);
+    return ok;
+}
+
+/* To "<database>.before-N", whole and synced before the first change is made. */
+static bool copy_database(struct conn *c, const char *path, int64_t version, struct err *e)
+{
+    char *copy = sqlite3_mprintf("%s.before-%lld", path, (long long)version);
+    char *part = sqlite3_mprintf("%s.part", copy);
+    char *sql = sqlite3_mprintf("VACUUM INTO %Q", part);
+    bool ok;
+
+    unlink(part);
+    ok = conn_run(c, sql, e) && sync_path(part, e) &&
+         (rename(part, copy) == 0 || err_set(e, ERR_STORAGE_FULL, "%s: %s", copy, strerror(errno))) &&
+         sync_folder_of(copy, e);
+    if (!ok)
+        unlink(part);
+    sqlite3_free(sql);
+    sqlite3_free(part);
+    sqlite3_free(copy);
+    return ok;
+}
+
+static bool check_owner(struct conn *c, const char *path, bool *fresh, struct err *e)
+{
+    int64_t tables, owner;
+
+    if (!conn_int(c, "SELECT count(*) FROM sqlite_master", &tables, e) ||
+        !conn_int(c, "PRAGMA application_id", &owner, e))
+        return false;
+    *fresh = tables == 0;
+    return *fresh || owner == strtoll(APPLICATION, NULL, 10) ||
+           err_set(e, ERR_INVALID, "%s is a database of another program", path);
+}
+
+static bool check_version(struct conn *c, const char *path, int schema, struct err *e)
+{
+    int64_t version;
+
+    if (!conn_int(c, "SELECT coalesce(max(value), 0) FROM _meta WHERE name = 'schema'", &version, e))
+        return false;
+    if (version > schema)
+        return err_set(
+            e, ERR_INVALID,
+            "%s has schema %lld, written by a newer version; this one knows up to %d. Start the newer version, or "
+            "go back to the copy %s.before-%lld",
+            path, (long long)version, schema, path, (long long)version);
+    return version == 0 || version == schema || copy_database(c, path, version, e);
+}
+
+static bool set_all(struct sqlite_store *s, struct conn *c, int schema, struct err *e)
+{
+    char *sql =
+        sqlite3_mprintf("INSERT INTO _meta VALUES ('schema', %d) ON CONFLICT (name) DO UPDATE SET value = %d;"
+                        "INSERT INTO _meta VALUES ('epoch', 1) ON CONFLICT (name) DO UPDATE SET value = value + 1",
+                        schema, schema);
+    bool ok = true;
+
+    for (size_t i = 0; ok && i < s->n_tables; i++)
+        ok = set_kind(c, s->tables[i].kind, e);
+    ok = ok && conn_run(c, sql, e) && conn_int(c, "SELECT value FROM _meta WHERE name = 'epoch'", &s->epoch, e);
+    s->epoch <<= 32;
+    sqlite3_free(sql);
+    return ok;
+}
+
+bool schema_open(struct sqlite_store *s, struct conn *c, int schema, struct err *e)
+{
+    bool fresh;
+
+    if (!check_owner(c, s->path, &fresh, e))
+        return false;
+    if (fresh && !conn_run(c, "PRAGMA page_size=" PAGE_SIZE "; PRAGMA application_id=" APPLICATION, e))
+        return false;
+    if (!conn_run(c,
+                  "PRAGMA journal_mode=WAL; PRAGMA journal_size_limit=134217728;"
+                  "CREATE TABLE IF NOT EXISTS _meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;"
+                  "CREATE TABLE IF NOT EXISTS _blob (id BLOB NOT NULL, n INTEGER NOT NULL, bytes BLOB NOT NULL, "
+                  "UNIQUE (id, n))",
+                  e) ||
+        !check_version(c, s->path, schema, e) || !conn_run(c, "BEGIN IMMEDIATE", e))
+        return false;
+    if (set_all(s, c, schema, e) && conn_run(c, "COMMIT", e))
+        return sync_folder_of(s->path, e);
+    sqlite3_exec(c->db, "ROLLBACK", NULL, NULL, NULL);
+    return false;
+}

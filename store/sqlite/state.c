@@ -1,0 +1,63 @@
+#include "base/log.h"
+#include "base/metrics.h"
+#include "base/params.h"
+#include "store/sqlite/sqlite.h"
+#include <sys/statvfs.h>
+
+enum { ROOM_EVERY_MS = 1000 };
+
+void state_note(struct sqlite_store *s, const struct err *e)
+{
+    bool was;
+
+    if (!e && !atomic_load_explicit(&s->down, memory_order_relaxed))
+        return;
+    pthread_mutex_lock(&s->state_lock);
+    was = atomic_exchange(&s->down, e != NULL);
+    if (e)
+        s->why = *e;
+    pthread_mutex_unlock(&s->state_lock);
+    if (e)
+        metric_add(METRIC_store_failures_total, 1);
+    if (e && !was)
+        log_error("store", LOG_TEXT("state", "down"), LOG_TEXT("error", e->message), LOG_TEXT("where", e->where));
+    else if (!e && was)
+        log_info("store", LOG_TEXT("state", "up"));
+}
+
+bool state_is_up(struct store *st, struct err *why)
+{
+    struct sqlite_store *s = (struct sqlite_store *)st;
+    bool up;
+
+    pthread_mutex_lock(&s->state_lock);
+    up = !atomic_load(&s->down);
+    if (!up && why)
+        *why = s->why;
+    pthread_mutex_unlock(&s->state_lock);
+    return up;
+}
+
+static bool measure(const struct sqlite_store *s)
+{
+    struct statvfs v;
+    uint64_t all, least = (uint64_t)PARAM_INT(store, free_min);
+
+    if (statvfs(s->path, &v) != 0)
+        return true; /* its writes will tell */
+    all = (uint64_t)v.f_blocks * v.f_frsize;
+    if (!least)
+        least = all / 20 < (UINT64_C(1) << 30) ? all / 20 : UINT64_C(1) << 30;
+    return (uint64_t)v.f_bavail * v.f_frsize >= least;
+}
+
+/* One caller a second looks, the others take its answer. */
+bool state_has_room(struct store *st)
+{
+    struct sqlite_store *s = (struct sqlite_store *)st;
+    long long now = clock_monotonic(), last = atomic_load(&s->room_checked);
+
+    if (now - last >= ROOM_EVERY_MS && atomic_compare_exchange_strong(&s->room_checked, &last, now))
+        atomic_store(&s->room, measure(s));
+    return atomic_load(&s->room);
+}

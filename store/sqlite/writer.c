@@ -1,0 +1,445 @@
+#include "base/log.h"
+#include "base/metrics.h"
+#include "base/params.h"
+#include "store/sqlite/sqlite.h"
+#include <assert.h>
+#include <errno.h>
+
+/* The group commit. Callers hang their job on the queue and sleep; the writer takes what waits, applies it in one
+ * transaction, commits, and wakes them all. No timer: while one group is synced the next one gathers.
+ *
+ * Failing alone. Savepoints cost every batch a copy of each page it touches, and batches seldom fail. So a group first
+ * runs without: a batch whose failing operation is its first change has changed nothing and is just left out. When one
+ * fails later than that, the transaction is rolled back and the group runs again from its start, now with a savepoint a
+ * batch; so do the next CAREFUL groups, since failures come in swarms. Who fails against a state that is rolled back is
+ * judged again. */
+enum { CAREFUL = 16, RERUNS = 3, IDLE_MS = 1000, BUSY_MS = 50, RESTART_AT = 8 };
+
+struct job {
+    struct job *next;
+    struct batch *batch; /* or else a claim: */
+    const struct claim *claim;
+    const struct plan *plan;
+    struct arena *arena;
+    struct rows *rows;
+
+    size_t weight;
+    int64_t deadline;
+    struct waiter waiter;
+    bool ended; /* its failure is final, whatever becomes of the others */
+    bool ok;
+    struct err err;
+};
+
+struct writer {
+    struct sqlite_store *store;
+    struct conn *conn;
+    pthread_t thread;
+    pthread_mutex_t mutex;
+    pthread_cond_t work;
+    struct job *first, **last;
+    size_t bytes; /* of the jobs in the queue */
+    bool stop;
+    struct signal *room; /* raised when the queue got shorter and somebody waits for that */
+    atomic_int waiting;
+
+    unsigned careful;
+    uint64_t watched; /* tables that the group inserted into, a bit each */
+    int log_pages;    /* in the log */
+    int saved_pages;  /* of them in the database file too */
+    int64_t page_size;
+    bool started;
+};
+
+/* ---- one job ---- */
+
+static uint64_t watched_by(const struct sqlite_store *s, const struct batch *b)
+{
+    uint64_t bits = 0;
+
+    for (size_t i = 0; i < b->n; i++)
+        if (b->ops[i].type == OP_INSERT && b->ops[i].kind->watched)
+            bits |= (uint64_t)1 << (table_of(s, b->ops[i].kind) - s->tables);
+    return bits;
+}
+
+static enum applied apply(struct writer *w, struct job *j)
+{
+    enum applied a;
+
+    if (!j->batch)
+        return apply_claim(w->conn, j->claim, j->plan, w->store, j->arena, j->rows, &j->err);
+    a = apply_batch(w->conn, j->batch, &j->err);
+    if (a == APPLIED)
+        w->watched |= watched_by(w->store, j->batch);
+    return a;
+}
+
+static enum applied apply_careful(struct writer *w, struct job *j)
+{
+    enum applied a;
+
+    if (!conn_run(w->conn, "SAVEPOINT one", &j->err))
+        return BROKEN;
+    a = apply(w, j);
+    if (a == REFUSED && !conn_run(w->conn, "ROLLBACK TO one", &j->err))
+        return BROKEN;
+    if (a != BROKEN && !conn_run(w->conn, "RELEASE one", &j->err))
+        return BROKEN;
+    return a == REFUSED ? REFUSED_CLEAN : a;
+}
+
+/* ---- a group ---- */
+
+static void fail_all(struct job *jobs, const struct err *e)
+{
+    for (struct job *j = jobs; j; j = j->next)
+        if (!j->ended) {
+            j->ok = false;
+            j->err = *e;
+        }
+}
+
+static void rollback(struct writer *w)
+{
+    if (!sqlite3_get_autocommit(w->conn->db))
+        sqlite3_exec(w->conn->db, "ROLLBACK", NULL, NULL, NULL);
+}
+
+static bool any_may_wait(const struct job *jobs)
+{
+    int64_t now = clock_monotonic();
+
+    for (const struct job *j = jobs; j; j = j->next)
+        if (!j->ended && j->deadline > now)
+            return true;
+    return false;
+}
+
+/* Another process may hold the write lock (a backup, somebody's sqlite3). */
+static bool begin(struct writer *w, const struct job *jobs, struct err *e)
+{
+    sqlite3_busy_timeout(w->conn->db, BUSY_MS);
+    for (;;) {
+        if (conn_run(w->conn, "BEGIN IMMEDIATE", e))
+            return true;
+        if ((sqlite3_errcode(w->conn->db) & 0xff) != SQLITE_BUSY || !any_may_wait(jobs))
+            return false;
+    }
+}
+
+enum outcome { PASSED, AGAIN };
+
+/* Applies the jobs within a transaction. AGAIN: rolled back, because of one that is now `ended` or because care is
+ * needed. */
+static enum outcome apply_all(struct writer *w, struct job *jobs)
+{
+    w->watched = 0;
+    for (struct job *j = jobs; j; j = j->next) {
+        enum applied a;
+
+        if (j->ended)
+            continue;
+        a = w->careful ? apply_careful(w, j) : apply(w, j);
+        j->ok = a == APPLIED;
+        if (a == REFUSED) {
+            w->careful = CAREFUL;
+            return AGAIN;
+        }
+        if (a == BROKEN) {
+            j->ended = true;
+            state_note(w->store, &j->err);
+            return AGAIN;
+        }
+    }
+    return PASSED;
+}
+
+static void run_group(struct writer *w, struct job *jobs)
+{
+    struct err e = { 0 };
+
+    for (int run = 0;; run++) {
+        enum outcome pass;
+
+        if (!begin(w, jobs, &e))
+            break;
+        pass = apply_all(w, jobs);
+        if (pass == PASSED && conn_run(w->conn, "COMMIT", &e)) {
+            state_note(w->store, NULL);
+            return;
+        }
+        rollback(w);
+        if (pass == PASSED)
+            break;
+        if (run == RERUNS) {
+            err_set(&e, ERR_BUSY, "the database fails: %.200s", w->store->why.message);
+            break;
+        }
+    }
+    w->watched = 0;
+    state_note(w->store, &e);
+    fail_all(jobs, &e);
+}
+
+static void raise_watched(struct writer *w)
+{
+    for (size_t i = 0; w->watched >> i; i++)
+        if (w->watched >> i & 1)
+            signal_raise(w->store->tables[i].signal);
+}
+
+static size_t wake_all(struct job *jobs)
+{
+    size_t n = 0;
+
+    while (jobs) {
+        struct job *j = jobs;
+
+        jobs = j->next; /* after the wake the job is its caller's again */
+        n += j->ok;
+        waiter_wake(&j->waiter);
+    }
+    return n;
+}
+
+/* ---- checkpoints ---- */
+
+static int count_log(void *arg, sqlite3 *db, const char *name, int pages)
+{
+    struct writer *w = arg;
+
+    (void)db;
+    (void)name;
+    w->log_pages = pages;
+    return SQLITE_OK;
+}
+
+/* Between groups nobody else writes, so all of the log goes into the file, unless a reader still needs its middle; the
+ * next group then starts the log anew. Under readers without a gap that never comes to pass: a log of RESTART_AT times
+ * the usual size waits for them. */
+static void checkpoint(struct writer *w, bool restart)
+{
+    int log = 0, done = 0;
+
+    sqlite3_busy_timeout(w->conn->db, BUSY_MS);
+    sqlite3_wal_checkpoint_v2(w->conn->db, NULL, restart ? SQLITE_CHECKPOINT_RESTART : SQLITE_CHECKPOINT_PASSIVE, &log,
+                              &done);
+    w->saved_pages = done < 0 ? 0 : done;
+    if (log == done)
+        w->log_pages = w->saved_pages;
+}
+
+static void checkpoint_when_long(struct writer *w)
+{
+    int64_t most = PARAM_INT(store, checkpoint) / w->page_size;
+
+    if (w->log_pages < w->saved_pages) /* the log began anew */
+        w->saved_pages = 0;
+    if (w->log_pages - w->saved_pages >= most)
+        checkpoint(w, w->log_pages >= RESTART_AT * most);
+}
+
+/* ---- the thread ---- */
+
+static struct job *cut_group(struct writer *w)
+{
+    int64_t bytes = PARAM_INT(store, group_bytes), n = PARAM_INT(store, group_batches);
+    struct job *group = w->first, **end = &group;
+
+    while (*end && n-- > 0 && (bytes > 0 || end == &group)) {
+        bytes -= (int64_t)(*end)->weight;
+        w->bytes -= (*end)->weight;
+        end = &(*end)->next;
+    }
+    w->first = *end;
+    *end = NULL;
+    if (!w->first)
+        w->last = &w->first;
+    return group;
+}
+
+/* False after IDLE_MS without work. */
+static bool wait_work(struct writer *w)
+{
+    struct timespec until;
+
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += IDLE_MS / 1000;
+    while (!w->first && !w->stop)
+        if (pthread_cond_timedwait(&w->work, &w->mutex, &until) == ETIMEDOUT)
+            return w->first || w->stop;
+    return true;
+}
+
+/* While nobody writes: brings the log home, and tries whether a failed database works again. */
+static void idle(struct writer *w)
+{
+    struct err e = { 0 };
+
+    if (w->log_pages > w->saved_pages)
+        checkpoint(w, false);
+    if (!atomic_load(&w->store->down))
+        return;
+    if (begin(w, NULL, &e) && conn_run(w->conn, "UPDATE _meta SET value = value WHERE name = 'epoch'", &e) &&
+        conn_run(w->conn, "COMMIT", &e))
+        state_note(w->store, NULL);
+    else
+        rollback(w);
+}
+
+static void serve(struct writer *w, struct job *group)
+{
+    int64_t began = clock_monotonic();
+
+    run_group(w, group);
+    metric_observe(METRIC_store_commit_seconds, clock_monotonic() - began);
+    metric_add(METRIC_store_groups_total, 1);
+    raise_watched(w);
+    metric_add(METRIC_store_batches_total, (int64_t)wake_all(group));
+    if (w->careful)
+        w->careful--;
+    checkpoint_when_long(w);
+}
+
+static void *run(void *arg)
+{
+    struct writer *w = arg;
+
+    for (;;) {
+        struct job *group = NULL;
+        bool busy, stop;
+
+        pthread_mutex_lock(&w->mutex);
+        busy = wait_work(w);
+        group = cut_group(w);
+        stop = w->stop;
+        pthread_mutex_unlock(&w->mutex);
+        if (atomic_load(&w->waiting))
+            signal_raise(w->room);
+        if (group)
+            serve(w, group);
+        else if (!busy)
+            idle(w);
+        else if (stop)
+            return NULL;
+    }
+}
+
+/* ---- callers ---- */
+
+static bool has_room(const struct writer *w, const struct job *j)
+{
+    return !w->bytes || (int64_t)(w->bytes + j->weight) <= PARAM_INT(store, queue_bytes);
+}
+
+static bool enqueue(struct writer *w, struct job *j)
+{
+    bool room;
+
+    pthread_mutex_lock(&w->mutex);
+    room = has_room(w, j);
+    if (room) {
+        if (!w->first)
+            pthread_cond_signal(&w->work);
+        *w->last = j;
+        w->last = &j->next;
+        w->bytes += j->weight;
+    }
+    pthread_mutex_unlock(&w->mutex);
+    return room;
+}
+
+static bool enqueue_in_time(struct writer *w, struct job *j)
+{
+    bool queued = false, in_time = true;
+
+    if (enqueue(w, j))
+        return true;
+    atomic_fetch_add(&w->waiting, 1);
+    while (!queued && in_time) {
+        uint64_t seen = signal_count(w->room);
+
+        queued = enqueue(w, j);
+        if (!queued)
+            in_time = signal_wait(w->room, seen, j->deadline);
+    }
+    atomic_fetch_sub(&w->waiting, 1);
+    return queued;
+}
+
+/* From here on the job is the writer's until it wakes us: there is no giving up, since the batch may be in a commit. */
+static bool submit(struct sqlite_store *s, struct job *j, struct err *e)
+{
+    waiter_init(&j->waiter);
+    if (!enqueue_in_time(s->writer, j))
+        return err_set(e, ERR_QUEUE_FULL, "more than store.queue_bytes wait to be written");
+    waiter_wait(&j->waiter);
+    if (!j->ok)
+        *e = j->err;
+    return j->ok;
+}
+
+bool writer_commit(struct store *st, struct batch *b, int64_t deadline, struct err *e)
+{
+    struct job j = { .batch = b, .weight = b->weight, .deadline = deadline };
+
+    return submit((struct sqlite_store *)st, &j, e);
+}
+
+bool writer_claim(struct store *st, const struct claim *claim, struct plan *p, struct arena *a, struct rows *out,
+                  struct err *e)
+{
+    struct job j = { .claim = claim, .plan = p, .arena = a, .rows = out, .weight = claim->query.limit * 256 };
+
+    j.deadline = clock_monotonic() + claim->lease_ms;
+    return submit((struct sqlite_store *)st, &j, e);
+}
+
+/* ---- start and stop ---- */
+
+bool writer_start(struct sqlite_store *s, struct conn *c, struct err *e)
+{
+    struct writer *w = calloc(1, sizeof *w);
+    pthread_condattr_t monotonic;
+
+    if (!w)
+        die("out of memory: the writer");
+    w->store = s;
+    w->conn = c;
+    w->last = &w->first;
+    pthread_mutex_init(&w->mutex, NULL);
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&w->work, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+    w->room = signal_new();
+    s->writer = w;
+    sqlite3_wal_hook(c->db, count_log, w);
+    if (!conn_int(c, "PRAGMA page_size", &w->page_size, e))
+        return false;
+    if (pthread_create(&w->thread, NULL, run, w) != 0)
+        return err_set(e, ERR_BUSY, "cannot start the writer: %s", strerror(errno));
+    w->started = true;
+    pthread_setname_np(w->thread, "store-writer");
+    return true;
+}
+
+void writer_stop(struct sqlite_store *s)
+{
+    struct writer *w = s->writer;
+
+    if (!w)
+        return;
+    pthread_mutex_lock(&w->mutex);
+    w->stop = true;
+    pthread_cond_signal(&w->work);
+    pthread_mutex_unlock(&w->mutex);
+    if (w->started)
+        pthread_join(w->thread, NULL);
+    pthread_mutex_destroy(&w->mutex);
+    pthread_cond_destroy(&w->work);
+    signal_free(&w->room);
+    free(w);
+    s->writer = NULL;
+}

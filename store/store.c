@@ -1,0 +1,261 @@
+#include "base/clock.h"
+#include "net/fiber.h"
+#include "net/wait.h"
+#include "store/engine.h"
+#include <assert.h>
+
+static const struct engine *const engines[] = { &engine_sqlite };
+
+/* What a read needs on its way to a store worker; each run function uses its part. */
+struct errand {
+    struct store *st;
+    const struct kind *kind;
+    const struct id *ids;
+    size_t n;
+    unsigned chunk;
+    const struct unique_key *key;
+    const struct plan *plan;
+    int64_t *seq;
+    struct arena *arena;
+    void *row;
+    struct rows *rows;
+    struct bytes *bytes;
+    bool ok;
+    struct err *e;
+};
+
+static bool send(struct errand *r, void (*run)(void *arg))
+{
+    return offload(POOL_STORE, run, r, r->e) && r->ok;
+}
+
+/* ---- opening ---- */
+
+static const struct engine *engine_for(struct bytes scheme)
+{
+    for (size_t i = 0; i < sizeof engines / sizeof *engines; i++)
+        if (bytes_equal(scheme, bytes_of(engines[i]->scheme)))
+            return engines[i];
+    return NULL;
+}
+
+bool store_open(const struct store_options *o, struct store **out, struct err *e)
+{
+    struct bytes scheme, place;
+    const struct engine *engine = NULL;
+
+    *out = NULL;
+    if (bytes_cut(bytes_of(o->url), ':', &scheme, &place))
+        engine = engine_for(scheme);
+    if (!engine || !place.n)
+        return err_set(e, ERR_INVALID, "store URL '%s': use sqlite:PATH", o->url);
+    for (const struct kind *const *k = o->kinds; *k; k++)
+        assert((*k)->n_fields > 0 && (*k)->fields[0].type == FIELD_ID && strcmp((*k)->fields[0].name, "id") == 0);
+    if (!engine->open(o, place, out, e))
+        return false;
+    (*out)->engine = engine;
+    return true;
+}
+
+void store_close(struct store **st)
+{
+    if (*st)
+        (*st)->engine->close(*st);
+    *st = NULL;
+}
+
+int64_t store_now(struct store *st)
+{
+    return st->engine->now(st);
+}
+
+bool store_has_room(struct store *st)
+{
+    return st->engine->has_room(st);
+}
+
+bool store_is_up(struct store *st, struct err *why)
+{
+    return st->engine->is_up(st, why);
+}
+
+/* ---- writing ---- */
+
+bool store_commit(struct store *st, struct batch *b, int64_t deadline, struct err *e)
+{
+    batch_forget(b);
+    return b->n == 0 || st->engine->commit(st, b, deadline, e);
+}
+
+/* ---- reading ---- */
+
+static void run_get(void *arg)
+{
+    struct errand *r = arg;
+
+    r->ok = r->st->engine->get(r->st, r->kind, r->ids, r->n, r->arena, r->row, r->e);
+}
+
+bool store_get_many(struct store *st, const struct kind *k, const struct id *ids, size_t n, struct arena *a, void *rows,
+                    struct err *e)
+{
+    struct errand r = { .st = st, .kind = k, .ids = ids, .n = n, .arena = a, .row = rows, .e = e };
+
+    assert(n <= 64);
+    memset(rows, 0, n * k->size);
+    return send(&r, run_get);
+}
+
+bool store_get(struct store *st, const struct kind *k, struct id id, struct arena *a, void *row, struct err *e)
+{
+    struct value found;
+
+    if (!store_get_many(st, k, &id, 1, a, row, e))
+        return false;
+    found = value_of(&k->fields[0], row);
+    if (value_is_null(&found))
+        return err_set(e, ERR_MISSING, "No such %s", k->name);
+    return true;
+}
+
+static void run_get_by(void *arg)
+{
+    struct errand *r = arg;
+
+    r->ok = r->st->engine->get_by(r->st, r->key, r->arena, r->row, r->e);
+}
+
+bool store_get_by(struct store *st, const struct kind *k, const char *index, const struct value *values, size_t n,
+                  struct arena *a, void *row, struct err *e)
+{
+    struct unique_key key = { k, kind_index(k, index), values, n };
+    struct errand r = { .st = st, .key = &key, .arena = a, .row = row, .e = e };
+
+    if (!key.index || !key.index->unique || n > INDEX_FIELDS || (n < INDEX_FIELDS && key.index->fields[n]))
+        return err_set(e, ERR_INTERNAL, "%s.%s: no unique index over %zu fields", k->name, index, n);
+    for (size_t i = 0; i < n; i++) {
+        if (!key.index->fields[i])
+            return err_set(e, ERR_INTERNAL, "%s.%s: too many values", k->name, index);
+        field_for(k, key.index->fields[i], &values[i]);
+    }
+    memset(row, 0, k->size);
+    return send(&r, run_get_by);
+}
+
+static void run_find(void *arg)
+{
+    struct errand *r = arg;
+
+    r->ok = r->st->engine->find(r->st, r->plan, r->arena, r->rows, r->e);
+}
+
+bool store_find(struct store *st, const struct query *q, struct arena *a, void **rows, size_t *n, struct err *e)
+{
+    struct plan p;
+    struct rows found = { NULL, 0 };
+    struct errand r = { .st = st, .plan = &p, .arena = a, .rows = &found, .e = e };
+
+    if (!plan_make(q, a, &p, e) || !send(&r, run_find))
+        return false;
+    *rows = found.row;
+    *n = found.n;
+    return true;
+}
+
+static void run_blob_get(void *arg)
+{
+    struct errand *r = arg;
+
+    r->ok = r->st->engine->blob_get(r->st, *r->ids, r->chunk, r->arena, r->bytes, r->e);
+}
+
+bool store_blob_get(struct store *st, struct id id, unsigned n, struct arena *a, struct bytes *out, struct err *e)
+{
+    struct errand r = { .st = st, .ids = &id, .chunk = n, .arena = a, .bytes = out, .e = e };
+
+    return send(&r, run_blob_get);
+}
+
+/* ---- claims and locks ---- */
+
+bool store_claim(struct store *st, const struct claim *c, struct arena *a, void **rows, size_t *n, struct err *e)
+{
+    struct plan p;
+    struct rows found = { NULL, 0 };
+
+    field_for(c->query.kind, c->due, &V_TIME(0));
+    field_for(c->query.kind, c->lease, &V_TIME(0));
+    field_for(c->query.kind, c->token, &V_INT(0));
+    field_for(c->query.kind, c->holder, &V_ID(NO_ID));
+    if (!plan_make(&c->query, a, &p, e) || !st->engine->claim(st, c, &p, a, &found, e))
+        return false;
+    *rows = found.row;
+    *n = found.n;
+    return true;
+}
+
+bool store_lock(struct store *st, struct bytes name, int64_t ttl_ms, int64_t *token, struct err *e)
+{
+    return st->engine->lock(st, name, ttl_ms, token, e);
+}
+
+bool store_lock_renew(struct store *st, struct bytes name, int64_t token, int64_t ttl_ms, struct err *e)
+{
+    return st->engine->lock_renew(st, name, token, ttl_ms, e);
+}
+
+void store_unlock(struct store *st, struct bytes name, int64_t token)
+{
+    st->engine->unlock(st, name, token);
+}
+
+/* ---- watch ---- */
+
+static void run_watch(void *arg)
+{
+    struct errand *r = arg;
+
+    r->ok = r->st->engine->watch_read(r->st, r->kind, r->seq, r->n, r->arena, r->rows, r->e);
+}
+
+bool store_watch(struct store *st, const struct kind *k, struct bytes after, size_t limit, int64_t deadline,
+                 struct arena *a, void **rows, size_t *n, struct bytes *next, struct err *e)
+{
+    int64_t seq;
+    struct rows found = { NULL, 0 };
+    struct errand r = { .st = st, .kind = k, .seq = &seq, .n = limit, .arena = a, .rows = &found, .e = e };
+    struct signal *signal = st->engine->watch_signal(st, k);
+
+    if (!watch_cursor_read(k, after, &seq))
+        return err_set(e, ERR_INVALID, "not a place in the feed of %s", k->name);
+    for (;;) {
+        uint64_t seen = signal_count(signal); /* before the look, so that no commit between is slept through */
+
+        if (!send(&r, run_watch))
+            return false;
+        if (found.n || clock_monotonic() >= deadline || !signal_wait(signal, seen, deadline))
+            break;
+    }
+    *rows = found.row;
+    *n = found.n;
+    *next = watch_cursor(k, seq, a);
+    return true;
+}
+
+static void run_watch_end(void *arg)
+{
+    struct errand *r = arg;
+
+    r->ok = r->st->engine->watch_end(r->st, r->kind, r->seq, r->e);
+}
+
+bool store_watch_end(struct store *st, const struct kind *k, struct arena *a, struct bytes *cursor, struct err *e)
+{
+    int64_t seq = 0;
+    struct errand r = { .st = st, .kind = k, .seq = &seq, .e = e };
+
+    if (!send(&r, run_watch_end))
+        return false;
+    *cursor = watch_cursor(k, seq, a);
+    return true;
+}
