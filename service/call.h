@@ -11,9 +11,10 @@
 /* What a credential may do; the names are those of the API ("messages:read"). */
 #define SCOPE_LIST(X)                                                                                                  \
     X(SEND, "send")                                                                                                    \
-    X(MESSAGES_READ, "messages:read") X(DELIVERIES_WRITE, "deliveries:write") X(MAIL_READ, "mail:read")                \
-        X(MAIL_WRITE, "mail:write") X(DOMAINS, "domains") X(USERS, "users") X(KEYS, "keys") X(SETTINGS, "settings")    \
-            X(METRICS, "metrics") X(OPERATOR, "operator")
+    X(MESSAGES_READ, "messages:read")                                                                                  \
+    X(DELIVERIES_WRITE, "deliveries:write") X(MAIL_READ, "mail:read") X(MAIL_WRITE, "mail:write")                      \
+        X(DOMAINS, "domains") X(USERS, "users") X(KEYS, "keys") X(SETTINGS, "settings") X(METRICS, "metrics")          \
+            X(OPERATOR, "operator")
 enum scope_number {
 #define X(name, text) SCOPE_NUMBER_##name,
     SCOPE_LIST(X)
@@ -70,6 +71,8 @@ struct idempotency {
     struct id ref;
     int64_t lock_token;
     struct bytes slot;
+    struct idempotency_row *row; /* what commits with the batch, and the number of its operation */
+    int operation;
 };
 
 struct call {

@@ -10,11 +10,9 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-#define WRAP_NAME 8
-/* Longest node id, token or key file that is read. */
-#define SECRET_FILE_MAX 4096
-#define HEARTBEAT_MS    10000
-#define NODE_ALIVE_MS   30000
+#define WRAP_NAME     8
+#define HEARTBEAT_MS  10000
+#define NODE_ALIVE_MS 30000
 
 struct service {
     struct store *store;

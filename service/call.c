@@ -1,0 +1,150 @@
+#include "service/call.h"
+#include "base/clock.h"
+#include "service/idempotency.h"
+#include "service/service_private.h"
+#include <assert.h>
+#include <stdarg.h>
+
+#define CALL_DEADLINE_MS 30000
+#define LIST_STANDARD    20
+#define LIST_MOST        100
+
+void call_init(struct call *c, struct service *svc, struct arena *a, const char *door)
+{
+    *c = (struct call){ .svc = svc, .store = svc ? svc->store : NULL, .arena = a, .door = door };
+    call_renew(c);
+}
+
+void call_renew(struct call *c)
+{
+    c->request = id_new();
+    c->deadline = clock_monotonic() + CALL_DEADLINE_MS;
+    c->faults = NULL;
+    c->n_faults = 0;
+    c->err = (struct err){ 0 };
+}
+
+/* ---- faults ---- */
+
+bool call_fault(struct call *c, const char *pointer, const char *code, const char *format, ...)
+{
+    char message[256];
+    va_list args;
+    int n;
+
+    if (c->n_faults == FAULTS_MAX)
+        return false;
+    if (!c->faults)
+        c->faults = arena_array(c->arena, FAULTS_MAX, sizeof *c->faults);
+    va_start(args, format);
+    n = vsnprintf(message, sizeof message, format, args);
+    va_end(args);
+    assert(n >= 0);
+    c->faults[c->n_faults++] = (struct fault){
+        .pointer = arena_copy(c->arena, bytes_of(pointer)),
+        .code = arena_copy(c->arena, bytes_of(code)),
+        .message = arena_copy(c->arena, bytes_of(message)),
+    };
+    return false;
+}
+
+bool call_check(struct call *c)
+{
+    if (c->n_faults == 0)
+        return true;
+    return err_set(&c->err, ERR_INVALID, "%.*s", SHOW(c->faults[0].message));
+}
+
+/* ---- scopes ---- */
+
+/* settings, metrics and operator exist only in the operator's account. */
+static unsigned scopes_here(const struct call *c)
+{
+    if (id_equal(c->who->account_id, c->svc->operator_account))
+        return c->who->scopes;
+    return c->who->scopes & SCOPE_TENANT;
+}
+
+bool call_may(struct call *c, unsigned scope)
+{
+    if (!c->who)
+        return err_set(&c->err, ERR_AUTH, "Log in first");
+    if (scopes_here(c) & scope)
+        return true;
+    for (unsigned i = 0; i < SCOPES; i++)
+        if (scope & (1u << i))
+            return err_set(&c->err, ERR_SCOPE, "This needs the scope %s", scope_name((enum scope_number)i));
+    return err_set(&c->err, ERR_SCOPE, "This credential may not do that");
+}
+
+/* ---- commits ---- */
+
+bool call_commit(struct call *c, struct batch *b, const void *out, struct id ref)
+{
+    bool keyed = c->idempotency && c->idempotency->key.p;
+
+    if (keyed && !idempotency_add(c, b, out, ref))
+        return false;
+    if (store_commit(c->store, b, c->deadline, &c->err))
+        return true;
+    if (keyed)
+        idempotency_lost(c, b);
+    return false;
+}
+
+/* ---- lists ---- */
+
+static void turn(char *rows, size_t n, size_t size, struct arena *a)
+{
+    char *spare = arena_alloc(a, size);
+
+    for (size_t i = 0; i < n / 2; i++) {
+        char *left = rows + i * size, *right = rows + (n - 1 - i) * size;
+
+        memcpy(spare, left, size);
+        memcpy(left, right, size);
+        memcpy(right, spare, size);
+    }
+}
+
+static bool page_reads(struct call *c, struct query *q, const struct page *page)
+{
+    int limit = page->limit ? page->limit : LIST_STANDARD;
+
+    if (limit < 1 || limit > LIST_MOST)
+        return call_fault(c, "/limit", "out_of_range", "limit is from 1 to %d", LIST_MOST);
+    if (page->after.p && page->before.p)
+        return call_fault(c, "/before", "conflicting", "Only one of after and before can be given");
+    q->descending = !page->before.p;
+    q->after = page->before.p ? page->before : page->after;
+    q->limit = (size_t)limit + 1; /* one more tells whether there are more */
+    if (q->after.p && !store_cursor_check(q, q->after))
+        return call_fault(c, page->before.p ? "/before" : "/after", "invalid_cursor", "Not a cursor of this list");
+    return true;
+}
+
+bool call_list(struct call *c, struct query *q, const struct page *page, void **rows, size_t *n, struct page_out *out)
+{
+    size_t size = q->kind->size;
+    bool up = page->before.p, more;
+    char *first;
+
+    *out = (struct page_out){ 0 };
+    if (!page_reads(c, q, page))
+        return call_check(c);
+    if (!store_find(c->store, q, c->arena, rows, n, &c->err))
+        return false;
+    more = *n == q->limit;
+    *n -= more;
+    if (*n == 0)
+        return true;
+    first = *rows;
+    if (up)
+        turn(first, *n, size, c->arena);
+    out->has_more = up || more;
+    if (out->has_more)
+        out->next = store_cursor(q, first + (*n - 1) * size, c->arena);
+    if (up ? more : page->after.p != NULL)
+        out->previous = store_cursor(q, first, c->arena);
+    return true;
+}
