@@ -1,6 +1,6 @@
 /* mail/address.h - addresses: SMTP paths (RFC 5321 4.1.2, RFC 6531) and header mailboxes (RFC 5322 3.4, RFC 6532).
- * Pure functions over borrowed bytes. Limits: local part 64 octets, domain 255, address 320 (254 in a path is not enforced:
- * RFC 5321 4.5.3.1.3 counts the brackets, 256 in all is). */
+ * Pure functions over borrowed bytes. Limits: local part 64 octets, domain 255, address 320 (254 in a path is not
+ * enforced: RFC 5321 4.5.3.1.3 counts the brackets, 256 in all is). */
 #ifndef MAIL_ADDRESS_H
 #define MAIL_ADDRESS_H
 #include "base/arena.h"
@@ -28,7 +28,8 @@ struct address_list {
 void address_list_parse(struct bytes value, size_t max, struct arena *a, struct address_list *out);
 /* "<…>" of MAIL FROM / RCPT TO: *rest is what stands behind it (parameters). A source route is dropped (RFC 5321 C);
  * `null_ok` allows "<>". `<Postmaster>` without domain is allowed for RCPT (domain NO_BYTES). */
-bool path_parse(struct bytes text, bool null_ok, struct arena *a, struct address *out, struct bytes *rest, struct err *e);
+bool path_parse(struct bytes text, bool null_ok, struct arena *a, struct address *out, struct bytes *rest,
+                struct err *e);
 /* A domain in the form we compare and keep: lower case, IDNA2008 A-labels (libidn2, non-transitional), no final dot.
  * ERR_SYNTAX for what is no host name (LDH labels of 1-63, 253 in all). Literals are returned as they are. */
 bool domain_normalize(struct bytes domain, struct arena *a, struct bytes *out, struct err *e);

@@ -1,7 +1,7 @@
-/* mail/build.h - composes a message (RFC 5322, 2045, 6532) from an API request: header and MIME body with CRLF line ends,
- * no line over 998, encodings chosen by content (7bit, quoted-printable, base64), multipart/alternative (text first),
- * multipart/related for inline parts with a Content-ID, multipart/mixed for attachments. A boundary never occurs in a part.
- * Bcc is never written. Pure: date and ids come in. */
+/* mail/build.h - composes a message (RFC 5322, 2045, 6532) from an API request: header and MIME body with CRLF line
+ * ends, no line over 998, encodings chosen by content (7bit, quoted-printable, base64), multipart/alternative (text
+ * first), multipart/related for inline parts with a Content-ID, multipart/mixed for attachments. A boundary never
+ * occurs in a part. Bcc is never written. Pure: date and ids come in. */
 #ifndef MAIL_BUILD_H
 #define MAIL_BUILD_H
 #include "mail/address.h"
@@ -20,22 +20,23 @@ struct compose {
     struct address from;
     const struct address *reply_to, *to, *cc;
     size_t n_reply_to, n_to, n_cc;
-    struct bytes subject, text, html;       /* UTF-8; text is made from html when NO_BYTES and html is there */
+    struct bytes subject, text, html; /* UTF-8; text is made from html when NO_BYTES and html is there */
     const struct attachment *attachments;
     size_t n_attachments;
-    const struct named_value *headers;      /* extra, in order, already checked against the deny list */
+    const struct named_value *headers; /* extra, in order, already checked against the deny list */
     size_t n_headers;
-    struct bytes message_id;                /* "<…@…>" */
-    struct bytes in_reply_to, references;   /* NO_BYTES where absent */
-    int64_t date;                           /* wall ms */
+    struct bytes message_id;              /* "<…@…>" */
+    struct bytes in_reply_to, references; /* NO_BYTES where absent */
+    int64_t date;                         /* wall ms */
 };
 
 /* Appends the whole message to *out; ERR_TOO_LARGE when it passes out->max. ERR_INVALID names the field that cannot be
  * written (a caller that validated never sees it). */
 bool compose_write(const struct compose *c, struct buf *out, struct err *e);
 
-/* Readable text of an HTML document (gumbo): links as "text <url>", lists, headings, tables by rows, images by alt text; scripts
- * and styles left out; lines wrapped at 78. Depth and size are bounded (html.text_max). */
+/* Readable text of an HTML document: links as "text <url>", lists, headings, tables by rows, images by alt text;
+ * scripts and styles left out; lines wrapped at 78, LF ends. At most html.text_max bytes are read and about as many
+ * written. Works on the tags as they come, builds no tree: linear time, little stack, so that it may run on a fiber. */
 void html_to_text(struct bytes html, struct buf *out);
 /* One line of at most `max` bytes of UTF-8 for lists: white space folded, cut at a character. */
 void text_snippet(struct bytes text, size_t max, struct buf *out);

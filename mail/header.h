@@ -1,7 +1,7 @@
 /* mail/header.h - header fields over exact bytes: find, walk, decode (RFC 5322, 2047, 2231), encode.
  * Header text here ends before the empty line and has CRLF line ends (bare LF is tolerated when reading). Nothing is
- * changed in place; what is returned is borrowed or lies in the arena. A full arena never ends the program here: the text
- * that found no room is empty. Values are decoded up to message.header_value_max bytes; what is behind is cut. */
+ * changed in place; what is returned is borrowed or lies in the arena. A full arena never ends the program here: the
+ * text that found no room is empty. Values are decoded up to message.header_value_max bytes; what is behind is cut. */
 #ifndef MAIL_HEADER_H
 #define MAIL_HEADER_H
 #include "base/arena.h"
@@ -18,20 +18,24 @@ bool header_next(struct bytes *rest, struct header *out);
 /* The n-th (0 …) field of that name, case-blind. */
 bool header_find(struct bytes headers, const char *name, size_t n, struct header *out);
 size_t header_count(struct bytes headers, const char *name);
-/* Offset of the end of the header (behind the last field's CRLF, before the empty line) in a message; whole length if none. */
+/* Offset of the end of the header (behind the last field's CRLF, before the empty line) in a message; whole length if
+ * none. */
 size_t header_end(struct bytes message);
 
-/* Unfolded and with encoded words decoded to UTF-8 (any charset iconv knows; unknown ones and bad bytes become U+FFFD). */
+/* Unfolded and with encoded words decoded to UTF-8 (any charset iconv knows; unknown ones and bad bytes become U+FFFD).
+ */
 struct bytes header_decode(struct bytes value, struct arena *a);
 /* A parameter of a structured value (Content-Type, Content-Disposition): RFC 2231 continuations and charsets, quoted
  * strings, encoded words that should not be there. NO_BYTES when absent. */
 struct bytes header_parameter(struct bytes value, const char *name, struct arena *a);
-struct bytes header_token(struct bytes value, struct arena *a); /* what stands before the first ';', lower case, no comments */
+struct bytes header_token(struct bytes value,
+                          struct arena *a); /* what stands before the first ';', lower case, no comments */
 /* RFC 5322 3.3 date with obsolete forms; 0 when it cannot be read. */
 int64_t header_date(struct bytes value);
 
-/* Writes "Name: value\r\n": value is UTF-8 text, encoded (RFC 2047) where not ASCII, folded at 78 where it can, never a line
- * over 998. Refuses (returns false, nothing written) CR, LF, NUL in either and names that are not RFC 5322 ftext. */
+/* Writes "Name: value\r\n": value is UTF-8 text, encoded (RFC 2047) where not ASCII, folded at 78 where it can, never a
+ * line over 998. Refuses (returns false, nothing written) CR, LF, NUL in either and names that are not RFC 5322 ftext.
+ */
 bool header_write(struct buf *out, struct bytes name, struct bytes value);
 /* The same for a value that is already in its wire form (structured): folded at white space only. */
 bool header_write_raw(struct buf *out, struct bytes name, struct bytes value);

@@ -4,7 +4,7 @@
 /* Text is written word by word. A word is what stands between single spaces; those are the places where a line may be
  * folded, so that unfolding gives back the same text. From the first to the last word that needs it, text becomes
  * encoded words (RFC 2047). */
-enum { LINE = 76, LINE_MAX_OCTETS = 998, WORD_LONGEST = 200, ENCODED_MAX = 75, NAME_LONGEST = 200 };
+enum { LINE = 76, LINE_MAX_OCTETS = 998, WORD_LONGEST = 790, ENCODED_MAX = 75, NAME_LONGEST = 200 };
 
 struct writer {
     struct buf *out;

@@ -1,0 +1,336 @@
+#include "mail/build.h"
+#include "base/clock.h"
+#include "base/params.h"
+#include "mail/build_body.h"
+#include "mail/chars.h"
+#include "mail/mime.h"
+
+/* The nesting (RFC 2046 5.1, RFC 2387): mixed { alternative { text, related { html, inline parts } }, attachments },
+ * each level only where it is needed. */
+enum level { MIXED, ALTERNATIVE, RELATED, LEVELS };
+
+enum { BOUNDARY_TEXT = 32, HEADER_LINE_MAX = 1 << 20 };
+
+struct writing {
+    const struct compose *c;
+    struct buf *out;
+    struct err *e;
+    struct bytes text; /* given, or made from html */
+    char boundary[LEVELS][BOUNDARY_TEXT];
+    size_t n_inline, n_attached;
+};
+
+static bool refuse(struct err *e, const char *field, size_t i)
+{
+    return i == SIZE_MAX ? err_set(e, ERR_INVALID, "%s cannot be written in a mail", field)
+                         : err_set(e, ERR_INVALID, "%s[%zu] cannot be written in a mail", field, i);
+}
+
+static bool write_addresses(struct writing *w, const char *name, const struct address *list, size_t n)
+{
+    struct buf line;
+    bool ok = true;
+
+    if (n == 0)
+        return true;
+    buf_init(&line, HEADER_LINE_MAX);
+    for (size_t i = 0; i < n && ok; i++) {
+        if (bytes_has_ctl_line(list[i].email) || bytes_has_ctl_line(list[i].name) || list[i].email.n == 0) {
+            ok = refuse(w->e, name, i);
+            break;
+        }
+        if (i)
+            buf_adds(&line, ", ");
+        address_write(&line, &list[i]);
+    }
+    if (ok && (line.overflowed || !header_write_raw(w->out, bytes_of(name), buf_bytes(&line))))
+        ok = refuse(w->e, name, SIZE_MAX);
+    buf_clear(&line);
+    return ok;
+}
+
+static bool write_raw(struct writing *w, const char *name, struct bytes value)
+{
+    return value.n == 0 || header_write_raw(w->out, bytes_of(name), value) || refuse(w->e, name, SIZE_MAX);
+}
+
+static bool write_extra(struct writing *w)
+{
+    for (size_t i = 0; i < w->c->n_headers; i++)
+        if (!header_write(w->out, w->c->headers[i].name, w->c->headers[i].value))
+            return refuse(w->e, "headers", i);
+    return true;
+}
+
+static bool write_header(struct writing *w)
+{
+    const struct compose *c = w->c;
+    char date[CLOCK_TEXT + 8];
+
+    if (!write_addresses(w, "From", &c->from, 1) || !write_addresses(w, "To", c->to, c->n_to) ||
+        !write_addresses(w, "Cc", c->cc, c->n_cc) || !write_addresses(w, "Reply-To", c->reply_to, c->n_reply_to))
+        return false;
+    if (!header_write(w->out, BYTES("Subject"), c->subject.p ? c->subject : BYTES("")))
+        return refuse(w->e, "subject", SIZE_MAX);
+    buf_adds(w->out, "Date: ");
+    buf_add(w->out, clock_rfc5322(c->date, date));
+    buf_adds(w->out, "\r\n");
+    if (!write_raw(w, "Message-ID", c->message_id) || !write_raw(w, "In-Reply-To", c->in_reply_to) ||
+        !write_raw(w, "References", c->references) || !write_extra(w))
+        return false;
+    buf_adds(w->out, "MIME-Version: 1.0\r\n");
+    return true;
+}
+
+static bool is_message(struct bytes type)
+{
+    return bytes_starts_nocase(type, BYTES("message/"));
+}
+
+static bool is_inline(const struct compose *c, const struct attachment *a)
+{
+    return c->html.p && a->content_id.n &&
+           (a->disposition.n == 0 || bytes_equal_nocase(a->disposition, BYTES("inline")));
+}
+
+/* RFC 2046 5.2.1: message/rfc822 has no encoding; it goes as it is or, where that cannot be, as a file. */
+static bool goes_as_is(const struct attachment *a)
+{
+    return is_message(a->content_type) && body_is_7bit(a->content);
+}
+
+static bool occurs(struct bytes in, const char *boundary)
+{
+    return in.n && memmem(in.p, in.n, boundary, strlen(boundary));
+}
+
+/* Encoded bodies never hold "=_"; what goes as it is gets searched. */
+static bool boundary_clashes(const struct writing *w, const char *boundary)
+{
+    if (occurs(w->text, boundary) || occurs(w->c->html, boundary))
+        return true;
+    for (size_t i = 0; i < w->c->n_attachments; i++)
+        if (goes_as_is(&w->c->attachments[i]) && occurs(w->c->attachments[i].content, boundary))
+            return true;
+    return false;
+}
+
+static uint64_t hash(struct bytes b, uint64_t h) /* FNV-1a */
+{
+    for (size_t i = 0; i < b.n; i++)
+        h = (h ^ (unsigned char)b.p[i]) * 0x100000001B3u;
+    return h;
+}
+
+static void choose_boundaries(struct writing *w)
+{
+    uint64_t h = hash(w->c->message_id, 0xCBF29CE484222325u ^ (uint64_t)w->c->date);
+    char common[BOUNDARY_TEXT - 8];
+
+    do {
+        h = hash(BYTES("boundary"), h);
+        snprintf(common, sizeof common, "=_%016llx", (unsigned long long)h);
+    } while (boundary_clashes(w, common));
+    for (int i = 0; i < LEVELS; i++)
+        snprintf(w->boundary[i], sizeof w->boundary[i], "%s_%c", common, "mar"[i]);
+}
+
+static void begin_level(struct writing *w, enum level level)
+{
+    static const char *const types[] = { "multipart/mixed", "multipart/alternative",
+                                         "multipart/related; type=\"text/html\"" };
+
+    buf_addf(w->out, "Content-Type: %s;\r\n boundary=\"%s\"\r\n\r\n", types[level], w->boundary[level]);
+}
+
+static void next_part(struct writing *w, enum level level)
+{
+    buf_addf(w->out, "--%s\r\n", w->boundary[level]);
+}
+
+static void end_level(struct writing *w, enum level level)
+{
+    buf_addf(w->out, "--%s--\r\n", w->boundary[level]);
+}
+
+static void write_text_part(struct writing *w, const char *type, struct bytes text)
+{
+    enum body_encoding encoding = body_encoding_for(text);
+
+    buf_addf(w->out, "Content-Type: %s; charset=utf-8\r\nContent-Transfer-Encoding: %s\r\n\r\n", type,
+             body_encoding_name(encoding));
+    body_write_text(text, encoding, w->out);
+}
+
+static const char *type_by_name(struct bytes filename)
+{
+    static const char *const types[][2] = {
+        { ".pdf", "application/pdf" }, { ".txt", "text/plain" },        { ".html", "text/html" },
+        { ".csv", "text/csv" },        { ".json", "application/json" }, { ".xml", "application/xml" },
+        { ".png", "image/png" },       { ".jpg", "image/jpeg" },        { ".jpeg", "image/jpeg" },
+        { ".gif", "image/gif" },       { ".webp", "image/webp" },       { ".svg", "image/svg+xml" },
+        { ".zip", "application/zip" }, { ".gz", "application/gzip" },   { ".ics", "text/calendar" },
+        { ".eml", "message/rfc822" },  { ".mp3", "audio/mpeg" },        { ".mp4", "video/mp4" },
+    };
+
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++)
+        if (bytes_ends_nocase(filename, bytes_of(types[i][0])))
+            return types[i][1];
+    return "application/octet-stream";
+}
+
+/* "type/subtype", parameters behind it are the caller's; a multipart cannot be an attachment. */
+static bool type_ok(struct bytes type)
+{
+    struct bytes name, parameters, main, sub;
+
+    bytes_cut(type, ';', &name, &parameters);
+    name = bytes_trim(name);
+    if (!bytes_cut(name, '/', &main, &sub) || main.n == 0 || sub.n == 0 || bytes_equal_nocase(main, BYTES("multipart")))
+        return false;
+    for (size_t i = 0; i < name.n; i++)
+        if (!char_is_token(name.p[i]) && i != main.n)
+            return false;
+    return bytes_is_ascii(parameters) && !bytes_has_ctl_line(type);
+}
+
+static bool disposition_ok(struct bytes d)
+{
+    return d.n == 0 || bytes_equal_nocase(d, BYTES("inline")) || bytes_equal_nocase(d, BYTES("attachment"));
+}
+
+static bool id_ok(struct bytes id)
+{
+    for (size_t i = 0; i < id.n; i++)
+        if (id.p[i] <= ' ' || id.p[i] >= 0x7F || id.p[i] == '<' || id.p[i] == '>')
+            return false;
+    return id.n <= 255;
+}
+
+static bool part_header(struct writing *w, const struct attachment *a, struct bytes type, bool as_is)
+{
+    struct bytes id = a->content_id, filename = a->filename;
+    struct buf value;
+    bool ok = false;
+
+    if (id.n > 2 && id.p[0] == '<' && id.p[id.n - 1] == '>')
+        id = (struct bytes){ id.p + 1, id.n - 2 };
+    buf_init(&value, 64 * 1024);
+    buf_add(&value, type);
+    if (filename.n)
+        header_write_parameter(&value, "name", filename);
+    ok = id_ok(id) && disposition_ok(a->disposition) && !bytes_has_ctl_line(filename) && filename.n <= 4096 &&
+         header_write_raw(w->out, BYTES("Content-Type"), buf_bytes(&value));
+    buf_reset(&value);
+    buf_add(&value, a->disposition.n ? a->disposition : is_inline(w->c, a) ? BYTES("inline") : BYTES("attachment"));
+    if (filename.n)
+        header_write_parameter(&value, "filename", filename);
+    ok = ok && header_write_raw(w->out, BYTES("Content-Disposition"), buf_bytes(&value));
+    buf_clear(&value);
+    if (id.n && ok)
+        buf_addf(w->out, "Content-ID: <%.*s>\r\n", SHOW(id));
+    buf_addf(w->out, "Content-Transfer-Encoding: %s\r\n\r\n", as_is ? "7bit" : "base64");
+    return ok;
+}
+
+static bool write_attachment(struct writing *w, size_t i)
+{
+    const struct attachment *a = &w->c->attachments[i];
+    bool as_is = goes_as_is(a);
+    struct bytes type = a->content_type.n ? a->content_type : bytes_of(type_by_name(a->filename));
+
+    if (!type_ok(type))
+        return refuse(w->e, "attachments.content_type", i);
+    if (is_message(type) && !as_is)
+        type = BYTES("application/octet-stream");
+    if (!part_header(w, a, type, as_is))
+        return refuse(w->e, "attachments", i);
+    if (as_is)
+        buf_add(w->out, a->content);
+    else
+        body_write_base64(a->content, w->out);
+    return true;
+}
+
+static bool write_attachments(struct writing *w, enum level level, bool inlined)
+{
+    for (size_t i = 0; i < w->c->n_attachments; i++) {
+        if (is_inline(w->c, &w->c->attachments[i]) != inlined)
+            continue;
+        next_part(w, level);
+        if (!write_attachment(w, i))
+            return false;
+    }
+    return true;
+}
+
+static bool write_html(struct writing *w)
+{
+    if (w->n_inline == 0) {
+        write_text_part(w, "text/html", w->c->html);
+        return true;
+    }
+    begin_level(w, RELATED);
+    next_part(w, RELATED);
+    write_text_part(w, "text/html", w->c->html);
+    if (!write_attachments(w, RELATED, true))
+        return false;
+    end_level(w, RELATED);
+    return true;
+}
+
+static bool write_body(struct writing *w)
+{
+    if (!w->c->html.p) {
+        write_text_part(w, "text/plain", w->text);
+        return true;
+    }
+    begin_level(w, ALTERNATIVE);
+    next_part(w, ALTERNATIVE);
+    write_text_part(w, "text/plain", w->text);
+    next_part(w, ALTERNATIVE);
+    if (!write_html(w))
+        return false;
+    end_level(w, ALTERNATIVE);
+    return true;
+}
+
+static bool write_all(struct writing *w)
+{
+    if (!write_header(w))
+        return false;
+    if (w->n_attached == 0)
+        return write_body(w);
+    begin_level(w, MIXED);
+    next_part(w, MIXED);
+    if (!write_body(w) || !write_attachments(w, MIXED, false))
+        return false;
+    end_level(w, MIXED);
+    return true;
+}
+
+bool compose_write(const struct compose *c, struct buf *out, struct err *e)
+{
+    struct writing w = { .c = c, .out = out, .e = e, .text = c->text };
+    struct buf made;
+    bool ok = false;
+
+    buf_init(&made, (size_t)PARAM_INT(html, text_max) * 4);
+    if (!c->text.p && c->html.p) {
+        html_to_text(c->html, &made);
+        w.text = buf_bytes(&made);
+    }
+    for (size_t i = 0; i < c->n_attachments; i++) {
+        if (is_inline(c, &c->attachments[i]))
+            w.n_inline++;
+        else
+            w.n_attached++;
+    }
+    if (c->html.p || w.n_attached)
+        choose_boundaries(&w);
+    ok = write_all(&w);
+    if (ok && out->overflowed)
+        ok = err_set(e, ERR_TOO_LARGE, "The message is over %zu bytes", out->max);
+    buf_clear(&made);
+    return ok;
+}
