@@ -1,5 +1,5 @@
-/* smtp/smtp.h - the SMTP server: receive (25), submission (587 STARTTLS, 465 TLS). RFC 5321, 6409, 8314 and the extensions of
- * smtp/extensions. A protocol adapter: bytes in, one service call, bytes out; it holds no rule. */
+/* smtp/smtp.h - the SMTP server: receive (25), submission (587 STARTTLS, 465 TLS). RFC 5321, 6409, 8314 and the
+ * extensions of smtp/extensions. A protocol adapter: bytes in, one service call, bytes out; it holds no rule. */
 #ifndef SMTP_SMTP_H
 #define SMTP_SMTP_H
 #include "net/stream.h"

@@ -1,0 +1,138 @@
+#include "base/params.h"
+#include "base/sasl.h"
+#include "smtp/session.h"
+
+bool auth_offered(const struct smtp *s)
+{
+    return s->door->kind != SMTP_RECEIVE && auth_clear_allowed(&s->call);
+}
+
+/* Ends an AUTH that brought nothing; `tried` tells a failed login from a misspelt one. */
+static bool auth_failed(struct smtp *s)
+{
+    struct err *e = &s->call.err;
+
+    arena_reset(s->session);
+    if (e->code == ERR_SYNTAX)
+        return refuse(s, "501 5.5.2 %s", err_told(e));
+    if (e->code == ERR_AUTH)
+        return refuse(s, "535 5.7.8 Authentication failed");
+    return refuse(s, "454 4.7.0 %s", err_told(e)); /* RFC 4954 section 6: try again later */
+}
+
+static bool login(struct smtp *s, struct bytes name, struct bytes password)
+{
+    const struct principal *who = NULL;
+    bool ok;
+
+    s->call.arena = s->session; /* it outlives this mail */
+    ok = auth_submission(&s->call, name, password, &who) && call_act_as(&s->call, who, NO_BYTES);
+    s->call.arena = s->mail;
+    if (!ok)
+        return auth_failed(s);
+    return reply(s, "235 2.7.0 Authenticated");
+}
+
+/* One answer of the client to a 334. *line is copied, since the next read overwrites it. NULL when it was cancelled or
+ * refused, with a reply. */
+static bool ask(struct smtp *s, const char *challenge, struct bytes *line)
+{
+    bool alive;
+
+    s->asking = true;
+    alive = reply(s, "334 %s", challenge) && read_line(s, LINE_AUTH, line);
+    s->asking = false;
+    if (!alive || !line->p)
+        return alive;
+    if (bytes_equal(*line, BYTES("*"))) {
+        *line = NO_BYTES;
+        return refuse(s, "501 5.7.0 Authentication cancelled");
+    }
+    return true;
+}
+
+static bool auth_plain(struct smtp *s, struct bytes response)
+{
+    struct sasl_plain plain;
+    struct buf decoded;
+    bool alive = true;
+
+    if (!response.p && !ask(s, "", &response))
+        return false;
+    if (!response.p)
+        return true;
+    buf_init(&decoded, LINE_AUTH);
+    if (sasl_plain_read(response, &decoded, &plain, &s->call.err))
+        alive = login(s, plain.name, plain.password);
+    else
+        alive = auth_failed(s);
+    sasl_wipe(&decoded);
+    return alive;
+}
+
+/* The password's turn; both were decoded into bufs of our own. */
+static bool auth_login_password(struct smtp *s, struct bytes name, struct buf *decoded)
+{
+    struct bytes line;
+    bool alive = ask(s, "UGFzc3dvcmQ6", &line); /* "Password:" */
+
+    if (!alive || !line.p)
+        return alive;
+    if (!sasl_decode(line, decoded, &s->call.err))
+        return auth_failed(s);
+    return login(s, name, buf_bytes(decoded));
+}
+
+static bool auth_login(struct smtp *s, struct bytes response)
+{
+    struct buf name, password;
+    bool alive = true;
+
+    if (!response.p && !ask(s, "VXNlcm5hbWU6", &response)) /* "Username:" */
+        return false;
+    if (!response.p)
+        return true;
+    buf_init(&name, LINE_AUTH);
+    buf_init(&password, LINE_AUTH);
+    if (sasl_decode(response, &name, &s->call.err))
+        alive = auth_login_password(s, buf_bytes(&name), &password);
+    else
+        alive = auth_failed(s);
+    sasl_wipe(&name);
+    sasl_wipe(&password);
+    return alive;
+}
+
+static const struct mechanism {
+    const char *name;
+    bool (*run)(struct smtp *s, struct bytes response);
+} mechanisms[] = { { "PLAIN", auth_plain }, { "LOGIN", auth_login } };
+
+/* False with a reply while logins are out of place. */
+static bool auth_possible(struct smtp *s, bool *alive)
+{
+    if (s->door->kind == SMTP_RECEIVE)
+        *alive = refuse(s, "503 5.5.1 No logins at this port; submit mail at the submission port");
+    else if (!auth_clear_allowed(&s->call))
+        *alive = refuse(s, "530 5.7.0 STARTTLS comes first");
+    else if (s->call.who)
+        *alive = refuse(s, "503 5.5.1 You are logged in");
+    else
+        return verb_allowed(s, verb_find(BYTES("AUTH")), alive);
+    return false;
+}
+
+bool smtp_auth(struct smtp *s, struct bytes arg)
+{
+    struct bytes name, response;
+    bool alive;
+
+    if (!auth_possible(s, &alive))
+        return alive;
+    if (bytes_cut(arg, ' ', &name, &response))
+        response = bytes_trim(response);
+    for (size_t i = 0; i < sizeof mechanisms / sizeof *mechanisms; i++)
+        if (bytes_equal_nocase(name, bytes_of(mechanisms[i].name)))
+            return mechanisms[i].run(s, response);
+    return refuse(s, "504 5.5.4 Mechanism not known: PLAIN or LOGIN");
+}

@@ -1,0 +1,148 @@
+#include "base/params.h"
+#include "net/fiber.h"
+#include "smtp/params.h"
+#include "smtp/transfer.h"
+
+/* The part behind "FROM:" or "TO:". Blanks before the path are common, if wrong (RFC 5321 3.3), and harmless. */
+static bool path_of(struct bytes arg, struct bytes word, struct bytes *path)
+{
+    if (!bytes_starts_nocase(arg, word))
+        return false;
+    *path = bytes_trim(bytes_from(arg, word.n));
+    return true;
+}
+
+static bool refuse_param(struct smtp *s, struct bytes rcpt)
+{
+    const struct err *e = &s->call.err;
+    const char *number = e->code == ERR_METHOD ? "555 5.5.4" : err_row(e->code)->smtp;
+
+    log_refused(s, number, rcpt);
+    return refuse(s, "%s %s", number, e->message);
+}
+
+static bool refuse_path(struct smtp *s, const char *number)
+{
+    log_refused(s, number, NO_BYTES);
+    return refuse(s, "%s %s", number, s->call.err.message);
+}
+
+static bool refuse_utf8(struct smtp *s, struct bytes rcpt)
+{
+    err_set(&s->call.err, ERR_SYNTAX, "The address needs SMTPUTF8");
+    log_refused(s, "553 5.6.7", rcpt);
+    return refuse(s, "553 5.6.7 The address needs SMTPUTF8");
+}
+
+/* ---- MAIL ---- */
+
+static void envelope_set(struct smtp *s, const struct address *sender, const struct mail_params *p)
+{
+    s->envelope = (struct envelope){ .sender = *sender,
+                                     .from = sender->local.p ? sender->email : NO_BYTES,
+                                     .ret = p->ret,
+                                     .envid = p->envid,
+                                     .size = p->size,
+                                     .utf8 = p->utf8 };
+}
+
+static bool mail_begin(struct smtp *s)
+{
+    struct err *e = &s->call.err;
+
+    if (!service_accepts(s->door->svc, e) || !sender_check(&s->call, &s->envelope.sender)) {
+        bool alive;
+
+        log_refused(s, NULL, NO_BYTES);
+        alive = reply_error(s);
+        mail_clear(s);
+        return alive;
+    }
+    s->phase = PHASE_MAIL;
+    return reply(s, "250 2.1.0 Sender ok");
+}
+
+bool smtp_mail(struct smtp *s, struct bytes arg)
+{
+    struct err *e = &s->call.err;
+    struct bytes path, rest;
+    struct address sender;
+    struct mail_params p;
+
+    mail_clear(s);
+    if (!path_of(arg, BYTES("FROM:"), &path))
+        return refuse(s, "501 5.5.4 Write: MAIL FROM:<sender>");
+    if (!path_parse(path, true, s->mail, &sender, &rest, e))
+        return refuse_path(s, "501 5.1.7");
+    if (sender.local.p && !sender.domain.p) {
+        err_set(e, ERR_SYNTAX, "The sender needs a domain");
+        return refuse_path(s, "501 5.1.7");
+    }
+    if (!mail_params_read(rest, s->door->kind != SMTP_RECEIVE, s->mail, &p, e)) {
+        s->envelope.from = sender.local.p ? sender.email : NO_BYTES;
+        return refuse_param(s, NO_BYTES);
+    }
+    envelope_set(s, &sender, &p);
+    if (sender.utf8 && !p.utf8)
+        return refuse_utf8(s, NO_BYTES);
+    return mail_begin(s);
+}
+
+/* ---- RCPT ---- */
+
+static void recipients_grow(struct smtp *s)
+{
+    size_t room = s->recipients_room ? 4 * s->recipients_room : 4;
+    struct recipient *more;
+
+    if (s->n_recipients < s->recipients_room)
+        return;
+    more = arena_array(s->mail, room, sizeof *more);
+    if (s->n_recipients)
+        memcpy(more, s->recipients, s->n_recipients * sizeof *more);
+    s->recipients = more;
+    s->recipients_room = room;
+}
+
+/* Refused for what the address is. Too many of these look for addresses to send to. */
+static bool recipient_refused(struct smtp *s, struct bytes rcpt)
+{
+    log_refused(s, NULL, rcpt);
+    if (++s->refused > PARAM_INT(smtp, refused_recipients_max))
+        return hang_up(s, "421 4.7.0 Too many recipients refused");
+    return reply_error(s);
+}
+
+static bool recipient_add(struct smtp *s, const struct address *address, const struct rcpt_params *p)
+{
+    struct recipient_check_in in = { .address = *address, .size = s->envelope.size, .utf8_ok = s->envelope.utf8 };
+    struct recipient one = { .email = NO_BYTES };
+
+    if (!recipient_check(&s->call, &in, &one))
+        return recipient_refused(s, address->email);
+    one.dsn = rcpt_params_json(p, s->mail);
+    recipients_grow(s);
+    s->recipients[s->n_recipients++] = one;
+    s->phase = PHASE_RCPT;
+    return reply(s, "250 2.1.5 Recipient ok");
+}
+
+bool smtp_rcpt(struct smtp *s, struct bytes arg)
+{
+    struct err *e = &s->call.err;
+    struct bytes path, rest;
+    struct address address;
+    struct rcpt_params p;
+
+    if (!path_of(arg, BYTES("TO:"), &path))
+        return refuse(s, "501 5.5.4 Write: RCPT TO:<recipient>");
+    if (!path_parse(path, false, s->mail, &address, &rest, e))
+        return refuse_path(s, "501 5.1.3");
+    if (!rcpt_params_read(rest, s->envelope.utf8, s->mail, &p, e))
+        return refuse_param(s, address.email);
+    if (address.utf8 && !s->envelope.utf8)
+        return refuse_utf8(s, address.email);
+    if ((int64_t)s->n_recipients >= PARAM_INT(smtp, recipients_max))
+        return reply(s, "452 4.5.3 Too many recipients");
+    return recipient_add(s, &address, &p);
+}

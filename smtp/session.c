@@ -1,0 +1,212 @@
+#include "smtp/session.h"
+#include "base/clock.h"
+#include "base/metrics.h"
+#include "base/params.h"
+#include "net/fiber.h"
+#include "smtp/transfer.h"
+
+enum {
+    SESSION_ARENA_MAX = 4 << 20, /* who logged in; emptied after each failed login */
+    MAIL_ARENA_MAX = 64 << 20,   /* an envelope: smtp.recipients_max times what a recipient check needs */
+    LONGEST_JUNK = 1 << 20       /* a line without end is read so far, then we hang up */
+};
+
+void deadline_in(struct smtp *s, int64_t milliseconds)
+{
+    stream_deadline(s->stream, clock_monotonic() + milliseconds);
+}
+
+void mail_clear(struct smtp *s)
+{
+    transfer_drop(&s->transfer);
+    s->envelope = (struct envelope){ .from = NO_BYTES };
+    s->recipients = NULL;
+    s->n_recipients = s->recipients_room = 0;
+    arena_reset(s->mail);
+    if (s->phase != PHASE_NEW)
+        s->phase = PHASE_GREETED;
+}
+
+static bool going_down(struct smtp *s)
+{
+    return hang_up(s, "421 4.3.2 %.*s is going down, come back soon", SHOW(PARAM_TEXT(server, hostname)));
+}
+
+/* Only CRLF ends a line: whoever sends a bare LF, or hides a CR or NUL in a command, is heard differently by somebody
+ * else on the way (RFC 5321 2.3.8). */
+static bool line_is_clean(struct bytes *line)
+{
+    if (!bytes_ends(*line, BYTES("\r\n")))
+        return false;
+    line->n -= 2;
+    for (size_t i = 0; i < line->n; i++)
+        if ((unsigned char)line->p[i] < ' ' && line->p[i] != '\t')
+            return false;
+    return true;
+}
+
+bool read_line(struct smtp *s, size_t max, struct bytes *line)
+{
+    struct err e = { 0 };
+    bool ok;
+
+    deadline_in(s, PARAM_INT(smtp, command_timeout));
+    stream_drains(s->stream, !s->asking);
+    ok = stream_line(s->stream, max, line, &e);
+    stream_drains(s->stream, false);
+    if (ok) {
+        if (line_is_clean(line))
+            return true;
+        *line = NO_BYTES;
+        return refuse(s, "500 5.5.2 A line ends in CRLF and holds no control characters");
+    }
+    *line = NO_BYTES;
+    if (e.code == ERR_CLOSED && net_draining())
+        return going_down(s);
+    if (e.code != ERR_TOO_LARGE || !stream_skip_line(s->stream, LONGEST_JUNK, &e))
+        return e.code == ERR_TOO_LARGE ? hang_up(s, "421 4.7.0 Line too long") : lost(s, &e);
+    return refuse(s, s->asking ? "500 5.5.6 Line too long" : "500 5.5.2 Line too long");
+}
+
+/* A browser that was lured here, with SMTP in the body of its request. */
+static bool is_http(struct bytes name)
+{
+    static const char *const methods[] = { "GET", "POST", "PUT", "HEAD", "OPTIONS", "CONNECT", "DELETE", "PATCH" };
+
+    for (size_t i = 0; i < sizeof methods / sizeof *methods; i++)
+        if (bytes_equal(name, bytes_of(methods[i])))
+            return true;
+    return false;
+}
+
+static bool command_unknown(struct smtp *s, struct bytes name)
+{
+    if (is_http(name))
+        return hang_up(s, "421 4.7.0 This is SMTP, not HTTP");
+    return refuse(s, "500 5.5.1 Command not known");
+}
+
+static bool command_run(struct smtp *s, const struct verb *v, struct bytes arg)
+{
+    bool alive;
+
+    if ((v->flags & ARGUMENT) && !arg.n)
+        return refuse(s, "501 5.5.4 Write: %s", v->usage);
+    if ((v->flags & NO_ARGUMENT) && arg.n)
+        return refuse(s, "501 5.5.4 %s takes no parameters", v->name);
+    if (!(v->flags & OWN_ORDER) && !verb_allowed(s, v, &alive))
+        return alive;
+    return v->run(s, arg);
+}
+
+static bool command(struct smtp *s, struct bytes line)
+{
+    struct bytes name, arg;
+    const struct verb *v;
+    size_t length = line.n + 2;
+
+    bytes_cut(line, ' ', &name, &arg);
+    name = bytes_trim(name);
+    v = verb_find(name);
+    if (!v)
+        return command_unknown(s, name);
+    if (length > v->line_max)
+        return refuse(s, "500 5.5.2 Line too long");
+    call_renew(&s->call);
+    s->call.deadline = clock_monotonic() + PARAM_INT(smtp, work_timeout);
+    return command_run(s, v, bytes_trim(arg));
+}
+
+static void commands(struct smtp *s)
+{
+    struct bytes line;
+
+    for (;;) {
+        if (net_draining()) {
+            (void)going_down(s);
+            return;
+        }
+        if (!read_line(s, LINE_AUTH, &line))
+            return;
+        if (line.p && !command(s, line))
+            return;
+        if (++s->commands > PARAM_INT(smtp, commands_max)) {
+            hang_up(s, "421 4.7.0 Too many commands without a mail");
+            return;
+        }
+    }
+}
+
+/* The server speaks first (RFC 5321 3.1); who does not wait is a script that would not listen either. */
+static bool talks_early(const struct smtp *s)
+{
+    return PARAM_INT(smtp, refuse_early_talk) && !stream_is_tls(s->stream) && stream_has_input(s->stream);
+}
+
+static bool greet(struct smtp *s)
+{
+    struct bytes host = PARAM_TEXT(server, hostname);
+    int64_t delay = PARAM_INT(smtp, greeting_delay);
+
+    deadline_in(s, PARAM_INT(smtp, goodbye_timeout));
+    if (delay)
+        fiber_sleep_until(clock_monotonic() + delay);
+    if (talks_early(s))
+        return hang_up(s, "554 5.5.0 %.*s speaks first", SHOW(host));
+    return reply(s, "220 %.*s %.*s", SHOW(host), SHOW(PARAM_TEXT(smtp, greeting)));
+}
+
+void client_of(struct smtp *s)
+{
+    const struct peer *p = stream_peer(s->stream);
+
+    s->call.client_ip = bytes_of(p->text);
+    s->call.client_net = bytes_of(p->net);
+    s->call.client_loopback = p->loopback;
+    s->call.client_tls = stream_is_tls(s->stream);
+}
+
+static bool shake_hands_first(struct smtp *s)
+{
+    struct err e;
+
+    return s->door->kind != SMTP_SUBMISSIONS || !s->door->tls ||
+           stream_start_tls(s->stream, s->door->tls, clock_monotonic() + PARAM_INT(smtp, tls_timeout), &e);
+}
+
+static void converse(struct smtp *s)
+{
+    if (!shake_hands_first(s))
+        return;
+    client_of(s);
+    if (greet(s))
+        commands(s);
+    mail_clear(s);
+    deadline_in(s, PARAM_INT(smtp, goodbye_timeout));
+    stream_shutdown(s->stream);
+}
+
+void smtp_run(struct stream *stream, const struct smtp_door *door)
+{
+    struct smtp s = { .door = door,
+                      .stream = stream,
+                      .session = arena_new(SESSION_ARENA_MAX),
+                      .mail = arena_new(MAIL_ARENA_MAX),
+                      .started = clock_monotonic() };
+
+    call_init(&s.call, door->svc, s.mail, door->kind == SMTP_RECEIVE ? "smtp" : "submission");
+    metric_add(METRIC_smtp_sessions, 1);
+    converse(&s);
+    metric_add(METRIC_smtp_sessions, -1);
+    arena_free(&s.mail);
+    arena_free(&s.session);
+    stream_free(&stream);
+}
+
+void smtp_session(int fd, void *door)
+{
+    struct stream_options o = { .in_max = (size_t)PARAM_INT(smtp, read_max),
+                                .out_max = (size_t)PARAM_INT(net, write_high) };
+
+    smtp_run(stream_socket(fd, &o), door);
+}

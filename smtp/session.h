@@ -1,0 +1,106 @@
+/* smtp/session.h - inside smtp/: one session, what its commands share.
+ *
+ *     session.c   greeting, command loop, dispatch        reply.c     every reply line
+ *     verbs.c     the table of commands, and the small ones   params.c    ESMTP parameters of MAIL and RCPT
+ *     envelope.c  MAIL and RCPT                           data.c, bdat.c  the content; text.c reads it
+ *     auth.c, starttls.c                                  transfer.c  from the first byte to the 250, log lines
+ *
+ * A struct smtp lies on its fiber's stack. Two arenas: `session` holds who logged in, `mail` one transaction. A command
+ * returns false when the session must end (the connection is dead or we hang up); every refusal is a reply and true. */
+#ifndef SMTP_SESSION_H
+#define SMTP_SESSION_H
+#include "mail/address.h"
+#include "service/auth.h"
+#include "service/intake.h"
+#include "smtp/smtp.h"
+
+/* Longest lines with CRLF: RFC 5321 4.5.3.1.4, with the room the extensions of MAIL and RCPT ask for (RFC 1870, 3461,
+ * 4954, 6531); RFC 4954 section 4 for AUTH. */
+enum { LINE_COMMAND = 512, LINE_ENVELOPE = 2048, LINE_AUTH = 12288 };
+
+enum phase {
+    PHASE_NEW,     /* no EHLO yet */
+    PHASE_GREETED, /* no mail under way */
+    PHASE_MAIL,    /* a sender */
+    PHASE_RCPT,    /* at least one recipient */
+    PHASE_BDAT,    /* chunks have come */
+    PHASE_FAILED,  /* a chunk was refused: the rest of them is read and dropped (RFC 3030 section 2) */
+    PHASES
+};
+#define IN(phase) (1u << PHASE_##phase)
+
+/* The sender's side of the envelope, from MAIL. All in the mail arena. */
+struct envelope {
+    struct address sender;
+    struct bytes from; /* NO_BYTES: the null path */
+    struct bytes ret, envid;
+    int64_t size;
+    bool utf8;
+};
+
+struct transfer; /* transfer.c */
+
+struct smtp {
+    const struct smtp_door *door;
+    struct stream *stream;
+    struct arena *session, *mail;
+    struct call call;
+    enum phase phase;
+    bool esmtp;
+    bool asking; /* the next line answers a 334 */
+    char helo[256];
+    struct envelope envelope;
+    struct recipient *recipients; /* in the mail arena; room for recipients_room */
+    size_t n_recipients, recipients_room;
+    struct transfer *transfer;                  /* of BDAT, between chunks */
+    int64_t commands, errors, refused, started; /* commands since the last accepted mail; refused recipients */
+};
+
+/* ---- reply.c: false when the session must end ---- */
+bool reply(struct smtp *s, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* The answer to the error of the call: its code and what the client may know. */
+bool reply_error(struct smtp *s);
+/* A refusal of what the client asked for wrongly: counts towards smtp.errors_max, past which it is 421 and the end. */
+bool refuse(struct smtp *s, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* The reply, and then we hang up. */
+bool hang_up(struct smtp *s, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* The stream failed: 421 to a peer that was too slow, nothing to one that is gone. Always false. */
+bool lost(struct smtp *s, const struct err *why);
+
+/* ---- verbs.c ---- */
+enum verb_flag {
+    ARGUMENT = 1,    /* must have one */
+    NO_ARGUMENT = 2, /* must have none */
+    LOGIN = 4,       /* at the submission doors only after AUTH */
+    OWN_ORDER = 8    /* checks phase and login itself, since bytes that follow must be read in any case */
+};
+struct verb {
+    const char *name;
+    bool (*run)(struct smtp *s, struct bytes arg);
+    unsigned phases, flags;
+    size_t line_max;
+    bool (*offered)(const struct smtp *s); /* NULL: always */
+    const char *usage;                     /* for HELP */
+};
+const struct verb *verb_find(struct bytes name);
+/* Right order, logged in where needed. On false the reply was sent; *alive is what it returned. */
+bool verb_allowed(struct smtp *s, const struct verb *v, bool *alive);
+
+/* ---- the commands ---- */
+bool smtp_mail(struct smtp *s, struct bytes arg);
+bool smtp_rcpt(struct smtp *s, struct bytes arg);
+bool smtp_data(struct smtp *s, struct bytes arg);
+bool smtp_bdat(struct smtp *s, struct bytes arg);
+bool smtp_auth(struct smtp *s, struct bytes arg);
+bool smtp_starttls(struct smtp *s, struct bytes arg);
+bool auth_offered(const struct smtp *s);
+bool starttls_offered(const struct smtp *s);
+
+/* ---- session.c ---- */
+void client_of(struct smtp *s);  /* fills the call's client from the stream, again after STARTTLS */
+void mail_clear(struct smtp *s); /* ends a transaction: RSET, EHLO, after DATA */
+/* A line of input without its CRLF, by the command deadline. *line.p is NULL when it was refused with a reply (too
+ * long, no CRLF, control characters). False when the session must end. */
+bool read_line(struct smtp *s, size_t max, struct bytes *line);
+void deadline_in(struct smtp *s, int64_t milliseconds);
+#endif
