@@ -72,7 +72,7 @@ void body_free(struct body_writer **w)
     buf_clear(&(*w)->plain);
     buf_clear(&(*w)->chunk);
     ZSTD_freeCCtx((*w)->stream);
-    crypt_wipe(&(*w)->key, sizeof (*w)->key);
+    crypt_wipe(&(*w)->key, sizeof(*w)->key);
     free(*w);
     *w = NULL;
 }

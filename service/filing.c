@@ -5,7 +5,7 @@ static void raise_used(struct batch *b, struct arena *a, const struct filing *f,
 {
     struct set *used = arena_alloc(a, sizeof *used);
 
-    *used = (struct set)ADD_BOUND("used", size, "quota", PARAM_INT(message, size_max));
+    *used = ADD_BOUND("used", size, "quota", PARAM_INT(message, size_max));
     batch_update(b, &user_kind, f->user->id, NULL, 0, used, 1);
 }
 

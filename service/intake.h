@@ -52,6 +52,8 @@ struct intake_in {
     int64_t expected;         /* declared size or 0 */
     /* API only */
     struct bytes tags, metadata; /* JSON or NO_BYTES */
+    const struct named_value *tag_list; /* the same tags, for the lists by tag */
+    size_t n_tags;
     struct bytes people;         /* JSON of from, to, cc, bcc, reply_to; NO_BYTES: taken from the header */
     bool dsn_wanted, no_store, save_to_sent;
     struct bytes sent_address; /* whose Sent, with save_to_sent */

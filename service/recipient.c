@@ -5,6 +5,7 @@
 #include "service/limits.h"
 #include "service/play.h"
 #include "service/sender.h"
+#include "service/service.h"
 
 #define SANDBOX_DOMAIN "sandbox.test"
 

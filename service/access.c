@@ -1,0 +1,74 @@
+#include "service/access.h"
+#include "base/clock.h"
+#include "base/params.h"
+
+static bool none(struct call *c, const char *what)
+{
+    return err_set(&c->err, ERR_MISSING, "No such %s", what);
+}
+
+bool access_mail(struct call *c, struct id account, struct id user, unsigned scope)
+{
+    if (!c->who)
+        return err_set(&c->err, ERR_AUTH, "Not logged in");
+    if (c->who->kind == WHO_USER)
+        return id_equal(c->who->id, user) || none(c, "mail");
+    if (!call_may(c, scope))
+        return false;
+    return id_equal(account, c->account) || none(c, "mail");
+}
+
+bool access_audit(struct call *c, struct id user)
+{
+    struct event_row *row;
+    struct batch *b;
+
+    if (c->who->kind == WHO_USER)
+        return true;
+    row = arena_alloc(c->arena, sizeof *row);
+    *row = (struct event_row){ .id = id_new(), .account_id = c->account, .user_id = user, .at = clock_wall() };
+    row->type = BYTES("mail.read");
+    row->expires_at = row->at + PARAM_INT(event, keep);
+    row->data = arena_bytesf(c->arena, "{\"by\":\"%.*s\",\"request_id\":\"%.*s\"}",
+                             SHOW(c->who->kind == WHO_KEY ? id_text(c->arena, key_kind.prefix, c->who->id)
+                                                          : BYTES("socket")),
+                             SHOW(id_text(c->arena, "req", c->request)));
+    b = batch_new(c->arena);
+    batch_insert(b, &event_kind, row, NULL, 0);
+    return store_commit(c->store, b, c->deadline, &c->err);
+}
+
+bool access_mailbox(struct call *c, struct bytes id, unsigned scope, struct mailbox_row *out)
+{
+    struct id key;
+
+    if (!id_parse(mailbox_kind.prefix, id, &key))
+        return none(c, "mailbox");
+    return store_get(c->store, &mailbox_kind, key, c->arena, out, &c->err) &&
+           access_mail(c, out->account_id, out->user_id, scope);
+}
+
+bool access_entry(struct call *c, struct bytes id, unsigned scope, struct entry_row *out)
+{
+    struct id key;
+
+    if (!id_parse(entry_kind.prefix, id, &key))
+        return none(c, "entry");
+    return store_get(c->store, &entry_kind, key, c->arena, out, &c->err) &&
+           access_mail(c, out->account_id, out->user_id, scope);
+}
+
+bool access_user(struct call *c, struct bytes id, unsigned scope, struct directory_user *out)
+{
+    struct address address;
+    struct id key;
+
+    if (id_parse(user_kind.prefix, id, &key)) {
+        if (!directory_user(c, key, out))
+            return false;
+    } else if (!address_parse(id, c->arena, &address, &c->err) || !directory_find(c, &address, out) ||
+               out->how != FOUND_EXACT) {
+        return none(c, "user");
+    }
+    return access_mail(c, out->account_id, out->id, scope);
+}

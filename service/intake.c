@@ -1,0 +1,233 @@
+/* service/intake.c - a mail as it arrives: see intake.h. */
+#include "base/clock.h"
+#include "base/metrics.h"
+#include "base/params.h"
+#include "net/fiber.h"
+#include "service/due.h"
+#include "service/intake_private.h"
+#include "service/service_private.h"
+#include <assert.h>
+
+/* What one intake may hold beside its body: header, MIME parts, rows of the batch. */
+#define INTAKE_ARENA ((size_t)64 * 1024 * 1024)
+/* Bytes handled before the other fibers of the loop get a turn. */
+#define TURN ((size_t)64 * 1024)
+
+bool intake_begin(struct call *c, const struct intake_in *in, struct intake **out)
+{
+    struct intake *k;
+    struct mime_limits limits = { .depth = (unsigned)PARAM_INT(message, mime_depth_max),
+                                  .parts = (unsigned)PARAM_INT(message, mime_parts_max),
+                                  .part_header = 64 * 1024,
+                                  .top_header = (size_t)PARAM_INT(message, header_max) };
+
+    assert(in->n_recipients > 0);
+    if (in->expected > PARAM_INT(message, size_max))
+        return err_set(&c->err, ERR_TOO_LARGE, "The message is larger than %lld bytes",
+                       (long long)PARAM_INT(message, size_max));
+    if (!service_accepts(c->svc, &c->err))
+        return false;
+    k = calloc(1, sizeof *k);
+    if (!k)
+        die("out of memory");
+    k->in = *in;
+    k->arena = arena_new(INTAKE_ARENA);
+    k->body = body_begin(c->svc);
+    k->mime = mime_begin(&limits, k->arena);
+    k->size_max = PARAM_INT(message, size_max);
+    k->now = clock_wall();
+    k->message_id = id_new();
+    buf_init(&k->head, limits.top_header + 4);
+    *out = k;
+    return true;
+}
+
+void intake_drop(struct intake **k)
+{
+    if (!*k)
+        return;
+    body_free(&(*k)->body);
+    buf_clear(&(*k)->head);
+    arena_free(&(*k)->arena);
+    free(*k);
+    *k = NULL;
+}
+
+/* Bytes as they are kept. */
+static bool keep(struct intake *k, struct call *c, struct bytes bytes)
+{
+    while (bytes.n) {
+        struct bytes piece = bytes_head(bytes, TURN);
+        if (memchr(piece.p, 0, piece.n))
+            return err_set(&c->err, ERR_INVALID, "A NUL byte in the message");
+        mime_feed(k->mime, piece);
+        if (!body_write(k->body, piece, c->deadline, &c->err))
+            return false;
+        bytes = bytes_from(bytes, piece.n);
+        if (bytes.n && fiber_self())
+            fiber_yield();
+    }
+    if (body_size(k->body) <= k->size_max)
+        return true;
+    return err_set(&c->err, ERR_TOO_LARGE, "The message is larger than %lld bytes", (long long)k->size_max);
+}
+
+static bool end_header(struct intake *k, struct call *c, struct bytes head)
+{
+    struct bytes kept;
+
+    k->head_done = true;
+    return intake_header(k, c, head, &kept) && keep(k, c, kept);
+}
+
+/* Offset behind the empty line that ends the header, or 0. `from`: where the search need not begin anew. */
+static size_t empty_line(struct bytes b, size_t from)
+{
+    const char *at;
+
+    if (bytes_starts(b, BYTES("\r\n")))
+        return 2;
+    at = b.n > from ? memmem(b.p + from, b.n - from, "\r\n\r\n", 4) : NULL;
+    return at ? (size_t)(at - b.p) + 4 : 0;
+}
+
+static bool append_head(struct intake *k, struct call *c, struct bytes chunk)
+{
+    size_t had = k->head.n, end;
+
+    buf_add(&k->head, chunk);
+    end = empty_line(buf_bytes(&k->head), had > 3 ? had - 3 : 0);
+    if (k->head.overflowed && !end)
+        return err_set(&c->err, ERR_HEADERS_TOO_LARGE, "The header is larger than %lld bytes",
+                       (long long)PARAM_INT(message, header_max));
+    if (!end)
+        return true;
+    return end_header(k, c, bytes_head(buf_bytes(&k->head), end)) && keep(k, c, bytes_from(chunk, end - had));
+}
+
+bool intake_append(struct intake *k, struct call *c, struct bytes chunk)
+{
+    return k->head_done ? keep(k, c, chunk) : append_head(k, c, chunk);
+}
+
+/* A bound was passed or a user went since the recipients were checked: that one delivery is born bounced. False when
+ * the failure is another one. */
+static bool mend(struct plan *p, struct batch_failure f)
+{
+    if (p->sent_copy && f.operation >= p->sent_op && f.operation < p->sent_op + FILING_OPS) {
+        p->sent_copy = false;
+        return true;
+    }
+    for (size_t i = 0; i < p->n; i++) {
+        struct target *t = &p->targets[i];
+        if (!t->filed || f.operation < t->first_op || f.operation >= t->first_op + FILING_OPS)
+            continue;
+        for (size_t j = i; j < p->n; j++)
+            if (j == i || (p->targets[j].shares && id_equal(p->targets[j].user.id, t->user.id))) {
+                p->targets[j].outcome = f.fault == FAULT_BOUND ? OUTCOME_FULL : OUTCOME_MISSING;
+                p->targets[j].filed = false;
+            }
+        return true;
+    }
+    return false;
+}
+
+static bool explain(struct call *c, const struct intake *k, struct batch_failure f)
+{
+    if (f.fault == FAULT_BOUND)
+        return err_set(&c->err, ERR_MAILBOX_FULL, "A mailbox is full");
+    if (f.fault == FAULT_CONDITION || f.fault == FAULT_MISSING)
+        return err_set(&c->err, ERR_BUSY, "The mail of %lld bytes could not be kept: what it rests on has changed",
+                       (long long)body_size(k->body));
+    return false;
+}
+
+static bool status_is(const struct message_row *row, const char *status)
+{
+    return bytes_equal(message_status(row), bytes_of(status));
+}
+
+static void tell(const struct intake *k, const struct plan *p, struct call *c, struct intake_out *out)
+{
+    const struct message_row *row = &p->parties[0].row;
+
+    *out = (struct intake_out){ .message_id = row->id,
+                                .header_message_id = arena_copy(c->arena, row->header_message_id),
+                                .mode = row->mode,
+                                .status = message_status(row),
+                                .created_at = row->created_at,
+                                .size = row->size,
+                                .n_recipients = p->n };
+    out->recipients = arena_array(c->arena, p->n ? p->n : 1, sizeof *out->recipients);
+    for (size_t i = 0; i < p->n; i++)
+        out->recipients[i] =
+            (struct recipient_out){ .delivery_id = p->targets[i].delivery.id,
+                                    .email = arena_copy(c->arena, p->targets[i].recipient->email),
+                                    .status = outcome_answer(p->targets[i].outcome) };
+    (void)k;
+}
+
+/* One try; *again when an outcome changed and the batch is to be built anew. */
+static bool commit_once(struct intake *k, struct call *c, struct plan *p, struct intake_out *out, bool *again)
+{
+    struct batch *b = batch_new(k->arena);
+    struct batch_failure f;
+
+    *again = false;
+    plan_finish(k, c, p);
+    if (!plan_build(k, c, p, b))
+        return false;
+    tell(k, p, c, out);
+    if (call_commit(c, b, out, out->message_id))
+        return true;
+    f = batch_failure(b);
+    if (c->err.code != ERR_CONFLICT || f.operation < 0)
+        return false;
+    *again = k->in.source == SOURCE_API && mend(p, f);
+    if (!*again && p->sent_copy && f.operation >= p->sent_op && f.operation < p->sent_op + FILING_OPS)
+        *again = mend(p, f);
+    return explain(c, k, f);
+}
+
+/* What others keep in memory: quotas, metrics, work that is due. */
+static void spread(const struct intake *k, struct call *c, const struct plan *p)
+{
+    for (size_t i = 0; i < p->n; i++)
+        if (p->targets[i].filed)
+            directory_add_used(c->svc, p->targets[i].user.id, body_size(k->body));
+    if (p->sent_copy)
+        directory_add_used(c->svc, p->sender.id, body_size(k->body));
+    metric_add(METRIC_messages_accepted_total, 1);
+    if (status_is(&p->parties[0].row, "queued"))
+        due_poke(c->svc);
+}
+
+static bool accept(struct intake *k, struct call *c, struct intake_out *out)
+{
+    struct plan p = { 0 };
+    bool again = true, ok = false;
+
+    if (!k->head_done && !end_header(k, c, buf_bytes(&k->head)))
+        return false;
+    k->index = mime_end(k->mime);
+    if (!body_finish(k->body, c->deadline, &c->err))
+        return false;
+    intake_describe(k);
+    if (!plan_accept(k, c, &p))
+        return false;
+    for (size_t tries = p.n + 2; tries > 0 && again; tries--) {
+        c->err = (struct err){ 0 };
+        ok = commit_once(k, c, &p, out, &again);
+    }
+    if (ok)
+        spread(k, c, &p);
+    return ok;
+}
+
+bool intake_commit(struct intake **k, struct call *c, struct intake_out *out)
+{
+    bool ok = accept(*k, c, out);
+
+    intake_drop(k);
+    return ok;
+}

@@ -1,0 +1,130 @@
+/* service/intake_header.c - what a header must be and what submission adds to it (RFC 6409 6, 8; RFC 5321 6.3). */
+#include "base/clock.h"
+#include "base/params.h"
+#include "service/intake_private.h"
+#include "service/sender.h"
+
+/* Most addresses of From that are looked at: two are too many already. */
+#define FROM_LOOK 2
+
+static bool check_loop(struct bytes header, struct err *e)
+{
+    size_t n = header_count(header, "Received");
+
+    if (n <= (size_t)PARAM_INT(message, received_max))
+        return true;
+    return err_set(e, ERR_LOOP, "%zu Received lines: the mail runs in a circle", n);
+}
+
+/* Exactly one From with exactly one address, and one that may be used. */
+static bool check_from(struct call *c, struct intake *k, struct bytes header, struct address *from)
+{
+    struct address_list list = { 0 };
+    struct header field;
+    size_t n = header_count(header, "From");
+
+    if (n != 1)
+        return err_set(&c->err, ERR_INVALID, n ? "More than one From field" : "There is no From field");
+    header_find(header, "From", 0, &field);
+    address_list_parse(field.value, FROM_LOOK, k->arena, &list);
+    if (list.n != 1 || list.faults)
+        return err_set(&c->err, ERR_INVALID, "From must name exactly one address");
+    *from = list.list[0];
+    return sender_allowed(c, from);
+}
+
+static void add_missing(struct intake *k, struct bytes header, const struct address *from, struct buf *out)
+{
+    char date[CLOCK_TEXT + 8], id[ID_TEXT + 1];
+    struct bytes domain;
+    struct err ignored = { 0 };
+
+    if (!header_count(header, "Date"))
+        buf_addf(out, "Date: %.*s\r\n", SHOW(clock_rfc5322(k->now, date)));
+    if (header_count(header, "Message-ID"))
+        return;
+    if (!domain_normalize(from->domain, k->arena, &domain, &ignored))
+        domain = PARAM_TEXT(server, hostname);
+    id_format(message_kind.prefix, k->message_id, id);
+    buf_addf(out, "Message-ID: <%s@%.*s>\r\n", id, SHOW(domain));
+}
+
+static struct bytes rewrite(struct intake *k, struct bytes head, struct bytes header, const struct address *from)
+{
+    struct bytes rest = header, result;
+    struct header field;
+    struct buf out;
+
+    buf_init(&out, head.n + 1024);
+    while (header_next(&rest, &field))
+        if (!bytes_equal_nocase(field.name, BYTES("Bcc")))
+            buf_add(&out, field.whole);
+    if (out.n && !bytes_ends(buf_bytes(&out), BYTES("\r\n")))
+        buf_adds(&out, "\r\n");
+    add_missing(k, header, from, &out);
+    result = bytes_from(head, header.n);
+    buf_add(&out, result.n ? result : BYTES("\r\n"));
+    result = arena_copy(k->arena, buf_bytes(&out));
+    buf_clear(&out);
+    return result;
+}
+
+bool intake_header(struct intake *k, struct call *c, struct bytes head, struct bytes *out)
+{
+    struct bytes header = bytes_head(head, header_end(head));
+    struct address from;
+
+    *out = head;
+    if (!check_loop(header, &c->err))
+        return false;
+    if (k->in.source != SOURCE_API && k->in.source != SOURCE_SUBMISSION)
+        return true;
+    if (!check_from(c, k, header, &from))
+        return false;
+    k->people = k->in.people.p ? k->in.people : summary_people_json(header, k->arena);
+    if (header_count(header, "Bcc") || !header_count(header, "Date") || !header_count(header, "Message-ID"))
+        *out = rewrite(k, head, header, &from);
+    return true;
+}
+
+/* Header bytes of parts count too: RFC 6856 speaks of all headers of a message. */
+static bool any_8bit(const struct intake *k)
+{
+    struct bytes preview = body_preview(k->body);
+
+    if (has_8bit(k->index->header) || has_8bit(k->trace))
+        return true;
+    for (size_t i = 0; i < k->index->n; i++) {
+        const struct mime_part *part = &k->index->parts[i];
+        if (part->header_at < part->body_at &&
+            has_8bit(bytes_from(bytes_head(preview, part->body_at), part->header_at)))
+            return true;
+    }
+    return false;
+}
+
+static struct bytes received_line(struct intake *k)
+{
+    struct received r = k->in.received;
+    struct bytes line;
+    struct buf out;
+
+    if (!r.helo.p)
+        return NO_BYTES;
+    r.id = id_text(k->arena, message_kind.prefix, k->message_id);
+    r.host = PARAM_TEXT(server, hostname);
+    r.for_address = k->in.n_recipients == 1 ? k->in.recipients[0].email : NO_BYTES;
+    r.date = k->now;
+    buf_init(&out, 8192);
+    received_write(&r, &out);
+    line = out.overflowed ? NO_BYTES : arena_copy(k->arena, buf_bytes(&out));
+    buf_clear(&out);
+    return line;
+}
+
+void intake_describe(struct intake *k)
+{
+    k->trace = received_line(k);
+    summary_make(k->index, body_preview(k->body), k->arena, &k->summary);
+    k->header_8bit = any_8bit(k) || has_8bit(k->in.envelope_from);
+}

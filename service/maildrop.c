@@ -1,0 +1,317 @@
+#include "base/params.h"
+#include "service/body.h"
+#include "service/maildrop.h"
+#include "service/seal.h"
+#include "service/service_private.h"
+#include <assert.h>
+
+/* Entries read at once for the snapshot, and looked up at once for QUIT. */
+#define PAGE       256
+#define LOOKUP     64
+#define PAGE_ARENA ((size_t)16 * 1024 * 1024)
+/* Times QUIT looks again at entries that changed under it. */
+#define DELETE_TRIES 5
+
+struct maildrop {
+    struct store *store;
+    struct id user_id, inbox_id;
+    struct crypt_key user_key;
+    struct maildrop_item *items;
+    size_t n;
+    struct bytes lock_name;
+    int64_t lock_token;
+    char lock_text[8 + ID_TEXT];
+    /* read-ahead: entries and bodies of items[first] … */
+    struct arena *window;
+    size_t first, count;
+    struct entry_row *entries;
+    struct body_row *bodies;
+};
+
+static bool lock(struct maildrop *m, struct call *c)
+{
+    char id[ID_TEXT + 1];
+    int n;
+
+    id_format(user_kind.prefix, m->user_id, id);
+    n = snprintf(m->lock_text, sizeof m->lock_text, "pop3:%s", id);
+    m->lock_name = (struct bytes){ m->lock_text, (size_t)n };
+    if (store_lock(m->store, m->lock_name, PARAM_INT(maildrop, lock), &m->lock_token, &c->err))
+        return true;
+    m->lock_name = NO_BYTES;
+    return c->err.code == ERR_IN_USE ? err_set(&c->err, ERR_IN_USE, "Another session has this maildrop") : false;
+}
+
+/* The next page of the snapshot; *more is false at the end. */
+static bool load_page(struct maildrop *m, struct arena *a, struct query *q, bool *more, struct err *e)
+{
+    struct entry_row *rows;
+    void *found;
+    size_t n;
+
+    if (!store_find(m->store, q, a, &found, &n, e))
+        return false;
+    rows = found;
+    for (size_t i = 0; i < n; i++)
+        m->items[m->n++] = (struct maildrop_item){ .entry_id = rows[i].id,
+                                                   .size = rows[i].size,
+                                                   .uid = (uint32_t)rows[i].uid,
+                                                   .header_8bit = rows[i].header_8bit };
+    *more = n == q->limit;
+    if (n)
+        q->conds[1] = COND("uid", ABOVE, V_INT(rows[n - 1].uid));
+    return true;
+}
+
+static bool snapshot(struct maildrop *m, size_t total, struct err *e)
+{
+    static const char *const only[] = { "id", "uid", "size", "header_8bit", "mailbox_id", NULL };
+    struct query q = { .kind = &entry_kind, .index = "uid", .n_conds = 2, .only = only };
+    struct arena *a = arena_new(PAGE_ARENA);
+    bool more = true, ok = true;
+
+    q.conds[0] = COND("mailbox_id", IS, V_ID(m->inbox_id));
+    q.conds[1] = COND("uid", ABOVE, V_INT(0));
+    m->items = calloc(total ? total : 1, sizeof *m->items);
+    if (!m->items)
+        die("out of memory");
+    while (ok && more && m->n < total) {
+        arena_reset(a);
+        q.limit = total - m->n < PAGE ? total - m->n : PAGE;
+        ok = load_page(m, a, &q, &more, e);
+    }
+    arena_free(&a);
+    return ok;
+}
+
+bool maildrop_open(struct call *c, struct maildrop **out)
+{
+    struct directory_user user;
+    struct mailbox_row inbox;
+    struct maildrop *m;
+    size_t total, most = (size_t)PARAM_INT(maildrop, messages_max);
+
+    assert(c->who && c->who->kind == WHO_USER);
+    if (!directory_user(c, c->who->id, &user))
+        return false;
+    m = calloc(1, sizeof *m);
+    if (!m)
+        die("out of memory");
+    m->store = c->store;
+    m->user_id = user.id;
+    m->inbox_id = user.inbox_id;
+    if (!seal_user_key(c->svc, &user, &m->user_key, &c->err) || !lock(m, c) ||
+        !store_get(c->store, &mailbox_kind, m->inbox_id, c->arena, &inbox, &c->err))
+        goto failed;
+    total = (size_t)inbox.total < most ? (size_t)inbox.total : most;
+    if (!snapshot(m, total, &c->err))
+        goto failed;
+    *out = m;
+    return true;
+failed:
+    maildrop_close(&m);
+    return false;
+}
+
+size_t maildrop_count(const struct maildrop *m)
+{
+    return m->n;
+}
+
+struct maildrop_item maildrop_item(const struct maildrop *m, size_t i)
+{
+    assert(i < m->n);
+    return m->items[i];
+}
+
+static size_t window_length(const struct maildrop *m, size_t i)
+{
+    size_t most = (size_t)PARAM_INT(maildrop, read_ahead), n = 1;
+    int64_t bytes = m->items[i].size, limit = PARAM_INT(maildrop, read_ahead_bytes);
+
+    while (n < most && i + n < m->n && bytes + m->items[i + n].size <= limit)
+        bytes += m->items[i + n++].size;
+    return n;
+}
+
+/* Entries and bodies from item i on, in two trips to the store. */
+static bool read_ahead(struct maildrop *m, size_t i, struct err *e)
+{
+    struct id *ids;
+    size_t n = window_length(m, i);
+
+    m->count = 0;
+    if (!m->window)
+        m->window = arena_new(PAGE_ARENA + 64 * BODY_INLINE);
+    arena_reset(m->window);
+    ids = arena_array(m->window, n, sizeof *ids);
+    m->entries = arena_array(m->window, n, sizeof *m->entries);
+    m->bodies = arena_array(m->window, n, sizeof *m->bodies);
+    for (size_t j = 0; j < n; j++)
+        ids[j] = m->items[i + j].entry_id;
+    if (!store_get_many(m->store, &entry_kind, ids, n, m->window, m->entries, e))
+        return false;
+    for (size_t j = 0; j < n; j++)
+        ids[j] = m->entries[j].body_id;
+    if (!store_get_many(m->store, &body_kind, ids, n, m->window, m->bodies, e))
+        return false;
+    m->first = i;
+    m->count = n;
+    return true;
+}
+
+static bool read_pieces(struct body_reader *r, bool (*each)(void *ctx, struct bytes piece, struct err *e), void *ctx,
+                        struct err *e)
+{
+    struct bytes piece;
+
+    do {
+        if (!body_next(r, &piece, e))
+            return false;
+        if (piece.n && !each(ctx, piece, e))
+            return false;
+    } while (piece.n);
+    return true;
+}
+
+bool maildrop_read(struct maildrop *m, struct call *c, size_t i,
+                   bool (*each)(void *ctx, struct bytes piece, struct err *e), void *ctx)
+{
+    struct body_reader *r = NULL;
+    const struct entry_row *entry;
+    struct crypt_key content;
+    bool ok;
+
+    assert(i < m->n);
+    if ((i < m->first || i >= m->first + m->count) && !read_ahead(m, i, &c->err))
+        return false;
+    entry = &m->entries[i - m->first];
+    if (id_is_none(entry->id))
+        return err_set(&c->err, ERR_GONE, "The message was deleted elsewhere");
+    if (!seal_open_user(&m->user_key, entry, &content, &c->err))
+        return false;
+    ok = body_open_row(m->store, &m->bodies[i - m->first], &content, &r, &c->err) &&
+         (!entry->trace.n || each(ctx, entry->trace, &c->err)) && read_pieces(r, each, ctx, &c->err);
+    crypt_wipe(&content, sizeof content);
+    body_close(&r);
+    return ok;
+}
+
+/* ---- QUIT ---- */
+
+struct removal {
+    struct arena *arena;
+    struct batch *batch;
+    int64_t total, unseen, bytes;
+};
+
+/* What was moved away or deleted meanwhile is in this maildrop no more, and left alone. */
+static void remove_entry(struct maildrop *m, struct removal *r, const struct entry_row *row)
+{
+    struct cond *same;
+
+    if (id_is_none(row->id) || !id_equal(row->mailbox_id, m->inbox_id))
+        return;
+    same = arena_array(r->arena, 2, sizeof *same);
+    same[0] = COND("mailbox_id", IS, V_ID(row->mailbox_id));
+    same[1] = COND("flags", IS, V_INT(row->flags));
+    batch_delete(r->batch, &entry_kind, row->id, same, 2);
+    body_mark(r->batch, row->body_id, r->arena);
+    r->total++;
+    r->unseen += row->flags & ENTRY_SEEN ? 0 : 1;
+    r->bytes += row->size;
+}
+
+static bool look_up(struct maildrop *m, struct removal *r, const struct id *ids, size_t n, struct err *e)
+{
+    struct arena *a = arena_new(PAGE_ARENA);
+    struct entry_row *all = arena_array(a, n, sizeof *all);
+    bool ok = store_get_many(m->store, &entry_kind, ids, n, a, all, e);
+
+    for (size_t i = 0; ok && i < n; i++)
+        remove_entry(m, r, &all[i]);
+    arena_free(&a);
+    return ok;
+}
+
+static bool gather(struct maildrop *m, struct removal *r, const uint8_t *marked, struct err *e)
+{
+    struct id ids[LOOKUP];
+    size_t n = 0;
+
+    for (size_t i = 0; i < m->n; i++) {
+        if (marked[i / 8] & (1u << (i % 8)))
+            ids[n++] = m->items[i].entry_id;
+        if (n && (n == LOOKUP || i + 1 == m->n)) {
+            if (!look_up(m, r, ids, n, e))
+                return false;
+            n = 0;
+        }
+    }
+    return true;
+}
+
+static void lower_counters(struct maildrop *m, struct removal *r)
+{
+    struct set *box = arena_array(r->arena, 4, sizeof *box), *used = arena_alloc(r->arena, sizeof *used);
+
+    box[0] = ADD("total", -r->total);
+    box[1] = ADD("unseen", -r->unseen);
+    box[2] = ADD("bytes", -r->bytes);
+    box[3] = ADD("modseq", 1);
+    batch_update(r->batch, &mailbox_kind, m->inbox_id, NULL, 0, box, 4);
+    *used = ADD("used", -r->bytes);
+    batch_update(r->batch, &user_kind, m->user_id, NULL, 0, used, 1);
+}
+
+/* One batch for all of it, whatever its number: RFC 1939 6 wants the whole or nothing. *again: something changed. */
+static bool delete_once(struct maildrop *m, struct call *c, const uint8_t *marked, bool *again)
+{
+    struct removal r = { .arena = arena_new((size_t)1 << 31) };
+    bool ok;
+
+    r.batch = batch_new(r.arena);
+    ok = gather(m, &r, marked, &c->err);
+    if (ok && r.total) {
+        lower_counters(m, &r);
+        ok = store_commit(m->store, r.batch, c->deadline, &c->err);
+        *again = !ok && c->err.code == ERR_CONFLICT;
+    }
+    if (ok && r.total)
+        directory_add_used(c->svc, m->user_id, -r.bytes);
+    arena_free(&r.arena);
+    return ok;
+}
+
+bool maildrop_delete(struct maildrop *m, struct call *c, const uint8_t *marked, size_t n_marked)
+{
+    bool again = n_marked > 0, ok = true;
+
+    for (int tries = 0; again && tries < DELETE_TRIES; tries++) {
+        c->err = (struct err){ 0 };
+        again = false;
+        ok = delete_once(m, c, marked, &again);
+    }
+    if (!ok && c->err.code == ERR_CONFLICT)
+        return err_set(&c->err, ERR_BUSY, "The mailbox keeps changing; nothing was deleted");
+    return ok;
+}
+
+bool maildrop_keep(struct maildrop *m, struct call *c)
+{
+    return store_lock_renew(m->store, m->lock_name, m->lock_token, PARAM_INT(maildrop, lock), &c->err);
+}
+
+void maildrop_close(struct maildrop **m)
+{
+    if (!*m)
+        return;
+    if ((*m)->lock_name.p)
+        store_unlock((*m)->store, (*m)->lock_name, (*m)->lock_token);
+    if ((*m)->window)
+        arena_free(&(*m)->window);
+    crypt_wipe(&(*m)->user_key, sizeof (*m)->user_key);
+    free((*m)->items);
+    free(*m);
+    *m = NULL;
+}
