@@ -85,6 +85,7 @@ static bool start(struct server *s, struct err *e)
     if (!datadir_open(&s->dir, s->boot.data, run_as, e) || !start_net(s, e) || !open_service(s, e) ||
         !doors_open(&s->doors, s->svc, &s->dir, e) || !datadir_drop_root(&s->dir, e) || !service_start(s->svc, e))
         return false;
+    params_started(); /* from here a RESTART parameter waits for the next start */
     s->serving = doors_serve(&s->doors, e);
     return s->serving;
 }
