@@ -9,7 +9,7 @@ struct client_answer {
     long status;              /* 0: no answer */
     struct buf body;          /* raw */
     struct json_object *json; /* parsed when the answer is JSON, else NULL */
-    char error[512];          /* why there is no answer */
+    char error[1024];         /* why there is no answer */
     bool timed_out;
 };
 

@@ -1,0 +1,140 @@
+"""The command line, over the unix socket and over TCP with a key."""
+import json
+import os
+import subprocess
+
+import pytest
+from server import BINARY, PASSWORD
+
+
+def run(server, *words, input=None, key=None, env=None, program=None):
+    where = ["--url", server.doors["api"], "--key", key] if key else ["--data", str(server.data)]
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("POSTRIDER_")} | (env or {})
+    return subprocess.run([program or BINARY, *map(str, words), *(where if program is None else [])], input=input,
+                          capture_output=True, text=True, timeout=60, env=environment)
+
+
+def fine(*words, **more):
+    r = run(*words, **more)
+    assert r.returncode == 0, r.stdout + r.stderr
+    return json.loads(r.stdout) if r.stdout.startswith(("{", "[")) else r.stdout
+
+
+def test_from_domain_to_mail(server, tmp_path):
+    password = tmp_path / "password"
+    password.write_text(PASSWORD + "\n")
+    assert fine(server, "domain", "add", "cli.test")["name"] == "cli.test"
+    user = fine(server, "user", "add", "ana@cli.test", "--name", "Ana", "--password-file", password)
+    assert user["address"] == "ana@cli.test" and user["name"] == "Ana"
+    (tmp_path / "list.txt").write_text("bread\n")
+    sent = fine(server, "send", "--from", "Ana <ana@cli.test>", "--to", "ana@cli.test", "--subject", "Shopping", "--text", "see list",
+                "--attach", tmp_path / "list.txt")
+    assert sent["status"] == "delivered"
+    assert fine(server, "message", "show", sent["id"])["subject"] == "Shopping"
+    assert fine(server, "message", "deliveries", sent["id"])["data"][0]["status"] == "delivered"
+    assert [e["type"] for e in fine(server, "message", "events", sent["id"])["data"]][-1] == "email.accepted"
+    inbox = next(m for m in fine(server, "mailbox", "list", "ana@cli.test")["data"] if m["role"] == "inbox")
+    [entry] = fine(server, "mailbox", "entries", inbox["id"])["data"]
+    assert entry["attachment_count"] == 1
+    assert "Subject: Shopping" in fine(server, "mailbox", "raw", entry["id"])
+    assert fine(server, "mailbox", "read", entry["id"])["text"].strip() == "see list"
+    box = fine(server, "mailbox", "add", "ana@cli.test", "Work")
+    assert fine(server, "mailbox", "move", entry["id"], box["id"])["mailbox_id"] == box["id"]
+
+
+def test_whole_mail_on_standard_input(server):
+    server.user("raw@cli2.test")
+    fine(server, "send", "--to", "raw@cli2.test", "--from", "raw@cli2.test", input="From: raw@cli2.test\nTo: raw@cli2.test\nSubject: raw\n\nbody\n")
+    [entry] = server.entries("raw@cli2.test")
+    assert server.raw(entry).endswith(b"\r\n\r\nbody\r\n")
+
+
+@pytest.mark.parametrize("flags, envelope", [(["-t", "-i"], []), (["-i", "-f", "s@cli3.test"], ["s@cli3.test"]), (["-oi", "-fs@cli3.test"], ["s@cli3.test"])])
+def test_as_sendmail(server, tmp_path, flags, envelope):
+    if server.get("/v1/users/s@cli3.test").status == 404:
+        server.user("s@cli3.test")
+    link = tmp_path / "sendmail"
+    link.symlink_to(BINARY)
+    before = len(server.entries("s@cli3.test"))
+    r = run(server, *flags, *envelope, program=link, env={"POSTRIDER_DATA": str(server.data)},
+            input="From: s@cli3.test\nTo: s@cli3.test\nBcc: s+hidden@cli3.test\nSubject: cron\n\nout\n.\nmore\n")
+    assert r.returncode == 0, r.stderr
+    entries = server.entries("s@cli3.test")
+    assert len(entries) > before
+    raw = server.raw(entries[0])
+    assert b"Bcc:" not in raw and raw.endswith(b"out\r\n.\r\nmore\r\n")
+
+
+def test_sendmail_exit_codes(server, tmp_path):
+    link = tmp_path / "sendmail"
+    link.symlink_to(BINARY)
+    mail = "From: nobody@nowhere.test\nTo: a@b.test\n\nx\n"
+    assert run(server, "-t", program=link, env={"POSTRIDER_DATA": str(tmp_path)}, input=mail).returncode == 75  # no server
+    key = server.make("/v1/keys", {"name": "weak", "scopes": ["domains"]})["secret"]
+    assert run(server, "-t", program=link, env={"POSTRIDER_URL": server.doors["api"], "POSTRIDER_KEY": key}, input=mail).returncode == 77
+
+
+def test_exit_codes(server, tmp_path):
+    assert run(server, "domain", "show", "nothing.test").returncode == 1
+    assert run(server, "domain", "nothing").returncode == 2
+    assert run(server, "nothing").returncode == 2
+    assert run(server, "domain", "list", key="pr_live_wrong").returncode == 4
+    r = subprocess.run([BINARY, "domain", "list", "--data", tmp_path], capture_output=True, text=True)
+    assert r.returncode == 5 and "postrider serve" in r.stderr
+    assert "5" in fine(server, "help", "exit-codes")
+
+
+def test_a_fault_names_the_field(server):
+    r = run(server, "domain", "add", "not a domain")
+    assert r.returncode == 1 and "/name" in r.stderr
+
+
+def test_delete_asks(server):
+    fine(server, "domain", "add", "gone.test")
+    r = run(server, "domain", "delete", "gone.test")
+    assert r.returncode == 2 and "--yes" in r.stderr
+    assert run(server, "domain", "delete", "gone.test", "--dry-run").stdout.startswith("DELETE /v1/domains/gone.test")
+    assert run(server, "domain", "delete", "gone.test", "--yes").returncode == 0
+    assert server.get("/v1/domains/gone.test").status == 404
+
+
+def test_keys_over_tcp(server):
+    key = fine(server, "key", "add", "--name", "ci", "--scope", "domains", "--scope", "users")
+    assert key["secret"].startswith("pr_live_")
+    assert "data" in fine(server, "domain", "list", key=key["secret"])
+    assert run(server, "key", "list", key=key["secret"]).returncode == 4
+    fine(server, "key", "delete", key["id"], "--yes")
+    assert run(server, "domain", "list", key=key["secret"]).returncode == 4
+
+
+def test_profile(server, tmp_path):
+    config = tmp_path / ".config/postrider"
+    config.mkdir(parents=True)
+    (config / "profiles.json").write_text(json.dumps({"work": {"url": server.doors["api"], "key": server.key}}))
+    r = subprocess.run([BINARY, "domain", "list", "--profile", "work"], env={"HOME": str(tmp_path)}, capture_output=True, text=True)
+    assert r.returncode == 0 and json.loads(r.stdout)["object"] == "list"
+    r = subprocess.run([BINARY, "domain", "list", "--profile", "other"], env={"HOME": str(tmp_path)}, capture_output=True, text=True)
+    assert r.returncode == 5 and "other" in r.stderr
+
+
+def test_config(server):
+    assert fine(server, "config", "set", "smtp.recipients_max", "500")["value"] == 500
+    assert fine(server, "config", "get", "smtp.recipients_max")["source"] == "store"
+    assert fine(server, "config", "history", "smtp.recipients_max")["data"][0]["new_value"] in (500, "500")
+    assert fine(server, "config", "reset", "smtp.recipients_max")["source"] == "default"
+    r = run(server, "config", "set", "delivery.mode", "live")
+    assert r.returncode == 1 and "does not deliver outside" in r.stderr
+
+
+def test_check_with_and_without_a_server(server, tmp_path):
+    report = fine(server, "check")
+    assert {c["check"] for c in report} >= {"folder", "disk", "server.key", "store", "clock", "server", "smtp", "pop3"}
+    assert all(c["result"] in ("pass", "warn") for c in report), report
+    r = subprocess.run([BINARY, "check", "--data", tmp_path / "none"], capture_output=True, text=True)
+    assert r.returncode == 1 and "postrider serve" in r.stdout
+
+
+def test_text_for_people(server):
+    """On a terminal: a table, no JSON."""
+    r = subprocess.run(["script", "-qec", f"{BINARY} domain list --data {server.data}", "/dev/null"], capture_output=True, text=True)
+    assert r.stdout.split()[:4] == ["id", "name", "inbound", "status"]
