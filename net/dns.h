@@ -1,5 +1,6 @@
 /* net/dns.h - DNS questions over libunbound: validating, caching, answered to fibers, with our own deadline.
- * Servers come from dns.servers ("127.0.0.1@5353,…"; empty: those of /etc/resolv.conf). RFC 1035, 4035. */
+ * Servers come from dns.servers ("127.0.0.1@5353,…"; empty: those of /etc/resolv.conf). With dns.trust_anchor empty or
+ * not there nothing is validated (`secure` stays false). RFC 1035, 4035. */
 #ifndef NET_DNS_H
 #define NET_DNS_H
 #include "base/arena.h"
@@ -32,8 +33,11 @@ struct dns_answer {
     struct bytes why; /* for people, when not FOUND */
 };
 
-bool dns_start(struct err *e); /* after net_start; again after a change of dns.* */
-void dns_stop(void);
-/* Asks; the answer lies in the arena. Never fails otherwise than by `result`. */
+/* After net_start; again after a change of dns.*: questions that wait are still answered by the old resolver, for whose
+ * end this waits. ERR_INVALID names the parameter that cannot be used. From a fiber or a plain thread. */
+bool dns_start(struct err *e);
+void dns_stop(void); /* before or after net_stop; waits for the questions that are open */
+/* Asks; the answer lies in the arena (a few KiB a record at most; TXT as long as it is). It comes before `deadline` and
+ * before dns.timeout has passed. Never fails otherwise than by `result`; net_stop gives DNS_FAILED. */
 void dns_ask(struct arena *a, struct bytes name, enum dns_type type, int64_t deadline, struct dns_answer *out);
 #endif
