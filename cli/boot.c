@@ -99,6 +99,10 @@ static bool take_flags(const struct command_line *l, struct err *e)
 {
     struct bytes name, value;
 
+    if (command_switch(l, "ephemeral"))
+        for (size_t i = 0; i < sizeof doors / sizeof *doors; i++)
+            if (!set_param(bytes_of(doors[i]), BYTES("127.0.0.1:0"), PARAM_FROM_FLAG, e))
+                return false;
     for (size_t i = 0; i < l->n_values; i++)
         if (strcmp(l->values[i].flag->name, "set") == 0) {
             if (!bytes_cut(bytes_of(l->values[i].text), '=', &name, &value))
@@ -106,10 +110,6 @@ static bool take_flags(const struct command_line *l, struct err *e)
             if (!set_param(name, value, PARAM_FROM_FLAG, e))
                 return false;
         }
-    if (command_switch(l, "ephemeral"))
-        for (size_t i = 0; i < sizeof doors / sizeof *doors; i++)
-            if (!set_param(bytes_of(doors[i]), BYTES("127.0.0.1:0"), PARAM_FROM_FLAG, e))
-                return false;
     return true;
 }
 
