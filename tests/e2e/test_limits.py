@@ -1,0 +1,141 @@
+"""Memory and descriptors, on a release build: idle sessions, huge messages, huge maildrops, slow clients."""
+import os
+import pathlib
+import poplib
+import smtplib
+import socket
+import ssl
+import threading
+
+import pytest
+from server import PASSWORD, RELEASE, Server, until
+
+pytestmark = pytest.mark.xdist_group("limits")
+
+
+@pytest.fixture(scope="module")
+def release():
+    if not pathlib.Path(RELEASE).exists():
+        pytest.skip("no release build")
+    with Server(binary=RELEASE) as s:
+        yield s
+
+
+def memory(server):
+    """Anonymous memory in KiB: what the process holds beyond files."""
+    text = pathlib.Path(f"/proc/{server.process.pid}/status").read_text()
+    return int(next(x for x in text.splitlines() if x.startswith("RssAnon")).split()[1])
+
+
+def descriptors(server):
+    return len(os.listdir(f"/proc/{server.process.pid}/fd"))
+
+
+def peak(server, during):
+    """The most memory beyond the start while `during` runs."""
+    base, done, most = memory(server), threading.Event(), [0]
+
+    def watch():
+        while not done.wait(0.01):
+            most[0] = max(most[0], memory(server) - base)
+
+    t = threading.Thread(target=watch)
+    t.start()
+    try:
+        during()
+    finally:
+        done.set()
+        t.join()
+    return most[0]
+
+
+def test_5000_idle_sessions_while_others_work(release):
+    release.user("ana@idle.test")
+    before, base = descriptors(release), memory(release)
+    idle = []
+    try:
+        for i in range(5000):
+            c = socket.create_connection(release.address("smtp" if i % 2 else "pop3"), 30)
+            idle.append(c)
+        for c in idle:
+            assert c.recv(200)
+        for i in range(50):
+            with smtplib.SMTP(*release.address("smtp"), timeout=30) as c:
+                c.sendmail("x@y.test", ["ana@idle.test"], b"Subject: busy\r\n\r\nx\r\n")
+        assert len(release.entries("ana@idle.test")) == 50
+        each = (memory(release) - base) / 5000
+        print(f"an idle session: {each:.1f} KiB")
+        assert each < 20
+    finally:
+        for c in idle:
+            c.close()
+    until(lambda: descriptors(release) < before + 60)
+    with smtplib.SMTP(*release.address("smtp"), timeout=30) as c:
+        assert c.noop()[0] == 250
+
+
+def test_idle_tls_sessions(release):
+    context = ssl._create_unverified_context()
+    base, idle = memory(release), []
+    for i in range(300):
+        c = context.wrap_socket(socket.create_connection(release.address("pop3s"), 30))
+        assert c.recv(100)
+        idle.append(c)
+    each = (memory(release) - base) / 300
+    print(f"an idle TLS session: {each:.1f} KiB")
+    for c in idle:
+        c.close()
+    assert each < 80
+
+
+def test_a_1_gb_message_is_refused_in_8_mib(release):
+    release.user("ana@huge.test")
+
+    def send():
+        c = socket.create_connection(release.address("smtp"), 120)
+        f = c.makefile("rb")
+        f.readline()
+        for line in (b"HELO x.test", b"MAIL FROM:<x@y.test>", b"RCPT TO:<ana@huge.test>", b"DATA"):
+            c.sendall(line + b"\r\n")
+            assert f.readline()[:1] in b"23", line
+        block = (b"x" * 998 + b"\r\n") * 1000
+        for _ in range(1000):
+            c.sendall(block)
+        c.sendall(b".\r\n")
+        assert f.readline().startswith(b"552 5.3.4")
+        c.sendall(b"NOOP\r\n")
+        assert f.readline().startswith(b"250")
+        c.close()
+
+    assert peak(release, send) < 8 * 1024
+    assert release.entries("ana@huge.test") == []
+
+
+def test_size_is_refused_at_mail(release):
+    with smtplib.SMTP(*release.address("smtp"), timeout=30) as c:
+        c.ehlo()
+        assert c.mail("x@y.test", [f"SIZE={1 << 30}"])[0] == 552
+
+
+def test_many_at_once_over_the_same_address_are_all_served(release):
+    """Loopback is not limited; a hundred logins at once all get an answer."""
+    release.user("ana@login.test")
+    results = []
+
+    def login():
+        box = poplib.POP3(*release.address("pop3"), timeout=60)
+        box.user("ana@login.test")
+        try:
+            box.pass_(PASSWORD)
+            results.append("ok")
+        except poplib.error_proto as e:
+            results.append(str(e))
+        box.close()
+
+    threads = [threading.Thread(target=login) for _ in range(50)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    assert len(results) == 50 and "ok" in results
+    assert all(r == "ok" or "[IN-USE]" in r for r in results), results
