@@ -1,0 +1,26 @@
+/* service/message_private.h - what the files about messages share. */
+#ifndef SERVICE_MESSAGE_PRIVATE_H
+#define SERVICE_MESSAGE_PRIVATE_H
+#include "service/message.h"
+#include "service/outcome.h"
+#include "service/summary.h"
+
+/* message/rfc822 through the API. */
+bool send_raw(struct call *c, const struct message_send_in *in, struct intake_out *out);
+/* One recipient of an API send; a fault at `where` when it is no address. */
+bool send_recipient(struct call *c, const struct address *address, const char *where, struct recipient *out);
+/* The door's part of an API intake, and the mail when it is whole. */
+bool send_intake(struct call *c, struct intake_in *k, struct bytes mail, struct intake_out *out);
+
+/* An entry's row and summary; no audit. */
+bool entry_summary(struct call *c, struct bytes id, struct entry_view *out);
+
+/* An address of a filter in the form in which deliveries keep theirs; as it is when it is none. */
+struct bytes email_filter(struct call *c, struct bytes email);
+
+/* A message of the account by id; test keys see test mail only. */
+bool message_find(struct call *c, struct bytes id, struct message_row *out);
+void message_show(struct call *c, const struct message_row *row, struct message_view *out);
+/* Takes the content of a message away: its key, its subject; the body is marked. */
+void message_erase(struct batch *b, struct arena *a, const struct message_row *row);
+#endif
