@@ -182,6 +182,19 @@ bool stream_fill(struct stream *s, struct err *e)
     }
 }
 
+bool stream_await(struct stream *s, int64_t until, struct err *e)
+{
+    int64_t deadline = s->deadline;
+    bool came;
+
+    s->deadline = until;
+    came = stream_fill(s, e);
+    s->deadline = deadline;
+    if (!came && s->in_failed == ERR_TIMEOUT && !s->out_failed)
+        s->in_failed = ERR_NONE;
+    return came;
+}
+
 bool stream_has_input(struct stream *s)
 {
     if (s->in_start < s->in_end)

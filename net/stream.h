@@ -57,6 +57,9 @@ bool stream_write(struct stream *s, struct bytes b, struct err *e);
 bool stream_flush(struct stream *s, struct err *e);
 /* True when bytes that were pipelined behind the last line are already there (of a memory: read already). */
 bool stream_has_input(struct stream *s);
+/* stream_fill with an end of its own: ERR_TIMEOUT at `until` leaves the stream alive. Flush first: what is still queued
+ * would have to leave within the same time. */
+bool stream_await(struct stream *s, int64_t until, struct err *e);
 /* While on, net_drain ends the stream's waits for input with ERR_CLOSED: for when the peer owes the next command, not
  * for when it is in the middle of one. Off at first. */
 void stream_drains(struct stream *s, bool on);

@@ -1,0 +1,204 @@
+#include "pop3/session.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/metrics.h"
+#include "base/params.h"
+#include "net/fiber.h"
+
+enum {
+    SESSION_ARENA_MAX = 8 << 20, /* who logged in, the marks */
+    COMMAND_ARENA_MAX = 64 << 20,
+    INPUT_MAX = 16384, /* the longest line and what is pipelined behind it */
+    LONGEST_JUNK = 1 << 20
+};
+
+void write_deadline(struct pop3 *s)
+{
+    stream_deadline(s->stream, clock_monotonic() + PARAM_INT(pop3, write_timeout));
+}
+
+bool keep_lock(struct pop3 *s)
+{
+    int64_t now;
+
+    if (!s->drop)
+        return true;
+    now = clock_monotonic();
+    if (now < s->keep_at)
+        return true;
+    s->keep_at = now + PARAM_INT(pop3, keep_lock);
+    s->call.deadline = now + PARAM_INT(pop3, work_timeout);
+    /* A store that is away now may be back before the lock runs out. */
+    return maildrop_keep(s->drop, &s->call) || s->call.err.code != ERR_IN_USE;
+}
+
+/* Sleeps until something has come, but wakes to renew the lock. */
+static bool wait_for_more(struct pop3 *s, int64_t until, struct err *e)
+{
+    for (;;) {
+        int64_t next = s->drop && s->keep_at < until ? s->keep_at : until;
+
+        write_deadline(s);
+        if (!stream_flush(s->stream, e))
+            return false;
+        if (stream_await(s->stream, next, e))
+            return true;
+        if (e->code != ERR_TIMEOUT || next == until)
+            return false;
+        if (!keep_lock(s)) {
+            *e = s->call.err;
+            return false;
+        }
+    }
+}
+
+/* Why no line came. RFC 1939 section 3: silence ends a session without an answer and without deletions. */
+static bool no_line(struct pop3 *s, const struct err *e)
+{
+    if (e->code == ERR_CLOSED && net_draining())
+        return hang_up(s, "[SYS/TEMP] The server is going down");
+    if (e->code == ERR_IN_USE)
+        return hang_up(s, "[IN-USE] The lock on the mailbox was lost");
+    return false;
+}
+
+static bool line_check(struct pop3 *s, struct bytes *line)
+{
+    bool clean = bytes_ends(*line, BYTES("\r\n"));
+
+    line->n -= clean ? 2 : 0;
+    for (size_t i = 0; clean && i < line->n; i++)
+        clean = (unsigned char)line->p[i] >= ' ' || line->p[i] == '\t';
+    if (clean)
+        return true;
+    *line = NO_BYTES;
+    return refuse(s, "A line ends in CRLF and holds no control characters");
+}
+
+bool read_line(struct pop3 *s, struct bytes *line)
+{
+    int64_t silence = s->phase == PHASE_TRANSACTION ? PARAM_INT(pop3, idle) : PARAM_INT(pop3, login_timeout);
+    int64_t until = clock_monotonic() + silence;
+    struct err e = { 0 };
+    struct bytes have = stream_peek(s->stream);
+    bool came = true;
+
+    stream_drains(s->stream, true);
+    while (came && bytes_find(have, '\n') == have.n && have.n < LINE_AUTH) {
+        came = wait_for_more(s, until, &e);
+        have = stream_peek(s->stream);
+    }
+    stream_drains(s->stream, false);
+    if (!came)
+        return no_line(s, &e);
+    stream_deadline(s->stream, until);
+    if (stream_line(s->stream, LINE_AUTH, line, &e))
+        return line_check(s, line);
+    *line = NO_BYTES;
+    if (e.code == ERR_TOO_LARGE && stream_skip_line(s->stream, LONGEST_JUNK, &e))
+        return refuse(s, "Line too long");
+    return e.code == ERR_TOO_LARGE ? hang_up(s, "Line too long") : false;
+}
+
+static bool arguments_fit(const struct verb *v, struct bytes arg)
+{
+    unsigned n = 0;
+
+    if (v->most == RAW)
+        return arg.p || !v->least;
+    while (argument(&arg).p)
+        n++;
+    return n >= v->least && n <= v->most;
+}
+
+static bool command(struct pop3 *s, struct bytes line)
+{
+    struct bytes name, arg;
+    const struct verb *v;
+
+    (void)bytes_cut(line, ' ', &name, &arg);
+    v = verb_find(name);
+    if (!v)
+        return refuse(s, "Command not known");
+    if (line.n + 2 > LINE_COMMAND && v->run != pop3_auth)
+        return refuse(s, "Line too long");
+    if (!(v->phases & (1u << s->phase)))
+        return refuse(s, s->phase == PHASE_TRANSACTION ? "You are logged in" : "Log in first");
+    if (!arguments_fit(v, arg))
+        return refuse(s, "Wrong number of arguments for %s", v->name);
+    call_renew(&s->call);
+    arena_reset(s->command);
+    s->call.deadline = clock_monotonic() + PARAM_INT(pop3, work_timeout);
+    write_deadline(s);
+    return v->run(s, arg);
+}
+
+static void commands(struct pop3 *s)
+{
+    struct bytes line;
+
+    for (;;) {
+        if (net_draining()) {
+            hang_up(s, "[SYS/TEMP] The server is going down");
+            return;
+        }
+        if (!keep_lock(s)) {
+            hang_up(s, "[IN-USE] The lock on the mailbox was lost");
+            return;
+        }
+        if (!read_line(s, &line) || (line.p && !command(s, line)))
+            return;
+    }
+}
+
+void client_of(struct pop3 *s)
+{
+    const struct peer *p = stream_peer(s->stream);
+
+    s->call.client_ip = bytes_of(p->text);
+    s->call.client_net = bytes_of(p->net);
+    s->call.client_loopback = p->loopback;
+    s->call.client_tls = stream_is_tls(s->stream);
+}
+
+static bool shake_hands_first(struct pop3 *s)
+{
+    struct err e;
+
+    return !s->door->implicit_tls || !s->door->tls ||
+           stream_start_tls(s->stream, s->door->tls, clock_monotonic() + PARAM_INT(pop3, tls_timeout), &e);
+}
+
+static void converse(struct pop3 *s)
+{
+    if (!shake_hands_first(s))
+        return;
+    client_of(s);
+    write_deadline(s);
+    if (ok(s, "%.*s", SHOW(PARAM_TEXT(pop3, greeting))))
+        commands(s);
+    maildrop_close(&s->drop); /* first: the lock is free as soon as the client is gone */
+    stream_shutdown(s->stream);
+}
+
+void pop3_run(struct stream *stream, const struct pop3_door *door)
+{
+    struct pop3 s = {
+        .door = door, .stream = stream, .session = arena_new(SESSION_ARENA_MAX), .command = arena_new(COMMAND_ARENA_MAX)
+    };
+
+    call_init(&s.call, door->svc, s.command, "pop3");
+    metric_add(METRIC_pop3_sessions, 1);
+    converse(&s);
+    metric_add(METRIC_pop3_sessions, -1);
+    arena_free(&s.command);
+    arena_free(&s.session);
+    stream_free(&stream);
+}
+
+void pop3_session(int fd, void *door)
+{
+    struct stream_options o = { .in_max = INPUT_MAX, .out_max = (size_t)PARAM_INT(net, write_high) };
+
+    pop3_run(stream_socket(fd, &o), door);
+}

@@ -1,0 +1,92 @@
+/* pop3/session.h - inside pop3/: one session, what its commands share.
+ *
+ *     session.c   greeting, command loop, dispatch     verbs.c    the table of commands, CAPA, and the small ones
+ *     login.c     USER, PASS, AUTH, STLS               listing.c  STAT LIST UIDL DELE RSET LAST QUIT
+ *     retrieve.c  RETR, TOP                            reply.c    every answer
+ *
+ * A struct pop3 lies on its fiber's stack. Two arenas: `session` holds who logged in and the marks of DELE (a bit a
+ * message), `command` is emptied by every command. A command returns false when the session must end; every refusal is
+ * a reply and true. */
+#ifndef POP3_SESSION_H
+#define POP3_SESSION_H
+#include "pop3/pop3.h"
+#include "service/auth.h"
+#include "service/maildrop.h"
+
+/* With CRLF: RFC 2449 section 4 asks for 255, addresses may be longer; RFC 5034 section 4 for AUTH. */
+enum { LINE_COMMAND = 512, LINE_AUTH = 12288, LONGEST_NAME = 320 };
+
+enum phase { PHASE_AUTHORIZATION, PHASE_TRANSACTION };
+#define IN(phase) (1u << PHASE_##phase)
+
+struct pop3 {
+    const struct pop3_door *door;
+    struct stream *stream;
+    struct arena *session, *command;
+    struct call call;
+    enum phase phase;
+    bool utf8;
+    char name[LONGEST_NAME + 1]; /* of USER; "" none */
+    struct maildrop *drop;
+    uint8_t *marked;       /* bit i: message i is to be deleted */
+    size_t n_marked, last; /* last: highest number retrieved, 0 none */
+    int64_t octets;        /* of the unmarked ones */
+    int64_t keep_at, errors;
+};
+
+/* ---- reply.c: false when the session must end ---- */
+bool ok(struct pop3 *s, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* A line of a listing, without "+OK". */
+bool line_out(struct pop3 *s, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* -ERR; counts towards pop3.errors_max. */
+bool refuse(struct pop3 *s, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* The answer to the error of the call, with its response code (RFC 2449 section 8, 3206). */
+bool refuse_error(struct pop3 *s);
+/* -ERR, and then we hang up. */
+bool hang_up(struct pop3 *s, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* ---- verbs.c ---- */
+struct verb {
+    const char *name;
+    bool (*run)(struct pop3 *s, struct bytes arg);
+    unsigned phases;
+    unsigned least, most;                  /* arguments; RAW: all behind the first space is one, as it stands */
+    bool (*offered)(const struct pop3 *s); /* NULL: always */
+};
+#define RAW 1000u
+const struct verb *verb_find(struct bytes name);
+/* Splits off the next argument. */
+struct bytes argument(struct bytes *rest);
+
+/* ---- the commands ---- */
+bool pop3_user(struct pop3 *s, struct bytes arg);
+bool pop3_pass(struct pop3 *s, struct bytes arg);
+bool pop3_auth(struct pop3 *s, struct bytes arg);
+bool pop3_stls(struct pop3 *s, struct bytes arg);
+bool pop3_stat(struct pop3 *s, struct bytes arg);
+bool pop3_list(struct pop3 *s, struct bytes arg);
+bool pop3_uidl(struct pop3 *s, struct bytes arg);
+bool pop3_dele(struct pop3 *s, struct bytes arg);
+bool pop3_rset(struct pop3 *s, struct bytes arg);
+bool pop3_last(struct pop3 *s, struct bytes arg);
+bool pop3_quit(struct pop3 *s, struct bytes arg);
+bool pop3_retr(struct pop3 *s, struct bytes arg);
+bool pop3_top(struct pop3 *s, struct bytes arg);
+bool login_offered(const struct pop3 *s);
+bool stls_offered(const struct pop3 *s);
+
+/* ---- listing.c ---- */
+/* The message of a number, counted from 1; false with a reply in *alive when there is none or it is marked. */
+bool message_number(struct pop3 *s, struct bytes text, size_t *index, bool *alive);
+/* After a login: the marks and sums of the maildrop. */
+void listing_begin(struct pop3 *s);
+
+/* ---- session.c ---- */
+void client_of(struct pop3 *s);
+/* A line of input without its CRLF; *line.p is NULL when it was refused with a reply. False when the session must end.
+ */
+bool read_line(struct pop3 *s, struct bytes *line);
+/* Renews the lock on the maildrop when it is time. False when it was lost, with the call's error. */
+bool keep_lock(struct pop3 *s);
+void write_deadline(struct pop3 *s);
+#endif
