@@ -1,0 +1,270 @@
+/* tests/store/bench_store.c - how many accept batches a second: a body of 6 KB, message, delivery, entry, two events,
+ * and two counters of which one hands its value to the entry.
+ *
+ *     ninja -C build/release store_bench_store && build/release/tests/store_bench_store [callers] [seconds]
+ * [fibers|threads] Prints batches a second and microseconds of CPU each, then the same for reading bodies. */
+#include "base/clock.h"
+#include "base/params.h"
+#include "net/fiber.h"
+#include "store/store.h"
+#include "tests/store/folder.h"
+#include <pthread.h>
+#include <stdatomic.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+struct body {
+    struct id id;
+    struct bytes bytes;
+    int64_t expires, size;
+};
+struct message {
+    struct id id, account, body;
+    struct bytes sender, tags, message_id;
+    int64_t created, size;
+};
+struct delivery {
+    struct id id, message, account, holder;
+    struct bytes recipient, state, site, key;
+    int64_t part, due, lease, token, attempts;
+};
+struct entry {
+    struct id id, mailbox, message, body;
+    struct bytes summary, key, trace;
+    int64_t uid, modseq, size;
+};
+struct event {
+    struct id id, account, subject;
+    struct bytes type, detail;
+    int64_t at;
+};
+struct box {
+    struct id id;
+    int64_t uidnext, modseq, count, bytes;
+};
+
+#define KIND(name_, index_, watched_, large_)                                                                          \
+    static const struct kind name_##_kind = { .name = #name_,                                                          \
+                                              .prefix = #name_,                                                        \
+                                              .size = sizeof(struct name_),                                            \
+                                              .fields = name_##_fields,                                                \
+                                              .n_fields = sizeof name_##_fields / sizeof(struct field),                \
+                                              .indexes = index_,                                                       \
+                                              .n_indexes = sizeof(index_) / sizeof(struct index),                      \
+                                              .watched = watched_,                                                     \
+                                              .large = large_ }
+
+static const char *const open_states[] = { "queued", "held", NULL };
+static const struct field body_fields[] = { FIELD(ID, body, id), FIELD(BYTES, body, bytes), FIELD(TIME, body, expires),
+                                            FIELD(INT, body, size) };
+static const struct index body_indexes[] = { { .name = "expires", .fields = { "expires" }, .when = "expires" } };
+KIND(body, body_indexes, false, true);
+static const struct field message_fields[] = { FIELD(ID, message, id),        FIELD(ID, message, account),
+                                               FIELD(ID, message, body),      FIELD(TEXT, message, sender),
+                                               FIELD(JSON, message, tags),    FIELD(TEXT, message, message_id),
+                                               FIELD(TIME, message, created), FIELD(INT, message, size) };
+static const struct index message_indexes[] = { { .name = "account", .fields = { "account" } },
+                                                { .name = "body", .fields = { "body" } } };
+KIND(message, message_indexes, false, false);
+static const struct field delivery_fields[] = {
+    FIELD(ID, delivery, id),        FIELD(ID, delivery, message),     FIELD(ID, delivery, account),
+    FIELD(ID, delivery, holder),    FIELD(TEXT, delivery, recipient), FIELD(TEXT, delivery, state),
+    FIELD(TEXT, delivery, site),    FIELD(BYTES, delivery, key),      FIELD(INT, delivery, part),
+    FIELD(TIME, delivery, due),     FIELD(TIME, delivery, lease),     FIELD(INT, delivery, token),
+    FIELD(INT, delivery, attempts),
+};
+static const struct index delivery_indexes[] = {
+    { .name = "message", .fields = { "message" } },
+    { .name = "due", .fields = { "part", "due" }, .when = "state", .values = open_states },
+};
+KIND(delivery, delivery_indexes, false, false);
+static const struct field entry_fields[] = { FIELD(ID, entry, id),         FIELD(ID, entry, mailbox),
+                                             FIELD(ID, entry, message),    FIELD(ID, entry, body),
+                                             FIELD(BYTES, entry, summary), FIELD(BYTES, entry, key),
+                                             FIELD(TEXT, entry, trace),    FIELD(INT, entry, uid),
+                                             FIELD(INT, entry, modseq),    FIELD(INT, entry, size) };
+static const struct index entry_indexes[] = { { .name = "uid", .unique = true, .fields = { "mailbox", "uid" } },
+                                              { .name = "body", .fields = { "body" } } };
+KIND(entry, entry_indexes, false, false);
+static const struct field event_fields[] = { FIELD(ID, event, id),       FIELD(ID, event, account),
+                                             FIELD(ID, event, subject),  FIELD(TEXT, event, type),
+                                             FIELD(JSON, event, detail), FIELD(TIME, event, at) };
+static const struct index event_indexes[] = { { .name = "subject", .fields = { "subject" } } };
+KIND(event, event_indexes, true, false);
+static const struct field box_fields[] = { FIELD(ID, box, id), FIELD(INT, box, uidnext), FIELD(INT, box, modseq),
+                                           FIELD(INT, box, count), FIELD(INT, box, bytes) };
+static const struct kind box_kind = {
+    .name = "box", .prefix = "box", .size = sizeof(struct box), .fields = box_fields, .n_fields = 5
+};
+static const struct kind *const kinds[] = { &body_kind, &message_kind, &delivery_kind, &entry_kind, &event_kind,
+                                            &box_kind,  NULL };
+
+#define BOXES 100
+#define KEPT  4096
+static struct store *st;
+static struct box boxes[BOXES], users[BOXES];
+static struct id kept[KEPT];
+static char noise[1 << 20];
+static atomic_bool stop;
+static atomic_int running;
+static atomic_llong done, accepted;
+static bool reading;
+
+static void accept_one(struct arena *a, long long i)
+{
+    struct batch *b = batch_new(a);
+    int uid = batch_slot(b), modseq = batch_slot(b);
+    const struct box *box = &boxes[i % BOXES];
+    struct body body = { id_new(), { noise + i % 1000 * 1000, 6000 }, 0, 10240 };
+    struct message m = { .id = id_new(),
+                         .account = boxes[0].id,
+                         .body = body.id,
+                         .sender = BYTES("bo@example.com"),
+                         .message_id = BYTES("<0123456789abcdef@example.com>"),
+                         .created = clock_wall(),
+                         .size = 10240 };
+    struct delivery d = { .id = id_new(),
+                          .message = m.id,
+                          .account = m.account,
+                          .recipient = BYTES("ana@example.org"),
+                          .state = BYTES("delivered"),
+                          .site = BYTES("example.org"),
+                          .part = i % 256 };
+    struct entry n = { .id = id_new(),
+                       .mailbox = box->id,
+                       .message = m.id,
+                       .body = body.id,
+                       .size = 10240,
+                       .summary = { noise, 300 },
+                       .key = { noise, 72 },
+                       .trace = BYTES("Received: from a by b with ESMTP") };
+    struct event v[2] = { { id_new(), m.account, m.id, BYTES("accepted"), BYTES("{}"), m.created },
+                          { id_new(), m.account, d.id, BYTES("delivered"), BYTES("{}"), m.created } };
+    struct set raise[] = { ADD_SLOT("uidnext", 1, uid), ADD_SLOT("modseq", 1, modseq), ADD("count", 1),
+                           ADD("bytes", 10240) };
+    struct set use = ADD_BOUND("bytes", 10240, NULL, INT64_MAX);
+    struct set from[] = { FROM_SLOT("uid", uid, -1), FROM_SLOT("modseq", modseq, 0) };
+    struct err e;
+
+    batch_update(b, &box_kind, box->id, NULL, 0, raise, 4);
+    batch_update(b, &box_kind, users[i % BOXES].id, NULL, 0, &use, 1);
+    batch_insert(b, &body_kind, &body, NULL, 0);
+    batch_insert(b, &message_kind, &m, NULL, 0);
+    batch_insert(b, &delivery_kind, &d, NULL, 0);
+    batch_insert(b, &entry_kind, &n, from, 2);
+    batch_insert(b, &event_kind, &v[0], NULL, 0);
+    batch_insert(b, &event_kind, &v[1], NULL, 0);
+    if (!store_commit(st, b, clock_monotonic() + 30000, &e))
+        die("%s (%s)", e.message, e.where);
+    i = atomic_load(&accepted);
+    kept[i % KEPT] = body.id;
+    atomic_fetch_add(&accepted, 1);
+}
+
+static void read_one(struct arena *a, long long i)
+{
+    struct body body;
+    struct err e;
+
+    if (!store_get(st, &body_kind, kept[(i * 7919) % (accepted < KEPT ? accepted : KEPT)], a, &body, &e))
+        die("%s", e.message);
+}
+
+static void caller(void *arg)
+{
+    struct arena *a = arena_new(4 << 20);
+
+    (void)arg;
+    while (!atomic_load(&stop)) {
+        long long i = atomic_fetch_add(&done, 1);
+
+        if (reading)
+            read_one(a, i);
+        else
+            accept_one(a, i);
+        arena_reset(a);
+    }
+    arena_free(&a);
+    atomic_fetch_sub(&running, 1);
+}
+
+static void *caller_thread(void *arg)
+{
+    caller(arg);
+    return NULL;
+}
+
+static double cpu(void)
+{
+    struct rusage u;
+
+    getrusage(RUSAGE_SELF, &u);
+    return (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) + (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6;
+}
+
+static void measure(const char *what, int callers, int seconds, bool fibers)
+{
+    double before = cpu(), used, rate;
+    struct err e;
+
+    atomic_store(&stop, false);
+    atomic_store(&done, 0);
+    atomic_store(&running, callers);
+    for (int i = 0; i < callers; i++) {
+        pthread_t t;
+
+        if (fibers ? !fiber_start(FIBER_ANY, caller, NULL, &e) : pthread_create(&t, NULL, caller_thread, NULL) != 0)
+            die("cannot start a caller");
+        if (!fibers)
+            pthread_detach(t);
+    }
+    sleep((unsigned)seconds);
+    rate = (double)atomic_load(&done) / seconds;
+    used = cpu() - before;
+    atomic_store(&stop, true);
+    while (atomic_load(&running))
+        usleep(1000);
+    printf("%-8s %3d %s: %8.0f/s, %6.1f us of CPU each\n", what, callers, fibers ? "fibers" : "threads", rate,
+           used * 1e6 / (rate * seconds));
+}
+
+int main(int argc, char **argv)
+{
+    int64_t callers = 64, seconds = 5;
+    bool fibers = argc < 4 || argv[3][0] == 'f';
+    struct net_options o = { .loops = 2, .store_workers = 4, .cpu_workers = 1, .fibers_max = 10000 };
+    struct store_options so = { .kinds = kinds, .schema = 1, .node = id_new(), .readers = 4 };
+    char url[512];
+    struct arena *a = arena_new(8 << 20);
+    struct batch *b = batch_new(a);
+    struct err e = { 0 };
+
+    params_init();
+    if ((argc > 1 && !bytes_to_int(bytes_of(argv[1]), &callers)) ||
+        (argc > 2 && !bytes_to_int(bytes_of(argv[2]), &seconds)))
+        die("usage: bench_store [callers] [seconds] [fibers|threads]");
+    snprintf(url, sizeof url, "sqlite:%s", folder_path("bench.db"));
+    so.url = url;
+    srandom(1);
+    for (size_t i = 0; i < sizeof noise; i++)
+        noise[i] = (char)random();
+    if (!params_from_env(&e) || !net_start(&o, &e) || !store_open(&so, &st, &e))
+        die("%s", e.message);
+    for (int i = 0; i < BOXES; i++) {
+        boxes[i] = (struct box){ .id = id_new(), .uidnext = 1 };
+        users[i] = (struct box){ .id = id_new() };
+        batch_insert(b, &box_kind, &boxes[i], NULL, 0);
+        batch_insert(b, &box_kind, &users[i], NULL, 0);
+    }
+    if (!store_commit(st, b, clock_monotonic() + 10000, &e))
+        die("%s", e.message);
+    measure("accept", (int)callers, (int)seconds, fibers);
+    measure("accept", 1, 1, fibers);
+    reading = true;
+    measure("read", (int)callers, 1, fibers);
+    store_close(&st);
+    net_stop();
+    arena_free(&a);
+    folder_remove();
+    return 0;
+}
