@@ -132,8 +132,9 @@ static void add_word(struct reader *r, struct bytes spec, struct bytes plain)
 {
     struct bytes before = buf_bytes(&r->spec);
 
-    if (r->closed) {
+    if (r->closed) { /* `<a@b> Name`: wrong, but it is a name */
         r->fault = true;
+        add_comment(r, plain);
         return;
     }
     if (before.n && !char_in(before.p[before.n - 1], BYTES(".@")) && !char_in(spec.p[0], BYTES(".@")))

@@ -192,8 +192,10 @@ int64_t header_date(struct bytes value)
     struct moment m = { 0 };
     struct bytes in;
     bool year_last = false;
+    size_t semicolon = 0;
 
-    clean(value, &text);
+    semicolon = bytes_find_last(value, ';'); /* in Received the date stands behind one */
+    clean(semicolon < value.n ? bytes_from(value, semicolon + 1) : value, &text);
     in = (struct bytes){ text.p, text.n };
     if (!read_day(&in, &m, &year_last) || !read_time(&in, &m))
         return 0;

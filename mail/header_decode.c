@@ -36,12 +36,21 @@ static bool read_word(struct bytes in, struct word *out)
         return false;
     out->text = bytes_head(text, (size_t)(end - text.p));
     out->whole = bytes_head(in, (size_t)(end + 2 - in.p));
-    return bytes_find(out->text, '\n') == out->text.n;
+    return true;
+}
+
+/* Some programs fold inside an encoded word: the line end and the white space behind it are no text. */
+static size_t skip_fold(struct bytes text, size_t i)
+{
+    if (i < text.n && (text.p[i] == '\r' || text.p[i] == '\n'))
+        while (i < text.n && char_is_blank(text.p[i]))
+            i++;
+    return i;
 }
 
 static void decode_q(struct bytes text, struct buf *out)
 {
-    for (size_t i = 0; i < text.n; i++) {
+    for (size_t i = skip_fold(text, 0); i < text.n; i = skip_fold(text, i + 1)) {
         char c = text.p[i];
         int high = c == '=' && i + 2 < text.n ? char_hex(text.p[i + 1]) : -1;
         int low = high >= 0 ? char_hex(text.p[i + 2]) : -1;

@@ -151,14 +151,18 @@ static void header_done(struct mime *m, size_t body)
         push(m, m->current);
 }
 
-static void part_end(struct mime *m, int part, size_t end)
+/* Ends every part that is open inside `above`: each is the current one or over it. A body without a byte ends where it
+ * starts, behind the line end that belongs to the boundary, and its parents no sooner. */
+static void end_inside(struct mime *m, int above, size_t end)
 {
-    struct mime_part *p = &m->index.parts[part];
+    for (int part = m->current; part != above; part = m->index.parts[part].parent) {
+        struct mime_part *p = &m->index.parts[part];
 
-    p->end_at = end > p->body_at ? end : p->body_at;
+        end = end > p->body_at ? end : p->body_at;
+        p->end_at = end;
+    }
 }
 
-/* Every part still open is the current one or above it. */
 static void boundary_found(struct mime *m, size_t level, bool closing, size_t next)
 {
     int parent = m->stack[level].part;
@@ -167,8 +171,7 @@ static void boundary_found(struct mime *m, size_t level, bool closing, size_t ne
         header_rollback(m);
         header_done(m, m->at);
     }
-    for (int part = m->current; part != parent; part = m->index.parts[part].parent)
-        part_end(m, part, m->text_end);
+    end_inside(m, parent, m->text_end);
     m->current = parent;
     m->depth = closing ? level : level + 1;
     if (!closing && !part_add(m, parent, next))
@@ -315,7 +318,6 @@ const struct mime_index *mime_end(struct mime *m)
         take_line(m, (struct bytes){ m->head, m->head_n }, m->line_n, 0);
     if (m->state == IN_HEADER)
         header_done(m, m->index.size);
-    for (int part = m->current; part >= 0; part = m->index.parts[part].parent)
-        part_end(m, part, m->index.size);
+    end_inside(m, -1, m->index.size);
     return &m->index;
 }
