@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/crypt.h"
 #include "base/log.h"
+#include "base/metrics.h"
 #include "base/params.h"
 #include "cli/boot.h"
 #include "cli/doors.h"
@@ -13,6 +14,8 @@
 #include <signal.h>
 #include <sys/resource.h>
 #include <unistd.h>
+
+enum { DRAIN_LOOK_MS = 5 };
 
 struct server {
     struct boot boot;
@@ -153,22 +156,37 @@ static void wait_for_end(struct server *s, const sigset_t *signals)
     signal(SIGTERM, SIG_DFL); /* a second one ends at once */
     signal(SIGINT, SIG_DFL);
     pthread_sigmask(SIG_UNBLOCK, signals, NULL);
-    alarm((unsigned)(PARAM_INT(server, grace) / 1000) + 1); /* what hangs does not keep us: a restart loses nothing */
+    alarm((unsigned)(PARAM_INT(server, grace) / 1000) + 5); /* what hangs does not keep us: a restart loses nothing */
+}
+
+/* Sessions end at their next command (421), requests with their answer; what is still there after server.grace is cut.
+ */
+static void drain(struct server *s)
+{
+    int64_t until = clock_monotonic() + PARAM_INT(server, grace);
+
+    doors_stop(&s->doors);
+    net_drain();
+    service_stop(s->svc);
+    while (metric_get(METRIC_fibers) > 0 && clock_monotonic() < until)
+        fiber_sleep_until(clock_monotonic() + DRAIN_LOOK_MS);
 }
 
 static void stop(struct server *s)
 {
-    doors_stop(&s->doors);
-    if (s->svc && s->serving)
-        service_stop(s->svc);
+    if (s->serving)
+        drain(s);
+    else
+        doors_stop(&s->doors);
+    api_close(&s->doors.api);
     if (s->net) {
-        api_close(&s->doors.api);
         net_stop();
         dns_stop();
     }
     doors_close(&s->doors);
     service_close(&s->svc);
     datadir_close(&s->dir);
+    params_free();
 }
 
 static void block_signals(sigset_t *signals)
