@@ -248,10 +248,9 @@ static void take_line(struct mime *m, struct bytes line, size_t length, size_t e
     size_t next = m->at + length;
     bool done = m->opaque || (m->depth && try_boundary(m, line, next));
 
-    if (!done && m->state == IN_HEADER && header_line(m, line, next))
-        done = m->depth && try_boundary(m, line, next);
-    if (!done)
-        m->text_end = next - ending;
+    if (!done && m->state == IN_HEADER && header_line(m, line, next) && m->depth)
+        try_boundary(m, line, next);
+    m->text_end = next - ending;
     m->at = next;
     m->line_n = m->head_n = 0;
     m->line_header = m->header.n;
