@@ -48,6 +48,25 @@ bool conn_run(struct conn *c, const char *sql, struct err *e)
     return sqlite3_exec(c->db, sql, NULL, NULL, NULL) == SQLITE_OK || conn_err(c, e);
 }
 
+bool conn_step(struct conn *c, const char *sql, struct err *e)
+{
+    struct shape shape;
+    sqlite3_stmt *q;
+    bool ok;
+
+    shape_begin(&shape, 'x', NULL);
+    for (const char *s = sql; *s; s++)
+        shape_add(&shape, (uint8_t)*s);
+    q = statement_find(c, &shape);
+    if (!q)
+        q = statement_add(c, &shape, sql, e);
+    if (!q)
+        return false;
+    ok = sqlite3_step(q) == SQLITE_DONE || conn_err(c, e);
+    sqlite3_reset(q);
+    return ok;
+}
+
 bool conn_int(struct conn *c, const char *sql, int64_t *out, struct err *e)
 {
     sqlite3_stmt *q = NULL;

@@ -2,6 +2,9 @@
 #include "base/params.h"
 #include "store/sqlite/sqlite.h"
 #include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
 
 enum { PLAIN_READERS = 8 }; /* connections for threads that are no store workers */
 
@@ -68,6 +71,17 @@ static struct sqlite_store *store_new(const struct store_options *o, struct byte
     return s;
 }
 
+/* For our own eyes; SQLite gives the files beside it the same mode. */
+static bool make_file(const char *path, struct err *e)
+{
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+
+    if (fd < 0)
+        return err_set(e, ERR_INVALID, "%s: %s", path, strerror(errno));
+    close(fd);
+    return true;
+}
+
 static bool open_store(const struct store_options *o, struct bytes path, struct store **out, struct err *e)
 {
     struct sqlite_store *s = store_new(o, path);
@@ -75,7 +89,7 @@ static bool open_store(const struct store_options *o, struct bytes path, struct 
 
     if (!c)
         die("out of memory: a connection");
-    if (conn_open(s->path, true, c, e)) {
+    if (make_file(s->path, e) && conn_open(s->path, true, c, e)) {
         s->writing = c;
         if (schema_open(s, c, o->schema, e) && writer_start(s, c, e)) {
             *out = &s->store;
@@ -100,11 +114,11 @@ static bool get(struct store *st, const struct kind *k, const struct id *ids, si
     if (!c)
         return false;
     if (n > 1) /* one state for all */
-        ok = conn_run(c, "BEGIN", e);
+        ok = conn_step(c, "BEGIN", e);
     for (size_t i = 0; ok && i < n; i++)
         ok = select_get(c, k, ids[i], ALL_FIELDS, a, (char *)rows + i * k->size, &found, e);
-    if (n > 1)
-        sqlite3_exec(c->db, "COMMIT", NULL, NULL, NULL);
+    if (n > 1 && !sqlite3_get_autocommit(c->db))
+        read_end(c);
     reader_give(s, c);
     return ok;
 }

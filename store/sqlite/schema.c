@@ -3,9 +3,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
-/* "PRdr": marks a database as ours. Of pages of 4, 8 and 16 KiB the smallest were the fastest for mail of usual size. */
+/* "PRdr": marks a database as ours. Of pages of 4, 8 and 16 KiB the smallest were the fastest for mail of usual size.
+ */
 #define APPLICATION "1347576946"
 #define PAGE_SIZE   "4096"
 
@@ -189,7 +191,9 @@ static bool copy_database(struct conn *c, const char *path, int64_t version, str
     bool ok;
 
     unlink(part);
-    ok = conn_run(c, sql, e) && sync_path(part, e) &&
+    ok = conn_run(c, sql, e) &&
+         (chmod(part, 0600) == 0 || err_set(e, ERR_STORAGE_FULL, "%s: %s", part, strerror(errno))) &&
+         sync_path(part, e) &&
          (rename(part, copy) == 0 || err_set(e, ERR_STORAGE_FULL, "%s: %s", copy, strerror(errno))) &&
          sync_folder_of(copy, e);
     if (!ok)

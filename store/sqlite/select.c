@@ -261,6 +261,14 @@ static void add_due(const struct claimable *claim, struct pass *pass)
     pass->conds[pass->n++] = COND(claim->claim->due, AT_MOST, V_TIME(claim->now));
 }
 
+void read_end(struct conn *c)
+{
+    struct err ignored;
+
+    if (!conn_step(c, "COMMIT", &ignored)) /* it wrote nothing: nothing can be lost */
+        sqlite3_exec(c->db, "ROLLBACK", NULL, NULL, NULL);
+}
+
 /* Several passes are one read transaction, so that they see one state. A claim runs in the writer's. */
 bool select_plan(struct conn *c, const struct plan *p, const struct claimable *claim, struct arena *a, struct rows *out,
                  struct err *e)
@@ -271,15 +279,15 @@ bool select_plan(struct conn *c, const struct plan *p, const struct claimable *c
 
     if (p->query->limit > INT32_MAX)
         return err_set(e, ERR_INTERNAL, "a limit of %zu rows", p->query->limit);
-    if (several && !conn_run(c, "BEGIN", e))
+    if (several && !conn_step(c, "BEGIN", e))
         return false;
     for (size_t i = 0; ok && g.n < p->query->limit && plan_pass(p, i, &pass); i++) {
         if (claim)
             add_due(claim, &pass);
         ok = pass.empty || run_pass(c, p, &pass, claim, &g, a, e);
     }
-    if (several)
-        sqlite3_exec(c->db, "COMMIT", NULL, NULL, NULL); /* it wrote nothing: nothing can be lost */
+    if (several && !sqlite3_get_autocommit(c->db))
+        read_end(c);
     return gather_end(&g, ok, a, out, e);
 }
 

@@ -21,7 +21,6 @@
 
 struct shape {
     size_t n;
-    bool overflowed;
     uint8_t b[SHAPE_MAX];
 };
 
@@ -72,7 +71,7 @@ struct sqlite_store {
     atomic_llong room_checked; /* monotonic ms */
     atomic_bool room;
     pthread_mutex_t state_lock;
-    atomic_bool down;
+    atomic_bool down, full;
     struct err why;
 };
 
@@ -82,6 +81,7 @@ bool conn_open(const char *path, bool writes, struct conn *c, struct err *e);
 void conn_close(struct conn *c);
 /* SQL without rows or values. */
 bool conn_run(struct conn *c, const char *sql, struct err *e);
+bool conn_step(struct conn *c, const char *sql, struct err *e); /* the same for one short statement, kept prepared */
 bool conn_int(struct conn *c, const char *sql, int64_t *out, struct err *e); /* first column of the first row */
 /* Fills e from the connection's last error, and returns false: ERR_STORAGE_FULL, ERR_BUSY or ERR_INTERNAL. */
 #define conn_err(c, e) conn_error((c), (e), ERR_WHERE)
@@ -135,6 +135,8 @@ bool select_plan(struct conn *c, const struct plan *p, const struct claimable *c
                  struct err *e);
 bool select_watch(struct conn *c, const struct kind *k, int64_t *seq, size_t limit, struct arena *a, struct rows *out,
                   struct err *e);
+/* Ends a read transaction (BEGIN by conn_step) that held several selects to one state. */
+void read_end(struct conn *c);
 /* The highest number given so far. */
 bool select_watch_end(struct conn *c, const struct kind *k, int64_t *seq, struct err *e);
 bool select_blob(struct conn *c, struct id id, unsigned n, struct arena *a, struct bytes *out, struct err *e);

@@ -14,6 +14,7 @@ void state_note(struct sqlite_store *s, const struct err *e)
         return;
     pthread_mutex_lock(&s->state_lock);
     was = atomic_exchange(&s->down, e != NULL);
+    atomic_store(&s->full, e && e->code == ERR_STORAGE_FULL);
     if (e)
         s->why = *e;
     pthread_mutex_unlock(&s->state_lock);
@@ -57,6 +58,8 @@ bool state_has_room(struct store *st)
     struct sqlite_store *s = (struct sqlite_store *)st;
     long long now = clock_monotonic(), last = atomic_load(&s->room_checked);
 
+    if (atomic_load(&s->full)) /* a quota too, which statvfs does not tell of */
+        return false;
     if (now - last >= ROOM_EVERY_MS && atomic_compare_exchange_strong(&s->room_checked, &last, now))
         atomic_store(&s->room, measure(s));
     return atomic_load(&s->room);

@@ -6,7 +6,6 @@
 
 void shape_begin(struct shape *s, char op, const struct kind *k)
 {
-    s->overflowed = false;
     s->b[0] = (uint8_t)op;
     memcpy(s->b + 1, &k, sizeof k); /* kinds live as long as the store */
     s->n = 1 + sizeof k;

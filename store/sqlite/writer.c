@@ -79,12 +79,12 @@ static enum applied apply_careful(struct writer *w, struct job *j)
 {
     enum applied a;
 
-    if (!conn_run(w->conn, "SAVEPOINT one", &j->err))
+    if (!conn_step(w->conn, "SAVEPOINT one", &j->err))
         return BROKEN;
     a = apply(w, j);
-    if (a == REFUSED && !conn_run(w->conn, "ROLLBACK TO one", &j->err))
+    if (a == REFUSED && !conn_step(w->conn, "ROLLBACK TO one", &j->err))
         return BROKEN;
-    if (a != BROKEN && !conn_run(w->conn, "RELEASE one", &j->err))
+    if (a != BROKEN && !conn_step(w->conn, "RELEASE one", &j->err))
         return BROKEN;
     return a == REFUSED ? REFUSED_CLEAN : a;
 }
@@ -121,7 +121,7 @@ static bool begin(struct writer *w, const struct job *jobs, struct err *e)
 {
     sqlite3_busy_timeout(w->conn->db, BUSY_MS);
     for (;;) {
-        if (conn_run(w->conn, "BEGIN IMMEDIATE", e))
+        if (conn_step(w->conn, "BEGIN IMMEDIATE", e))
             return true;
         if ((sqlite3_errcode(w->conn->db) & 0xff) != SQLITE_BUSY || !any_may_wait(jobs))
             return false;
@@ -165,7 +165,7 @@ static void run_group(struct writer *w, struct job *jobs)
         if (!begin(w, jobs, &e))
             break;
         pass = apply_all(w, jobs);
-        if (pass == PASSED && conn_run(w->conn, "COMMIT", &e)) {
+        if (pass == PASSED && conn_step(w->conn, "COMMIT", &e)) {
             state_note(w->store, NULL);
             return;
         }
@@ -282,7 +282,7 @@ static void idle(struct writer *w)
     if (!atomic_load(&w->store->down))
         return;
     if (begin(w, NULL, &e) && conn_run(w->conn, "UPDATE _meta SET value = value WHERE name = 'epoch'", &e) &&
-        conn_run(w->conn, "COMMIT", &e))
+        conn_step(w->conn, "COMMIT", &e))
         state_note(w->store, NULL);
     else
         rollback(w);

@@ -172,6 +172,7 @@ static void it_says_that_it_is_down_and_comes_back_by_itself(void **state)
     assert_int_equal(e.code, ERR_STORAGE_FULL);
     assert_false(store_is_up(st, &why));
     assert_int_equal(why.code, ERR_STORAGE_FULL);
+    assert_false(store_has_room(st));
     assert_true(is_there(st, 1)); /* reading goes on */
     fault_vfs_set(FAULT_OFF, 1, 0);
     while (!store_is_up(st, NULL) && clock_monotonic() < deadline)

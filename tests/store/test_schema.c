@@ -5,6 +5,7 @@
 #include <setjmp.h>
 #include <sqlite3.h>
 #include <stdarg.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -112,6 +113,7 @@ static void a_migration_copies_first(void **state)
     struct id id = put_big(small_kinds, &big_kind, &old, 1);
     struct store *st;
     struct bigger row;
+    struct stat copy;
     struct err e = { 0 };
 
     (void)state;
@@ -120,6 +122,8 @@ static void a_migration_copies_first(void **state)
     assert_true(store_get(st, &bigger_kind, id, a, &row, &e));
     assert_true(bytes_equal(row.body, BYTES("old")) && !row.label.p && row.size == 0);
     store_close(&st);
+    assert_int_equal(stat(folder_path("test.db.before-1"), &copy), 0);
+    assert_int_equal(copy.st_mode & 0777, 0600);
     assert_int_equal(sql_int("test.db.before-1", "SELECT count(*) FROM big"), 1);
     assert_int_equal(sql_int("test.db.before-1", "SELECT count(*) FROM pragma_table_info('big') WHERE name = 'label'"),
                      0);
