@@ -1,6 +1,7 @@
 #include "service/call.h"
 #include "base/clock.h"
 #include "service/idempotency.h"
+#include "service/key.h"
 #include "service/service_private.h"
 #include <assert.h>
 #include <stdarg.h>

@@ -84,9 +84,10 @@ static bool write_all(int fd, struct bytes text)
     return fsync(fd) == 0;
 }
 
-/* The rename is durable only when its folder is. */
-static bool sync_folder(const char *path)
+/* Makes the file the folder's owner's (root starts servers that become somebody else), and the rename durable. */
+static bool settle(const char *path)
 {
+    struct stat st;
     const char *slash = strrchr(path, '/');
     char *folder = slash ? strndup(path, slash == path ? 1 : (size_t)(slash - path)) : strdup(".");
     int fd;
@@ -95,7 +96,7 @@ static bool sync_folder(const char *path)
     if (!folder)
         die("out of memory: the name of a folder");
     fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    ok = fd >= 0 && fsync(fd) == 0;
+    ok = fd >= 0 && fstat(fd, &st) == 0 && (geteuid() != 0 || chown(path, st.st_uid, st.st_gid) == 0) && fsync(fd) == 0;
     if (fd >= 0)
         close(fd);
     free(folder);
@@ -116,7 +117,7 @@ bool secret_write(const char *path, struct bytes text, struct err *e)
         failed("make it", spare, e);
     else if (!write_all(fd, text))
         failed("write it", spare, e);
-    else if (rename(spare, path) != 0 || !sync_folder(path))
+    else if (rename(spare, path) != 0 || !settle(path))
         failed("put it in place", path, e);
     else
         ok = true;

@@ -11,6 +11,6 @@
 bool secret_folder(const char *path, struct err *e);
 /* *found false, without an error, when there is none. A file that others may read or write is refused. */
 bool secret_read(const char *path, struct arena *a, struct bytes *out, bool *found, struct err *e);
-/* Replaces the file whole, 0600, and makes it durable before it returns. */
+/* Replaces the file whole, 0600, for the owner of its folder, and makes it durable before it returns. */
 bool secret_write(const char *path, struct bytes text, struct err *e);
 #endif

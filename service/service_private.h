@@ -5,14 +5,21 @@
  * which, directly or through the user's key, the wrapped key opens. */
 #ifndef SERVICE_SERVICE_PRIVATE_H
 #define SERVICE_SERVICE_PRIVATE_H
+#include "base/clock.h"
 #include "base/crypt.h"
+#include "base/log.h"
+#include "base/params.h"
+#include "net/fiber.h"
 #include "service/service.h"
 #include <pthread.h>
 #include <stdatomic.h>
 
-#define WRAP_NAME     8
-#define HEARTBEAT_MS  10000
-#define NODE_ALIVE_MS 30000
+#define WRAP_NAME 8
+/* The hidden row of the kind setting. */
+#define FINGERPRINT_SETTING "server.key_fingerprint"
+#define START_DEADLINE_MS   30000
+#define HEARTBEAT_MS        10000
+#define NODE_ALIVE_MS       30000
 
 struct service {
     struct store *store;
@@ -28,7 +35,7 @@ struct service {
     struct limits *limits;            /* service/limits.h */
     struct mail *mail;                /* the mail half's own, between mail_start and mail_stop */
     int64_t started_at;
-    char boot[27]; /* tells this process from another that runs with the same node id */
+    char boot[ID_TEXT + 1]; /* tells this process from another that runs with the same node id */
     atomic_bool stopping;
     atomic_int fibers; /* background fibers that still run */
 };
@@ -42,6 +49,17 @@ void user_key_make(struct service *svc, struct id user_id, struct arena *a, stru
 bool user_key_open(const struct service *svc, struct id user_id, struct bytes wrapped, struct bytes wrap,
                    struct crypt_key *out, struct err *e);
 
+/* ---- credentials ---- */
+
+struct key_secret {
+    struct bytes text, hash, hint;
+};
+void key_secret_make(bool test, struct arena *a, struct key_secret *out);
+struct bytes key_secret_hash(struct bytes text, struct arena *a);
+/* The row of a new key, for an insert; domain_ids and allowed_ips are left to the caller. */
+void key_row_make(struct key_row *row, struct id account_id, struct bytes name, unsigned scopes, bool test,
+                  const struct key_secret *secret);
+
 /* ---- background ---- */
 
 /* Runs run(svc) as a fiber that service_stop waits for; it must end soon after svc->stopping is set. */
@@ -50,6 +68,7 @@ bool service_spawn(struct service *svc, void (*run)(struct service *svc), struct
 bool service_sleep(struct service *svc, int64_t ms);
 
 /* ---- for the files of one half ---- */
+bool node_open(struct service *svc, struct err *e);     /* node.id */
 bool secrets_open(struct service *svc, struct err *e);  /* server.key against the store's fingerprint */
 bool settings_load(struct service *svc, struct err *e); /* stored values into the parameters */
 void settings_follow(struct service *svc);              /* fiber: changes that other nodes made */

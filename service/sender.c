@@ -1,0 +1,77 @@
+#include "service/sender.h"
+#include "service/directory.h"
+#include "service/service_private.h"
+
+static bool refuse(struct call *c, const struct address *from)
+{
+    return err_set(&c->err, ERR_SENDER, "%.*s may not send as <%.*s>", SHOW(c->who->name), SHOW(from->email));
+}
+
+/* Not there is an answer; anything else stays an error. */
+static bool absent(struct call *c)
+{
+    if (c->err.code != ERR_MISSING && c->err.code != ERR_SYNTAX)
+        return false;
+    c->err = (struct err){ 0 };
+    return true;
+}
+
+static bool bound_to(const struct principal *who, struct id domain)
+{
+    for (size_t i = 0; i < who->n_domain_ids; i++)
+        if (id_equal(who->domain_ids[i], domain))
+            return true;
+    return who->n_domain_ids == 0;
+}
+
+static bool key_may(struct call *c, const struct address *from, const struct directory_domain *domain)
+{
+    return bound_to(c->who, domain->id) || refuse(c, from);
+}
+
+static bool listed(struct call *c, struct bytes send_as, const struct address *from, bool *out)
+{
+    struct bytes whole, *texts;
+    struct json_object *list = NULL;
+    size_t n;
+
+    *out = false;
+    if (!send_as.p)
+        return true;
+    if (!address_normalize(from, true, c->arena, &whole, &c->err) || !json_read(send_as, &list, &c->err))
+        return false;
+    texts = json_texts(c->arena, list, &n);
+    for (size_t i = 0; i < n && !*out; i++)
+        *out = texts[i].n && texts[i].p[0] == '@' ? bytes_ends(whole, texts[i]) : bytes_equal(whole, texts[i]);
+    json_object_put(list);
+    return true;
+}
+
+static bool user_may(struct call *c, const struct address *from)
+{
+    struct directory_user owner, me;
+    bool found = directory_find(c, from, &owner), allowed;
+
+    if (!found && !absent(c))
+        return false;
+    if (found && id_equal(owner.id, c->who->id) && owner.how != FOUND_CATCH_ALL)
+        return true;
+    if (!directory_user(c, c->who->id, &me))
+        return absent(c) && refuse(c, from);
+    return listed(c, me.send_as, from, &allowed) && (allowed || refuse(c, from));
+}
+
+bool sender_allowed(struct call *c, const struct address *from)
+{
+    struct directory_domain domain;
+
+    if (!call_may(c, SCOPE_SEND))
+        return false;
+    if (!from->domain.p)
+        return refuse(c, from);
+    if (!directory_domain(c, from->domain, &domain))
+        return absent(c) && refuse(c, from);
+    if (!id_equal(domain.account_id, c->account))
+        return refuse(c, from);
+    return c->who->kind == WHO_USER ? user_may(c, from) : key_may(c, from, &domain);
+}

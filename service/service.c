@@ -1,0 +1,165 @@
+#include "service/directory.h"
+#include "service/due.h"
+#include "service/limits.h"
+#include "service/secret_file.h"
+#include "service/service_private.h"
+#include <unistd.h>
+
+#define SLICE_MS 200 /* how soon a sleeping background fiber notices the end */
+
+/* The parts that need a store, in the order in which they rest on each other. */
+static bool open_parts(struct service *svc, const struct service_options *o, struct err *e)
+{
+    return secrets_open(svc, e) && settings_load(svc, e) && node_claim(svc, e) && first_start(svc, o, e) &&
+           (svc->auth = auth_new(e)) != NULL;
+}
+
+static bool open_store(struct service *svc, const struct service_options *o, struct err *e)
+{
+    struct store_options s = {
+        .url = o->store_url,
+        .kinds = all_kinds,
+        .schema = SCHEMA_VERSION,
+        .node = svc->node,
+        .readers = (unsigned)PARAM_INT(pool, store_workers),
+    };
+
+    return store_open(&s, &svc->store, e);
+}
+
+bool service_open(const struct service_options *o, struct service **out, struct err *e)
+{
+    struct service *svc = calloc(1, sizeof *svc);
+
+    if (!svc || !(svc->data_dir = strdup(o->data_dir)))
+        die("out of memory: the service");
+    crypt_init();
+    id_format("", id_new(), svc->boot);
+    svc->started_at = clock_wall();
+    svc->directory = directory_new();
+    svc->limits = limits_new();
+    if (secret_folder(svc->data_dir, e) && node_open(svc, e) && open_store(svc, o, e) && open_parts(svc, o, e)) {
+        *out = svc;
+        return true;
+    }
+    service_close(&svc);
+    return false;
+}
+
+void service_close(struct service **svc)
+{
+    struct service *s = *svc;
+
+    if (!s)
+        return;
+    auth_free(&s->auth);
+    limits_free(&s->limits);
+    directory_free(&s->directory);
+    store_close(&s->store);
+    crypt_wipe(&s->wrap_key, sizeof s->wrap_key);
+    crypt_wipe(&s->idempotency_key, sizeof s->idempotency_key);
+    crypt_wipe(&s->answer_key, sizeof s->answer_key);
+    crypt_wipe(&s->remember_key, sizeof s->remember_key);
+    free(s->data_dir);
+    free(s);
+    *svc = NULL;
+}
+
+/* ---- background ---- */
+
+struct spawned {
+    struct service *svc;
+    void (*run)(struct service *svc);
+};
+
+static void run_spawned(void *arg)
+{
+    struct spawned s = *(struct spawned *)arg;
+
+    free(arg);
+    s.run(s.svc);
+    atomic_fetch_sub(&s.svc->fibers, 1);
+}
+
+bool service_spawn(struct service *svc, void (*run)(struct service *svc), struct err *e)
+{
+    struct spawned *s = malloc(sizeof *s);
+
+    if (!s)
+        die("out of memory: a background fiber");
+    *s = (struct spawned){ svc, run };
+    atomic_fetch_add(&svc->fibers, 1);
+    if (fiber_start(FIBER_ANY, run_spawned, s, e))
+        return true;
+    atomic_fetch_sub(&svc->fibers, 1);
+    free(s);
+    return false;
+}
+
+bool service_sleep(struct service *svc, int64_t ms)
+{
+    int64_t now = clock_monotonic(), until = now + ms;
+
+    while (!atomic_load(&svc->stopping) && now < until) {
+        if (!fiber_sleep_until(until - now > SLICE_MS ? now + SLICE_MS : until))
+            return false;
+        now = clock_monotonic();
+    }
+    return !atomic_load(&svc->stopping);
+}
+
+bool service_start(struct service *svc, struct err *e)
+{
+    return service_spawn(svc, node_heartbeat, e) && service_spawn(svc, settings_follow, e) &&
+           service_spawn(svc, auth_background, e) && mail_start(svc, e);
+}
+
+void service_stop(struct service *svc)
+{
+    atomic_store(&svc->stopping, true);
+    while (atomic_load(&svc->fibers) > 0)
+        usleep(5000); /* a plain thread: the fibers end within a slice */
+    mail_stop(svc);
+    node_leave(svc);
+}
+
+/* ---- what the doors ask ---- */
+
+struct store *service_store(struct service *svc)
+{
+    return svc->store;
+}
+
+struct id service_node(const struct service *svc)
+{
+    return svc->node;
+}
+
+struct id service_operator_account(const struct service *svc)
+{
+    return svc->operator_account;
+}
+
+bool service_ready(struct service *svc, struct err *e)
+{
+    struct err why = { 0 };
+
+    if (store_is_up(svc->store, &why))
+        return true;
+    return err_set(e, ERR_BUSY, "The store is away: %s", why.message);
+}
+
+bool service_accepts(struct service *svc, struct err *e)
+{
+    if (!service_ready(svc, e))
+        return false;
+    if (!store_has_room(svc->store))
+        return err_set(e, ERR_STORAGE_FULL, "Less than store.free_min is free for the store");
+    return true;
+}
+
+bool service_is_live(const struct service *svc)
+{
+    (void)svc;
+    return bytes_equal(PARAM_TEXT(delivery, mode), BYTES("live"));
+}
