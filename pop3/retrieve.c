@@ -1,4 +1,5 @@
 #include "base/clock.h"
+#include "base/params.h"
 #include "pop3/session.h"
 
 /* A message on its way out: dots are stuffed at the start of a line (RFC 1939 section 3), and TOP stops after its
@@ -90,6 +91,7 @@ static bool each(void *ctx, struct bytes piece, struct err *e)
     struct sending *o = ctx;
 
     write_deadline(o->s);
+    o->s->call.deadline = clock_monotonic() + PARAM_INT(pop3, work_timeout); /* a slow client may take long */
     if (!begin(o))
         return err_set(e, ERR_CLOSED, "The client went away");
     if (o->top)

@@ -19,6 +19,7 @@ static bool take(void *ctx, struct bytes piece)
 {
     struct transfer *t = ctx;
 
+    t->s->call.deadline = clock_monotonic() + PARAM_INT(smtp, work_timeout); /* a mail may take an hour to come */
     if (intake_append(t->intake, &t->s->call, piece))
         return true;
     t->err = t->s->call.err;
