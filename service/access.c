@@ -29,10 +29,10 @@ bool access_audit(struct call *c, struct id user)
     *row = (struct event_row){ .id = id_new(), .account_id = c->account, .user_id = user, .at = clock_wall() };
     row->type = BYTES("mail.read");
     row->expires_at = row->at + PARAM_INT(event, keep);
-    row->data = arena_bytesf(c->arena, "{\"by\":\"%.*s\",\"request_id\":\"%.*s\"}",
-                             SHOW(c->who->kind == WHO_KEY ? id_text(c->arena, key_kind.prefix, c->who->id)
-                                                          : BYTES("socket")),
-                             SHOW(id_text(c->arena, "req", c->request)));
+    row->data =
+        arena_bytesf(c->arena, "{\"by\":\"%.*s\",\"request_id\":\"%.*s\"}",
+                     SHOW(c->who->kind == WHO_KEY ? id_text(c->arena, key_kind.prefix, c->who->id) : BYTES("socket")),
+                     SHOW(id_text(c->arena, "req", c->request)));
     b = batch_new(c->arena);
     batch_insert(b, &event_kind, row, NULL, 0);
     return store_commit(c->store, b, c->deadline, &c->err);

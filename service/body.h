@@ -3,13 +3,13 @@
  *     struct body_writer *w = body_begin(c->svc);
  *     body_write(w, piece, deadline, e)        as often as bytes arrive
  *     body_finish(w, deadline, e)
- *     body_put(w, batch, arena)                what makes it kept, into the accept batch (again, if that is built again)
- *     body_free(&w)
+ *     body_put(w, batch, arena)                what makes it kept, into the accept batch (again, if that is built
+ * again) body_free(&w)
  *
  * Up to BODY_INLINE bytes lie in the row and enter with the accept batch. More leaves in chunks of 1 MiB as it arrives,
- * each in a batch of its own; the row then has an expiry (body.upload_grace), which body_put clears on condition that it is
- * still there: sweep and accept cannot both win. zstd (body.compression_level), left out where it gains nothing. A
- * writer holds at most 2.5 MiB and belongs to one fiber.
+ * each in a batch of its own; the row then has an expiry (body.upload_grace), which body_put clears on condition that
+ * it is still there: sweep and accept cannot both win. zstd (body.compression_level), left out where it gains nothing.
+ * A writer holds at most 2.5 MiB and belongs to one fiber.
  *
  * Reading is a pull of pieces of at most BODY_PIECE bytes. Whoever removes the last way to a body marks it (body_mark);
  * the sweep makes sure and deletes. */

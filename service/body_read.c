@@ -232,7 +232,7 @@ void body_close(struct body_reader **r)
         arena_free(&(*r)->chunk_arena);
     if ((*r)->arena)
         arena_free(&(*r)->arena);
-    crypt_wipe(&(*r)->key, sizeof (*r)->key);
+    crypt_wipe(&(*r)->key, sizeof(*r)->key);
     free(*r);
     *r = NULL;
 }

@@ -1,4 +1,5 @@
-/* service/content.h - how the content streams of service/entry.h are made: trace lines and body, or one decoded part. */
+/* service/content.h - how the content streams of service/entry.h are made: trace lines and body, or one decoded part.
+ */
 #ifndef SERVICE_CONTENT_H
 #define SERVICE_CONTENT_H
 #include "base/crypt.h"

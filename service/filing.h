@@ -18,8 +18,8 @@ struct filing {
 enum filing_op { FILING_USER, FILING_MAILBOX, FILING_ENTRY, FILING_OPS };
 
 /* Adds them; *first is the number of the first. The bound is the quota plus message.size_max: two mails that arrive at
- * once may pass it together, once. False when the user's key does not open. *row (may be NULL) is the entry; its uid and
- * modseq come from the slots. */
+ * once may pass it together, once. False when the user's key does not open. *row (may be NULL) is the entry; its uid
+ * and modseq come from the slots. */
 struct filed {
     int first, uid_slot, modseq_slot;
     struct entry_row *row;

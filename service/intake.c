@@ -18,7 +18,7 @@ bool intake_begin(struct call *c, const struct intake_in *in, struct intake **ou
     struct intake *k;
     struct mime_limits limits = { .depth = (unsigned)PARAM_INT(message, mime_depth_max),
                                   .parts = (unsigned)PARAM_INT(message, mime_parts_max),
-                                  .part_header = 64 * 1024,
+                                  .part_header = (size_t)PARAM_INT(message, part_header_max),
                                   .top_header = (size_t)PARAM_INT(message, header_max) };
 
     assert(in->n_recipients > 0);
@@ -160,10 +160,9 @@ static void tell(const struct intake *k, const struct plan *p, struct call *c, s
                                 .n_recipients = p->n };
     out->recipients = arena_array(c->arena, p->n ? p->n : 1, sizeof *out->recipients);
     for (size_t i = 0; i < p->n; i++)
-        out->recipients[i] =
-            (struct recipient_out){ .delivery_id = p->targets[i].delivery.id,
-                                    .email = arena_copy(c->arena, p->targets[i].recipient->email),
-                                    .status = outcome_answer(p->targets[i].outcome) };
+        out->recipients[i] = (struct recipient_out){ .delivery_id = p->targets[i].delivery.id,
+                                                     .email = arena_copy(c->arena, p->targets[i].recipient->email),
+                                                     .status = outcome_answer(p->targets[i].outcome) };
     (void)k;
 }
 

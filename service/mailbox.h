@@ -34,4 +34,6 @@ struct mailbox_delete_in {
     struct bytes id;
 }; /* ERR_IN_USE with entries, children or a role */
 bool mailbox_delete(struct call *c, const struct mailbox_delete_in *in, void *out);
+/* What makes a name unique within its parent, whatever its case: the value of `slot`. */
+struct bytes mailbox_slot(struct id parent, struct bytes name, struct arena *a);
 #endif

@@ -1,6 +1,6 @@
+#include "service/maildrop.h"
 #include "base/params.h"
 #include "service/body.h"
-#include "service/maildrop.h"
 #include "service/seal.h"
 #include "service/service_private.h"
 #include <assert.h>
@@ -310,7 +310,7 @@ void maildrop_close(struct maildrop **m)
         store_unlock((*m)->store, (*m)->lock_name, (*m)->lock_token);
     if ((*m)->window)
         arena_free(&(*m)->window);
-    crypt_wipe(&(*m)->user_key, sizeof (*m)->user_key);
+    crypt_wipe(&(*m)->user_key, sizeof(*m)->user_key);
     free((*m)->items);
     free(*m);
     *m = NULL;

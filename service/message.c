@@ -1,9 +1,9 @@
-#include "service/message_private.h"
 #include "base/clock.h"
 #include "base/params.h"
 #include "service/body.h"
 #include "service/content.h"
 #include "service/filing.h"
+#include "service/message_private.h"
 
 /* Deliveries of one message that are looked at in one go. */
 #define DELIVERIES_MAX 2000
@@ -18,8 +18,7 @@ bool message_find(struct call *c, struct bytes id, struct message_row *out)
         return err_set(&c->err, ERR_MISSING, "No such message");
     if (!store_get(c->store, &message_kind, key, c->arena, out, &c->err))
         return false;
-    if (!id_equal(out->account_id, c->account) ||
-        (c->who && c->who->test && !bytes_equal(out->mode, BYTES("test"))))
+    if (!id_equal(out->account_id, c->account) || (c->who && c->who->test && !bytes_equal(out->mode, BYTES("test"))))
         return err_set(&c->err, ERR_MISSING, "No such message");
     return true;
 }

@@ -1,5 +1,5 @@
-/* service/message_list.c - messages by what they are and to whom they went. One index leads - the recipient's address, a
- * tag, or the account - and the other filters pick from what it gives, page by page, until the answer is full. */
+/* service/message_list.c - messages by what they are and to whom they went. One index leads - the recipient's address,
+ * a tag, or the account - and the other filters pick from what it gives, page by page, until the answer is full. */
 #include "service/message_private.h"
 #include "service/outcome.h"
 
@@ -10,7 +10,7 @@
 struct scan {
     struct call *c;
     const struct message_list_in *in;
-    struct query query;  /* of the leading index */
+    struct query query;             /* of the leading index */
     const struct field *message_id; /* in its rows; NULL: they are the messages */
     struct bytes email;
     struct id key_id;
@@ -40,9 +40,8 @@ static bool matches(const struct scan *s, const struct message_row *m)
 
     return id_equal(m->account_id, s->c->account) && bytes_equal(m->direction, direction) &&
            (!in->status.p || bytes_equal(message_status(m), in->status)) &&
-           (!in->source.p || bytes_equal(m->source, in->source)) &&
-           (!in->key_id.p || id_equal(m->key_id, s->key_id)) && (!in->since || m->created_at >= in->since) &&
-           (!in->until || m->created_at < in->until) &&
+           (!in->source.p || bytes_equal(m->source, in->source)) && (!in->key_id.p || id_equal(m->key_id, s->key_id)) &&
+           (!in->since || m->created_at >= in->since) && (!in->until || m->created_at < in->until) &&
            (!s->c->who->test || bytes_equal(m->mode, BYTES("test")));
 }
 

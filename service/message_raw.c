@@ -1,5 +1,5 @@
-/* service/message_raw.c - a whole mail through the API (message/rfc822): line ends made CRLF, envelope from the request or
- * the header. */
+/* service/message_raw.c - a whole mail through the API (message/rfc822): line ends made CRLF, envelope from the request
+ * or the header. */
 #include "base/params.h"
 #include "service/crlf.h"
 #include "service/message_private.h"

@@ -185,8 +185,8 @@ static void describe(struct call *c, const struct message_send_in *in, struct co
                            .headers = in->headers,
                            .n_headers = in->n_headers,
                            .date = clock_wall() };
-    m->message_id = arena_bytesf(c->arena, "<%.*s@%.*s>", SHOW(id_text(c->arena, message_kind.prefix, id_new())),
-                                 SHOW(domain));
+    m->message_id =
+        arena_bytesf(c->arena, "<%.*s@%.*s>", SHOW(id_text(c->arena, message_kind.prefix, id_new())), SHOW(domain));
 }
 
 bool send_intake(struct call *c, struct intake_in *k, struct bytes mail, struct intake_out *out)
@@ -208,8 +208,8 @@ bool send_intake(struct call *c, struct intake_in *k, struct bytes mail, struct 
 static bool accept_composed(struct call *c, const struct message_send_in *in, struct compose *m,
                             const struct recipient *recipients, struct intake_out *out)
 {
-    struct intake_in k = { .envelope_from = in->envelope_from.pointer ? in->envelope_from.address.email
-                                                                      : in->from.address.email,
+    struct intake_in k = { .envelope_from =
+                               in->envelope_from.pointer ? in->envelope_from.address.email : in->from.address.email,
                            .recipients = recipients,
                            .n_recipients = in->n_to + in->n_cc + in->n_bcc,
                            .tags = tags_json(c, in),

@@ -85,10 +85,9 @@ static struct bytes dsn_json(struct intake *k)
 
 static void party_row(struct intake *k, struct call *c, struct id account, bool first, struct message_row *row)
 {
-    static const char *const sources[] = { [SOURCE_API] = "api",
-                                           [SOURCE_SUBMISSION] = "submission",
-                                           [SOURCE_SMTP] = "smtp",
-                                           [SOURCE_SYSTEM] = "system" };
+    static const char *const sources[] = {
+        [SOURCE_API] = "api", [SOURCE_SUBMISSION] = "submission", [SOURCE_SMTP] = "smtp", [SOURCE_SYSTEM] = "system"
+    };
     bool own = first && is_outbound(k);
 
     *row = (struct message_row){ .id = first ? k->message_id : message_id_for(body_id(k->body), account),
@@ -218,8 +217,7 @@ static bool plan_sent(struct intake *k, struct call *c, struct plan *p)
             return false;
         p->sent_copy = p->sender.save_sent;
     } else if (k->in.save_to_sent) {
-        if (!address_parse(k->in.sent_address, k->arena, &address, &c->err) ||
-            !directory_find(c, &address, &p->sender))
+        if (!address_parse(k->in.sent_address, k->arena, &address, &c->err) || !directory_find(c, &address, &p->sender))
             return false;
         p->sent_copy = true;
     }
@@ -381,11 +379,9 @@ static void build_tag(struct intake *k, const struct message_row *m, struct byte
 {
     struct tag_row *row = arena_alloc(k->arena, sizeof *row);
 
-    *row = (struct tag_row){ .id = id_new(),
-                             .account_id = m->account_id,
-                             .message_id = m->id,
-                             .label = label,
-                             .expires_at = m->expires_at };
+    *row = (struct tag_row){
+        .id = id_new(), .account_id = m->account_id, .message_id = m->id, .label = label, .expires_at = m->expires_at
+    };
     batch_insert(b, &tag_kind, row, NULL, 0);
 }
 
@@ -421,8 +417,8 @@ static const struct delivery_row *delivery_as_kept(struct intake *k, const struc
 {
     struct delivery_row *row;
 
-    if (t->delivery.status.p && (!outcome_is_final(t->outcome) || !is_outbound(k) || t->party == 0 ||
-                                 id_is_none(t->delivery.entry_id)))
+    if (t->delivery.status.p &&
+        (!outcome_is_final(t->outcome) || !is_outbound(k) || t->party == 0 || id_is_none(t->delivery.entry_id)))
         return &t->delivery;
     (void)p;
     row = arena_alloc(k->arena, sizeof *row);

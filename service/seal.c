@@ -25,8 +25,8 @@ struct bytes seal_for_server(struct service *svc, const struct crypt_key *conten
     return wrap_under(&svc->wrap_key, content, row, a);
 }
 
-bool seal_open_server(struct service *svc, struct id row, struct bytes wrapped, struct bytes wrap, struct crypt_key *out,
-                      struct err *e)
+bool seal_open_server(struct service *svc, struct id row, struct bytes wrapped, struct bytes wrap,
+                      struct crypt_key *out, struct err *e)
 {
     if (!wrapped.p)
         return err_set(e, ERR_GONE, "The content is no longer kept");

@@ -1,9 +1,9 @@
 /* service/seal.h - who may read a body: content keys and what is sealed with them.
  *
- * A body has a content key of its own. The key is kept wrapped in each row through which somebody may read: in a message
- * and an open delivery under the server's key, in an entry under its user's key. The wrap is bound to the row's id, so it
- * opens nowhere else; the name of the server key stands beside it. What lists show (subject, summary) is sealed with the
- * content key and bound to the body. Wrapping takes a microsecond; any thread. */
+ * A body has a content key of its own. The key is kept wrapped in each row through which somebody may read: in a
+ * message and an open delivery under the server's key, in an entry under its user's key. The wrap is bound to the row's
+ * id, so it opens nowhere else; the name of the server key stands beside it. What lists show (subject, summary) is
+ * sealed with the content key and bound to the body. Wrapping takes a microsecond; any thread. */
 #ifndef SERVICE_SEAL_H
 #define SERVICE_SEAL_H
 #include "base/crypt.h"
@@ -13,8 +13,8 @@
 /* The content key for a row `row` under the server's key. */
 struct bytes seal_for_server(struct service *svc, const struct crypt_key *content, struct id row, struct arena *a);
 /* ERR_GONE when there is no key any more, ERR_SEALED when it was wrapped by a key this server has not. */
-bool seal_open_server(struct service *svc, struct id row, struct bytes wrapped, struct bytes wrap, struct crypt_key *out,
-                      struct err *e);
+bool seal_open_server(struct service *svc, struct id row, struct bytes wrapped, struct bytes wrap,
+                      struct crypt_key *out, struct err *e);
 /* The same under a user's key. */
 bool seal_user_key(struct service *svc, const struct directory_user *user, struct crypt_key *out, struct err *e);
 struct bytes seal_for_user(const struct crypt_key *user, const struct crypt_key *content, struct id entry,

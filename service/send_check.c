@@ -3,10 +3,12 @@
 #include <json-c/linkhash.h>
 
 /* Fields we write ourselves or that only a server may write. A final '*' stands for any rest. */
-static const char *const denied[] = { "From",         "To",         "Cc",          "Bcc",      "Sender",
-                                      "Reply-To",     "Date",       "Subject",     "Message-ID", "In-Reply-To",
-                                      "Content-*",    "MIME-Version", "DKIM-*",    "ARC-*",    "Received",
-                                      "Received-SPF", "Return-Path", "Authentication-Results", "Resent-*" };
+static const char *const denied[] = {
+    "From",    "To",      "Cc",         "Bcc",          "Sender",      "Reply-To",
+    "Date",    "Subject", "Message-ID", "In-Reply-To",  "Content-*",   "MIME-Version",
+    "DKIM-*",  "ARC-*",   "Received",   "Received-SPF", "Return-Path", "Authentication-Results",
+    "Resent-*"
+};
 
 static bool is_denied(struct bytes name)
 {
@@ -112,10 +114,10 @@ static void check_attachment(struct call *c, const struct attachment *at, size_t
     no_line_ends(c, pointer(c, "attachments", i, "content_id"), at->content_id);
     if (at->filename.n > 255)
         call_fault(c, pointer(c, "attachments", i, "filename"), "too_long", "At most 255 bytes");
-    if (at->content_id.p && (at->content_id.n == 0 || at->content_id.n > 255 || !bytes_is_ascii(at->content_id) ||
-                             bytes_find(at->content_id, ' ') < at->content_id.n ||
-                             bytes_find(at->content_id, '<') < at->content_id.n ||
-                             bytes_find(at->content_id, '>') < at->content_id.n))
+    if (at->content_id.p &&
+        (at->content_id.n == 0 || at->content_id.n > 255 || !bytes_is_ascii(at->content_id) ||
+         bytes_find(at->content_id, ' ') < at->content_id.n || bytes_find(at->content_id, '<') < at->content_id.n ||
+         bytes_find(at->content_id, '>') < at->content_id.n))
         call_fault(c, pointer(c, "attachments", i, "content_id"), "invalid_content_id",
                    "1 to 255 ASCII characters without blanks and brackets");
     if (at->content_type.p && (bytes_has_ctl_line(at->content_type) || at->content_type.n > 255 ||
@@ -170,8 +172,8 @@ static void check_tags(struct call *c, const struct message_send_in *in)
             call_fault(c, pointer(c, "tags", i, "name"), "invalid_characters",
                        "1 to %d printable ASCII characters other than '='", SEND_TAG_TEXT_MAX);
         if (!is_tag_text(in->tags[i].value))
-            call_fault(c, pointer(c, "tags", i, "value"), "invalid_characters",
-                       "At most %d printable ASCII characters", SEND_TAG_TEXT_MAX);
+            call_fault(c, pointer(c, "tags", i, "value"), "invalid_characters", "At most %d printable ASCII characters",
+                       SEND_TAG_TEXT_MAX);
     }
 }
 
@@ -188,7 +190,8 @@ static void check_metadata(struct call *c, struct bytes metadata)
     else if (!json_read(metadata, &o, &why) || !json_object_is_type(o, json_type_object))
         call_fault(c, "/metadata", "invalid_type", "An object of strings");
     if (o && json_object_is_type(o, json_type_object)) {
-        json_object_object_foreach(o, key, value) {
+        json_object_object_foreach(o, key, value)
+        {
             n++;
             if (!json_object_is_type(value, json_type_string))
                 call_fault(c, arena_printf(c->arena, "/metadata/%s", key), "invalid_type", "A string");

@@ -1,0 +1,176 @@
+#include "service/mailbox.h"
+#include "base/clock.h"
+#include "service/access.h"
+
+#define NAME_MAX_BYTES 255
+#define DEPTH_MAX      16
+
+static void check_name(struct call *c, struct bytes name)
+{
+    if (!name.n)
+        call_fault(c, "/name", "required", "A name is required");
+    else if (name.n > NAME_MAX_BYTES)
+        call_fault(c, "/name", "too_long", "At most %d bytes", NAME_MAX_BYTES);
+    for (size_t i = 0; i < name.n; i++)
+        if ((unsigned char)name.p[i] < ' ' || name.p[i] == 127) {
+            call_fault(c, "/name", "invalid_characters", "No control characters");
+            return;
+        }
+}
+
+struct bytes mailbox_slot(struct id parent, struct bytes name, struct arena *a)
+{
+    char text[ID_TEXT + 1] = "";
+
+    if (!id_is_none(parent))
+        id_format("", parent, text);
+    return arena_bytesf(a, "%s/%.*s", text, SHOW(arena_lower(a, name)));
+}
+
+bool mailbox_list(struct call *c, const struct mailbox_list_in *in, struct mailbox_list_out *out)
+{
+    struct query q = { .kind = &mailbox_kind, .index = "user", .n_conds = 1 };
+    struct directory_user user;
+    void *rows = NULL;
+
+    if (!access_user(c, in->user, SCOPE_MAIL_READ, &user))
+        return false;
+    q.conds[0] = COND("user_id", IS, V_ID(user.id));
+    if (!call_list(c, &q, &in->page, &rows, &out->n, &out->page))
+        return false;
+    out->rows = rows;
+    return true;
+}
+
+bool mailbox_get(struct call *c, const struct mailbox_get_in *in, struct mailbox_row *out)
+{
+    return access_mailbox(c, in->id, SCOPE_MAIL_READ, out);
+}
+
+/* The parent a request names: of the same user, and neither the mailbox itself nor below it. */
+static bool find_parent(struct call *c, struct bytes text, const struct mailbox_row *self, struct id *out)
+{
+    struct mailbox_row row = { 0 };
+    struct id id;
+
+    *out = NO_ID;
+    if (!text.p)
+        return true;
+    if (!id_parse(mailbox_kind.prefix, text, out))
+        return call_fault(c, "/parent_id", "invalid_id", "An id that begins with mbx_");
+    id = *out;
+    for (int depth = 0; !id_is_none(id); depth++) {
+        if (depth == DEPTH_MAX)
+            return call_fault(c, "/parent_id", "too_deep", "At most %d levels", DEPTH_MAX);
+        if (!store_get(c->store, &mailbox_kind, id, c->arena, &row, &c->err) || !id_equal(row.user_id, self->user_id)) {
+            c->err = (struct err){ 0 };
+            return call_fault(c, "/parent_id", "not_found", "No such mailbox of this user");
+        }
+        if (id_equal(id, self->id))
+            return call_fault(c, "/parent_id", "circular", "A mailbox cannot stand below itself");
+        id = row.parent_id;
+    }
+    return true;
+}
+
+static bool taken(struct call *c, const struct batch *b, struct bytes name)
+{
+    struct batch_failure f = batch_failure(b);
+
+    if (c->err.code != ERR_CONFLICT)
+        return false;
+    if (f.fault == FAULT_UNIQUE)
+        return err_set(&c->err, ERR_CONFLICT, "There is a mailbox %.*s already", SHOW(name));
+    return err_set(&c->err, ERR_CONFLICT, "The mailboxes have just changed; try again");
+}
+
+/* A new child raises its parent's modseq: so a delete of the parent, which goes by it, cannot miss the child. */
+static void touch_parent(struct call *c, struct batch *b, struct id parent)
+{
+    struct set *touched = arena_alloc(c->arena, sizeof *touched);
+
+    *touched = ADD("modseq", 1);
+    if (!id_is_none(parent))
+        batch_update(b, &mailbox_kind, parent, NULL, 0, touched, 1);
+}
+
+bool mailbox_create(struct call *c, const struct mailbox_create_in *in, struct mailbox_row *out)
+{
+    struct batch *b = batch_new(c->arena);
+    struct directory_user user;
+
+    if (!access_user(c, in->user, SCOPE_MAIL_WRITE, &user))
+        return false;
+    *out = (struct mailbox_row){ .id = id_new(),
+                                 .account_id = user.account_id,
+                                 .user_id = user.id,
+                                 .name = in->name,
+                                 .uid_next = 1,
+                                 .modseq = 1,
+                                 .created_at = clock_wall() };
+    out->uid_validity = out->created_at / 1000;
+    check_name(c, in->name);
+    find_parent(c, in->parent_id, out, &out->parent_id);
+    if (!call_check(c))
+        return false;
+    out->slot = mailbox_slot(out->parent_id, out->name, c->arena);
+    batch_insert(b, &mailbox_kind, out, NULL, 0);
+    touch_parent(c, b, out->parent_id);
+    return call_commit(c, b, out, out->id) || taken(c, b, in->name);
+}
+
+bool mailbox_update(struct call *c, const struct mailbox_update_in *in, struct mailbox_row *out)
+{
+    struct batch *b = batch_new(c->arena);
+    struct set *sets = arena_array(c->arena, 4, sizeof *sets);
+
+    if (!access_mailbox(c, in->id, SCOPE_MAIL_WRITE, out))
+        return false;
+    if (out->role.p)
+        return err_set(&c->err, ERR_IN_USE, "A mailbox with a role keeps its name and place");
+    if (in->set & MAILBOX_SET_NAME) {
+        check_name(c, in->name);
+        out->name = in->name;
+    }
+    if (in->set & MAILBOX_SET_PARENT)
+        find_parent(c, in->parent_id, out, &out->parent_id);
+    if (!call_check(c))
+        return false;
+    out->slot = mailbox_slot(out->parent_id, out->name, c->arena);
+    sets[0] = SET("name", V_TEXT(out->name));
+    sets[1] = SET("parent_id", V_ID(out->parent_id));
+    sets[2] = SET("slot", V_TEXT(out->slot));
+    sets[3] = ADD("modseq", 1);
+    out->modseq++;
+    batch_update(b, &mailbox_kind, out->id, NULL, 0, sets, 4);
+    touch_parent(c, b, out->parent_id);
+    return call_commit(c, b, out, out->id) || taken(c, b, out->name);
+}
+
+bool mailbox_delete(struct call *c, const struct mailbox_delete_in *in, void *out)
+{
+    struct query q = { .kind = &mailbox_kind, .index = "user", .n_conds = 2, .limit = 1 };
+    struct cond empty[2];
+    struct mailbox_row row;
+    struct batch *b = batch_new(c->arena);
+    void *children;
+    size_t n;
+
+    (void)out;
+    if (!access_mailbox(c, in->id, SCOPE_MAIL_WRITE, &row))
+        return false;
+    if (row.role.p)
+        return err_set(&c->err, ERR_IN_USE, "A mailbox with a role cannot be deleted");
+    q.conds[0] = COND("user_id", IS, V_ID(row.user_id));
+    q.conds[1] = COND("parent_id", IS, V_ID(row.id));
+    if (!store_find(c->store, &q, c->arena, &children, &n, &c->err))
+        return false;
+    if (n || row.total)
+        return err_set(&c->err, ERR_IN_USE, n ? "There are mailboxes below it" : "There are messages in it");
+    empty[0] = COND("total", IS, V_INT(0));
+    empty[1] = COND("modseq", IS, V_INT(row.modseq));
+    batch_delete(b, &mailbox_kind, row.id, empty, 2);
+    if (store_commit(c->store, b, c->deadline, &c->err))
+        return true;
+    return c->err.code == ERR_CONFLICT ? err_set(&c->err, ERR_IN_USE, "The mailbox has just changed") : false;
+}
