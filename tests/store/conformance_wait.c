@@ -1,0 +1,318 @@
+#include "net/fiber.h"
+#include "tests/store/parts.h"
+
+/* ---- claims ---- */
+
+static struct claim claim_of(size_t limit, int64_t lease_ms)
+{
+    struct claim c = { .query = { .kind = &note_kind, .index = "with_due", .limit = limit, .n_conds = 1 } };
+
+    c.query.conds[0] = COND("due", IS_NOT, V_TIME(0));
+    c.due = "due";
+    c.lease = "lease";
+    c.token = "token";
+    c.holder = "holder";
+    c.lease_ms = lease_ms;
+    return c;
+}
+
+static size_t claim(size_t limit, int64_t lease_ms, struct note **out)
+{
+    struct claim c = claim_of(limit, lease_ms);
+    void *rows;
+    size_t n;
+
+    must(store_claim(st, &c, a, &rows, &n, &e));
+    *out = rows;
+    return n;
+}
+
+static void add_due(int n, int64_t due)
+{
+    struct batch *b = batch_new(a);
+    struct note *rows = arena_array(a, (size_t)n, sizeof *rows);
+
+    for (int i = 0; i < n; i++) {
+        rows[i] = (struct note){ .id = id_new(), .due = due ? due + i : 0 };
+        batch_insert(b, &note_kind, &rows[i], NULL, 0);
+    }
+    must(commit(st, b, &e));
+}
+
+static void claims_take_what_is_due(void **state)
+{
+    struct note *rows, kept;
+    int64_t now = store_now(st);
+
+    (void)state;
+    add_due(3, now - 1000);
+    add_due(1, 0);
+    add_due(1, now + 100000);
+    assert_int_equal(claim(2, 60000, &rows), 2);
+    assert_true(rows[0].due == now - 1000 && rows[1].due == now - 999);
+    assert_true(rows[0].token > 0 && rows[0].lease > now && !id_is_none(rows[0].holder));
+    kept = got(rows[0].id);
+    assert_true(kept.token == rows[0].token && kept.lease == rows[0].lease && id_equal(kept.holder, rows[0].holder));
+    assert_int_equal(claim(10, 60000, &rows), 1);
+    assert_int_equal(claim(10, 60000, &rows), 0);
+}
+
+static void leases_run_out_and_stale_tokens_fail(void **state)
+{
+    struct note *first, *second;
+    struct batch *b = batch_new(a);
+
+    (void)state;
+    add_due(1, store_now(st) - 10);
+    assert_int_equal(claim(1, 30, &first), 1);
+    assert_int_equal(claim(1, 30, &second), 0);
+    usleep(45000);
+    assert_int_equal(claim(1, 60000, &second), 1);
+    assert_true(second->token > first->token);
+    batch_update(b, &note_kind, first->id, &COND("token", IS, V_INT(first->token)), 1, &SET("due", V_TIME(0)), 1);
+    must_fail(b, 0, FAULT_CONDITION, "token");
+    b = batch_new(a);
+    batch_update(b, &note_kind, first->id, &COND("token", IS, V_INT(second->token)), 1, &SET("lease", V_TIME(0)), 1);
+    must(commit(st, b, &e));
+    assert_int_equal(claim(1, 60000, &first), 1); /* given back */
+    assert_true(first->token > second->token);
+}
+
+static void leases_are_void_at_start(void **state)
+{
+    struct note *first, *second;
+
+    (void)state;
+    add_due(1, store_now(st) - 10);
+    assert_int_equal(claim(1, 600000, &first), 1);
+    reopen();
+    assert_int_equal(claim(1, 600000, &second), 1);
+    assert_true(second->token > first->token);
+    assert_int_equal(claim(1, 600000, &second), 0);
+}
+
+static atomic_int owners[1000];
+
+static void claim_until_dry(struct worker *w)
+{
+    size_t n;
+
+    do {
+        struct arena *mine = arena_new(4 << 20);
+        struct claim c = claim_of(7, 600000);
+        void *rows;
+
+        if (!store_claim(st, &c, mine, &rows, &n, &w->e))
+            return;
+        for (size_t i = 0; i < n; i++)
+            atomic_fetch_add(&owners[((struct note *)rows)[i].due - 1], 1);
+        arena_free(&mine);
+    } while (n);
+    w->ok = true;
+}
+
+static void no_row_to_two_owners(void **state)
+{
+    struct worker w[8];
+
+    (void)state;
+    memset(w, 0, sizeof w);
+    add_due(1000, 1);
+    for (int i = 0; i < 1000; i++)
+        atomic_store(&owners[i], 0);
+    start(w, 8, NULL, claim_until_dry);
+    join(w, 8);
+    for (int i = 0; i < 8; i++)
+        assert_true(w[i].ok);
+    for (int i = 0; i < 1000; i++)
+        assert_int_equal(atomic_load(&owners[i]), 1);
+}
+
+/* ---- locks ---- */
+
+static void locks(void **state)
+{
+    struct bytes name = BYTES("pop3:1");
+    int64_t token, second;
+
+    (void)state;
+    must(store_lock(st, name, 60000, &token, &e));
+    assert_false(store_lock(st, name, 60000, &second, &e));
+    assert_int_equal(e.code, ERR_IN_USE);
+    must(store_lock(st, BYTES("pop3:2"), 60000, &second, &e));
+    must(store_lock_renew(st, name, token, 60000, &e));
+    assert_false(store_lock_renew(st, name, token + 1000, 60000, &e));
+    store_unlock(st, name, token + 1000); /* not its holder: nothing happens */
+    assert_false(store_lock(st, name, 60000, &second, &e));
+    store_unlock(st, name, token);
+    must(store_lock(st, name, 20, &second, &e));
+    assert_true(second > token);
+    usleep(35000);
+    assert_false(store_lock_renew(st, name, second, 60000, &e));
+    must(store_lock(st, name, 60000, &token, &e));
+    assert_true(token > second);
+    store_unlock(st, name, second);
+    assert_false(store_lock(st, name, 60000, &second, &e));
+    reopen();
+    must(store_lock(st, name, 60000, &second, &e));
+    assert_true(second > token);
+}
+
+/* ---- watch ---- */
+
+#define FEED_WRITERS 8
+#define FEED_EACH    60
+
+static void write_feed(struct worker *w)
+{
+    for (int i = 0; i < FEED_EACH; i++) {
+        struct arena *mine = arena_new(1 << 20);
+        struct batch *b = batch_new(mine);
+        struct feed f = { .id = id_new(), .writer = w->number, .n = i };
+
+        batch_insert(b, &feed_kind, &f, NULL, 0);
+        w->ok = commit(st, b, &w->e);
+        arena_free(&mine);
+        if (!w->ok)
+            return;
+    }
+}
+
+static void watch_misses_nothing(void **state)
+{
+    struct worker w[FEED_WRITERS];
+    int64_t next[FEED_WRITERS] = { 0 };
+    int seen = 0;
+    struct bytes cursor = NO_BYTES;
+    int64_t deadline = clock_monotonic() + 20000;
+
+    (void)state;
+    memset(w, 0, sizeof w);
+    start(w, FEED_WRITERS, NULL, write_feed);
+    while (seen < FEED_WRITERS * FEED_EACH && clock_monotonic() < deadline) {
+        void *rows;
+        size_t n;
+
+        must(store_watch(st, &feed_kind, cursor, 17, deadline, a, &rows, &n, &cursor, &e));
+        assert_true(n <= 17);
+        for (size_t i = 0; i < n; i++, seen++) {
+            const struct feed *f = (const struct feed *)rows + i;
+
+            assert_int_equal(f->n, next[f->writer]++); /* each writer's rows in its order, none twice, none left out */
+        }
+    }
+    join(w, FEED_WRITERS);
+    assert_int_equal(seen, FEED_WRITERS * FEED_EACH);
+}
+
+static void feed_put(int64_t n)
+{
+    struct feed *f = arena_alloc(a, sizeof *f);
+    struct batch *b = batch_new(a);
+
+    *f = (struct feed){ id_new(), 99, n };
+    batch_insert(b, &feed_kind, f, NULL, 0);
+    must(commit(st, b, &e));
+}
+
+static void watch_waits_and_goes_on(void **state)
+{
+    struct bytes end, next, again;
+    struct query newest = { .kind = &feed_kind, .index = "writer_n", .limit = 10 };
+    int64_t began = clock_monotonic();
+    void *rows;
+    size_t n;
+
+    (void)state;
+    feed_put(1);
+    must(store_watch_end(st, &feed_kind, a, &end, &e));
+    must(store_watch(st, &feed_kind, end, 10, began + 50, a, &rows, &n, &next, &e));
+    assert_true(n == 0 && clock_monotonic() >= began + 50);
+    feed_put(2);
+    must(store_watch(st, &feed_kind, next, 10, began, a, &rows, &n, &again, &e));
+    assert_true(n == 1 && ((struct feed *)rows)->n == 2);
+    must(store_find(st, &newest, a, &rows, &n, &e));
+    assert_int_equal(n, 2);
+    for (size_t i = 0; i < 2; i++) { /* a number of the feed is not given again after its row went */
+        struct batch *b = batch_new(a);
+
+        batch_delete(b, &feed_kind, ((struct feed *)rows)[i].id, NULL, 0);
+        must(commit(st, b, &e));
+    }
+    reopen();
+    feed_put(3);
+    must(store_watch(st, &feed_kind, again, 10, began, a, &rows, &n, &next, &e));
+    assert_true(n == 1 && ((struct feed *)rows)->n == 3);
+    assert_false(store_watch(st, &feed_kind, BYTES("junk"), 10, began, a, &rows, &n, &next, &e));
+    assert_int_equal(e.code, ERR_INVALID);
+}
+
+/* ---- fibers ---- */
+
+#define FIBERS 200
+static struct id box_id;
+static atomic_int fibers_done, fibers_ok;
+
+static void in_a_fiber(void *arg)
+{
+    struct arena *mine = arena_new(1 << 20);
+    struct err mine_e = { 0 };
+    struct note n = { .id = id_new(), .n = (int64_t)(intptr_t)arg }, back;
+    bool ok = true;
+
+    for (int i = 0; ok && i < 5; i++) {
+        struct batch *b = batch_new(mine);
+
+        n.id = id_new();
+        batch_insert(b, &note_kind, &n, NULL, 0);
+        batch_update(b, &note_kind, box_id, NULL, 0, &ADD("n", 1), 1);
+        ok = store_commit(st, b, clock_monotonic() + 10000, &mine_e) &&
+             store_get(st, &note_kind, n.id, mine, &back, &mine_e) && back.n == n.n;
+    }
+    arena_free(&mine);
+    atomic_fetch_add(&fibers_ok, ok);
+    atomic_fetch_add(&fibers_done, 1);
+}
+
+static void fibers_commit_and_read(void **state)
+{
+    struct note box = note_make("box", 0);
+    int64_t deadline = clock_monotonic() + 20000;
+
+    (void)state;
+    box_id = box.id;
+    put(&box);
+    atomic_store(&fibers_done, 0);
+    atomic_store(&fibers_ok, 0);
+    for (intptr_t i = 0; i < FIBERS; i++)
+        must(fiber_start(FIBER_ANY, in_a_fiber, (void *)i, &e));
+    while (atomic_load(&fibers_done) < FIBERS && clock_monotonic() < deadline)
+        usleep(1000);
+    assert_int_equal(atomic_load(&fibers_ok), FIBERS);
+    assert_int_equal(got(box.id).n, FIBERS * 5);
+}
+
+static void it_is_up_and_has_room(void **state)
+{
+    struct err why = { 0 };
+
+    (void)state;
+    assert_true(store_is_up(st, &why));
+    assert_true(store_has_room(st));
+    assert_true(store_now(st) - clock_wall() < 1000);
+}
+
+int wait_conformance(void)
+{
+    const struct CMUnitTest tests[] = { T(claims_take_what_is_due),
+                                        T(leases_run_out_and_stale_tokens_fail),
+                                        T(leases_are_void_at_start),
+                                        T(no_row_to_two_owners),
+                                        T(locks),
+                                        T(watch_misses_nothing),
+                                        T(watch_waits_and_goes_on),
+                                        T(fibers_commit_and_read),
+                                        T(it_is_up_and_has_room) };
+
+    return cmocka_run_group_tests_name("claims, locks, watch, fibers", tests, NULL, NULL);
+}
