@@ -1,5 +1,5 @@
-/* api/api.h - the HTTP door: libmicrohttpd fed by our own listener, requests handed to loop threads as fibers; routing and request
- * checking come from openapi/postrider.yaml. It holds no rule. */
+/* api/api.h - the HTTP door: libmicrohttpd fed by our own listener, requests handed to loop threads as fibers; routing
+ * and request checking come from openapi/postrider.yaml. It holds no rule. */
 #ifndef API_API_H
 #define API_API_H
 #include "net/tls.h"
@@ -8,17 +8,18 @@
 struct api;
 struct api_options {
     struct service *svc;
-    struct bytes host;       /* as in struct door */
-    uint16_t port;           /* 0: a free one */
-    const char *socket_path; /* the unix socket for root and the owner; NULL: none */
+    struct bytes host;                /* as in struct door */
+    uint16_t port;                    /* 0: a free one */
+    const char *socket_path;          /* the unix socket for root and the owner; NULL: none */
     const char *cert_file, *key_file; /* HTTPS when given */
 };
 
-/* Binds, serves nothing yet. ERR_IN_USE names the holder; ERR_INVALID: off loopback without HTTPS or api.behind_proxy. */
+/* Binds, serves nothing yet. ERR_IN_USE names the holder; ERR_INVALID: off loopback without HTTPS or api.behind_proxy.
+ */
 bool api_open(const struct api_options *o, struct api **out, struct err *e);
 uint16_t api_port(const struct api *a);
 bool api_serve(struct api *a, struct err *e);
 bool api_reload(struct api *a, struct err *e); /* certificates */
-void api_stop(struct api *a);   /* accepts no more, finishes what runs */
-void api_close(struct api **a); /* after api_stop, before net_stop */
+void api_stop(struct api *a);                  /* accepts no more, finishes what runs */
+void api_close(struct api **a);                /* after api_stop, before net_stop */
 #endif

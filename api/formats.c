@@ -1,0 +1,199 @@
+#include "api/schema.h"
+#include "base/clock.h"
+#include "mail/address.h"
+#include <arpa/inet.h>
+
+static bool in_range(struct bytes text, unsigned char least, unsigned char most)
+{
+    for (size_t i = 0; i < text.n; i++)
+        if ((unsigned char)text.p[i] < least || (unsigned char)text.p[i] > most)
+            return false;
+    return true;
+}
+
+static bool only(struct bytes text, const char *extra)
+{
+    for (size_t i = 0; i < text.n; i++) {
+        char c = text.p[i], low = (char)(c | 0x20);
+
+        if (!(c >= '0' && c <= '9') && !(low >= 'a' && low <= 'z') && !(c && strchr(extra, c)))
+            return false;
+    }
+    return true;
+}
+
+static bool ascii(struct bytes text, struct arena *a)
+{
+    (void)a;
+    return in_range(text, ' ', '~');
+}
+
+static bool no_nul(struct bytes text, struct arena *a)
+{
+    (void)a;
+    return bytes_find(text, '\0') == text.n;
+}
+
+/* No control character: what stands in one line for people. */
+static bool line(struct bytes text, struct arena *a)
+{
+    (void)a;
+    for (size_t i = 0; i < text.n; i++)
+        if ((unsigned char)text.p[i] < ' ' || text.p[i] == 0x7f)
+            return false;
+    return true;
+}
+
+/* The same with TAB: the value of a header field. */
+static bool header(struct bytes text, struct arena *a)
+{
+    struct bytes rest = text, head;
+
+    while (rest.n) {
+        bytes_cut(rest, '\t', &head, &rest);
+        if (!line(head, a))
+            return false;
+    }
+    return true;
+}
+
+/* RFC 5322 3.6.8: ftext. */
+static bool header_name(struct bytes text, struct arena *a)
+{
+    (void)a;
+    return text.n > 0 && in_range(text, '!', '~') && bytes_find(text, ':') == text.n;
+}
+
+static bool date_time(struct bytes text, struct arena *a)
+{
+    int64_t wall;
+
+    (void)a;
+    return clock_parse_rfc3339(text, &wall);
+}
+
+static bool email(struct bytes text, struct arena *a)
+{
+    struct address address;
+    struct err e = { 0 };
+
+    return address_parse(text, a, &address, &e);
+}
+
+static bool mailbox(struct bytes text, struct arena *a)
+{
+    struct address address;
+    struct err e = { 0 };
+
+    return mailbox_parse(text, a, &address, &e);
+}
+
+static bool domain(struct bytes text, struct arena *a)
+{
+    struct bytes normal;
+    struct err e = { 0 };
+
+    return domain_normalize(text, a, &normal, &e) && bytes_find(text, '[') == text.n;
+}
+
+/* "a@b", or "@b" for every address of a domain. */
+static bool send_as(struct bytes text, struct arena *a)
+{
+    return text.n && text.p[0] == '@' ? domain(bytes_from(text, 1), a) : email(text, a);
+}
+
+/* RFC 4648 4 with padding, no line breaks. */
+static bool base64(struct bytes text, struct arena *a)
+{
+    size_t pad = bytes_ends(text, BYTES("==")) ? 2 : bytes_ends(text, BYTES("="));
+
+    (void)a;
+    return text.n % 4 == 0 && only(bytes_head(text, text.n - pad), "+/");
+}
+
+#define TOKEN "!#$&^_.+-"
+
+static bool parameter(struct bytes text)
+{
+    struct bytes name, value;
+
+    return bytes_cut(bytes_trim(text), '=', &name, &value) && name.n && value.n && only(name, "-") &&
+           only(value, "_.-");
+}
+
+/* RFC 6838 4.2 names, with at most one plain parameter (charset=utf-8). */
+static bool media_type(struct bytes text, struct arena *a)
+{
+    struct bytes type, rest, sub, more;
+    bool with_more = bytes_cut(text, ';', &type, &more);
+
+    (void)a;
+    return bytes_cut(type, '/', &type, &rest) && type.n && only(type, TOKEN) && (sub = rest).n && only(sub, TOKEN) &&
+           (!with_more || parameter(more));
+}
+
+static bool content_id(struct bytes text, struct arena *a)
+{
+    (void)a;
+    return text.n > 0 && only(text, "!#$%&'*+/=?^_`{|}~.@-");
+}
+
+/* RFC 9051 9: an IMAP flag keyword is an atom. */
+static bool keyword(struct bytes text, struct arena *a)
+{
+    (void)a;
+    return text.n > 0 && only(text, "!#$&'+,-./:;<=>?@^_`|}~");
+}
+
+static bool network(struct bytes text, struct arena *a)
+{
+    struct bytes head, tail;
+    bool prefix = bytes_cut(text, '/', &head, &tail);
+    unsigned char raw[16];
+    int64_t bits = 0;
+    const char *address = arena_text(a, head);
+    int most = inet_pton(AF_INET, address, raw) == 1 ? 32 : inet_pton(AF_INET6, address, raw) == 1 ? 128 : -1;
+
+    return most > 0 && no_nul(text, a) && (!prefix || (bytes_to_int(tail, &bits) && bits >= 0 && bits <= most));
+}
+
+#define TYPEID(name, prefix)                                                                                           \
+    static bool name(struct bytes text, struct arena *a)                                                               \
+    {                                                                                                                  \
+        struct id id;                                                                                                  \
+                                                                                                                       \
+        (void)a;                                                                                                       \
+        return id_parse(prefix, text, &id);                                                                            \
+    }
+TYPEID(typeid_acc, "acc")
+TYPEID(typeid_key, "key")
+TYPEID(typeid_mbx, "mbx")
+TYPEID(typeid_msg, "msg")
+
+#define ID_WRONG "Not an id of this kind"
+static const struct format formats[FORMATS] = {
+    [FORMAT_ascii] = { ascii, "invalid_characters", "Only printable ASCII characters are allowed" },
+    [FORMAT_no_nul] = { no_nul, "invalid_characters", "NUL is not allowed" },
+    [FORMAT_line] = { line, "invalid_characters", "Control characters and line breaks are not allowed" },
+    [FORMAT_header] = { header, "invalid_characters", "Control characters and line breaks are not allowed" },
+    [FORMAT_header_name] = { header_name, "invalid_header_name", "Not the name of a header field" },
+    [FORMAT_date_time] = { date_time, "invalid_time", "Not an RFC 3339 time" },
+    [FORMAT_email] = { email, "invalid_address", "Not an email address" },
+    [FORMAT_mailbox] = { mailbox, "invalid_address", "Not an email address, nor `Name <address>`" },
+    [FORMAT_domain] = { domain, "invalid_domain", "Not a domain name" },
+    [FORMAT_send_as] = { send_as, "invalid_address", "Not an email address, nor `@domain`" },
+    [FORMAT_base64] = { base64, "invalid_base64", "Not base64 (RFC 4648, padded, in one line)" },
+    [FORMAT_media_type] = { media_type, "invalid_media_type", "Not a media type" },
+    [FORMAT_content_id] = { content_id, "invalid_content_id", "Not a Content-ID (without angle brackets)" },
+    [FORMAT_keyword] = { keyword, "invalid_keyword", "Not a keyword: no blanks, quotes, brackets, * or %" },
+    [FORMAT_network] = { network, "invalid_network", "Not an IP address or network (192.0.2.0/24)" },
+    [FORMAT_typeid_acc] = { typeid_acc, "invalid_id", ID_WRONG },
+    [FORMAT_typeid_key] = { typeid_key, "invalid_id", ID_WRONG },
+    [FORMAT_typeid_mbx] = { typeid_mbx, "invalid_id", ID_WRONG },
+    [FORMAT_typeid_msg] = { typeid_msg, "invalid_id", ID_WRONG },
+};
+
+const struct format *schema_format(enum schema_format f)
+{
+    return formats[f].right ? &formats[f] : NULL;
+}

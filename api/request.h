@@ -1,0 +1,88 @@
+/* api/request.h - inside api/: one request from the fiber's side.
+ *
+ * request_run logs in, checks scope and body, runs the operation's handler and answers. A handler returns false with
+ * r->call.err filled, or has called one of the answer_ functions. All it makes lies in r->call.arena. */
+#ifndef API_REQUEST_H
+#define API_REQUEST_H
+#include "api/exchange.h"
+#include "api/route.h"
+#include "service/auth.h"
+#include "service/idempotency.h"
+
+/* How an object is shown, where it lies, and how it is named. */
+struct shape {
+    void (*write)(struct jw *w, const void *row, struct call *c);
+    const char *path;   /* "/v1/domains/" */
+    const char *prefix; /* "dom" */
+    size_t id;          /* offset of its struct id */
+};
+
+struct request {
+    struct call call;
+    struct exchange *x;
+    const struct route *route;
+    const char *method;
+    struct bytes path, query_text;
+    struct bytes parameter[ROUTE_PARAMETERS];
+    struct bytes authorization, content_type, forwarded_for, forwarded_proto, other_account, key;
+    int64_t length; /* Content-Length, -1: not given */
+    bool chunked, is_rfc822, malformed;
+    struct json_object *query, *body;
+    struct idempotency idempotency;
+    const struct shape *kept; /* what a kept answer shows */
+    struct buf piece;         /* of a streamed body */
+    int64_t began;
+
+    int status;
+    struct buf out;
+    struct bytes fixed; /* an answer that outlives us, instead of out */
+    const char *type;
+    struct bytes location, allow, disposition;
+    bool replayed, is_error;
+    const char *code; /* of an error that has no enum err_code */
+    struct content_out content;
+};
+
+/* ---- for api/exchange.c ---- */
+enum body_plan request_begin(struct exchange *x, const char *method); /* makes x->request; may set x->response */
+void request_run(void *request);
+void request_refuse(struct request *r,
+                    const struct err *e); /* sets x->response; x->lock is held or nobody else is there */
+void request_free(struct request **r);
+
+/* ---- api/head.c: the header ---- */
+void head_read(struct request *r);
+
+/* ---- api/login.c ---- */
+bool login(struct request *r);
+
+/* ---- for handlers ---- */
+struct bytes query_text(const struct request *r, const char *name); /* NO_BYTES when not given */
+bool query_bool(const struct request *r, const char *name);
+int64_t query_time(const struct request *r, const char *name); /* 0 when not given */
+struct page query_page(const struct request *r);
+bool body_has(const struct request *r, const char *name); /* given, also as null */
+struct bytes body_text(const struct request *r, const char *name);
+bool body_bool(const struct request *r, const char *name);
+int64_t body_int(const struct request *r, const char *name);
+int64_t body_time(const struct request *r, const char *name);
+struct bytes *body_texts(const struct request *r, const char *name, size_t *n);
+struct bytes tree_text(struct request *r, struct json_object *tree); /* as JSON, in the arena */
+struct source body_source(struct request *r);                        /* of a message/rfc822 body */
+
+/* A POST makes something: tells what its kept answer (Idempotency-Key) will be. Before the service function. */
+void answer_kept(struct request *r, int status, const struct shape *shape);
+bool answer_object(struct request *r, int status, const struct shape *shape, const void *row);
+bool answer_list(struct request *r, const struct page_out *page, const struct shape *shape, const void *rows, size_t n,
+                 size_t size);
+bool answer_done(struct request *r); /* 204 */
+bool answer_text(struct request *r, const char *type, struct bytes text);
+bool answer_content(struct request *r, const char *type, const struct content_out *content);
+
+/* ---- api/problem.c ---- */
+/* The answer for r->call.err (RFC 9457). */
+void problem_write(struct request *r);
+/* "/errors/{code}" as HTML; false for an unknown one. */
+bool problem_page(struct bytes code, struct buf *out);
+void problem_list(struct jw *w);
+#endif

@@ -1,0 +1,45 @@
+/* api/route.h - which operation a request means: the table that openapi/generate.py made, and the look into it. Pure.
+ */
+#ifndef API_ROUTE_H
+#define API_ROUTE_H
+#include "api/schema.h"
+
+enum route_flags {
+    ROUTE_OPEN = 1,   /* needs no credential */
+    ROUTE_USER = 2,   /* a user's address and password will do */
+    ROUTE_JSON = 4,   /* takes application/json */
+    ROUTE_STREAM = 8, /* takes message/rfc822 */
+    ROUTE_POST = 16   /* takes Idempotency-Key */
+};
+
+struct request;
+struct route {
+    const char *method, *path; /* "/v1/users/{id}" */
+    bool (*run)(struct request *r);
+    const char *name; /* the operationId, for logs */
+    unsigned scopes, flags;
+    const struct schema *body;                     /* of application/json, or NULL */
+    const struct schema_property *query, *headers; /* never NULL */
+};
+
+extern const struct route routes[];
+extern const size_t n_routes;
+extern const unsigned char openapi_json[];
+extern const size_t openapi_json_size;
+
+#define ROUTE_PARAMETERS 2
+enum route_result { ROUTE_FOUND, ROUTE_NO_PATH, ROUTE_NO_METHOD, ROUTE_MALFORMED };
+struct route_match {
+    const struct route *route;
+    struct bytes parameters[ROUTE_PARAMETERS]; /* of the path in order, decoded */
+    struct bytes allow;                        /* ROUTE_NO_METHOD: "GET, HEAD, POST" */
+};
+/* `path` without the query, still encoded. HEAD finds what GET does. ROUTE_MALFORMED: a broken escape, or NUL. */
+enum route_result route_find(const char *method, struct bytes path, struct arena *a, struct route_match *out);
+
+/* Every operation's handler; a missing one does not link. They read the request, call the service function of the same
+ * name, and write its result. */
+#define X(name) bool api_##name(struct request *r);
+OPERATION_LIST(X)
+#undef X
+#endif

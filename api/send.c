@@ -1,0 +1,197 @@
+/* POST /v1/messages: the request as message_send takes it. */
+#include "api/private.h"
+#include "api/shapes.h"
+#include "base/crypt.h"
+#include "base/params.h"
+#include "service/message.h"
+
+/* ---- addresses: a text or an object, one or a list ---- */
+
+static void address_read(struct request *r, struct json_object *value, const char *pointer, struct send_address *out)
+{
+    struct call *c = &r->call;
+    struct err e = { 0 };
+    bool object = json_object_is_type(value, json_type_object);
+    struct bytes text =
+        object ? json_text(value, "email")
+               : (struct bytes){ json_object_get_string(value), (size_t)json_object_get_string_len(value) };
+
+    out->pointer = pointer;
+    if (!(object ? address_parse : mailbox_parse)(text, c->arena, &out->address, &e))
+        call_fault(c, pointer, "invalid_address", "%s", e.message);
+    else if (object)
+        out->address.name = json_text(value, "name");
+}
+
+static struct send_address *addresses_read(struct request *r, const char *name, size_t *n)
+{
+    struct json_object *value = json_member(r->body, name);
+    struct arena *a = r->call.arena;
+    bool list = json_object_is_type(value, json_type_array);
+    struct send_address *out;
+
+    *n = !value ? 0 : list ? json_object_array_length(value) : 1;
+    out = arena_array(a, *n, sizeof *out);
+    for (size_t i = 0; i < *n; i++)
+        address_read(r, list ? json_object_array_get_idx(value, i) : value,
+                     list ? arena_printf(a, "/%s/%zu", name, i) : arena_printf(a, "/%s", name), &out[i]);
+    return out;
+}
+
+static void people_read(struct request *r, struct message_send_in *in)
+{
+    struct json_object *from = json_member(r->body, "from"), *envelope = json_member(r->body, "envelope_from");
+
+    if (from)
+        address_read(r, from, "/from", &in->from);
+    if (envelope)
+        address_read(r, envelope, "/envelope_from", &in->envelope_from);
+    in->to = addresses_read(r, "to", &in->n_to);
+    in->cc = addresses_read(r, "cc", &in->n_cc);
+    in->bcc = addresses_read(r, "bcc", &in->n_bcc);
+    in->reply_to = addresses_read(r, "reply_to", &in->n_reply_to);
+}
+
+/* ---- headers, tags, attachments ---- */
+
+static struct named_value *pairs_read(struct request *r, const char *name, size_t *n)
+{
+    struct json_object *value = json_member(r->body, name);
+    bool list = json_object_is_type(value, json_type_array);
+    struct named_value *out;
+    size_t i = 0;
+
+    *n = !value ? 0 : list ? json_object_array_length(value) : (size_t)json_object_object_length(value);
+    out = arena_array(r->call.arena, *n, sizeof *out);
+    for (; list && i < *n; i++) {
+        struct json_object *item = json_object_array_get_idx(value, i);
+
+        out[i] = (struct named_value){ json_text(item, "name"), json_text(item, "value") };
+    }
+    if (value && !list) {
+        json_object_object_foreach(value, key, text) out[i++] =
+            (struct named_value){ bytes_of(key),
+                                  { json_object_get_string(text), (size_t)json_object_get_string_len(text) } };
+    }
+    return out;
+}
+
+/* The names in a map have not met the schema of the list's names. */
+static void header_names_check(struct request *r)
+{
+    const struct format *format = schema_format(FORMAT_header_name);
+    struct json_object *map = json_member(r->body, "headers");
+
+    if (!json_object_is_type(map, json_type_object))
+        return;
+    json_object_object_foreach(map, name, value)
+    {
+        (void)value;
+        if (!format->right(bytes_of(name), r->call.arena) || strlen(name) > 76)
+            call_fault(&r->call, "/headers", format->code, "%s", format->message);
+    }
+}
+
+static struct bytes content_read(struct request *r, struct bytes text, size_t i)
+{
+    struct buf plain;
+    struct bytes content = BYTES("");
+
+    buf_init(&plain, text.n / 4 * 3 + 4);
+    if (!crypt_from_base64(text, CRYPT_BASE64, &plain))
+        call_fault(&r->call, arena_printf(r->call.arena, "/attachments/%zu/content", i), "invalid_base64",
+                   "Not base64 (RFC 4648, padded, in one line)");
+    else if (plain.n)
+        content = arena_copy(r->call.arena, buf_bytes(&plain));
+    buf_clear(&plain);
+    return content;
+}
+
+static void attachments_read(struct request *r, struct message_send_in *in)
+{
+    struct json_object *list = json_member(r->body, "attachments");
+    struct attachment *out;
+
+    in->n_attachments = list ? json_object_array_length(list) : 0;
+    out = arena_array(r->call.arena, in->n_attachments, sizeof *out);
+    for (size_t i = 0; i < in->n_attachments; i++) {
+        struct json_object *item = json_object_array_get_idx(list, i);
+
+        out[i] = (struct attachment){
+            .filename = json_text(item, "filename"),
+            .content_type = json_text(item, "content_type"),
+            .content_id = json_text(item, "content_id"),
+            .disposition = json_text(item, "disposition"),
+            .content = content_read(r, json_text(item, "content"), i),
+        };
+    }
+    in->attachments = out;
+}
+
+/* ---- the whole ---- */
+
+struct reading {
+    struct request *r;
+    struct message_send_in *in;
+};
+
+/* On a worker thread when the request is large. */
+static void json_to_in(void *arg)
+{
+    struct reading *reading = arg;
+    struct request *r = reading->r;
+    struct message_send_in *in = reading->in;
+
+    people_read(r, in);
+    header_names_check(r);
+    attachments_read(r, in);
+    in->subject = body_text(r, "subject");
+    in->text = body_text(r, "text");
+    in->html = body_text(r, "html");
+    in->headers = pairs_read(r, "headers", &in->n_headers);
+    in->tags = pairs_read(r, "tags", &in->n_tags);
+    in->metadata = tree_text(r, json_member(r->body, "metadata"));
+    in->in_reply_to = body_text(r, "in_reply_to");
+    in->dsn = body_bool(r, "dsn");
+    in->save_to_sent = body_bool(r, "save_to_sent");
+    in->no_store = body_bool(r, "no_store");
+    in->expires_after = body_int(r, "expires_after");
+}
+
+static bool json_send_in(struct request *r, struct message_send_in *in)
+{
+    struct reading reading = { r, in };
+    bool large = r->x->in.n > API_SMALL;
+
+    for (const char *const *p = (const char *const[]){ "from", "to", NULL }; *p; p++)
+        if (query_text(r, *p).p || json_member(r->query, *p))
+            call_fault(&r->call, arena_printf(r->call.arena, "/%s", *p), "unknown_parameter",
+                       "This query parameter goes with message/rfc822");
+    exchange_forget_body(r->x);
+    if (!large)
+        json_to_in(&reading);
+    else if (!offload(POOL_CPU, json_to_in, &reading, &r->call.err))
+        return false;
+    return call_check(&r->call);
+}
+
+static void raw_send_in(struct request *r, struct message_send_in *in)
+{
+    in->is_raw = true;
+    in->raw = body_source(r);
+    in->raw_from = query_text(r, "from");
+    in->raw_to = json_texts(r->call.arena, json_member(r->query, "to"), &in->n_raw_to);
+}
+
+bool api_message_send(struct request *r)
+{
+    struct message_send_in in = { 0 };
+    struct intake_out out = { 0 };
+
+    answer_kept(r, MHD_HTTP_ACCEPTED, &accepted_shape);
+    if (r->is_rfc822)
+        raw_send_in(r, &in);
+    else if (!json_send_in(r, &in))
+        return false;
+    return message_send(&r->call, &in, &out) && answer_object(r, MHD_HTTP_ACCEPTED, &accepted_shape, &out);
+}
