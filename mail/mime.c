@@ -318,5 +318,7 @@ const struct mime_index *mime_end(struct mime *m)
     if (m->state == IN_HEADER)
         header_done(m, m->index.size);
     end_inside(m, -1, m->index.size);
+    if (m->index.n > 1 && m->index.parts[m->index.n - 1].header_at == m->index.size)
+        m->index.n--; /* a boundary as the last line opens nothing */
     return &m->index;
 }

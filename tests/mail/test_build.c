@@ -9,8 +9,13 @@ static const struct address to[] = { { .email = { "bo@example.com", 14 } },
 
 static struct compose simple(void)
 {
-    return (struct compose){ .from = from, .to = to, .n_to = 2, .subject = BYTES("Hello"), .text = BYTES("Hi\n"),
-                             .message_id = BYTES("<1@example.org>"), .date = 1795254720000 };
+    return (struct compose){ .from = from,
+                             .to = to,
+                             .n_to = 2,
+                             .subject = BYTES("Hello"),
+                             .text = BYTES("Hi\n"),
+                             .message_id = BYTES("<1@example.org>"),
+                             .date = 1795254720000 };
 }
 
 static void written(const struct compose *c, struct buf *out)
@@ -57,8 +62,9 @@ static void a_plain_mail(void **state)
 
 static void the_order_of_fields(void **state)
 {
-    static const char *const names[] = { "From", "To", "Cc", "Reply-To", "Subject", "Date", "Message-ID", "In-Reply-To",
-                                         "References", "X-One", "X-Two", "MIME-Version", "Content-Type" };
+    static const char *const names[] = { "From",  "To",           "Cc",          "Reply-To",   "Subject",
+                                         "Date",  "Message-ID",   "In-Reply-To", "References", "X-One",
+                                         "X-Two", "MIME-Version", "Content-Type" };
     const struct named_value extra[] = { { BYTES("X-One"), BYTES("ü") }, { BYTES("X-Two"), BYTES("2") } };
     struct compose c = simple();
     struct buf out;
@@ -99,7 +105,8 @@ static void shapes(void **state)
         { true, false, 0, 1, "multipart/mixed(text/plain application/pdf)" },
         { true, true, 1, 1, "multipart/alternative(text/plain multipart/related(text/html image/png))" },
         { true, false, 1, 1, "multipart/mixed(text/plain image/png)" }, /* no html that could show it */
-        { true, true, 0, 2, "multipart/mixed(multipart/alternative(text/plain multipart/related(text/html image/png)) application/pdf)" },
+        { true, true, 0, 2,
+          "multipart/mixed(multipart/alternative(text/plain multipart/related(text/html image/png)) application/pdf)" },
     };
 
     for (size_t i = 0; i < COUNT(rows); i++) {
@@ -210,8 +217,8 @@ static void attachments_are_exact(void **state)
     }
 }
 
-/* RFC 2046 5.2.1: a message is never base64; what cannot go as it is goes as a file. The boundary of a mail of ours inside is
- * not the boundary outside, even with the same Message-ID. */
+/* RFC 2046 5.2.1: a message is never base64; what cannot go as it is goes as a file. The boundary of a mail of ours
+ * inside is not the boundary outside, even with the same Message-ID. */
 static void a_mail_in_a_mail(void **state)
 {
     struct compose c = simple();
@@ -226,14 +233,16 @@ static void a_mail_in_a_mail(void **state)
     written(&c, &out);
     buf_init(&shown, 4096);
     shape(index_by(buf_bytes(&out), 0, &roomy, *state), &shown);
-    assert_bytes(buf_bytes(&shown), BYTES("multipart/mixed(multipart/alternative(text/plain text/html) message/rfc822)"));
+    assert_bytes(buf_bytes(&shown),
+                 BYTES("multipart/mixed(multipart/alternative(text/plain text/html) message/rfc822)"));
     assert_bytes(body_of(index_by(buf_bytes(&out), 0, &roomy, *state), 4, buf_bytes(&out)),
                  bytes_head(buf_bytes(&inner), inner.n - 2));
     buf_clear(&out);
     a.content = BYTES("Subject: \xC3\xA4\n\nx");
     written(&c, &out);
     shape(index_by(buf_bytes(&out), 0, &roomy, *state), &shown);
-    assert_bytes(buf_bytes(&shown), BYTES("multipart/mixed(multipart/alternative(text/plain text/html) application/octet-stream)"));
+    assert_bytes(buf_bytes(&shown),
+                 BYTES("multipart/mixed(multipart/alternative(text/plain text/html) application/octet-stream)"));
     buf_clear(&out);
     buf_clear(&inner);
     buf_clear(&shown);
@@ -318,7 +327,8 @@ static void html_texts(void **state)
         { "<img alt='a cat' src=x> <img src=y>", "a cat\n" },
         { "<table><tr><th>Item<th>Price<tr><td>Tea<td>3</table>", "Item | Price\nTea | 3\n" },
         { "<style>p{}</style><script>if (a</b) x()</script><title>t</title>x<!-- <p>y -->z", "xz\n" },
-        { "&lt;b&gt; &amp;amp; &euro;&#8364;&#x20AC;&#128;&nbsp;x &unknown; & &#0;", "<b> &amp; €€€€ x &unknown; & \xEF\xBF\xBD\n" },
+        { "&lt;b&gt; &amp;amp; &euro;&#8364;&#x20AC;&#128;&nbsp;x &unknown; & &#0;",
+          "<b> &amp; €€€€ x &unknown; & \xEF\xBF\xBD\n" },
         { "<pre>a\n  b</pre>c", "a\n  b\n\nc\n" },
         { "<blockquote>said<br>so</blockquote>ok", "> said\n> so\n\nok\n" },
         { "1 < 2 <3 a<b", "1 < 2 <3 a\n" },
@@ -369,9 +379,16 @@ static void snippets(void **state)
 
 static void received_lines(void **state)
 {
-    struct received r = { .helo = BYTES("x)\r\nEvil: y"), .client_ip = BYTES("2001:db8::1"), .host = BYTES("mx.example.org"), .id = BYTES("msg_1"),
-                          .for_address = BYTES("a@b.test"), .with = "ESMTPS", .tls_version = "TLSv1.3",
-                          .tls_cipher = "TLS_AES_256_GCM_SHA384", .tls_bits = 256, .date = 1795254720000 };
+    struct received r = { .helo = BYTES("x)\r\nEvil: y"),
+                          .client_ip = BYTES("2001:db8::1"),
+                          .host = BYTES("mx.example.org"),
+                          .id = BYTES("msg_1"),
+                          .for_address = BYTES("a@b.test"),
+                          .with = "ESMTPS",
+                          .tls_version = "TLSv1.3",
+                          .tls_cipher = "TLS_AES_256_GCM_SHA384",
+                          .tls_bits = 256,
+                          .date = 1795254720000 };
     struct buf out;
     struct bytes rest;
     struct header h;
@@ -394,10 +411,17 @@ static void received_lines(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        ARENA_TEST(a_plain_mail),          ARENA_TEST(the_order_of_fields), ARENA_TEST(shapes),
-        ARENA_TEST(texts),                 ARENA_TEST(attachments_are_exact), ARENA_TEST(a_mail_in_a_mail),
-        ARENA_TEST(what_cannot_be_written), ARENA_TEST(the_size_is_bounded), ARENA_TEST(html_texts),
-        ARENA_TEST(snippets),              ARENA_TEST(received_lines),
+        ARENA_TEST(a_plain_mail),
+        ARENA_TEST(the_order_of_fields),
+        ARENA_TEST(shapes),
+        ARENA_TEST(texts),
+        ARENA_TEST(attachments_are_exact),
+        ARENA_TEST(a_mail_in_a_mail),
+        ARENA_TEST(what_cannot_be_written),
+        ARENA_TEST(the_size_is_bounded),
+        ARENA_TEST(html_texts),
+        ARENA_TEST(snippets),
+        ARENA_TEST(received_lines),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,64 @@
+/* A message: indexed at once and in pieces (the same must come out), viewed, decoded, its header fields read. */
+#include "base/params.h"
+#include "mail/build.h"
+#include "mail/mime.h"
+#include <assert.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static const struct mime_limits limits = { .depth = 10, .parts = 50, .part_header = 4096, .top_header = 16384 };
+
+static const struct mime_index *index_by(struct bytes message, size_t step, struct arena *a)
+{
+    struct mime *m = mime_begin(&limits, a);
+
+    for (; message.n; message = bytes_from(message, step))
+        mime_feed(m, bytes_head(message, step));
+    return mime_end(m);
+}
+
+static void read_part(const struct mime_part *p, struct bytes message)
+{
+    struct mime_decoder d;
+    struct buf body, text;
+
+    buf_init(&body, 1 << 20);
+    buf_init(&text, 1 << 20);
+    mime_decode_begin(&d, p->encoding);
+    mime_decode(&d, bytes_head(bytes_from(message, p->body_at), p->end_at - p->body_at), &body);
+    mime_decode_end(&d, &body);
+    charset_to_utf8(p->charset, buf_bytes(&body), &text);
+    assert(text.overflowed || bytes_is_utf8(buf_bytes(&text)));
+    buf_reset(&body);
+    html_to_text(buf_bytes(&text), &body);
+    assert(body.overflowed || bytes_is_utf8(buf_bytes(&body)));
+    buf_clear(&body);
+    buf_clear(&text);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    static bool ready;
+    struct bytes message = { size ? (const char *)data : "", size };
+    struct arena *a = arena_new(64 << 20);
+    const struct mime_index *x = NULL, *y = NULL;
+    struct mime_view v;
+
+    if (!ready)
+        params_init();
+    ready = true;
+    x = index_by(message, size ? size : 1, a);
+    y = index_by(message, size ? data[0] % 7 + 1u : 1, a);
+    assert(x->n == y->n && x->size == size && y->header.n == x->header.n);
+    for (size_t i = 0; i < x->n; i++) {
+        const struct mime_part *p = &x->parts[i], *q = &y->parts[i];
+
+        assert(p->header_at == q->header_at && p->body_at == q->body_at && p->end_at == q->end_at);
+        assert(p->header_at <= p->body_at && p->body_at <= p->end_at && p->end_at <= size);
+        assert(p->parent < 0 || p->end_at <= x->parts[p->parent].end_at);
+        read_part(p, message);
+    }
+    mime_view(x, a, &v);
+    arena_free(&a);
+    return 0;
+}
