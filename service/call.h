@@ -58,7 +58,7 @@ struct source {
 };
 
 /* An Idempotency-Key given with a POST. `render` turns the operation's out into the body that is kept (no secrets);
- * call_commit calls it. After idempotency_begin found a kept answer, `replayed` is set and status, answer, location,
+ * call_commit calls it. `status` is the 2xx that the operation answers with. After idempotency_begin found a kept answer, `replayed` is set and status, answer, location,
  * ref hold it. */
 struct idempotency {
     struct bytes key, route;
