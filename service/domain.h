@@ -37,4 +37,7 @@ struct domain_verify_in {
     bool force;
 }; /* without force ERR_INVALID in this build; force needs operator */
 bool domain_verify(struct call *c, const struct domain_verify_in *in, struct domain_row *out);
+
+/* For service/: a domain of the account acted in, by id or name, whatever the scopes. ERR_MISSING. */
+bool domain_of_account(struct call *c, struct bytes id, struct domain_row *out);
 #endif

@@ -15,14 +15,14 @@
 
 static const struct field account_fields[] = {
     FIELD(ID, account_row, id),         FIELD(TEXT, account_row, name),       FIELD(BOOL, account_row, disabled),
-    FIELD(BOOL, account_row, operator), FIELD(TIME, account_row, created_at),
+    FIELD(BOOL, account_row, operator), FIELD(TIME, account_row, created_at), FIELD(INT, account_row, domains),
 };
 KIND(account, "acc", .indexes = NULL);
 
 static const struct field domain_fields[] = {
     FIELD(ID, domain_row, id),           FIELD(ID, domain_row, account_id),  FIELD(TEXT, domain_row, name),
     FIELD(TEXT, domain_row, inbound),    FIELD(TEXT, domain_row, catch_all), FIELD(TIME, domain_row, verified_at),
-    FIELD(TIME, domain_row, created_at),
+    FIELD(TIME, domain_row, created_at), FIELD(INT, domain_row, addresses),
 };
 static const struct index domain_indexes[] = {
     { .name = "name", .unique = true, .fields = { "name" } },

@@ -11,6 +11,7 @@ struct account_row {
     struct bytes name;
     bool disabled, operator; /* the operator's account is made at first start */
     int64_t created_at;
+    int64_t domains; /* how many it has: raised with each, so that none is made in one that is deleted */
 };
 
 struct domain_row {
@@ -19,6 +20,7 @@ struct domain_row {
     struct bytes inbound;   /* "mailboxes" | "off" */
     struct bytes catch_all; /* an address or null */
     int64_t verified_at, created_at;
+    int64_t addresses; /* how many it has, as account.domains */
 };
 
 struct user_row {

@@ -49,6 +49,9 @@ void user_key_make(struct service *svc, struct id user_id, struct arena *a, stru
 bool user_key_open(const struct service *svc, struct id user_id, struct bytes wrapped, struct bytes wrap,
                    struct crypt_key *out, struct err *e);
 
+/* Another error instead of the one that is there; false. */
+#define err_again(c, code, ...) ((c)->err = (struct err){ 0 }, err_set(&(c)->err, (code), __VA_ARGS__))
+
 /* ---- credentials ---- */
 
 struct key_secret {
@@ -59,6 +62,14 @@ struct bytes key_secret_hash(struct bytes text, struct arena *a);
 /* The row of a new key, for an insert; domain_ids and allowed_ips are left to the caller. */
 void key_row_make(struct key_row *row, struct id account_id, struct bytes name, unsigned scopes, bool test,
                   const struct key_secret *secret);
+
+/* An address or network, IPv4 mapped into IPv6. */
+struct network {
+    uint8_t address[16];
+    int offset, length; /* bits: 96 for IPv4; of the prefix, offset included */
+};
+bool network_parse(struct bytes text, struct network *out);
+bool network_holds(const struct network *net, const struct network *address);
 
 /* ---- background ---- */
 

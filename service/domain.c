@@ -1,0 +1,206 @@
+#include "service/domain.h"
+#include "mail/address.h"
+#include "service/directory.h"
+#include "service/service_private.h"
+
+static bool missing(struct call *c)
+{
+    return err_set(&c->err, ERR_MISSING, "No such domain");
+}
+
+static bool by_name(struct call *c, struct bytes name, struct domain_row *out)
+{
+    struct bytes plain;
+    struct value v;
+    struct err ignored = { 0 };
+
+    if (!domain_normalize(name, c->arena, &plain, &ignored))
+        return missing(c);
+    v = V_TEXT(plain);
+    return store_get_by(c->store, &domain_kind, "name", &v, 1, c->arena, out, &c->err);
+}
+
+bool domain_of_account(struct call *c, struct bytes text, struct domain_row *out)
+{
+    struct id id;
+    bool found;
+
+    *out = (struct domain_row){ 0 };
+    if (id_parse("dom", text, &id))
+        found = store_get(c->store, &domain_kind, id, c->arena, out, &c->err);
+    else
+        found = by_name(c, text, out);
+    if (found && id_equal(out->account_id, c->account))
+        return true;
+    *out = (struct domain_row){ 0 };
+    return !found && c->err.code != ERR_MISSING ? false : missing(c);
+}
+
+/* A key bound to domains sees and changes those alone. */
+static bool bound_to(const struct call *c, struct id domain)
+{
+    for (size_t i = 0; i < c->who->n_domain_ids; i++)
+        if (id_equal(c->who->domain_ids[i], domain))
+            return true;
+    return c->who->n_domain_ids == 0;
+}
+
+static bool find(struct call *c, struct bytes id, struct domain_row *out)
+{
+    return call_may(c, SCOPE_DOMAINS) && domain_of_account(c, id, out) && (bound_to(c, out->id) || missing(c));
+}
+
+bool domain_list(struct call *c, const struct domain_list_in *in, struct domain_list_out *out)
+{
+    struct query q = { .kind = &domain_kind, .index = "account", .n_conds = 1 };
+
+    *out = (struct domain_list_out){ 0 };
+    if (!call_may(c, SCOPE_DOMAINS))
+        return false;
+    q.conds[0] = COND("account_id", IS, V_ID(c->account));
+    if (c->who->n_domain_ids) {
+        struct value *list = arena_array(c->arena, c->who->n_domain_ids, sizeof *list);
+
+        for (size_t i = 0; i < c->who->n_domain_ids; i++)
+            list[i] = V_ID(c->who->domain_ids[i]);
+        q.conds[q.n_conds++] = COND_ONE_OF("id", list, c->who->n_domain_ids);
+    }
+    return call_list(c, &q, &in->page, (void **)&out->rows, &out->n, &out->page);
+}
+
+bool domain_get(struct call *c, const struct domain_get_in *in, struct domain_row *out)
+{
+    return find(c, in->id, out);
+}
+
+/* ---- changes ---- */
+
+static bool set_inbound(struct call *c, struct bytes inbound, struct domain_row *row)
+{
+    if (!bytes_equal(inbound, BYTES("mailboxes")) && !bytes_equal(inbound, BYTES("off")))
+        return call_fault(c, "/inbound", "invalid_value", "inbound is mailboxes or off");
+    row->inbound = inbound;
+    return true;
+}
+
+/* An address of this account that somebody reads; NO_BYTES for none. */
+static bool set_catch_all(struct call *c, struct bytes text, struct domain_row *row)
+{
+    struct directory_user user;
+    struct address address;
+    struct err why = { 0 };
+
+    row->catch_all = NO_BYTES;
+    if (!text.p)
+        return true;
+    if (!address_parse(text, c->arena, &address, &why) ||
+        !address_normalize(&address, true, c->arena, &row->catch_all, &why))
+        return call_fault(c, "/catch_all", "invalid_address", "%s", why.message);
+    if (directory_find(c, &address, &user) && user.how == FOUND_EXACT && id_equal(user.account_id, c->account))
+        return true;
+    c->err = (struct err){ 0 };
+    return call_fault(c, "/catch_all", "not_found", "No such address in this account");
+}
+
+static void change_row(struct call *c, unsigned set, struct bytes inbound, struct bytes catch_all,
+                       struct domain_row *row)
+{
+    if (set & DOMAIN_SET_INBOUND)
+        set_inbound(c, inbound, row);
+    if (set & DOMAIN_SET_CATCH_ALL)
+        set_catch_all(c, catch_all, row);
+}
+
+bool domain_create(struct call *c, const struct domain_create_in *in, struct domain_row *out)
+{
+    struct batch *b = batch_new(c->arena);
+    const struct set more = ADD("domains", 1);
+    struct err why = { 0 };
+
+    *out = (struct domain_row){
+        .id = id_new(), .account_id = c->account, .inbound = BYTES("mailboxes"), .created_at = clock_wall()
+    };
+    if (!call_may(c, SCOPE_DOMAINS))
+        return false;
+    if (c->who->n_domain_ids)
+        return err_set(&c->err, ERR_SCOPE, "A key that is bound to domains makes no others");
+    if (!domain_normalize(in->name, c->arena, &out->name, &why))
+        call_fault(c, "/name", "invalid_domain", "%s", why.message);
+    else if (out->name.p[0] == '[' || bytes_equal(out->name, BYTES("sandbox.test")))
+        call_fault(c, "/name", "invalid_domain", "This name cannot be a domain here");
+    change_row(c, in->set, in->inbound, in->catch_all, out);
+    if (!call_check(c))
+        return false;
+    batch_insert(b, &domain_kind, out, NULL, 0);
+    batch_update(b, &account_kind, c->account, NULL, 0, &more, 1);
+    if (call_commit(c, b, out, out->id)) {
+        directory_changed(c->svc);
+        return true;
+    }
+    return c->err.code == ERR_CONFLICT ? err_again(c, ERR_CONFLICT, "The domain exists already") : false;
+}
+
+bool domain_update(struct call *c, const struct domain_update_in *in, struct domain_row *out)
+{
+    struct batch *b = batch_new(c->arena);
+
+    if (!find(c, in->id, out))
+        return false;
+    change_row(c, in->set, in->inbound, in->catch_all, out);
+    if (!call_check(c))
+        return false;
+    const struct set sets[] = { SET("inbound", V_TEXT(out->inbound)), SET("catch_all", V_TEXT(out->catch_all)) };
+
+    batch_update(b, &domain_kind, out->id, NULL, 0, sets, 2);
+    if (!call_commit(c, b, out, out->id))
+        return false;
+    directory_changed(c->svc);
+    return true;
+}
+
+/* The count is raised by the batch that makes an address: of an address and a deletion at once only one passes. */
+bool domain_delete(struct call *c, const struct domain_delete_in *in, void *out)
+{
+    struct batch *b = batch_new(c->arena);
+    const struct cond unused = COND("addresses", IS, V_INT(0));
+    const struct set less = ADD("domains", -1);
+    struct domain_row row;
+
+    (void)out;
+    if (!find(c, in->id, &row))
+        return false;
+    batch_delete(b, &domain_kind, row.id, &unused, 1);
+    batch_update(b, &account_kind, row.account_id, NULL, 0, &less, 1);
+    if (call_commit(c, b, NULL, row.id)) {
+        directory_changed(c->svc);
+        return true;
+    }
+    if (c->err.code == ERR_CONFLICT)
+        err_again(c, batch_failure(b).fault == FAULT_MISSING ? ERR_MISSING : ERR_IN_USE, "The domain has addresses");
+    return false;
+}
+
+bool domain_verify(struct call *c, const struct domain_verify_in *in, struct domain_row *out)
+{
+    struct batch *b = batch_new(c->arena);
+    bool may_force =
+        c->who && id_equal(c->who->account_id, c->svc->operator_account) && (c->who->scopes & SCOPE_OPERATOR);
+
+    if (!find(c, in->id, out))
+        return false;
+    if (!in->force) {
+        call_fault(c, "/force", "not_available", "this build does not look up DNS records: an operator may force it");
+        return call_check(c);
+    }
+    if (!may_force)
+        return err_set(&c->err, ERR_SCOPE, "Only an operator may force it");
+    if (!out->verified_at)
+        out->verified_at = clock_wall();
+    const struct set set = SET("verified_at", V_TIME(out->verified_at));
+
+    batch_update(b, &domain_kind, out->id, NULL, 0, &set, 1);
+    if (!call_commit(c, b, out, out->id))
+        return false;
+    directory_changed(c->svc);
+    return true;
+}
