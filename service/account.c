@@ -1,0 +1,129 @@
+#include "service/account.h"
+#include "service/directory.h"
+#include "service/service_private.h"
+
+#define NAME_MOST 255
+
+/* Accounts are the operator's alone, whatever account it acts in. */
+static bool may(struct call *c)
+{
+    return call_may(c, SCOPE_OPERATOR);
+}
+
+bool account_list(struct call *c, const struct account_list_in *in, struct account_list_out *out)
+{
+    struct query q = { .kind = &account_kind };
+
+    *out = (struct account_list_out){ 0 };
+    return may(c) && call_list(c, &q, &in->page, (void **)&out->rows, &out->n, &out->page);
+}
+
+static bool find(struct call *c, struct bytes text, struct account_row *out)
+{
+    struct id id;
+
+    if (!may(c))
+        return false;
+    if (!id_parse("acc", text, &id))
+        return err_set(&c->err, ERR_MISSING, "No such account");
+    return store_get(c->store, &account_kind, id, c->arena, out, &c->err);
+}
+
+bool account_get(struct call *c, const struct account_get_in *in, struct account_row *out)
+{
+    return find(c, in->id, out);
+}
+
+static void check_name(struct call *c, struct bytes name)
+{
+    if (bytes_trim(name).n == 0)
+        call_fault(c, "/name", "required", "An account needs a name");
+    else if (name.n > NAME_MOST || bytes_has_ctl_line(name))
+        call_fault(c, "/name", "too_long", "A name has at most %d bytes, in one line", NAME_MOST);
+}
+
+bool account_create(struct call *c, const struct account_create_in *in, struct account_create_out *out)
+{
+    struct batch *b = batch_new(c->arena);
+    struct key_secret secret;
+
+    if (!may(c))
+        return false;
+    check_name(c, in->name);
+    if (!call_check(c))
+        return false;
+    key_secret_make(false, c->arena, &secret);
+    *out = (struct account_create_out){
+        .row = { .id = id_new(), .name = in->name, .created_at = clock_wall() },
+        .key = { .secret = secret.text },
+    };
+    key_row_make(&out->key.row, out->row.id, BYTES("owner"), SCOPE_TENANT, false, &secret);
+    batch_insert(b, &account_kind, &out->row, NULL, 0);
+    batch_insert(b, &key_kind, &out->key.row, NULL, 0);
+    return call_commit(c, b, out, out->row.id);
+}
+
+bool account_update(struct call *c, const struct account_update_in *in, struct account_row *out)
+{
+    struct batch *b = batch_new(c->arena);
+
+    if (!find(c, in->id, out))
+        return false;
+    if (in->set & ACCOUNT_SET_NAME)
+        check_name(c, in->name);
+    if ((in->set & ACCOUNT_SET_DISABLED) && in->disabled && out->operator)
+        call_fault(c, "/disabled", "not_allowed", "The operator's account cannot be disabled");
+    if (!call_check(c))
+        return false;
+    if (in->set & ACCOUNT_SET_NAME)
+        out->name = in->name;
+    if (in->set & ACCOUNT_SET_DISABLED)
+        out->disabled = in->disabled;
+    const struct set sets[] = { SET("name", V_TEXT(out->name)), SET("disabled", V_BOOL(out->disabled)) };
+
+    batch_update(b, &account_kind, out->id, NULL, 0, sets, 2);
+    if (!call_commit(c, b, out, out->id))
+        return false;
+    auth_forget_all(c->svc);
+    directory_changed(c->svc);
+    return true;
+}
+
+/* Its keys go with it; a key that another request makes meanwhile belongs to no account and opens nothing. */
+static bool add_keys(struct call *c, struct batch *b, struct id account)
+{
+    static const char *const only[] = { "id", "account_id", NULL };
+    struct query q = { .kind = &key_kind, .index = "account", .n_conds = 1, .limit = 10000, .only = only };
+    struct key_row *rows;
+    size_t n;
+
+    q.conds[0] = COND("account_id", IS, V_ID(account));
+    if (!store_find(c->store, &q, c->arena, (void **)&rows, &n, &c->err))
+        return false;
+    for (size_t i = 0; i < n; i++)
+        batch_delete(b, &key_kind, rows[i].id, NULL, 0);
+    return true;
+}
+
+bool account_delete(struct call *c, const struct account_delete_in *in, void *out)
+{
+    const struct cond unused = COND("domains", IS, V_INT(0));
+    struct batch *b = batch_new(c->arena);
+    struct account_row row;
+
+    (void)out;
+    if (!find(c, in->id, &row))
+        return false;
+    if (row.operator)
+        return err_set(&c->err, ERR_IN_USE, "The operator's account stays");
+    if (row.domains)
+        return err_set(&c->err, ERR_IN_USE, "The account has domains");
+    batch_delete(b, &account_kind, row.id, &unused, 1);
+    if (!add_keys(c, b, row.id))
+        return false;
+    if (!call_commit(c, b, NULL, row.id))
+        return c->err.code == ERR_CONFLICT ? err_again(c, ERR_IN_USE, "The account is in use") : false;
+    auth_forget_all(c->svc);
+    directory_changed(c->svc);
+    return true;
+}
