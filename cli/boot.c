@@ -72,7 +72,7 @@ static bool take_file(struct boot *b, bool must, struct err *e)
 {
     struct arena *a;
     struct json_object *tree = NULL;
-    struct bytes text;
+    struct bytes text = NO_BYTES;
     struct err why = { 0 };
     bool ok = true;
 
