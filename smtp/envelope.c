@@ -38,12 +38,9 @@ static bool refuse_utf8(struct smtp *s, struct bytes rcpt)
 
 static void envelope_set(struct smtp *s, const struct address *sender, const struct mail_params *p)
 {
-    s->envelope = (struct envelope){ .sender = *sender,
-                                     .from = sender->local.p ? sender->email : NO_BYTES,
-                                     .ret = p->ret,
-                                     .envid = p->envid,
-                                     .size = p->size,
-                                     .utf8 = p->utf8 };
+    s->envelope = (struct envelope){
+        .sender = *sender, .from = sender->email, .ret = p->ret, .envid = p->envid, .size = p->size, .utf8 = p->utf8
+    };
 }
 
 static bool mail_begin(struct smtp *s)
@@ -74,12 +71,14 @@ bool smtp_mail(struct smtp *s, struct bytes arg)
         return refuse(s, "501 5.5.4 Write: MAIL FROM:<sender>");
     if (!path_parse(path, true, s->mail, &sender, &rest, e))
         return refuse_path(s, "501 5.1.7");
+    if (!sender.local.n)
+        sender.local = sender.email = NO_BYTES; /* <> */
     if (sender.local.p && !sender.domain.p) {
         err_set(e, ERR_SYNTAX, "The sender needs a domain");
         return refuse_path(s, "501 5.1.7");
     }
     if (!mail_params_read(rest, s->door->kind != SMTP_RECEIVE, s->mail, &p, e)) {
-        s->envelope.from = sender.local.p ? sender.email : NO_BYTES;
+        s->envelope.from = sender.email;
         return refuse_param(s, NO_BYTES);
     }
     envelope_set(s, &sender, &p);

@@ -181,8 +181,6 @@ static bool all_read(struct reading *r, struct bytes text, struct err *e)
     struct bytes word, rest = text;
     unsigned seen = 0;
 
-    if (text.n && text.p[0] != ' ')
-        return err_set(e, ERR_SYNTAX, "A space stands between the path and its parameters");
     while (rest.p) {
         (void)bytes_cut(rest, ' ', &word, &rest);
         if (word.n && !one_read(r, word, &seen, e))

@@ -28,7 +28,6 @@ static const struct mail_row mail_rows[] = {
     { " SIZE=-1", false, ERR_SYNTAX, 0, NULL, NULL },
     { " SIZE=1x", false, ERR_SYNTAX, 0, NULL, NULL },
     { " SIZE=1 SIZE=1", false, ERR_SYNTAX, 0, NULL, NULL },
-    { "SIZE=1", false, ERR_SYNTAX, 0, NULL, NULL },
     { " BODY=BINARYMIME", false, ERR_SYNTAX, 0, NULL, NULL },
     { " SMTPUTF8=1", false, ERR_SYNTAX, 0, NULL, NULL },
     { " RET=ALL", false, ERR_SYNTAX, 0, NULL, NULL },

@@ -18,10 +18,17 @@ struct row {
     bool ended;
 };
 
+#define TEXT(literal)                                                                                                  \
+    {                                                                                                                  \
+        literal, sizeof(literal) - 1                                                                                   \
+    }
 #define ROW(in, want, rest, fault, ended)                                                                              \
     {                                                                                                                  \
-        BYTES(in), BYTES(want), BYTES(rest), fault, ended                                                              \
+        TEXT(in), TEXT(want), TEXT(rest), fault, ended                                                                 \
     }
+{
+    BYTES(in), BYTES(want), BYTES(rest), fault, ended
+}
 
 static const struct row rows[] = {
     ROW(".\r\n", "", "", TEXT_OK, true),
