@@ -26,9 +26,6 @@ struct row {
     {                                                                                                                  \
         TEXT(in), TEXT(want), TEXT(rest), fault, ended                                                                 \
     }
-{
-    BYTES(in), BYTES(want), BYTES(rest), fault, ended
-}
 
 static const struct row rows[] = {
     ROW(".\r\n", "", "", TEXT_OK, true),
