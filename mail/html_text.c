@@ -85,18 +85,39 @@ static void add_line_break(struct page *p)
     p->space = false;
 }
 
-static void add_char(struct page *p, char c)
+static bool is_ink(char c)
 {
+    return (unsigned char)c > ' ' && c != '\x7F' && c != '\xC2';
+}
+
+/* White space ends the word, and each is one space however long; not so in <pre>, and a no-break space is one of the
+ * word. */
+static size_t add_one(struct page *p, struct bytes text)
+{
+    char c = text.p[0];
+    bool nbsp = bytes_starts(text, BYTES("\xC2\xA0"));
+
     if (p->pre && c == '\n') {
         add_line_break(p);
     } else if (char_is_blank(c) && !(p->pre && c == ' ')) {
         word_end(p);
         p->space = true;
     } else if (!char_is_control(c)) {
-        if (p->word.n >= WORD_MAX)
-            word_end(p);
-        buf_addc(&p->word, c);
+        buf_addc(&p->word, nbsp ? ' ' : c);
     }
+    return nbsp ? 2 : 1;
+}
+
+static size_t add_ink(struct page *p, struct bytes text)
+{
+    size_t n = 0;
+
+    if (p->word.n >= WORD_MAX)
+        word_end(p);
+    while (n < text.n && n < WORD_MAX - p->word.n && is_ink(text.p[n]))
+        n++;
+    buf_add(&p->word, bytes_head(text, n));
+    return n;
 }
 
 static void add_text(struct page *p, struct bytes raw)
@@ -108,11 +129,10 @@ static void add_text(struct page *p, struct bytes raw)
     text = buf_bytes(&p->text);
     if (p->in_link)
         buf_add(&p->link, text);
-    for (size_t i = 0; i < text.n; i++) {
-        bool nbsp = text.p[i] == '\xC2' && i + 1 < text.n && text.p[i + 1] == '\xA0';
+    while (text.n) {
+        size_t n = add_ink(p, text);
 
-        add_char(p, nbsp ? ' ' : text.p[i]);
-        i += nbsp;
+        text = bytes_from(text, n ? n : add_one(p, text));
     }
 }
 
@@ -301,6 +321,7 @@ void html_to_text(struct bytes html, struct buf *out)
     struct html_tag tag;
     struct page p;
     enum html_token token;
+    char first = 0;
 
     page_init(&p, out, most);
     while ((token = html_next(&in, &text, &tag)) != HTML_END && !out->overflowed && out->n - p.start < most) {
@@ -308,8 +329,9 @@ void html_to_text(struct bytes html, struct buf *out)
             add_text(&p, text);
             continue;
         }
+        first = char_lower(tag.name.p[0]);
         for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
-            if (bytes_equal_nocase(tag.name, bytes_of(kinds[i].name))) {
+            if (kinds[i].name[0] == first && bytes_equal_nocase(tag.name, bytes_of(kinds[i].name))) {
                 see_tag(&p, &tag, kinds[i].kind, kinds[i].breaks);
                 break;
             }
