@@ -143,6 +143,10 @@ static void junk_cursors_are_refused(void **state)
     assert_false(store_cursor_check(&other, good)); /* of another list */
     other.index = NULL;
     assert_false(store_cursor_check(&other, good));
+    q.index = "waiting"; /* the same fields as with_due */
+    other.index = "with_due";
+    n.due = 7;
+    assert_false(store_cursor_check(&other, store_cursor(&q, &n, a)));
     bent = arena_alloc(a, CHAR_MAX * 256u);
     memset(bent, 'A', CHAR_MAX * 256u);
     assert_false(store_cursor_check(&q, (struct bytes){ bent, CHAR_MAX * 256u }));
