@@ -1,0 +1,119 @@
+# Sourced by script/bench: what is loaded, point by point. T is a point's time in seconds, PASS the number of the pass:
+# servers take turns within a point, and in every other pass the other one begins, so that a drifting machine favours
+# nobody. All mails are 10 KiB.
+
+# A: accept and store. label | sessions and manner, as loadgen takes them | recipients of a mail
+A_POINTS=(
+	"1 session|-s 1 -d|1"
+	"10 sessions|-s 10 -d|1"
+	"64 sessions|-s 64 -d|1"
+	"1 session, 10 recipients|-s 1 -d|10"
+	"10 sessions, 10 recipients|-s 10 -d|10"
+	"64 sessions, 10 recipients|-s 64 -d|10"
+	"1 session, pipelined|-s 1 -d -P 1|1"
+	"10 sessions, pipelined|-s 10 -d -P 1|1"
+	"64 sessions, pipelined|-s 64 -d -P 1|1"
+	"10 sessions, a connection each|-s 10|1"
+	"1 session, STARTTLS each time|-s 1 -T|1"
+	"10 sessions, STARTTLS each time|-s 10 -T|1"
+	"64 sessions, STARTTLS each time|-s 64 -T|1"
+	"10 sessions, 10 recipients, STARTTLS each time|-s 10 -T|10"
+)
+
+# C: POST /v1/messages. label | recipient | connections
+C_POINTS=(
+	"1 connection|user@R@@bench.test|1"
+	"10 connections|user@R@@bench.test|10"
+	"50 connections|user@R@@bench.test|50"
+	"10 connections, recipient outside (captured)|ana@outside.test|10"
+)
+
+# D: POP3. label | plain or tls | loadgen's manner
+D_POINTS=(
+	"login and QUIT, 10 sessions|plain|-s 10 -k 0"
+	"login and QUIT, 10 sessions, TLS|tls|-s 10 -k 0"
+	"RETR, 4 sessions|plain|-s 4 -k $MESSAGES"
+	"RETR pipelined, 4 sessions|plain|-s 4 -k $MESSAGES -P 16"
+	"RETR pipelined, 4 sessions, TLS|tls|-s 4 -k $MESSAGES -P 16"
+)
+
+in_turn() { # A B: in this pass's order
+	if ((PASS % 2)); then echo "$1 $2"; else echo "$2 $1"; fi
+}
+
+accept_point() { # SERVER LABEL ARGUMENTS RECIPIENTS
+	local address=$POSTRIDER_SMTP until=()
+	if [ "$1" = postfix ]; then
+		address=127.0.0.1:$POSTFIX_PORT
+		until=(--until-files "$WORK/postfix/mail" --each "$4")
+	fi
+	# shellcheck disable=SC2086
+	measure "$1" "A $2" "${until[@]}" -- "$LOADGEN" smtp -a "$address" -t "$T" -l "$MESSAGE_SIZE" $3 -r "$4" \
+		-c user%d@bench.test -R "$USERS"
+}
+
+all_kept() { # what was acknowledged in this pass lies in the mailboxes
+	local wanted kept
+	wanted=$(jq -s --arg each "$1" 'map(.n * (if .label | test("10 recipients") then 10 else 1 end)) | add' <"$WORK/pass.jsonl")
+	kept=$(postrider_kept)
+	[ "$kept" -ge "$wanted" ] || die "postrider acknowledged $wanted mails and kept $kept"
+	echo "  postrider: $wanted mails acknowledged, $kept kept"
+}
+
+load_A() {
+	local point label arguments recipients server mark
+	mark=$(($(wc -l <"$RESULTS") + 1))
+	postrider_up
+	postfix_up
+	for point in "${A_POINTS[@]}"; do
+		IFS='|' read -r label arguments recipients <<<"$point"
+		for server in $(in_turn postrider postfix); do
+			accept_point "$server" "$label" "$arguments" "$recipients"
+		done
+	done
+	tail -n "+$mark" "$RESULTS" | jq -c 'select(.peer == "postrider")' >"$WORK/pass.jsonl"
+	all_kept
+	postfix_down
+	postrider_down
+}
+
+load_C() {
+	local point label to connections
+	postrider_up
+	for point in "${C_POINTS[@]}"; do
+		IFS='|' read -r label to connections <<<"$point"
+		printf '{"from":"user0@bench.test","to":["%s"],"subject":"bench @N@","text":"@PAD@"}\n' "$to" >"$WORK/send.json"
+		measure postrider "C $label" -- "$LOADGEN" http -a "${POSTRIDER_API#http://}" -U /v1/messages \
+			-b "$WORK/send.json" -H "Authorization: Bearer $POSTRIDER_KEY" -s "$connections" -d -t "$T" -l 9500 -R "$USERS"
+	done
+	postrider_down
+}
+
+read_point() { # SERVER LABEL plain|tls ARGUMENTS
+	local address tls=()
+	case $1-$3 in
+	postrider-plain) address=$POSTRIDER_POP3 ;;
+	postrider-tls) address=$POSTRIDER_POP3S ;;
+	dovecot-plain) address=127.0.0.1:$DOVECOT_PORT ;;
+	dovecot-tls) address=127.0.0.1:$DOVECOT_TLS_PORT ;;
+	esac
+	[ "$3" = plain ] || tls=(-S)
+	# shellcheck disable=SC2086
+	measure "$1" "D $2" -- "$LOADGEN" pop3 -a "$address" "${tls[@]}" -t "$T" $4 -u user%d@bench.test -p "$PASSWORD" \
+		-R "$MAILDROPS"
+}
+
+load_D() {
+	local point label door arguments server
+	postrider_up
+	postrider_fill
+	dovecot_up
+	for point in "${D_POINTS[@]}"; do
+		IFS='|' read -r label door arguments <<<"$point"
+		for server in $(in_turn postrider dovecot); do
+			read_point "$server" "$label" "$door" "$arguments"
+		done
+	done
+	dovecot_down
+	postrider_down
+}
