@@ -113,7 +113,7 @@ static void end_delivery(struct slice *s, struct batch *b, size_t i, int64_t now
     sets[8] = SET("wrap", V_TEXT(NO_BYTES));
     sets[9] = SET("entry_id", V_ID(after->entry_id));
     batch_update(b, &delivery_kind, after->id, ours, 2, sets, 10);
-    event_add(b, s->arena, &s->message, after,
+    event_record(b, s->arena, &s->message, after,
               bytes_equal(s->message.direction, BYTES("inbound")) && s->outcomes[i] == OUTCOME_DELIVERED
                   ? "email.received"
                   : outcome_row(s->outcomes[i])->event,
@@ -140,7 +140,7 @@ static void tell_foreign(struct slice *s, struct batch *b, size_t i, int64_t now
         return;
     visitor = arena_alloc(s->arena, sizeof *visitor);
     visitor->email = s->rows[i].email;
-    event_add(b, s->arena, theirs, visitor, "email.received", now);
+    event_record(b, s->arena, theirs, visitor, "email.received", now);
 }
 
 static void count(struct slice *s, struct batch *b)
@@ -289,7 +289,7 @@ bool due_round(struct service *svc, size_t *n, struct err *e)
     bool ok;
 
     claim.query.limit = (size_t)PARAM_INT(delivery, claim);
-    claim.query.conds[0] = COND("due_at", ABOVE, V_TIME(0));
+    claim.query.conds[0] = COND("due_at", IS_NOT, V_TIME(0));
     claim.query.n_conds = 1;
     *n = 0;
     ok = store_claim(svc->store, &claim, a, &rows, n, e) && (*n == 0 || do_claimed(svc, a, rows, *n, e));

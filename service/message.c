@@ -125,7 +125,7 @@ static void cancel_one(struct call *c, struct batch *b, const struct message_row
     sets[7] = SET("entry_id", V_ID(NO_ID));
     batch_update(b, &delivery_kind, d->id, same, 2, sets, 8);
     after->last = NO_BYTES;
-    event_add(b, c->arena, m, after, outcome_row(OUTCOME_CANCELLED)->event, now);
+    event_record(b, c->arena, m, after, outcome_row(OUTCOME_CANCELLED)->event, now);
 }
 
 static bool load_open(struct call *c, const struct message_row *m, struct delivery_row **rows, size_t *n)

@@ -112,7 +112,7 @@ static struct bytes event_data(const struct delivery_row *d, struct arena *a)
     return arena_bytesf(a, "{\"attempt\":%lld,%.*s", (long long)d->attempts, SHOW(bytes_from(d->last, 1)));
 }
 
-void event_add(struct batch *b, struct arena *a, const struct message_row *m, const struct delivery_row *d,
+void event_record(struct batch *b, struct arena *a, const struct message_row *m, const struct delivery_row *d,
                const char *type, int64_t now)
 {
     struct event_row *row = arena_alloc(a, sizeof *row);

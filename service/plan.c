@@ -347,6 +347,7 @@ static bool build_entry(struct intake *k, struct call *c, struct plan *p, struct
     if (!filing_add(c->svc, b, k->arena, &f, &filed, &c->err))
         return false;
     t->first_op = filed.first;
+    t->size = filed.row->size;
     return true;
 }
 
@@ -371,6 +372,7 @@ static bool build_sent(struct intake *k, struct call *c, struct plan *p, struct 
     if (!filing_add(c->svc, b, k->arena, &f, &filed, &c->err))
         return false;
     p->sent_op = filed.first;
+    p->sent_size = filed.row->size;
     return true;
 }
 
@@ -403,13 +405,13 @@ static void build_events(struct intake *k, struct plan *p, const struct target *
 
     if (!o->event)
         return;
-    event_add(b, k->arena, own, &t->delivery,
+    event_record(b, k->arena, own, &t->delivery,
               is_outbound(k) || t->outcome != OUTCOME_DELIVERED ? o->event : "email.received", k->now);
     if (own == box || t->outcome != OUTCOME_DELIVERED)
         return;
     visitor = arena_alloc(k->arena, sizeof *visitor); /* the delivery itself is not theirs to see */
     *visitor = (struct delivery_row){ .email = t->delivery.email };
-    event_add(b, k->arena, box, visitor, "email.received", k->now);
+    event_record(b, k->arena, box, visitor, "email.received", k->now);
 }
 
 /* Another account's entry is not shown to the sender. */
@@ -433,7 +435,7 @@ bool plan_build(struct intake *k, struct call *c, struct plan *p, struct batch *
         body_put(k->body, b, k->arena);
     for (size_t i = 0; i < p->n_parties; i++) {
         batch_insert(b, &message_kind, &p->parties[i].row, NULL, 0);
-        event_add(b, k->arena, &p->parties[i].row, NULL, "email.accepted", k->now);
+        event_record(b, k->arena, &p->parties[i].row, NULL, "email.accepted", k->now);
     }
     build_tags(k, &p->parties[0].row, b);
     for (size_t i = 0; i < p->n; i++) {
