@@ -147,7 +147,7 @@ static bool status_is(const struct message_row *row, const char *status)
     return bytes_equal(message_status(row), bytes_of(status));
 }
 
-static void tell(const struct intake *k, const struct plan *p, struct call *c, struct intake_out *out)
+static void tell(const struct plan *p, struct call *c, struct intake_out *out)
 {
     const struct message_row *row = &p->parties[0].row;
 
@@ -163,7 +163,6 @@ static void tell(const struct intake *k, const struct plan *p, struct call *c, s
         out->recipients[i] = (struct recipient_out){ .delivery_id = p->targets[i].delivery.id,
                                                      .email = arena_copy(c->arena, p->targets[i].recipient->email),
                                                      .status = outcome_answer(p->targets[i].outcome) };
-    (void)k;
 }
 
 /* One try; *again when an outcome changed and the batch is to be built anew. */
@@ -176,7 +175,7 @@ static bool commit_once(struct intake *k, struct call *c, struct plan *p, struct
     plan_finish(k, c, p);
     if (!plan_build(k, c, p, b))
         return false;
-    tell(k, p, c, out);
+    tell(p, c, out);
     if (call_commit(c, b, out, out->message_id))
         return true;
     f = batch_failure(b);
@@ -189,13 +188,13 @@ static bool commit_once(struct intake *k, struct call *c, struct plan *p, struct
 }
 
 /* What others keep in memory: quotas, metrics, work that is due. */
-static void spread(const struct intake *k, struct call *c, const struct plan *p)
+static void spread(struct call *c, const struct plan *p)
 {
     for (size_t i = 0; i < p->n; i++)
         if (p->targets[i].filed)
-            directory_add_used(c->svc, p->targets[i].user.id, body_size(k->body));
+            directory_add_used(c->svc, p->targets[i].user.id, p->targets[i].size);
     if (p->sent_copy)
-        directory_add_used(c->svc, p->sender.id, body_size(k->body));
+        directory_add_used(c->svc, p->sender.id, p->sent_size);
     metric_add(METRIC_messages_accepted_total, 1);
     if (status_is(&p->parties[0].row, "queued"))
         due_poke(c->svc);
@@ -219,7 +218,7 @@ static bool accept(struct intake *k, struct call *c, struct intake_out *out)
         ok = commit_once(k, c, &p, out, &again);
     }
     if (ok)
-        spread(k, c, &p);
+        spread(c, &p);
     return ok;
 }
 

@@ -46,6 +46,7 @@ struct target {
     bool shares;                /* the mailbox of an earlier recipient: no entry of its own */
     size_t party;               /* of the mailbox */
     int first_op;
+    int64_t size; /* of the entry */
 };
 
 struct plan {
@@ -56,6 +57,7 @@ struct plan {
     bool sent_copy;
     struct directory_user sender;
     int sent_op;
+    int64_t sent_size;
     bool keeps; /* somebody will be able to read the body */
 };
 

@@ -75,7 +75,7 @@ static bool is_wanted(struct sweep *s, struct id body, bool *yes)
 {
     struct value open[] = { V_TEXT(BYTES("queued")), V_TEXT(BYTES("sending")), V_TEXT(BYTES("deferred")),
                             V_TEXT(BYTES("held")) };
-    struct cond is_open = COND_ONE_OF("status", open, 4), has_content = COND("content_until", ABOVE, V_TIME(0));
+    struct cond is_open = COND_ONE_OF("status", open, 4), has_content = COND("content_until", IS_NOT, V_TIME(0));
 
     *yes = false;
     return referred(s, &delivery_kind, body, &is_open, yes) && referred(s, &message_kind, body, &has_content, yes) &&

@@ -1,22 +1,24 @@
-/* tests/service/mail_world.h - a store in a temporary folder with two accounts and three users, and what every test of the
- * mail half does with it. */
+/* tests/service/mail_world.h - a store in a temporary folder with two accounts and three users, and what every test of
+ * the mail half does with it. */
 #ifndef TESTS_SERVICE_MAIL_WORLD_H
 #define TESTS_SERVICE_MAIL_WORLD_H
+/* cmocka.h wants these before it. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+
 #include <cmocka.h>
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/params.h"
+#include "service/delivery.h"
 #include "service/directory.h"
 #include "service/due.h"
+#include "service/mailbox.h"
 #include "service/maildrop.h"
 #include "service/message.h"
-#include "service/mailbox.h"
-#include "service/delivery.h"
 #include "service/service_private.h"
 #include <ftw.h>
 #include <unistd.h>
@@ -218,7 +220,11 @@ static inline struct message_send_in a_send(struct world *w, size_t n, const cha
     return in;
 }
 
-#define TO(...) sizeof((const char *const[]){ __VA_ARGS__ }) / sizeof(char *), (const char *const[]){ __VA_ARGS__ }
+#define TO(...)                                                                                                        \
+    sizeof((const char *const[]){ __VA_ARGS__ }) / sizeof(char *), (const char *const[])                               \
+    {                                                                                                                  \
+        __VA_ARGS__                                                                                                    \
+    }
 
 static inline struct intake_out sent(struct world *w, size_t n, const char *const *to)
 {
@@ -261,7 +267,7 @@ static inline bool receive(struct world *w, const char *to, size_t n, struct byt
 }
 
 #define A_MAIL                                                                                                         \
-    BYTES("From: Far <far@away.test>\r\nTo: ana@example.test\r\nSubject: A zebra\r\nMessage-ID: <1@away.test>\r\n"      \
+    BYTES("From: Far <far@away.test>\r\nTo: ana@example.test\r\nSubject: A zebra\r\nMessage-ID: <1@away.test>\r\n"     \
           "Date: Sat, 21 Nov 2026 09:52:00 +0000\r\n\r\nStripes and more stripes.\r\n")
 
 /* ---- looking ---- */
