@@ -57,7 +57,7 @@ static bool credential(struct request *r, const struct principal **who)
     return err_set(&r->call.err, ERR_AUTH, "Give an API key as `Authorization: Bearer …`");
 }
 
-bool login(struct request *r)
+bool request_login(struct request *r)
 {
     const struct principal *who = NULL;
 

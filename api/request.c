@@ -486,7 +486,7 @@ static bool operate(struct request *r)
 {
     bool good;
 
-    if (!login(r) || !allowed(r) || !key_check(r) || !body_read(r))
+    if (!request_login(r) || !allowed(r) || !key_check(r) || !body_read(r))
         return false;
     r->query = r->query_text.n ? schema_query(&r->call, r->route->query, r->query_text) : NULL;
     if (!call_check(&r->call) || !idempotent(r))

@@ -54,7 +54,7 @@ void request_free(struct request **r);
 void head_read(struct request *r);
 
 /* ---- api/login.c ---- */
-bool login(struct request *r);
+bool request_login(struct request *r);
 
 /* ---- for handlers ---- */
 struct bytes query_text(const struct request *r, const char *name); /* NO_BYTES when not given */
