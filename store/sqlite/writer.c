@@ -4,6 +4,7 @@
 #include "store/sqlite/sqlite.h"
 #include <assert.h>
 #include <errno.h>
+#include <unistd.h>
 
 /* The group commit. Callers hang their job on the queue and sleep; the writer takes what waits, applies it in one
  * transaction, commits, and wakes them all. No timer: while one group is synced the next one gathers.
@@ -13,7 +14,7 @@
  * fails later than that, the transaction is rolled back and the group runs again from its start, now with a savepoint a
  * batch; so do the next CAREFUL groups, since failures come in swarms. Who fails against a state that is rolled back is
  * judged again. */
-enum { CAREFUL = 16, RERUNS = 3, IDLE_MS = 1000, BUSY_MS = 50, RESTART_AT = 8 };
+enum { CAREFUL = 16, RERUNS = 3, IDLE_MS = 1000, BUSY_MS = 50, RESTART_AT = 8, EARLY_US = 5000 };
 
 struct job {
     struct job *next;
@@ -203,6 +204,27 @@ static size_t wake_all(struct job *jobs)
     return n;
 }
 
+#ifdef POSTRIDER_FAULTS
+/* The control of the crash tests: answers before the commit, which a kill then undoes. */
+static bool answers_early(void)
+{
+    return getenv("POSTRIDER_TEST_EARLY_ANSWER") != NULL;
+}
+
+static void run_group_early(struct writer *w, struct job *jobs)
+{
+    struct err e = { 0 };
+
+    if (!begin(w, jobs, &e) || apply_all(w, jobs) != PASSED)
+        die("the early answer knows no failures: %s", e.message);
+    wake_all(jobs);
+    usleep(EARLY_US);
+    if (!conn_run(w->conn, "COMMIT", &e))
+        die("the early answer knows no failures: %s", e.message);
+    raise_watched(w);
+}
+#endif
+
 /* ---- checkpoints ---- */
 
 static int count_log(void *arg, sqlite3 *db, const char *name, int pages)
@@ -292,6 +314,12 @@ static void serve(struct writer *w, struct job *group)
 {
     int64_t began = clock_monotonic();
 
+#ifdef POSTRIDER_FAULTS
+    if (answers_early()) {
+        run_group_early(w, group);
+        return;
+    }
+#endif
     run_group(w, group);
     metric_observe(METRIC_store_commit_seconds, clock_monotonic() - began);
     metric_add(METRIC_store_groups_total, 1);
