@@ -9,6 +9,7 @@
  *     C: NOOP                             a line of the client, CRLF is added
  *     X: a\nb                             bytes with escapes (\r \n \0 \\ \xHH), nothing is added; "X*1000: ab" repeats
  *     S: 250 2.0.0 *                      the next line of the server; * stands for anything
+ *     S: ~                                any lines, up to one that the next S: matches
  *     end                                 the server has hung up: what the client says later is not answered
  * The server's lines must come in this order and no others. Every file runs whole and byte by byte.
  *
@@ -246,10 +247,18 @@ static inline bool differs(const char *path, const char *what, struct bytes got,
 static inline bool compare(const char *path, struct bytes want, struct bytes got)
 {
     struct bytes pattern, line;
+    bool skipping = false;
 
     while (want.n) {
         (void)bytes_cut(want, '\n', &pattern, &want);
-        (void)bytes_cut(got, '\n', &line, &got);
+        if (bytes_equal(pattern, BYTES("~"))) {
+            skipping = true;
+            continue;
+        }
+        do
+            (void)bytes_cut(got, '\n', &line, &got);
+        while (skipping && got.n && !matches(pattern, bytes_head(line, line.n - 1)));
+        skipping = false;
         if (!bytes_ends(line, BYTES("\r")))
             return differs(path, "no CRLF in", line, pattern);
         line.n--;
