@@ -10,6 +10,8 @@
 
 /* What one intake may hold beside its body: header, MIME parts, rows of the batch. */
 #define INTAKE_ARENA ((size_t)64 * 1024 * 1024)
+/* What a store that is busy gets to take in a chunk or the whole: the session that brings it may be much older. */
+#define STORE_MS 30000
 /* Bytes handled before the other fibers of the loop get a turn. */
 #define TURN ((size_t)64 * 1024)
 
@@ -61,7 +63,7 @@ static bool keep(struct intake *k, struct call *c, struct bytes bytes)
         if (memchr(piece.p, 0, piece.n))
             return err_set(&c->err, ERR_INVALID, "A NUL byte in the message");
         mime_feed(k->mime, piece);
-        if (!body_write(k->body, piece, c->deadline, &c->err))
+        if (!body_write(k->body, piece, clock_monotonic() + STORE_MS, &c->err))
             return false;
         bytes = bytes_from(bytes, piece.n);
         if (bytes.n && fiber_self())
@@ -203,8 +205,11 @@ static void spread(struct call *c, const struct plan *p)
 static bool accept(struct intake *k, struct call *c, struct intake_out *out)
 {
     struct plan p = { 0 };
+    int64_t least = clock_monotonic() + STORE_MS;
     bool again = true, ok = false;
 
+    if (c->deadline < least)
+        c->deadline = least;
     if (!k->head_done && !end_header(k, c, buf_bytes(&k->head)))
         return false;
     k->index = mime_end(k->mime);

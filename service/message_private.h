@@ -9,8 +9,8 @@
 bool send_raw(struct call *c, const struct message_send_in *in, struct intake_out *out);
 /* One recipient of an API send; a fault at `where` when it is no address. */
 bool send_recipient(struct call *c, const struct address *address, const char *where, struct recipient *out);
-/* The door's part of an API intake, and the mail when it is whole. */
-bool send_intake(struct call *c, struct intake_in *k, struct bytes mail, struct intake_out *out);
+/* Source and Received line of what comes by HTTP. */
+void send_received(struct call *c, struct intake_in *k);
 
 /* An entry's row and summary; no audit. */
 bool entry_summary(struct call *c, struct bytes id, struct entry_view *out);

@@ -143,7 +143,7 @@ static bool pour(struct raw *r, struct intake *intake)
 
 static bool send_streamed(struct raw *r, struct intake_out *out)
 {
-    struct intake_in k = { .source = SOURCE_API };
+    struct intake_in k = { 0 };
     struct intake *intake = NULL;
     struct bytes header;
 
@@ -156,9 +156,7 @@ static bool send_streamed(struct raw *r, struct intake_out *out)
     k.no_store = r->in->no_store;
     k.dsn_wanted = r->in->dsn;
     k.expires_after = r->in->expires_after;
-    k.received.helo = r->c->client_ip.p ? r->c->client_ip : BYTES("localhost");
-    k.received.client_ip = r->c->client_ip;
-    k.received.with = r->c->client_tls ? "HTTPS" : "HTTP";
+    send_received(r->c, &k);
     if (!intake_begin(r->c, &k, &intake))
         return false;
     if (pour(r, intake))

@@ -189,14 +189,23 @@ static void describe(struct call *c, const struct message_send_in *in, struct co
         arena_bytesf(c->arena, "<%.*s@%.*s>", SHOW(id_text(c->arena, message_kind.prefix, id_new())), SHOW(domain));
 }
 
-bool send_intake(struct call *c, struct intake_in *k, struct bytes mail, struct intake_out *out)
+/* RFC 5321 4.1.3: an address literal stands where SMTP has a name. */
+void send_received(struct call *c, struct intake_in *k)
+{
+    bool v6 = bytes_find(c->client_ip, ':') < c->client_ip.n;
+
+    k->source = SOURCE_API;
+    k->received.helo =
+        c->client_ip.p ? arena_bytesf(c->arena, v6 ? "[IPv6:%.*s]" : "[%.*s]", SHOW(c->client_ip)) : BYTES("localhost");
+    k->received.client_ip = c->client_ip;
+    k->received.with = c->client_tls ? "HTTPS" : "HTTP";
+}
+
+static bool hand_in(struct call *c, struct intake_in *k, struct bytes mail, struct intake_out *out)
 {
     struct intake *intake = NULL;
 
-    k->source = SOURCE_API;
-    k->received.helo = c->client_ip.p ? c->client_ip : BYTES("localhost");
-    k->received.client_ip = c->client_ip;
-    k->received.with = c->client_tls ? "HTTPS" : "HTTP";
+    send_received(c, k);
     if (!intake_begin(c, k, &intake))
         return false;
     if (intake_append(intake, c, mail))
@@ -226,7 +235,7 @@ static bool accept_composed(struct call *c, const struct message_send_in *in, st
     bool ok;
 
     buf_init(&mail, (size_t)PARAM_INT(message, size_max));
-    ok = write_mail(c, m, &mail) && send_intake(c, &k, buf_bytes(&mail), out);
+    ok = write_mail(c, m, &mail) && hand_in(c, &k, buf_bytes(&mail), out);
     buf_clear(&mail);
     return ok;
 }

@@ -277,6 +277,45 @@ static void a_thousand_recipients_each_get_it_once(void **state)
     assert_int_equal(work(w), 0);
 }
 
+/* A process that claimed and died: its leases are void at the next start, and nobody gets the mail twice. */
+static void what_a_dead_process_claimed_is_filed_once(void **state)
+{
+    struct world *w = *state;
+    struct batch *b = batch_new(w->arena);
+    struct claim claim = { .query = { .kind = &delivery_kind, .index = "due", .limit = 100, .n_conds = 1 },
+                           .due = "due_at",
+                           .lease = "lease_until",
+                           .token = "token",
+                           .holder = "holder",
+                           .lease_ms = 120000 };
+    struct id users[40];
+    struct directory_user user;
+    struct intake_out out;
+    struct err e = { 0 };
+    void *rows;
+    size_t n;
+
+    for (size_t i = 0; i < 40; i++)
+        users[i] = add_user(w, b, w->account, arena_printf(w->arena, "u%zu@example.test", i), 1 << 30);
+    commit(w, b);
+    directory_changed(w->svc);
+    must(&w->c, receive(w, "u#@example.test", 40, A_MAIL, &out));
+    claim.query.conds[0] = COND("due_at", IS_NOT, V_TIME(0));
+    assert_true(store_claim(w->svc->store, &claim, w->arena, &rows, &n, &e));
+    assert_int_equal(n, 8);
+    assert_int_equal(work(w), 0);
+    service_close(&w->svc);
+    open_world(w);
+    assert_int_equal(work(w), 8);
+    act(w, NULL, "smtp");
+    for (size_t i = 0; i < 40; i++) {
+        must(&w->c, directory_user(&w->c, users[i], &user));
+        entries_in(w, user.inbox_id, &n);
+        assert_int_equal(n, 1);
+    }
+    assert_int_equal(work(w), 0);
+}
+
 static void headers_are_checked_and_mended(void **state)
 {
     struct world *w = *state;
@@ -379,6 +418,7 @@ int main(void)
         T(sandbox_addresses_play),
         T(a_cancel_ends_what_waits),
         T(a_thousand_recipients_each_get_it_once),
+        T(what_a_dead_process_claimed_is_filed_once),
         T(headers_are_checked_and_mended),
         T(a_submission_gets_what_it_lacks),
         T(from_must_be_one_and_allowed),
