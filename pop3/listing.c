@@ -22,21 +22,21 @@ static int64_t octets_of_all(const struct pop3 *s)
     return sum;
 }
 
-void listing_begin(struct pop3 *s)
+void pop3_listing_begin(struct pop3 *s)
 {
     s->marked = arena_alloc(s->session, count(s) / 8 + 1);
     s->n_marked = s->last = 0;
     s->octets = octets_of_all(s);
 }
 
-bool message_number(struct pop3 *s, struct bytes text, size_t *index, bool *alive)
+bool pop3_message_number(struct pop3 *s, struct bytes text, size_t *index, bool *alive)
 {
     int64_t n;
 
     if (!text.p || text.p[0] < '0' || text.p[0] > '9' || !bytes_to_int(text, &n) || n < 1 || (uint64_t)n > count(s))
-        *alive = refuse(s, "No such message, there are %zu", count(s));
+        *alive = pop3_refuse(s, "No such message, there are %zu", count(s));
     else if (is_marked(s, (size_t)n - 1))
-        *alive = refuse(s, "Message %lld is deleted", (long long)n);
+        *alive = pop3_refuse(s, "Message %lld is deleted", (long long)n);
     else {
         *index = (size_t)n - 1;
         return true;
@@ -47,13 +47,13 @@ bool message_number(struct pop3 *s, struct bytes text, size_t *index, bool *aliv
 bool pop3_stat(struct pop3 *s, struct bytes arg)
 {
     (void)arg;
-    return ok(s, "%zu %lld", count(s) - s->n_marked, (long long)s->octets);
+    return pop3_ok(s, "%zu %lld", count(s) - s->n_marked, (long long)s->octets);
 }
 
 /* LIST and UIDL: the same listing with another column. */
 static bool size_line(struct pop3 *s, const char *status, size_t i)
 {
-    return line_out(s, "%s%zu %lld", status, i + 1, (long long)maildrop_item(s->drop, i).size);
+    return pop3_line_out(s, "%s%zu %lld", status, i + 1, (long long)maildrop_item(s->drop, i).size);
 }
 
 /* The entry's id: it survives a move and is never given twice, so the id of a message stays for ever. */
@@ -62,23 +62,23 @@ static bool id_line(struct pop3 *s, const char *status, size_t i)
     char id[ID_TEXT + 1];
 
     id_format("ent", maildrop_item(s->drop, i).entry_id, id);
-    return line_out(s, "%s%zu %s", status, i + 1, id);
+    return pop3_line_out(s, "%s%zu %s", status, i + 1, id);
 }
 
 static bool listing(struct pop3 *s, struct bytes arg, bool (*line)(struct pop3 *s, const char *status, size_t i))
 {
-    struct bytes number = argument(&arg);
+    struct bytes number = pop3_argument(&arg);
     size_t i;
     bool alive;
 
     if (number.p)
-        return message_number(s, number, &i, &alive) ? line(s, "+OK ", i) : alive;
-    if (!ok(s, "%zu messages", count(s) - s->n_marked))
+        return pop3_message_number(s, number, &i, &alive) ? line(s, "+OK ", i) : alive;
+    if (!pop3_ok(s, "%zu messages", count(s) - s->n_marked))
         return false;
     for (i = 0; i < count(s); i++)
         if (!is_marked(s, i) && !line(s, "", i))
             return false;
-    return line_out(s, ".");
+    return pop3_line_out(s, ".");
 }
 
 bool pop3_list(struct pop3 *s, struct bytes arg)
@@ -96,12 +96,12 @@ bool pop3_dele(struct pop3 *s, struct bytes arg)
     size_t i;
     bool alive;
 
-    if (!message_number(s, argument(&arg), &i, &alive))
+    if (!pop3_message_number(s, pop3_argument(&arg), &i, &alive))
         return alive;
     s->marked[i / 8] = (uint8_t)(s->marked[i / 8] | 1u << (i % 8));
     s->n_marked++;
     s->octets -= maildrop_item(s->drop, i).size;
-    return ok(s, "Message %zu is deleted at QUIT", i + 1);
+    return pop3_ok(s, "Message %zu is deleted at QUIT", i + 1);
 }
 
 bool pop3_rset(struct pop3 *s, struct bytes arg)
@@ -110,13 +110,13 @@ bool pop3_rset(struct pop3 *s, struct bytes arg)
     memset(s->marked, 0, count(s) / 8 + 1);
     s->n_marked = s->last = 0;
     s->octets = octets_of_all(s);
-    return ok(s, "%zu messages, %lld octets", count(s), (long long)s->octets);
+    return pop3_ok(s, "%zu messages, %lld octets", count(s), (long long)s->octets);
 }
 
 bool pop3_last(struct pop3 *s, struct bytes arg)
 {
     (void)arg;
-    return ok(s, "%zu", s->last);
+    return pop3_ok(s, "%zu", s->last);
 }
 
 static void log_deleted(struct pop3 *s, const char *result, const char *reason)
@@ -136,11 +136,11 @@ bool pop3_quit(struct pop3 *s, struct bytes arg)
     (void)arg;
     if (s->n_marked && !maildrop_delete(s->drop, &s->call, s->marked, s->n_marked)) {
         log_deleted(s, "delete_failed", s->call.err.message);
-        return hang_up(s, "[SYS/TEMP] Nothing was deleted: %s", err_told(&s->call.err));
+        return pop3_hang_up(s, "[SYS/TEMP] Nothing was deleted: %s", err_told(&s->call.err));
     }
     if (s->n_marked)
         log_deleted(s, "deleted", NULL);
-    if (ok(s, "Goodbye"))
+    if (pop3_ok(s, "Goodbye"))
         (void)stream_flush(s->stream, &e);
     return false;
 }

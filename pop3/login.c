@@ -4,12 +4,12 @@
 #include "base/sasl.h"
 #include "pop3/session.h"
 
-bool login_offered(const struct pop3 *s)
+bool pop3_login_offered(const struct pop3 *s)
 {
     return auth_clear_allowed(&s->call);
 }
 
-bool stls_offered(const struct pop3 *s)
+bool pop3_stls_offered(const struct pop3 *s)
 {
     return s->door->tls && !stream_is_tls(s->stream);
 }
@@ -35,32 +35,32 @@ static bool log_in(struct pop3 *s, struct bytes name, struct bytes password)
     s->call.arena = s->command;
     if (!done) {
         log_in_forget(s);
-        return refuse_error(s);
+        return pop3_refuse_error(s);
     }
     s->phase = PHASE_TRANSACTION;
     s->keep_at = clock_monotonic() + PARAM_INT(pop3, keep_lock);
-    listing_begin(s);
+    pop3_listing_begin(s);
     log_info("pop3", LOG_BYTES("id", id_format("req", s->call.request, id)), LOG_BYTES("client", s->call.client_ip),
              LOG_BYTES("user", who->name), LOG_TEXT("result", "login"), LOG_INT("messages", maildrop_count(s->drop)));
-    return ok(s, "%zu messages, %lld octets", maildrop_count(s->drop), (long long)s->octets);
+    return pop3_ok(s, "%zu messages, %lld octets", maildrop_count(s->drop), (long long)s->octets);
 }
 
 static bool refuse_clear(struct pop3 *s)
 {
-    return refuse(s, "A password does not cross this connection in clear: STLS first");
+    return pop3_refuse(s, "A password does not cross this connection in clear: STLS first");
 }
 
 bool pop3_user(struct pop3 *s, struct bytes arg)
 {
     struct bytes name = bytes_trim(arg);
 
-    if (!login_offered(s))
+    if (!pop3_login_offered(s))
         return refuse_clear(s);
     if (!name.n || name.n > LONGEST_NAME)
-        return refuse(s, "[AUTH] No such form of a name");
+        return pop3_refuse(s, "[AUTH] No such form of a name");
     memcpy(s->name, name.p, name.n);
     s->name[name.n] = '\0';
-    return ok(s, "Send PASS"); /* also when nobody has this name */
+    return pop3_ok(s, "Send PASS"); /* also when nobody has this name */
 }
 
 /* RFC 1939 section 7: everything behind the one space is the password. */
@@ -68,10 +68,10 @@ bool pop3_pass(struct pop3 *s, struct bytes arg)
 {
     char name[LONGEST_NAME + 1];
 
-    if (!login_offered(s))
+    if (!pop3_login_offered(s))
         return refuse_clear(s);
     if (!s->name[0])
-        return refuse(s, "USER comes first");
+        return pop3_refuse(s, "USER comes first");
     memcpy(name, s->name, sizeof name);
     s->name[0] = '\0';
     return log_in(s, bytes_of(name), arg);
@@ -87,7 +87,7 @@ static bool auth_plain(struct pop3 *s, struct bytes response)
     if (sasl_plain_read(response, &decoded, &plain, &s->call.err))
         alive = log_in(s, plain.name, plain.password);
     else
-        alive = refuse_error(s);
+        alive = pop3_refuse_error(s);
     sasl_wipe(&decoded);
     return alive;
 }
@@ -95,22 +95,22 @@ static bool auth_plain(struct pop3 *s, struct bytes response)
 /* RFC 5034; without a mechanism the list of them, as servers did before CAPA. */
 bool pop3_auth(struct pop3 *s, struct bytes arg)
 {
-    struct bytes mechanism = argument(&arg), response = argument(&arg);
+    struct bytes mechanism = pop3_argument(&arg), response = pop3_argument(&arg);
 
-    if (!login_offered(s))
+    if (!pop3_login_offered(s))
         return refuse_clear(s);
     if (!mechanism.p)
-        return ok(s, "Mechanisms follow") && line_out(s, "PLAIN") && line_out(s, ".");
+        return pop3_ok(s, "Mechanisms follow") && pop3_line_out(s, "PLAIN") && pop3_line_out(s, ".");
     if (!bytes_equal_nocase(mechanism, BYTES("PLAIN")))
-        return refuse(s, "Mechanism not known: PLAIN");
+        return pop3_refuse(s, "Mechanism not known: PLAIN");
     if (!response.p) {
-        if (!line_out(s, "+ ") || !read_line(s, &response))
+        if (!pop3_line_out(s, "+ ") || !pop3_read_line(s, &response))
             return false;
         if (!response.p)
             return true;
     }
     if (bytes_equal(response, BYTES("*")))
-        return refuse(s, "Authentication cancelled");
+        return pop3_refuse(s, "Authentication cancelled");
     return auth_plain(s, response);
 }
 
@@ -120,9 +120,9 @@ bool pop3_stls(struct pop3 *s, struct bytes arg)
     struct err e = { 0 };
 
     (void)arg;
-    if (!stls_offered(s))
-        return refuse(s, stream_is_tls(s->stream) ? "TLS is on already" : "TLS is not offered");
-    if (!ok(s, "Begin TLS"))
+    if (!pop3_stls_offered(s))
+        return pop3_refuse(s, stream_is_tls(s->stream) ? "TLS is on already" : "TLS is not offered");
+    if (!pop3_ok(s, "Begin TLS"))
         return false;
     if (!stream_start_tls(s->stream, s->door->tls, clock_monotonic() + PARAM_INT(pop3, tls_timeout), &e)) {
         log_info("pop3", LOG_BYTES("client", s->call.client_ip), LOG_TEXT("result", "tls_failed"),
@@ -131,6 +131,6 @@ bool pop3_stls(struct pop3 *s, struct bytes arg)
     }
     log_in_forget(s);
     s->utf8 = false;
-    client_of(s);
+    pop3_client_of(s);
     return true;
 }

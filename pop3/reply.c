@@ -24,7 +24,7 @@ __attribute__((format(printf, 3, 0))) static bool answer(struct pop3 *s, const c
     return stream_write(s->stream, (struct bytes){ line, n + 2 }, &e);
 }
 
-bool ok(struct pop3 *s, const char *format, ...)
+bool pop3_ok(struct pop3 *s, const char *format, ...)
 {
     va_list args;
     bool sent;
@@ -35,7 +35,7 @@ bool ok(struct pop3 *s, const char *format, ...)
     return sent;
 }
 
-bool line_out(struct pop3 *s, const char *format, ...)
+bool pop3_line_out(struct pop3 *s, const char *format, ...)
 {
     va_list args;
     bool sent;
@@ -46,7 +46,7 @@ bool line_out(struct pop3 *s, const char *format, ...)
     return sent;
 }
 
-bool refuse(struct pop3 *s, const char *format, ...)
+bool pop3_refuse(struct pop3 *s, const char *format, ...)
 {
     va_list args;
     bool sent;
@@ -56,18 +56,18 @@ bool refuse(struct pop3 *s, const char *format, ...)
     va_end(args);
     if (!sent || ++s->errors <= PARAM_INT(pop3, errors_max))
         return sent;
-    return hang_up(s, "Too many errors");
+    return pop3_hang_up(s, "Too many errors");
 }
 
-bool refuse_error(struct pop3 *s)
+bool pop3_refuse_error(struct pop3 *s)
 {
     const struct err *e = &s->call.err;
     const char *status = err_row(e->code)->pop3 + sizeof "-ERR" - 1; /* " [SYS/TEMP]" */
 
-    return refuse(s, "%s%s%s", *status ? status + 1 : "", *status ? " " : "", err_told(e));
+    return pop3_refuse(s, "%s%s%s", *status ? status + 1 : "", *status ? " " : "", err_told(e));
 }
 
-bool hang_up(struct pop3 *s, const char *format, ...)
+bool pop3_hang_up(struct pop3 *s, const char *format, ...)
 {
     va_list args;
     struct err e;

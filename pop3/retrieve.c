@@ -81,7 +81,7 @@ static bool stuff(struct sending *o, struct bytes piece, struct err *e)
 static bool begin(struct sending *o)
 {
     if (!o->begun)
-        o->dead = !ok(o->s, "%lld octets", (long long)o->size);
+        o->dead = !pop3_ok(o->s, "%lld octets", (long long)o->size);
     o->begun = true;
     return !o->dead;
 }
@@ -90,7 +90,7 @@ static bool each(void *ctx, struct bytes piece, struct err *e)
 {
     struct sending *o = ctx;
 
-    write_deadline(o->s);
+    pop3_write_deadline(o->s);
     o->s->call.deadline = clock_monotonic() + PARAM_INT(pop3, work_timeout); /* a slow client may take long */
     if (!begin(o))
         return err_set(e, ERR_CLOSED, "The client went away");
@@ -98,7 +98,7 @@ static bool each(void *ctx, struct bytes piece, struct err *e)
         piece = bytes_head(piece, wanted(o, piece));
     if (piece.n && !stuff(o, piece, e))
         return false;
-    if (!keep_lock(o->s)) {
+    if (!pop3_keep_lock(o->s)) {
         *e = o->s->call.err;
         return false;
     }
@@ -111,16 +111,16 @@ static bool send_message(struct pop3 *s, size_t i, struct sending *o)
     bool sent;
 
     if (item.header_8bit && !s->utf8) /* RFC 6856 section 2.1 */
-        return refuse(s, "[UTF8] The message has a header in UTF-8");
+        return pop3_refuse(s, "[UTF8] The message has a header in UTF-8");
     o->size = item.size;
     sent = maildrop_read(s->drop, &s->call, i, each, o) || o->done;
     if (!sent && !o->begun)
-        return refuse_error(s);
+        return pop3_refuse_error(s);
     if (!sent || !begin(o)) /* once +OK is out, only the end of the connection tells that the message is not whole */
         return false;
     if (i + 1 > s->last)
         s->last = i + 1;
-    return (o->at == AT_START || line_out(s, "%s", "")) && line_out(s, ".");
+    return (o->at == AT_START || pop3_line_out(s, "%s", "")) && pop3_line_out(s, ".");
 }
 
 bool pop3_retr(struct pop3 *s, struct bytes arg)
@@ -129,17 +129,17 @@ bool pop3_retr(struct pop3 *s, struct bytes arg)
     size_t i;
     bool alive;
 
-    return message_number(s, argument(&arg), &i, &alive) ? send_message(s, i, &o) : alive;
+    return pop3_message_number(s, pop3_argument(&arg), &i, &alive) ? send_message(s, i, &o) : alive;
 }
 
 bool pop3_top(struct pop3 *s, struct bytes arg)
 {
     struct sending o = { .s = s, .top = true, .empty = true };
-    struct bytes number = argument(&arg), lines = argument(&arg);
+    struct bytes number = pop3_argument(&arg), lines = pop3_argument(&arg);
     size_t i;
     bool alive;
 
     if (lines.p[0] < '0' || lines.p[0] > '9' || !bytes_to_int(lines, &o.lines))
-        return refuse(s, "Write: TOP message lines");
-    return message_number(s, number, &i, &alive) ? send_message(s, i, &o) : alive;
+        return pop3_refuse(s, "Write: TOP message lines");
+    return pop3_message_number(s, number, &i, &alive) ? send_message(s, i, &o) : alive;
 }

@@ -12,12 +12,12 @@ enum {
     LONGEST_JUNK = 1 << 20
 };
 
-void write_deadline(struct pop3 *s)
+void pop3_write_deadline(struct pop3 *s)
 {
     stream_deadline(s->stream, clock_monotonic() + PARAM_INT(pop3, write_timeout));
 }
 
-bool keep_lock(struct pop3 *s)
+bool pop3_keep_lock(struct pop3 *s)
 {
     int64_t now;
 
@@ -38,14 +38,14 @@ static bool wait_for_more(struct pop3 *s, int64_t until, struct err *e)
     for (;;) {
         int64_t next = s->drop && s->keep_at < until ? s->keep_at : until;
 
-        write_deadline(s);
+        pop3_write_deadline(s);
         if (!stream_flush(s->stream, e))
             return false;
         if (stream_await(s->stream, next, e))
             return true;
         if (e->code != ERR_TIMEOUT || next == until)
             return false;
-        if (!keep_lock(s)) {
+        if (!pop3_keep_lock(s)) {
             *e = s->call.err;
             return false;
         }
@@ -56,9 +56,9 @@ static bool wait_for_more(struct pop3 *s, int64_t until, struct err *e)
 static bool no_line(struct pop3 *s, const struct err *e)
 {
     if (e->code == ERR_CLOSED && net_draining())
-        return hang_up(s, "[SYS/TEMP] The server is going down");
+        return pop3_hang_up(s, "[SYS/TEMP] The server is going down");
     if (e->code == ERR_IN_USE)
-        return hang_up(s, "[IN-USE] The lock on the mailbox was lost");
+        return pop3_hang_up(s, "[IN-USE] The lock on the mailbox was lost");
     return false;
 }
 
@@ -72,10 +72,10 @@ static bool line_check(struct pop3 *s, struct bytes *line)
     if (clean)
         return true;
     *line = NO_BYTES;
-    return refuse(s, "A line ends in CRLF and holds no control characters");
+    return pop3_refuse(s, "A line ends in CRLF and holds no control characters");
 }
 
-bool read_line(struct pop3 *s, struct bytes *line)
+bool pop3_read_line(struct pop3 *s, struct bytes *line)
 {
     int64_t silence = s->phase == PHASE_TRANSACTION ? PARAM_INT(pop3, idle) : PARAM_INT(pop3, login_timeout);
     int64_t until = clock_monotonic() + silence;
@@ -96,8 +96,8 @@ bool read_line(struct pop3 *s, struct bytes *line)
         return line_check(s, line);
     *line = NO_BYTES;
     if (e.code == ERR_TOO_LARGE && stream_skip_line(s->stream, LONGEST_JUNK, &e))
-        return refuse(s, "Line too long");
-    return e.code == ERR_TOO_LARGE ? hang_up(s, "Line too long") : false;
+        return pop3_refuse(s, "Line too long");
+    return e.code == ERR_TOO_LARGE ? pop3_hang_up(s, "Line too long") : false;
 }
 
 static bool arguments_fit(const struct verb *v, struct bytes arg)
@@ -106,7 +106,7 @@ static bool arguments_fit(const struct verb *v, struct bytes arg)
 
     if (v->most == RAW)
         return arg.p || !v->least;
-    while (argument(&arg).p)
+    while (pop3_argument(&arg).p)
         n++;
     return n >= v->least && n <= v->most;
 }
@@ -117,19 +117,19 @@ static bool command(struct pop3 *s, struct bytes line)
     const struct verb *v;
 
     (void)bytes_cut(line, ' ', &name, &arg);
-    v = verb_find(name);
+    v = pop3_verb_find(name);
     if (!v)
-        return refuse(s, "Command not known");
+        return pop3_refuse(s, "Command not known");
     if (line.n + 2 > LINE_COMMAND && v->run != pop3_auth)
-        return refuse(s, "Line too long");
+        return pop3_refuse(s, "Line too long");
     if (!(v->phases & (1u << s->phase)))
-        return refuse(s, s->phase == PHASE_TRANSACTION ? "You are logged in" : "Log in first");
+        return pop3_refuse(s, s->phase == PHASE_TRANSACTION ? "You are logged in" : "Log in first");
     if (!arguments_fit(v, arg))
-        return refuse(s, "Wrong number of arguments for %s", v->name);
+        return pop3_refuse(s, "Wrong number of arguments for %s", v->name);
     call_renew(&s->call);
     arena_reset(s->command);
     s->call.deadline = clock_monotonic() + PARAM_INT(pop3, work_timeout);
-    write_deadline(s);
+    pop3_write_deadline(s);
     return v->run(s, arg);
 }
 
@@ -139,19 +139,19 @@ static void commands(struct pop3 *s)
 
     for (;;) {
         if (net_draining()) {
-            hang_up(s, "[SYS/TEMP] The server is going down");
+            pop3_hang_up(s, "[SYS/TEMP] The server is going down");
             return;
         }
-        if (!keep_lock(s)) {
-            hang_up(s, "[IN-USE] The lock on the mailbox was lost");
+        if (!pop3_keep_lock(s)) {
+            pop3_hang_up(s, "[IN-USE] The lock on the mailbox was lost");
             return;
         }
-        if (!read_line(s, &line) || (line.p && !command(s, line)))
+        if (!pop3_read_line(s, &line) || (line.p && !command(s, line)))
             return;
     }
 }
 
-void client_of(struct pop3 *s)
+void pop3_client_of(struct pop3 *s)
 {
     const struct peer *p = stream_peer(s->stream);
 
@@ -173,9 +173,9 @@ static void converse(struct pop3 *s)
 {
     if (!shake_hands_first(s))
         return;
-    client_of(s);
-    write_deadline(s);
-    if (ok(s, "%.*s", SHOW(PARAM_TEXT(pop3, greeting))))
+    pop3_client_of(s);
+    pop3_write_deadline(s);
+    if (pop3_ok(s, "%.*s", SHOW(PARAM_TEXT(pop3, greeting))))
         commands(s);
     maildrop_close(&s->drop); /* first: the lock is free as soon as the client is gone */
     stream_shutdown(s->stream);

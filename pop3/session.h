@@ -35,15 +35,15 @@ struct pop3 {
 };
 
 /* ---- reply.c: false when the session must end ---- */
-bool ok(struct pop3 *s, const char *format, ...) __attribute__((format(printf, 2, 3)));
+bool pop3_ok(struct pop3 *s, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* A line of a listing, without "+OK". */
-bool line_out(struct pop3 *s, const char *format, ...) __attribute__((format(printf, 2, 3)));
+bool pop3_line_out(struct pop3 *s, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* -ERR; counts towards pop3.errors_max. */
-bool refuse(struct pop3 *s, const char *format, ...) __attribute__((format(printf, 2, 3)));
+bool pop3_refuse(struct pop3 *s, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* The answer to the error of the call, with its response code (RFC 2449 section 8, 3206). */
-bool refuse_error(struct pop3 *s);
+bool pop3_refuse_error(struct pop3 *s);
 /* -ERR, and then we hang up. */
-bool hang_up(struct pop3 *s, const char *format, ...) __attribute__((format(printf, 2, 3)));
+bool pop3_hang_up(struct pop3 *s, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* ---- verbs.c ---- */
 struct verb {
@@ -54,9 +54,9 @@ struct verb {
     bool (*offered)(const struct pop3 *s); /* NULL: always */
 };
 #define RAW 1000u
-const struct verb *verb_find(struct bytes name);
+const struct verb *pop3_verb_find(struct bytes name);
 /* Splits off the next argument. */
-struct bytes argument(struct bytes *rest);
+struct bytes pop3_argument(struct bytes *rest);
 
 /* ---- the commands ---- */
 bool pop3_user(struct pop3 *s, struct bytes arg);
@@ -72,21 +72,21 @@ bool pop3_last(struct pop3 *s, struct bytes arg);
 bool pop3_quit(struct pop3 *s, struct bytes arg);
 bool pop3_retr(struct pop3 *s, struct bytes arg);
 bool pop3_top(struct pop3 *s, struct bytes arg);
-bool login_offered(const struct pop3 *s);
-bool stls_offered(const struct pop3 *s);
+bool pop3_login_offered(const struct pop3 *s);
+bool pop3_stls_offered(const struct pop3 *s);
 
 /* ---- listing.c ---- */
 /* The message of a number, counted from 1; false with a reply in *alive when there is none or it is marked. */
-bool message_number(struct pop3 *s, struct bytes text, size_t *index, bool *alive);
+bool pop3_message_number(struct pop3 *s, struct bytes text, size_t *index, bool *alive);
 /* After a login: the marks and sums of the maildrop. */
-void listing_begin(struct pop3 *s);
+void pop3_listing_begin(struct pop3 *s);
 
 /* ---- session.c ---- */
-void client_of(struct pop3 *s);
+void pop3_client_of(struct pop3 *s);
 /* A line of input without its CRLF; *line.p is NULL when it was refused with a reply. False when the session must end.
  */
-bool read_line(struct pop3 *s, struct bytes *line);
+bool pop3_read_line(struct pop3 *s, struct bytes *line);
 /* Renews the lock on the maildrop when it is time. False when it was lost, with the call's error. */
-bool keep_lock(struct pop3 *s);
-void write_deadline(struct pop3 *s);
+bool pop3_keep_lock(struct pop3 *s);
+void pop3_write_deadline(struct pop3 *s);
 #endif

@@ -16,10 +16,10 @@ static const struct verb verbs[] = {
     { "LAST", pop3_last, IN(TRANSACTION), 0, 0, NULL },
     { "RSET", pop3_rset, IN(TRANSACTION), 0, 0, NULL },
     { "NOOP", noop, IN(TRANSACTION), 0, 0, NULL },
-    { "USER", pop3_user, IN(AUTHORIZATION), 1, RAW, login_offered },
-    { "PASS", pop3_pass, IN(AUTHORIZATION), 1, RAW, login_offered },
-    { "AUTH", pop3_auth, IN(AUTHORIZATION), 0, 2, login_offered },
-    { "STLS", pop3_stls, IN(AUTHORIZATION), 0, 0, stls_offered },
+    { "USER", pop3_user, IN(AUTHORIZATION), 1, RAW, pop3_login_offered },
+    { "PASS", pop3_pass, IN(AUTHORIZATION), 1, RAW, pop3_login_offered },
+    { "AUTH", pop3_auth, IN(AUTHORIZATION), 0, 2, pop3_login_offered },
+    { "STLS", pop3_stls, IN(AUTHORIZATION), 0, 0, pop3_stls_offered },
     { "UTF8", utf8, IN(AUTHORIZATION), 0, 0, NULL },
     { "CAPA", capa, ANY, 0, 0, NULL },
     { "QUIT", pop3_quit, ANY, 0, 0, NULL },
@@ -44,7 +44,7 @@ static const struct capability {
     { "CAPA", "IMPLEMENTATION Postrider-" POSTRIDER_VERSION },
 };
 
-const struct verb *verb_find(struct bytes name)
+const struct verb *pop3_verb_find(struct bytes name)
 {
     for (size_t i = 0; i < VERBS; i++)
         if (bytes_equal_nocase(name, bytes_of(verbs[i].name)))
@@ -52,7 +52,7 @@ const struct verb *verb_find(struct bytes name)
     return NULL;
 }
 
-struct bytes argument(struct bytes *rest)
+struct bytes pop3_argument(struct bytes *rest)
 {
     struct bytes word;
 
@@ -66,26 +66,26 @@ struct bytes argument(struct bytes *rest)
 static bool capa(struct pop3 *s, struct bytes arg)
 {
     (void)arg;
-    if (!ok(s, "Capabilities follow"))
+    if (!pop3_ok(s, "Capabilities follow"))
         return false;
     for (size_t i = 0; i < sizeof capabilities / sizeof *capabilities; i++) {
-        const struct verb *v = verb_find(bytes_of(capabilities[i].verb));
+        const struct verb *v = pop3_verb_find(bytes_of(capabilities[i].verb));
 
-        if ((!v->offered || v->offered(s)) && !line_out(s, "%s", capabilities[i].text))
+        if ((!v->offered || v->offered(s)) && !pop3_line_out(s, "%s", capabilities[i].text))
             return false;
     }
-    return line_out(s, ".");
+    return pop3_line_out(s, ".");
 }
 
 static bool noop(struct pop3 *s, struct bytes arg)
 {
     (void)arg;
-    return ok(s, "Nothing done");
+    return pop3_ok(s, "Nothing done");
 }
 
 static bool utf8(struct pop3 *s, struct bytes arg)
 {
     (void)arg;
     s->utf8 = true;
-    return ok(s, "UTF-8 headers are shown");
+    return pop3_ok(s, "UTF-8 headers are shown");
 }

@@ -2,7 +2,7 @@
 #include "base/sasl.h"
 #include "smtp/session.h"
 
-bool auth_offered(const struct smtp *s)
+bool smtp_auth_offered(const struct smtp *s)
 {
     return s->door->kind != SMTP_RECEIVE && auth_clear_allowed(&s->call);
 }
@@ -14,10 +14,10 @@ static bool auth_failed(struct smtp *s)
 
     arena_reset(s->session);
     if (e->code == ERR_SYNTAX)
-        return refuse(s, "501 5.5.2 %s", err_told(e));
+        return smtp_refuse(s, "501 5.5.2 %s", err_told(e));
     if (e->code == ERR_AUTH)
-        return refuse(s, "535 5.7.8 Authentication failed");
-    return refuse(s, "454 4.7.0 %s", err_told(e)); /* RFC 4954 section 6: try again later */
+        return smtp_refuse(s, "535 5.7.8 Authentication failed");
+    return smtp_refuse(s, "454 4.7.0 %s", err_told(e)); /* RFC 4954 section 6: try again later */
 }
 
 static bool login(struct smtp *s, struct bytes name, struct bytes password)
@@ -30,7 +30,7 @@ static bool login(struct smtp *s, struct bytes name, struct bytes password)
     s->call.arena = s->mail;
     if (!ok)
         return auth_failed(s);
-    return reply(s, "235 2.7.0 Authenticated");
+    return smtp_reply(s, "235 2.7.0 Authenticated");
 }
 
 /* One answer of the client to a 334. *line is copied, since the next read overwrites it. NULL when it was cancelled or
@@ -40,13 +40,13 @@ static bool ask(struct smtp *s, const char *challenge, struct bytes *line)
     bool alive;
 
     s->asking = true;
-    alive = reply(s, "334 %s", challenge) && read_line(s, LINE_AUTH, line);
+    alive = smtp_reply(s, "334 %s", challenge) && smtp_read_line(s, LINE_AUTH, line);
     s->asking = false;
     if (!alive || !line->p)
         return alive;
     if (bytes_equal(*line, BYTES("*"))) {
         *line = NO_BYTES;
-        return refuse(s, "501 5.7.0 Authentication cancelled");
+        return smtp_refuse(s, "501 5.7.0 Authentication cancelled");
     }
     return true;
 }
@@ -112,13 +112,13 @@ static const struct mechanism {
 static bool auth_possible(struct smtp *s, bool *alive)
 {
     if (s->door->kind == SMTP_RECEIVE)
-        *alive = refuse(s, "503 5.5.1 No logins at this port; submit mail at the submission port");
+        *alive = smtp_refuse(s, "503 5.5.1 No logins at this port; submit mail at the submission port");
     else if (!auth_clear_allowed(&s->call))
-        *alive = refuse(s, "530 5.7.0 STARTTLS comes first");
+        *alive = smtp_refuse(s, "530 5.7.0 STARTTLS comes first");
     else if (s->call.who)
-        *alive = refuse(s, "503 5.5.1 You are logged in");
+        *alive = smtp_refuse(s, "503 5.5.1 You are logged in");
     else
-        return verb_allowed(s, verb_find(BYTES("AUTH")), alive);
+        return smtp_verb_allowed(s, smtp_verb_find(BYTES("AUTH")), alive);
     return false;
 }
 
@@ -134,5 +134,5 @@ bool smtp_auth(struct smtp *s, struct bytes arg)
     for (size_t i = 0; i < sizeof mechanisms / sizeof *mechanisms; i++)
         if (bytes_equal_nocase(name, bytes_of(mechanisms[i].name)))
             return mechanisms[i].run(s, response);
-    return refuse(s, "504 5.5.4 Mechanism not known: PLAIN or LOGIN");
+    return smtp_refuse(s, "504 5.5.4 Mechanism not known: PLAIN or LOGIN");
 }

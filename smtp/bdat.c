@@ -49,7 +49,7 @@ static bool drop_chunk(struct smtp *s, const struct chunk *c, bool *alive)
 
     if (read_chunk(s, c->size, NULL, &e))
         return true;
-    *alive = lost(s, &e);
+    *alive = smtp_lost(s, &e);
     return false;
 }
 
@@ -61,12 +61,12 @@ static bool chunk_unwanted(struct smtp *s, const struct chunk *c)
     if (!drop_chunk(s, c, &alive))
         return alive;
     if (s->phase == PHASE_MAIL)
-        return refuse(s, "554 5.5.1 No valid recipients");
+        return smtp_refuse(s, "554 5.5.1 No valid recipients");
     if (s->phase == PHASE_FAILED && c->last)
-        mail_clear(s); /* all of them have passed by */
+        smtp_mail_clear(s); /* all of them have passed by */
     if (s->phase == PHASE_FAILED || c->last)
-        return refuse(s, "503 5.5.1 No mail is under way");
-    (void)verb_allowed(s, verb_find(BYTES("BDAT")), &alive);
+        return smtp_refuse(s, "503 5.5.1 No mail is under way");
+    (void)smtp_verb_allowed(s, smtp_verb_find(BYTES("BDAT")), &alive);
     return alive;
 }
 
@@ -74,7 +74,7 @@ static bool chunk_unwanted(struct smtp *s, const struct chunk *c)
 static void chunk_failed(struct smtp *s, bool last)
 {
     if (last) {
-        mail_clear(s);
+        smtp_mail_clear(s);
         return;
     }
     transfer_drop(&s->transfer);
@@ -88,14 +88,14 @@ static bool chunk_take(struct smtp *s, const struct chunk *c)
     bool alive;
 
     if (!read_chunk(s, c->size, t, &e))
-        return lost(s, &e);
+        return smtp_lost(s, &e);
     if (c->last)
         text_end(t);
     if (c->last && !transfer_failed(s->transfer))
         return transfer_finish(s);
     s->phase = PHASE_BDAT;
     if (!transfer_failed(s->transfer))
-        return reply(s, "250 2.0.0 %lld octets", (long long)c->size);
+        return smtp_reply(s, "250 2.0.0 %lld octets", (long long)c->size);
     alive = transfer_refuse(s);
     chunk_failed(s, c->last);
     return alive;
@@ -103,12 +103,12 @@ static bool chunk_take(struct smtp *s, const struct chunk *c)
 
 bool smtp_bdat(struct smtp *s, struct bytes arg)
 {
-    const struct verb *v = verb_find(BYTES("BDAT"));
+    const struct verb *v = smtp_verb_find(BYTES("BDAT"));
     struct chunk c;
     bool alive;
 
     if (!chunk_parse(arg, &c)) /* nobody knows where the next command begins */
-        return hang_up(s, "501 5.5.4 Write: %s", v->usage);
+        return smtp_hang_up(s, "501 5.5.4 Write: %s", v->usage);
     if (!(v->phases & (1u << s->phase)) || (s->door->kind != SMTP_RECEIVE && !s->call.who))
         return chunk_unwanted(s, &c);
     if (!s->transfer && !transfer_begin(s, false)) {
@@ -117,7 +117,7 @@ bool smtp_bdat(struct smtp *s, struct bytes arg)
         if (!drop_chunk(s, &c, &alive))
             return alive;
         s->call.err = why;
-        alive = reply_error(s);
+        alive = smtp_reply_error(s);
         chunk_failed(s, c.last);
         return alive;
     }

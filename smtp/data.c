@@ -30,16 +30,16 @@ bool smtp_data(struct smtp *s, struct bytes arg)
 
     (void)arg;
     if (s->phase == PHASE_MAIL) /* pipelined behind recipients that were all refused (RFC 2920 3.1) */
-        return refuse(s, "554 5.5.1 No valid recipients");
+        return smtp_refuse(s, "554 5.5.1 No valid recipients");
     if (!transfer_begin(s, true)) {
-        bool alive = reply_error(s);
+        bool alive = smtp_reply_error(s);
 
-        mail_clear(s);
+        smtp_mail_clear(s);
         return alive;
     }
-    if (!reply(s, "354 End data with <CR><LF>.<CR><LF>"))
+    if (!smtp_reply(s, "354 End data with <CR><LF>.<CR><LF>"))
         return false;
     if (!read_all(s, &e))
-        return lost(s, &e);
+        return smtp_lost(s, &e);
     return transfer_finish(s);
 }

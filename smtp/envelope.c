@@ -17,21 +17,21 @@ static bool refuse_param(struct smtp *s, struct bytes rcpt)
     const struct err *e = &s->call.err;
     const char *number = e->code == ERR_METHOD ? "555 5.5.4" : err_row(e->code)->smtp;
 
-    log_refused(s, number, rcpt);
-    return refuse(s, "%s %s", number, e->message);
+    smtp_log_refused(s, number, rcpt);
+    return smtp_refuse(s, "%s %s", number, e->message);
 }
 
 static bool refuse_path(struct smtp *s, const char *number)
 {
-    log_refused(s, number, NO_BYTES);
-    return refuse(s, "%s %s", number, s->call.err.message);
+    smtp_log_refused(s, number, NO_BYTES);
+    return smtp_refuse(s, "%s %s", number, s->call.err.message);
 }
 
 static bool refuse_utf8(struct smtp *s, struct bytes rcpt)
 {
     err_set(&s->call.err, ERR_SYNTAX, "The address needs SMTPUTF8");
-    log_refused(s, "553 5.6.7", rcpt);
-    return refuse(s, "553 5.6.7 The address needs SMTPUTF8");
+    smtp_log_refused(s, "553 5.6.7", rcpt);
+    return smtp_refuse(s, "553 5.6.7 The address needs SMTPUTF8");
 }
 
 /* ---- MAIL ---- */
@@ -50,13 +50,13 @@ static bool mail_begin(struct smtp *s)
     if (!service_accepts(s->door->svc, e) || !sender_check(&s->call, &s->envelope.sender)) {
         bool alive;
 
-        log_refused(s, NULL, NO_BYTES);
-        alive = reply_error(s);
-        mail_clear(s);
+        smtp_log_refused(s, NULL, NO_BYTES);
+        alive = smtp_reply_error(s);
+        smtp_mail_clear(s);
         return alive;
     }
     s->phase = PHASE_MAIL;
-    return reply(s, "250 2.1.0 Sender ok");
+    return smtp_reply(s, "250 2.1.0 Sender ok");
 }
 
 bool smtp_mail(struct smtp *s, struct bytes arg)
@@ -66,9 +66,9 @@ bool smtp_mail(struct smtp *s, struct bytes arg)
     struct address sender;
     struct mail_params p;
 
-    mail_clear(s);
+    smtp_mail_clear(s);
     if (!path_of(arg, BYTES("FROM:"), &path))
-        return refuse(s, "501 5.5.4 Write: MAIL FROM:<sender>");
+        return smtp_refuse(s, "501 5.5.4 Write: MAIL FROM:<sender>");
     if (!path_parse(path, true, s->mail, &sender, &rest, e))
         return refuse_path(s, "501 5.1.7");
     if (!sender.local.n)
@@ -106,10 +106,10 @@ static void recipients_grow(struct smtp *s)
 /* Refused for what the address is. Too many of these look for addresses to send to. */
 static bool recipient_refused(struct smtp *s, struct bytes rcpt)
 {
-    log_refused(s, NULL, rcpt);
+    smtp_log_refused(s, NULL, rcpt);
     if (++s->refused > PARAM_INT(smtp, refused_recipients_max))
-        return hang_up(s, "421 4.7.0 Too many recipients refused");
-    return reply_error(s);
+        return smtp_hang_up(s, "421 4.7.0 Too many recipients refused");
+    return smtp_reply_error(s);
 }
 
 static bool recipient_add(struct smtp *s, const struct address *address, const struct rcpt_params *p)
@@ -123,7 +123,7 @@ static bool recipient_add(struct smtp *s, const struct address *address, const s
     recipients_grow(s);
     s->recipients[s->n_recipients++] = one;
     s->phase = PHASE_RCPT;
-    return reply(s, "250 2.1.5 Recipient ok");
+    return smtp_reply(s, "250 2.1.5 Recipient ok");
 }
 
 bool smtp_rcpt(struct smtp *s, struct bytes arg)
@@ -134,7 +134,7 @@ bool smtp_rcpt(struct smtp *s, struct bytes arg)
     struct rcpt_params p;
 
     if (!path_of(arg, BYTES("TO:"), &path))
-        return refuse(s, "501 5.5.4 Write: RCPT TO:<recipient>");
+        return smtp_refuse(s, "501 5.5.4 Write: RCPT TO:<recipient>");
     if (!path_parse(path, false, s->mail, &address, &rest, e))
         return refuse_path(s, "501 5.1.3");
     if (!rcpt_params_read(rest, s->envelope.utf8, s->mail, &p, e))
@@ -142,6 +142,6 @@ bool smtp_rcpt(struct smtp *s, struct bytes arg)
     if (address.utf8 && !s->envelope.utf8)
         return refuse_utf8(s, address.email);
     if ((int64_t)s->n_recipients >= PARAM_INT(smtp, recipients_max))
-        return reply(s, "452 4.5.3 Too many recipients");
+        return smtp_reply(s, "452 4.5.3 Too many recipients");
     return recipient_add(s, &address, &p);
 }

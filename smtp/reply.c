@@ -30,7 +30,7 @@ __attribute__((format(printf, 2, 0))) static bool reply_list(struct smtp *s, con
     return stream_write(s->stream, (struct bytes){ line, clean(s, line, (size_t)n) }, &e);
 }
 
-bool reply(struct smtp *s, const char *format, ...)
+bool smtp_reply(struct smtp *s, const char *format, ...)
 {
     va_list args;
     bool sent;
@@ -41,14 +41,14 @@ bool reply(struct smtp *s, const char *format, ...)
     return sent;
 }
 
-bool reply_error(struct smtp *s)
+bool smtp_reply_error(struct smtp *s)
 {
     const struct err *e = &s->call.err;
 
-    return reply(s, "%s %s", err_row(e->code)->smtp, err_told(e));
+    return smtp_reply(s, "%s %s", err_row(e->code)->smtp, err_told(e));
 }
 
-bool refuse(struct smtp *s, const char *format, ...)
+bool smtp_refuse(struct smtp *s, const char *format, ...)
 {
     va_list args;
     bool sent;
@@ -58,10 +58,10 @@ bool refuse(struct smtp *s, const char *format, ...)
     va_end(args);
     if (!sent || ++s->errors <= PARAM_INT(smtp, errors_max))
         return sent;
-    return hang_up(s, "421 4.7.0 Too many errors");
+    return smtp_hang_up(s, "421 4.7.0 Too many errors");
 }
 
-bool hang_up(struct smtp *s, const char *format, ...)
+bool smtp_hang_up(struct smtp *s, const char *format, ...)
 {
     va_list args;
     struct err e;
@@ -73,11 +73,11 @@ bool hang_up(struct smtp *s, const char *format, ...)
     return false;
 }
 
-bool lost(struct smtp *s, const struct err *why)
+bool smtp_lost(struct smtp *s, const struct err *why)
 {
     if (why->code == ERR_TIMEOUT) {
-        deadline_in(s, PARAM_INT(smtp, goodbye_timeout));
-        return hang_up(s, "421 4.4.2 Nothing came in time, closing");
+        smtp_deadline_in(s, PARAM_INT(smtp, goodbye_timeout));
+        return smtp_hang_up(s, "421 4.4.2 Nothing came in time, closing");
     }
     return false;
 }

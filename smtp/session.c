@@ -11,12 +11,12 @@ enum {
     LONGEST_JUNK = 1 << 20       /* a line without end is read so far, then we hang up */
 };
 
-void deadline_in(struct smtp *s, int64_t milliseconds)
+void smtp_deadline_in(struct smtp *s, int64_t milliseconds)
 {
     stream_deadline(s->stream, clock_monotonic() + milliseconds);
 }
 
-void mail_clear(struct smtp *s)
+void smtp_mail_clear(struct smtp *s)
 {
     transfer_drop(&s->transfer);
     s->envelope = (struct envelope){ .from = NO_BYTES };
@@ -29,7 +29,7 @@ void mail_clear(struct smtp *s)
 
 static bool going_down(struct smtp *s)
 {
-    return hang_up(s, "421 4.3.2 %.*s is going down, come back soon", SHOW(PARAM_TEXT(server, hostname)));
+    return smtp_hang_up(s, "421 4.3.2 %.*s is going down, come back soon", SHOW(PARAM_TEXT(server, hostname)));
 }
 
 /* Only CRLF ends a line: whoever sends a bare LF, or hides a CR or NUL in a command, is heard differently by somebody
@@ -45,12 +45,12 @@ static bool line_is_clean(struct bytes *line)
     return true;
 }
 
-bool read_line(struct smtp *s, size_t max, struct bytes *line)
+bool smtp_read_line(struct smtp *s, size_t max, struct bytes *line)
 {
     struct err e = { 0 };
     bool ok;
 
-    deadline_in(s, PARAM_INT(smtp, command_timeout));
+    smtp_deadline_in(s, PARAM_INT(smtp, command_timeout));
     stream_drains(s->stream, !s->asking);
     ok = stream_line(s->stream, max, line, &e);
     stream_drains(s->stream, false);
@@ -58,14 +58,14 @@ bool read_line(struct smtp *s, size_t max, struct bytes *line)
         if (line_is_clean(line))
             return true;
         *line = NO_BYTES;
-        return refuse(s, "500 5.5.2 A line ends in CRLF and holds no control characters");
+        return smtp_refuse(s, "500 5.5.2 A line ends in CRLF and holds no control characters");
     }
     *line = NO_BYTES;
     if (e.code == ERR_CLOSED && net_draining())
         return going_down(s);
     if (e.code != ERR_TOO_LARGE || !stream_skip_line(s->stream, LONGEST_JUNK, &e))
-        return e.code == ERR_TOO_LARGE ? hang_up(s, "421 4.7.0 Line too long") : lost(s, &e);
-    return refuse(s, s->asking ? "500 5.5.6 Line too long" : "500 5.5.2 Line too long");
+        return e.code == ERR_TOO_LARGE ? smtp_hang_up(s, "421 4.7.0 Line too long") : smtp_lost(s, &e);
+    return smtp_refuse(s, s->asking ? "500 5.5.6 Line too long" : "500 5.5.2 Line too long");
 }
 
 /* A browser that was lured here, with SMTP in the body of its request. */
@@ -82,8 +82,8 @@ static bool is_http(struct bytes name)
 static bool command_unknown(struct smtp *s, struct bytes name)
 {
     if (is_http(name))
-        return hang_up(s, "421 4.7.0 This is SMTP, not HTTP");
-    return refuse(s, "500 5.5.1 Command not known");
+        return smtp_hang_up(s, "421 4.7.0 This is SMTP, not HTTP");
+    return smtp_refuse(s, "500 5.5.1 Command not known");
 }
 
 static bool command_run(struct smtp *s, const struct verb *v, struct bytes arg)
@@ -91,10 +91,10 @@ static bool command_run(struct smtp *s, const struct verb *v, struct bytes arg)
     bool alive;
 
     if ((v->flags & ARGUMENT) && !arg.n)
-        return refuse(s, "501 5.5.4 Write: %s", v->usage);
+        return smtp_refuse(s, "501 5.5.4 Write: %s", v->usage);
     if ((v->flags & NO_ARGUMENT) && arg.n)
-        return refuse(s, "501 5.5.4 %s takes no parameters", v->name);
-    if (!(v->flags & OWN_ORDER) && !verb_allowed(s, v, &alive))
+        return smtp_refuse(s, "501 5.5.4 %s takes no parameters", v->name);
+    if (!(v->flags & OWN_ORDER) && !smtp_verb_allowed(s, v, &alive))
         return alive;
     return v->run(s, arg);
 }
@@ -107,11 +107,11 @@ static bool command(struct smtp *s, struct bytes line)
 
     bytes_cut(line, ' ', &name, &arg);
     name = bytes_trim(name);
-    v = verb_find(name);
+    v = smtp_verb_find(name);
     if (!v)
         return command_unknown(s, name);
     if (length > v->line_max)
-        return refuse(s, "500 5.5.2 Line too long");
+        return smtp_refuse(s, "500 5.5.2 Line too long");
     call_renew(&s->call);
     s->call.deadline = clock_monotonic() + PARAM_INT(smtp, work_timeout);
     return command_run(s, v, bytes_trim(arg));
@@ -126,12 +126,12 @@ static void commands(struct smtp *s)
             (void)going_down(s);
             return;
         }
-        if (!read_line(s, LINE_AUTH, &line))
+        if (!smtp_read_line(s, LINE_AUTH, &line))
             return;
         if (line.p && !command(s, line))
             return;
         if (++s->commands > PARAM_INT(smtp, commands_max)) {
-            hang_up(s, "421 4.7.0 Too many commands without a mail");
+            smtp_hang_up(s, "421 4.7.0 Too many commands without a mail");
             return;
         }
     }
@@ -148,15 +148,15 @@ static bool greet(struct smtp *s)
     struct bytes host = PARAM_TEXT(server, hostname);
     int64_t delay = PARAM_INT(smtp, greeting_delay);
 
-    deadline_in(s, PARAM_INT(smtp, goodbye_timeout));
+    smtp_deadline_in(s, PARAM_INT(smtp, goodbye_timeout));
     if (delay)
         fiber_sleep_until(clock_monotonic() + delay);
     if (talks_early(s))
-        return hang_up(s, "554 5.5.0 %.*s speaks first", SHOW(host));
-    return reply(s, "220 %.*s %.*s", SHOW(host), SHOW(PARAM_TEXT(smtp, greeting)));
+        return smtp_hang_up(s, "554 5.5.0 %.*s speaks first", SHOW(host));
+    return smtp_reply(s, "220 %.*s %.*s", SHOW(host), SHOW(PARAM_TEXT(smtp, greeting)));
 }
 
-void client_of(struct smtp *s)
+void smtp_client_of(struct smtp *s)
 {
     const struct peer *p = stream_peer(s->stream);
 
@@ -178,11 +178,11 @@ static void converse(struct smtp *s)
 {
     if (!shake_hands_first(s))
         return;
-    client_of(s);
+    smtp_client_of(s);
     if (greet(s))
         commands(s);
-    mail_clear(s);
-    deadline_in(s, PARAM_INT(smtp, goodbye_timeout));
+    smtp_mail_clear(s);
+    smtp_deadline_in(s, PARAM_INT(smtp, goodbye_timeout));
     stream_shutdown(s->stream);
 }
 

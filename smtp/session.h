@@ -57,15 +57,15 @@ struct smtp {
 };
 
 /* ---- reply.c: false when the session must end ---- */
-bool reply(struct smtp *s, const char *format, ...) __attribute__((format(printf, 2, 3)));
+bool smtp_reply(struct smtp *s, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* The answer to the error of the call: its code and what the client may know. */
-bool reply_error(struct smtp *s);
+bool smtp_reply_error(struct smtp *s);
 /* A refusal of what the client asked for wrongly: counts towards smtp.errors_max, past which it is 421 and the end. */
-bool refuse(struct smtp *s, const char *format, ...) __attribute__((format(printf, 2, 3)));
+bool smtp_refuse(struct smtp *s, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* The reply, and then we hang up. */
-bool hang_up(struct smtp *s, const char *format, ...) __attribute__((format(printf, 2, 3)));
+bool smtp_hang_up(struct smtp *s, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* The stream failed: 421 to a peer that was too slow, nothing to one that is gone. Always false. */
-bool lost(struct smtp *s, const struct err *why);
+bool smtp_lost(struct smtp *s, const struct err *why);
 
 /* ---- verbs.c ---- */
 enum verb_flag {
@@ -82,9 +82,9 @@ struct verb {
     bool (*offered)(const struct smtp *s); /* NULL: always */
     const char *usage;                     /* for HELP */
 };
-const struct verb *verb_find(struct bytes name);
+const struct verb *smtp_verb_find(struct bytes name);
 /* Right order, logged in where needed. On false the reply was sent; *alive is what it returned. */
-bool verb_allowed(struct smtp *s, const struct verb *v, bool *alive);
+bool smtp_verb_allowed(struct smtp *s, const struct verb *v, bool *alive);
 
 /* ---- the commands ---- */
 bool smtp_mail(struct smtp *s, struct bytes arg);
@@ -93,14 +93,14 @@ bool smtp_data(struct smtp *s, struct bytes arg);
 bool smtp_bdat(struct smtp *s, struct bytes arg);
 bool smtp_auth(struct smtp *s, struct bytes arg);
 bool smtp_starttls(struct smtp *s, struct bytes arg);
-bool auth_offered(const struct smtp *s);
-bool starttls_offered(const struct smtp *s);
+bool smtp_auth_offered(const struct smtp *s);
+bool smtp_starttls_offered(const struct smtp *s);
 
 /* ---- session.c ---- */
-void client_of(struct smtp *s);  /* fills the call's client from the stream, again after STARTTLS */
-void mail_clear(struct smtp *s); /* ends a transaction: RSET, EHLO, after DATA */
+void smtp_client_of(struct smtp *s);  /* fills the call's client from the stream, again after STARTTLS */
+void smtp_mail_clear(struct smtp *s); /* ends a transaction: RSET, EHLO, after DATA */
 /* A line of input without its CRLF, by the command deadline. *line.p is NULL when it was refused with a reply (too
  * long, no CRLF, control characters). False when the session must end. */
-bool read_line(struct smtp *s, size_t max, struct bytes *line);
-void deadline_in(struct smtp *s, int64_t milliseconds);
+bool smtp_read_line(struct smtp *s, size_t max, struct bytes *line);
+void smtp_deadline_in(struct smtp *s, int64_t milliseconds);
 #endif

@@ -3,7 +3,7 @@
 #include "base/params.h"
 #include "smtp/session.h"
 
-bool starttls_offered(const struct smtp *s)
+bool smtp_starttls_offered(const struct smtp *s)
 {
     return s->door->tls && !stream_is_tls(s->stream);
 }
@@ -11,14 +11,14 @@ bool starttls_offered(const struct smtp *s)
 /* RFC 3207 4.2: after the handshake nothing is known of the client, not even its name. */
 static void forget(struct smtp *s)
 {
-    mail_clear(s);
+    smtp_mail_clear(s);
     arena_reset(s->session);
     s->call.who = NULL;
     s->call.account = NO_ID;
     s->phase = PHASE_NEW;
     s->esmtp = false;
     s->helo[0] = '\0';
-    client_of(s);
+    smtp_client_of(s);
 }
 
 bool smtp_starttls(struct smtp *s, struct bytes arg)
@@ -27,11 +27,12 @@ bool smtp_starttls(struct smtp *s, struct bytes arg)
     bool alive;
 
     (void)arg;
-    if (!starttls_offered(s))
-        return refuse(s, stream_is_tls(s->stream) ? "503 5.5.1 TLS is on already" : "502 5.5.1 TLS is not offered");
-    if (!verb_allowed(s, verb_find(BYTES("STARTTLS")), &alive))
+    if (!smtp_starttls_offered(s))
+        return smtp_refuse(s,
+                           stream_is_tls(s->stream) ? "503 5.5.1 TLS is on already" : "502 5.5.1 TLS is not offered");
+    if (!smtp_verb_allowed(s, smtp_verb_find(BYTES("STARTTLS")), &alive))
         return alive;
-    if (!reply(s, "220 2.0.0 Ready to start TLS"))
+    if (!smtp_reply(s, "220 2.0.0 Ready to start TLS"))
         return false;
     if (!stream_start_tls(s->stream, s->door->tls, clock_monotonic() + PARAM_INT(smtp, tls_timeout), &e)) {
         log_info("smtp", LOG_TEXT("door", s->call.door), LOG_BYTES("client", s->call.client_ip),

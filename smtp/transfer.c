@@ -48,7 +48,7 @@ bool transfer_begin(struct smtp *s, bool dotted)
 
     t->s = s;
     if (!intake_begin(&s->call, &in, &t->intake)) {
-        log_refused(s, NULL, NO_BYTES);
+        smtp_log_refused(s, NULL, NO_BYTES);
         return false;
     }
     text_init(&t->text, dotted, (size_t)PARAM_INT(smtp, line_max), take, t);
@@ -94,7 +94,7 @@ static struct bytes bracketed(struct smtp *s, struct bytes address)
     return arena_bytesf(s->mail, "<%.*s>", SHOW(address));
 }
 
-void log_refused(struct smtp *s, const char *number, struct bytes rcpt)
+void smtp_log_refused(struct smtp *s, const char *number, struct bytes rcpt)
 {
     const struct err *e = &s->call.err;
     char id[ID_TEXT + 1];
@@ -138,12 +138,12 @@ bool transfer_refuse(struct smtp *s)
 
     if (t->intake || t->err.code == ERR_NONE) {
         err_set(&s->call.err, faults[f].code, "%s", faults[f].text);
-        log_refused(s, faults[f].number, NO_BYTES);
-        return reply(s, "%s %s", faults[f].number, faults[f].text);
+        smtp_log_refused(s, faults[f].number, NO_BYTES);
+        return smtp_reply(s, "%s %s", faults[f].number, faults[f].text);
     }
     s->call.err = t->err;
-    log_refused(s, NULL, NO_BYTES);
-    return reply_error(s);
+    smtp_log_refused(s, NULL, NO_BYTES);
+    return smtp_reply_error(s);
 }
 
 /* What a new user must know: mail for others stays here (api.md, modes). */
@@ -162,19 +162,19 @@ static bool keep(struct smtp *s)
 
     s->call.deadline = began + PARAM_INT(smtp, work_timeout);
     if (!intake_commit(&s->transfer->intake, &s->call, &out)) {
-        log_refused(s, NULL, NO_BYTES);
-        return reply_error(s);
+        smtp_log_refused(s, NULL, NO_BYTES);
+        return smtp_reply_error(s);
     }
     s->commands = 0;
     log_accepted(s, &out, began);
     id_format("msg", out.message_id, id);
-    return reply(s, "250 2.0.0 queued as %s%s", id, mode_text(out.mode));
+    return smtp_reply(s, "250 2.0.0 queued as %s%s", id, mode_text(out.mode));
 }
 
 bool transfer_finish(struct smtp *s)
 {
     bool alive = transfer_failed(s->transfer) ? transfer_refuse(s) : keep(s);
 
-    mail_clear(s);
+    smtp_mail_clear(s);
     return alive;
 }

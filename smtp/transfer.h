@@ -25,5 +25,5 @@ void transfer_drop(struct transfer **t);
 
 /* One line: a mail, its sender or a recipient was refused with the call's error (`reply` is the number we answer with,
  * NULL: the error's own). `rcpt` may be NO_BYTES. */
-void log_refused(struct smtp *s, const char *number, struct bytes rcpt);
+void smtp_log_refused(struct smtp *s, const char *number, struct bytes rcpt);
 #endif

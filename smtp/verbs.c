@@ -27,8 +27,10 @@ static const struct verb verbs[] = {
       "RCPT TO:<recipient> [parameters]" },
     { "DATA", smtp_data, IN(MAIL) | IN(RCPT), NO_ARGUMENT | LOGIN, LINE_COMMAND, NULL, "DATA" },
     { "BDAT", smtp_bdat, IN(RCPT) | IN(BDAT), LOGIN | OWN_ORDER, LINE_COMMAND, NULL, "BDAT octets [LAST]" },
-    { "AUTH", smtp_auth, IN(GREETED), ARGUMENT | OWN_ORDER, LINE_AUTH, auth_offered, "AUTH PLAIN|LOGIN [response]" },
-    { "STARTTLS", smtp_starttls, IN(GREETED), NO_ARGUMENT | OWN_ORDER, LINE_COMMAND, starttls_offered, "STARTTLS" },
+    { "AUTH", smtp_auth, IN(GREETED), ARGUMENT | OWN_ORDER, LINE_AUTH, smtp_auth_offered,
+      "AUTH PLAIN|LOGIN [response]" },
+    { "STARTTLS", smtp_starttls, IN(GREETED), NO_ARGUMENT | OWN_ORDER, LINE_COMMAND, smtp_starttls_offered,
+      "STARTTLS" },
     { "RSET", rset, ANY, NO_ARGUMENT, LINE_COMMAND, NULL, "RSET" },
     { "NOOP", noop, ANY, 0, LINE_COMMAND, NULL, "NOOP" },
     { "VRFY", vrfy, ANY, ARGUMENT, LINE_COMMAND, NULL, "VRFY address" },
@@ -60,7 +62,7 @@ static const struct extension extensions[] = {
 };
 enum { EXTENSIONS = sizeof extensions / sizeof *extensions };
 
-const struct verb *verb_find(struct bytes name)
+const struct verb *smtp_verb_find(struct bytes name)
 {
     for (size_t i = 0; i < VERBS; i++)
         if (bytes_equal_nocase(name, bytes_of(verbs[i].name)))
@@ -80,14 +82,14 @@ static const char *order_text(const struct smtp *s, const struct verb *v)
     }
 }
 
-bool verb_allowed(struct smtp *s, const struct verb *v, bool *alive)
+bool smtp_verb_allowed(struct smtp *s, const struct verb *v, bool *alive)
 {
     if ((v->flags & LOGIN) && s->door->kind != SMTP_RECEIVE && !s->call.who && s->phase != PHASE_NEW) {
-        *alive = refuse(s, "530 5.7.0 Authentication required");
+        *alive = smtp_refuse(s, "530 5.7.0 Authentication required");
         return false;
     }
     if (!(v->phases & (1u << s->phase))) {
-        *alive = refuse(s, "503 5.5.1 %s", order_text(s, v));
+        *alive = smtp_refuse(s, "503 5.5.1 %s", order_text(s, v));
         return false;
     }
     return true;
@@ -106,7 +108,7 @@ static bool hello(struct smtp *s, struct bytes arg)
 
     if (name.n >= sizeof s->helo || !bytes_is_ascii(name))
         return false;
-    mail_clear(s);
+    smtp_mail_clear(s);
     memcpy(s->helo, name.p, name.n);
     s->helo[name.n] = '\0';
     s->phase = PHASE_GREETED;
@@ -118,21 +120,21 @@ static bool extension_line(struct smtp *s, const struct extension *x, bool last)
     char mark = last ? ' ' : '-';
 
     if (x->parameter != PARAMS)
-        return reply(s, "250%c%s %s%lld", mark, x->keyword, x->value, (long long)param_int(x->parameter));
+        return smtp_reply(s, "250%c%s %s%lld", mark, x->keyword, x->value, (long long)param_int(x->parameter));
     if (x->value)
-        return reply(s, "250%c%s %s", mark, x->keyword, x->value);
-    return reply(s, "250%c%s", mark, x->keyword);
+        return smtp_reply(s, "250%c%s %s", mark, x->keyword, x->value);
+    return smtp_reply(s, "250%c%s", mark, x->keyword);
 }
 
 static bool ehlo(struct smtp *s, struct bytes arg)
 {
     if (!hello(s, arg))
-        return refuse(s, "501 5.5.4 Write: EHLO host");
+        return smtp_refuse(s, "501 5.5.4 Write: EHLO host");
     s->esmtp = true;
-    if (!reply(s, "250-%.*s greets %s", SHOW(PARAM_TEXT(server, hostname)), s->helo))
+    if (!smtp_reply(s, "250-%.*s greets %s", SHOW(PARAM_TEXT(server, hostname)), s->helo))
         return false;
     for (size_t i = 0; i < EXTENSIONS; i++)
-        if (offered(s, verb_find(bytes_of(extensions[i].verb))) &&
+        if (offered(s, smtp_verb_find(bytes_of(extensions[i].verb))) &&
             !extension_line(s, &extensions[i], i == EXTENSIONS - 1))
             return false;
     return true;
@@ -141,9 +143,9 @@ static bool ehlo(struct smtp *s, struct bytes arg)
 static bool helo(struct smtp *s, struct bytes arg)
 {
     if (!hello(s, arg))
-        return refuse(s, "501 5.5.4 Write: HELO host");
+        return smtp_refuse(s, "501 5.5.4 Write: HELO host");
     s->esmtp = false;
-    return reply(s, "250 %.*s", SHOW(PARAM_TEXT(server, hostname)));
+    return smtp_reply(s, "250 %.*s", SHOW(PARAM_TEXT(server, hostname)));
 }
 
 /* ---- the small ones ---- */
@@ -151,36 +153,36 @@ static bool helo(struct smtp *s, struct bytes arg)
 static bool rset(struct smtp *s, struct bytes arg)
 {
     (void)arg;
-    mail_clear(s);
-    return reply(s, "250 2.0.0 Ok");
+    smtp_mail_clear(s);
+    return smtp_reply(s, "250 2.0.0 Ok");
 }
 
 static bool noop(struct smtp *s, struct bytes arg)
 {
     (void)arg;
-    return reply(s, "250 2.0.0 Ok");
+    return smtp_reply(s, "250 2.0.0 Ok");
 }
 
 /* RFC 5321 3.5.3: saying nothing keeps lists of users from being made here. */
 static bool vrfy(struct smtp *s, struct bytes arg)
 {
     (void)arg;
-    return reply(s, "252 2.1.5 Send mail to it, and RCPT will tell");
+    return smtp_reply(s, "252 2.1.5 Send mail to it, and RCPT will tell");
 }
 
 static bool expn(struct smtp *s, struct bytes arg)
 {
     (void)arg;
-    return refuse(s, "502 5.5.1 EXPN is not offered");
+    return smtp_refuse(s, "502 5.5.1 EXPN is not offered");
 }
 
 static bool help_one(struct smtp *s, struct bytes arg)
 {
-    const struct verb *v = verb_find(arg);
+    const struct verb *v = smtp_verb_find(arg);
 
     if (!v || !offered(s, v))
-        return refuse(s, "504 5.5.4 No such command; HELP lists them");
-    return reply(s, "214 2.0.0 %s", v->usage);
+        return smtp_refuse(s, "504 5.5.4 No such command; HELP lists them");
+    return smtp_reply(s, "214 2.0.0 %s", v->usage);
 }
 
 static bool help(struct smtp *s, struct bytes arg)
@@ -188,13 +190,13 @@ static bool help(struct smtp *s, struct bytes arg)
     if (arg.n)
         return help_one(s, arg);
     for (size_t i = 0; i < VERBS; i++)
-        if (offered(s, &verbs[i]) && !reply(s, "214-2.0.0 %s", verbs[i].usage))
+        if (offered(s, &verbs[i]) && !smtp_reply(s, "214-2.0.0 %s", verbs[i].usage))
             return false;
-    return reply(s, "214 2.0.0 Postrider " POSTRIDER_VERSION);
+    return smtp_reply(s, "214 2.0.0 Postrider " POSTRIDER_VERSION);
 }
 
 static bool quit(struct smtp *s, struct bytes arg)
 {
     (void)arg;
-    return hang_up(s, "221 2.0.0 Goodbye");
+    return smtp_hang_up(s, "221 2.0.0 Goodbye");
 }
