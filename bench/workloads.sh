@@ -52,17 +52,18 @@ accept_point() { # SERVER LABEL ARGUMENTS RECIPIENTS
 		-c user%d@bench.test -R "$USERS"
 }
 
-all_kept() { # what was acknowledged in this pass lies in the mailboxes
+all_kept() { # FIRST-LINE of the pass in the results: what was acknowledged since lies in the mailboxes
 	local wanted kept
-	wanted=$(jq -s --arg each "$1" 'map(.n * (if .label | test("10 recipients") then 10 else 1 end)) | add' <"$WORK/pass.jsonl")
+	wanted=$(tail -n "+$1" "$RESULTS" | jq -s 'map(select(.peer == "postrider") |
+		.n * (if .label | test("10 recipients") then 10 else 1 end)) | add')
 	kept=$(postrider_kept)
 	[ "$kept" -ge "$wanted" ] || die "postrider acknowledged $wanted mails and kept $kept"
 	echo "  postrider: $wanted mails acknowledged, $kept kept"
 }
 
 load_A() {
-	local point label arguments recipients server mark
-	mark=$(($(wc -l <"$RESULTS") + 1))
+	local point label arguments recipients server first
+	first=$(($(wc -l <"$RESULTS") + 1))
 	postrider_up
 	postfix_up
 	for point in "${A_POINTS[@]}"; do
@@ -71,8 +72,7 @@ load_A() {
 			accept_point "$server" "$label" "$arguments" "$recipients"
 		done
 	done
-	tail -n "+$mark" "$RESULTS" | jq -c 'select(.peer == "postrider")' >"$WORK/pass.jsonl"
-	all_kept
+	all_kept "$first"
 	postfix_down
 	postrider_down
 }
