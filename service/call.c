@@ -78,6 +78,26 @@ bool call_may(struct call *c, unsigned scope)
     return err_set(&c->err, ERR_SCOPE, "This credential may not do that");
 }
 
+bool call_reaches(const struct call *c, struct id domain)
+{
+    for (size_t i = 0; i < c->who->n_domain_ids; i++)
+        if (id_equal(c->who->domain_ids[i], domain))
+            return true;
+    return c->who->n_domain_ids == 0;
+}
+
+void query_reached(struct call *c, struct query *q, const char *field)
+{
+    struct value *list;
+
+    if (!c->who->n_domain_ids)
+        return;
+    list = arena_array(c->arena, c->who->n_domain_ids, sizeof *list);
+    for (size_t i = 0; i < c->who->n_domain_ids; i++)
+        list[i] = V_ID(c->who->domain_ids[i]);
+    q->conds[q->n_conds++] = COND_ONE_OF(field, list, c->who->n_domain_ids);
+}
+
 /* ---- commits ---- */
 
 bool call_commit(struct call *c, struct batch *b, const void *out, struct id ref)

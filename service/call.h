@@ -12,9 +12,9 @@
 #define SCOPE_LIST(X)                                                                                                  \
     X(SEND, "send")                                                                                                    \
     X(MESSAGES_READ, "messages:read")                                                                                  \
-    X(DELIVERIES_WRITE, "deliveries:write") X(MAIL_READ, "mail:read") X(MAIL_WRITE, "mail:write")                      \
-        X(DOMAINS, "domains") X(USERS, "users") X(KEYS, "keys") X(SETTINGS, "settings") X(METRICS, "metrics")          \
-            X(OPERATOR, "operator")
+    X(DELIVERIES_WRITE, "deliveries:write")                                                                            \
+    X(MAIL_READ, "mail:read") X(MAIL_WRITE, "mail:write") X(DOMAINS, "domains") X(USERS, "users") X(KEYS, "keys")      \
+        X(SETTINGS, "settings") X(METRICS, "metrics") X(OPERATOR, "operator")
 enum scope_number {
 #define X(name, text) SCOPE_NUMBER_##name,
     SCOPE_LIST(X)
@@ -58,8 +58,8 @@ struct source {
 };
 
 /* An Idempotency-Key given with a POST. `render` turns the operation's out into the body that is kept (no secrets);
- * call_commit calls it. `status` is the 2xx that the operation answers with. After idempotency_begin found a kept answer, `replayed` is set and status, answer, location,
- * ref hold it. */
+ * call_commit calls it. `status` is the 2xx that the operation answers with. After idempotency_begin found a kept
+ * answer, `replayed` is set and status, answer, location, ref hold it. */
 struct idempotency {
     struct bytes key, route;
     struct bytes body_hash; /* keyed hash of the canonical request */
@@ -104,6 +104,8 @@ bool call_fault(struct call *c, const char *pointer, const char *code, const cha
 bool call_check(struct call *c);
 /* ERR_SCOPE unless the credential has the scope (any of the bits). */
 bool call_may(struct call *c, unsigned scope);
+/* Is the domain one that the credential may touch? A key that is bound to domains reaches those alone. */
+bool call_reaches(const struct call *c, struct id domain);
 /* Commits b with the idempotency row, if there is a key, whose kept answer `out` renders to. `out` may be NULL (`ref`
  * is kept). A lost race for the same key is turned into the right error or replay. */
 bool call_commit(struct call *c, struct batch *b, const void *out, struct id ref);

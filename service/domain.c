@@ -36,18 +36,9 @@ bool domain_of_account(struct call *c, struct bytes text, struct domain_row *out
     return !found && c->err.code != ERR_MISSING ? false : missing(c);
 }
 
-/* A key bound to domains sees and changes those alone. */
-static bool bound_to(const struct call *c, struct id domain)
-{
-    for (size_t i = 0; i < c->who->n_domain_ids; i++)
-        if (id_equal(c->who->domain_ids[i], domain))
-            return true;
-    return c->who->n_domain_ids == 0;
-}
-
 static bool find(struct call *c, struct bytes id, struct domain_row *out)
 {
-    return call_may(c, SCOPE_DOMAINS) && domain_of_account(c, id, out) && (bound_to(c, out->id) || missing(c));
+    return call_may(c, SCOPE_DOMAINS) && domain_of_account(c, id, out) && (call_reaches(c, out->id) || missing(c));
 }
 
 bool domain_list(struct call *c, const struct domain_list_in *in, struct domain_list_out *out)
@@ -58,13 +49,7 @@ bool domain_list(struct call *c, const struct domain_list_in *in, struct domain_
     if (!call_may(c, SCOPE_DOMAINS))
         return false;
     q.conds[0] = COND("account_id", IS, V_ID(c->account));
-    if (c->who->n_domain_ids) {
-        struct value *list = arena_array(c->arena, c->who->n_domain_ids, sizeof *list);
-
-        for (size_t i = 0; i < c->who->n_domain_ids; i++)
-            list[i] = V_ID(c->who->domain_ids[i]);
-        q.conds[q.n_conds++] = COND_ONE_OF("id", list, c->who->n_domain_ids);
-    }
+    query_reached(c, &q, "id");
     return call_list(c, &q, &in->page, (void **)&out->rows, &out->n, &out->page);
 }
 

@@ -85,14 +85,6 @@ static void check_scopes(struct call *c, unsigned scopes)
         call_fault(c, "/scopes", "required", "A key needs a scope");
 }
 
-static bool mine_to_give(const struct call *c, struct id domain)
-{
-    for (size_t i = 0; i < c->who->n_domain_ids; i++)
-        if (id_equal(c->who->domain_ids[i], domain))
-            return true;
-    return c->who->n_domain_ids == 0;
-}
-
 /* Whoever is bound to domains gives keys that are bound to some of them. */
 static bool write_domains(struct call *c, const struct key_change *in, struct bytes *out)
 {
@@ -112,7 +104,7 @@ static bool write_domains(struct call *c, const struct key_change *in, struct by
             }
             c->err = (struct err){ 0 };
         }
-        if (id_is_none(row.id) || !mine_to_give(c, row.id))
+        if (id_is_none(row.id) || !call_reaches(c, row.id))
             call_fault(c, arena_printf(c->arena, "/domain_ids/%zu", i), "not_found", "No such domain in this account");
         else
             jw_id(&w, "dom", row.id);

@@ -48,6 +48,7 @@ static const struct field user_fields[] = {
     FIELD(JSON, user_row, metadata),
     FIELD(TIME, user_row, last_login_at),
     FIELD(TIME, user_row, created_at),
+    FIELD(INT, user_row, addresses),
 };
 static const struct index user_indexes[] = {
     { .name = "address", .unique = true, .fields = { "address" } },

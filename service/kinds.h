@@ -33,6 +33,7 @@ struct user_row {
     struct bytes send_as;  /* JSON list */
     struct bytes metadata; /* JSON object */
     int64_t last_login_at, created_at;
+    int64_t addresses; /* how many it has, as account.domains */
 };
 
 struct address_row {

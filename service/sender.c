@@ -16,17 +16,9 @@ static bool absent(struct call *c)
     return true;
 }
 
-static bool bound_to(const struct principal *who, struct id domain)
-{
-    for (size_t i = 0; i < who->n_domain_ids; i++)
-        if (id_equal(who->domain_ids[i], domain))
-            return true;
-    return who->n_domain_ids == 0;
-}
-
 static bool key_may(struct call *c, const struct address *from, const struct directory_domain *domain)
 {
-    return bound_to(c->who, domain->id) || refuse(c, from);
+    return call_reaches(c, domain->id) || refuse(c, from);
 }
 
 static bool listed(struct call *c, struct bytes send_as, const struct address *from, bool *out)

@@ -54,6 +54,11 @@ bool user_key_open(const struct service *svc, struct id user_id, struct bytes wr
 
 /* ---- credentials ---- */
 
+/* Adds the condition that `field` is one of the domains the credential reaches, where it is bound to some. */
+void query_reached(struct call *c, struct query *q, const char *field);
+/* Argon2id on the cpu pool. ERR_BUSY when too many wait. */
+bool password_hash(struct call *c, struct bytes password, struct bytes *out);
+
 struct key_secret {
     struct bytes text, hash, hint;
 };

@@ -50,6 +50,8 @@ struct user_delete_in {
     struct bytes id;
     bool erase;
 }; /* ERR_IN_USE with mail unless erase */
+/* For service/: a user of the account acted in by id or address, whatever the scopes. ERR_MISSING. */
+bool user_of_account(struct call *c, struct bytes id, struct user_row *out);
 bool user_delete(struct call *c, const struct user_delete_in *in, void *out);
 
 struct address_list_in {

@@ -1,0 +1,294 @@
+#include "service/user.h"
+#include "mail/address.h"
+#include "service/directory.h"
+#include "service/due.h"
+#include "service/mailbox.h"
+#include "service/service_private.h"
+#include "service/user_check.h"
+
+#define ADDRESSES_MOST 10000 /* of one user */
+#define ERASE_TRIES    5
+
+static const struct {
+    const char *name, *role;
+} boxes[] = {
+    { "INBOX", "inbox" }, { "Sent", "sent" },   { "Drafts", "drafts" },
+    { "Junk", "junk" },   { "Trash", "trash" }, { "Archive", "archive" },
+};
+#define BOXES (sizeof boxes / sizeof *boxes)
+
+/* ---- finding ---- */
+
+static bool missing(struct call *c)
+{
+    return err_again(c, ERR_MISSING, "No such user");
+}
+
+static bool by_address(struct call *c, struct bytes text, struct user_row *out)
+{
+    struct address_row row = { 0 };
+    struct address address;
+    struct bytes plain;
+    struct err ignored = { 0 };
+    struct value v;
+
+    if (!address_parse(text, c->arena, &address, &ignored) ||
+        !address_normalize(&address, true, c->arena, &plain, &ignored))
+        return missing(c);
+    v = V_TEXT(plain);
+    return store_get_by(c->store, &address_kind, "address", &v, 1, c->arena, &row, &c->err) &&
+           store_get(c->store, &user_kind, row.user_id, c->arena, out, &c->err);
+}
+
+bool user_of_account(struct call *c, struct bytes text, struct user_row *out)
+{
+    struct id id;
+    bool found;
+
+    *out = (struct user_row){ 0 };
+    if (id_parse("usr", text, &id))
+        found = store_get(c->store, &user_kind, id, c->arena, out, &c->err);
+    else
+        found = by_address(c, text, out);
+    if (found && id_equal(out->account_id, c->account))
+        return true;
+    *out = (struct user_row){ 0 };
+    return found || c->err.code == ERR_MISSING ? missing(c) : false;
+}
+
+static bool find(struct call *c, struct bytes text, struct user_row *out)
+{
+    return call_may(c, SCOPE_USERS) && user_of_account(c, text, out) && (call_reaches(c, out->domain_id) || missing(c));
+}
+
+bool user_get(struct call *c, const struct user_get_in *in, struct user_row *out)
+{
+    return find(c, in->id, out);
+}
+
+bool user_list(struct call *c, const struct user_list_in *in, struct user_list_out *out)
+{
+    struct query q = { .kind = &user_kind, .index = "account", .n_conds = 1 };
+    struct domain_row domain;
+
+    *out = (struct user_list_out){ 0 };
+    if (!call_may(c, SCOPE_USERS))
+        return false;
+    q.conds[0] = COND("account_id", IS, V_ID(c->account));
+    if (in->domain.p) {
+        if (!domain_of_account(c, in->domain, &domain))
+            return c->err.code == ERR_MISSING ? (c->err = (struct err){ 0 }, true) : false; /* a filter finds nothing */
+        q.index = "domain";
+        q.conds[q.n_conds++] = COND("domain_id", IS, V_ID(domain.id));
+    }
+    query_reached(c, &q, "domain_id");
+    return call_list(c, &q, &in->page, (void **)&out->rows, &out->n, &out->page);
+}
+
+/* ---- making ---- */
+
+static void add_boxes(struct call *c, struct batch *b, const struct user_row *user)
+{
+    struct mailbox_row *rows = arena_array(c->arena, BOXES, sizeof *rows);
+
+    /* Backwards, so that a list, newest first, begins with the INBOX. */
+    for (size_t i = BOXES; i-- > 0;) {
+        rows[i] = (struct mailbox_row){
+            .id = id_new(),
+            .account_id = user->account_id,
+            .user_id = user->id,
+            .name = bytes_of(boxes[i].name),
+            .role = bytes_of(boxes[i].role),
+            .slot = mailbox_slot(NO_ID, bytes_of(boxes[i].name), c->arena),
+            .uid_next = 1,
+            .uid_validity = user->created_at / 1000,
+            .modseq = 1,
+            .created_at = user->created_at,
+        };
+        batch_insert(b, &mailbox_kind, &rows[i], NULL, 0);
+    }
+}
+
+static void add_address(struct call *c, struct batch *b, const struct user_row *user)
+{
+    struct address_row *row = arena_alloc(c->arena, sizeof *row);
+    struct set *more = arena_alloc(c->arena, sizeof *more);
+
+    *row = (struct address_row){
+        .id = id_new(),
+        .account_id = user->account_id,
+        .domain_id = user->domain_id,
+        .user_id = user->id,
+        .address = user->address,
+        .primary = true,
+        .created_at = user->created_at,
+    };
+    *more = ADD("addresses", 1);
+    batch_insert(b, &address_kind, row, NULL, 0);
+    batch_update(b, &domain_kind, user->domain_id, NULL, 0, more, 1);
+}
+
+bool user_create(struct call *c, const struct user_create_in *in, struct user_row *out)
+{
+    struct batch *b = batch_new(c->arena);
+    struct domain_row domain;
+    struct bytes address;
+
+    if (!call_may(c, SCOPE_USERS) || !user_address_check(c, in->address, &address, &domain))
+        return false;
+    *out = (struct user_row){
+        .id = id_new(),
+        .account_id = c->account,
+        .domain_id = domain.id,
+        .address = address,
+        .encryption = BYTES("server"),
+        .quota = PARAM_INT(users, quota_default),
+        .save_sent = true,
+        .created_at = clock_wall(),
+        .addresses = 1,
+    };
+    if (!user_apply(c, &in->change, out))
+        return false;
+    user_key_make(c->svc, out->id, c->arena, &out->user_key, &out->user_key_wrap);
+    batch_insert(b, &user_kind, out, NULL, 0);
+    add_address(c, b, out);
+    add_boxes(c, b, out);
+    if (call_commit(c, b, out, out->id)) {
+        directory_changed(c->svc);
+        return true;
+    }
+    if (c->err.code != ERR_CONFLICT)
+        return false;
+    return err_again(c, ERR_CONFLICT,
+                     batch_failure(b).fault == FAULT_MISSING ? "The domain is gone" : "This address exists already");
+}
+
+/* ---- changing ---- */
+
+static bool write_row(struct call *c, const struct user_row *row, unsigned set)
+{
+    struct batch *b = batch_new(c->arena);
+    struct set sets[8];
+    size_t n = 0;
+    const struct {
+        unsigned bit;
+        struct set set;
+    } all[] = {
+        { USER_SET_NAME, SET("name", V_TEXT(row->name)) },
+        { USER_SET_PASSWORD, SET("password_hash", V_TEXT(row->password_hash)) },
+        { USER_SET_QUOTA, SET("quota", V_INT(row->quota)) },
+        { USER_SET_DISABLED, SET("disabled", V_BOOL(row->disabled)) },
+        { USER_SET_SAVE_SENT, SET("save_sent", V_BOOL(row->save_sent)) },
+        { USER_SET_SEND_AS, SET("send_as", V_JSON(row->send_as)) },
+        { USER_SET_METADATA, SET("metadata", V_JSON(row->metadata)) },
+    };
+
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        if (set & all[i].bit)
+            sets[n++] = all[i].set;
+    batch_update(b, &user_kind, row->id, NULL, 0, sets, n);
+    return call_commit(c, b, row, row->id);
+}
+
+bool user_update(struct call *c, const struct user_update_in *in, struct user_row *out)
+{
+    if (!find(c, in->id, out) || !user_apply(c, &in->change, out) || !write_row(c, out, in->change.set))
+        return false;
+    directory_changed(c->svc);
+    auth_forget_user(c->svc, out->id);
+    return true;
+}
+
+/* ---- ending ---- */
+
+static bool find_all(struct call *c, const struct kind *k, struct id user, void **rows, size_t *n)
+{
+    struct query q = { .kind = k, .index = "user", .n_conds = 1, .limit = ADDRESSES_MOST };
+
+    q.conds[0] = COND("user_id", IS, V_ID(user));
+    return store_find(c->store, &q, c->arena, rows, n, &c->err);
+}
+
+static bool drop_addresses(struct call *c, struct batch *b, struct id user, struct cond *as_many)
+{
+    struct address_row *rows;
+    struct set *less;
+    size_t n;
+
+    if (!find_all(c, &address_kind, user, (void **)&rows, &n))
+        return false;
+    less = arena_array(c->arena, 2, sizeof *less);
+    less[0] = ADD("addresses", -1);
+    for (size_t i = 0; i < n; i++) {
+        batch_delete(b, &address_kind, rows[i].id, NULL, 0);
+        batch_update(b, &domain_kind, rows[i].domain_id, NULL, 0, less, 1);
+    }
+    *as_many = COND("addresses", IS, V_INT((int64_t)n));
+    return true;
+}
+
+static bool drop_boxes(struct call *c, struct batch *b, struct id user)
+{
+    struct mailbox_row *rows;
+    size_t n;
+
+    if (!find_all(c, &mailbox_kind, user, (void **)&rows, &n))
+        return false;
+    for (size_t i = 0; i < n; i++)
+        batch_delete(b, &mailbox_kind, rows[i].id, NULL, 0);
+    return true;
+}
+
+/* Everything of the user in one batch, provided that no mail and no address came meanwhile. */
+static bool drop(struct call *c, struct id user)
+{
+    struct batch *b = batch_new(c->arena);
+    struct cond *conds = arena_array(c->arena, 2, sizeof *conds);
+
+    conds[0] = COND("used", IS, V_INT(0));
+    if (!drop_addresses(c, b, user, &conds[1]) || !drop_boxes(c, b, user))
+        return false;
+    batch_delete(b, &user_kind, user, conds, 2);
+    return call_commit(c, b, NULL, user);
+}
+
+/* No more mail from here on, also when a crash leaves the rest undone. */
+static bool close_door(struct call *c, struct id user)
+{
+    struct batch *b = batch_new(c->arena);
+    const struct set off = SET("disabled", V_BOOL(true));
+
+    batch_update(b, &user_kind, user, NULL, 0, &off, 1);
+    if (!store_commit(c->store, b, c->deadline, &c->err))
+        return c->err.code == ERR_CONFLICT ? missing(c) : false;
+    directory_changed(c->svc);
+    auth_forget_user(c->svc, user);
+    return true;
+}
+
+bool user_delete(struct call *c, const struct user_delete_in *in, void *out)
+{
+    struct user_row row;
+    bool gone = false;
+
+    (void)out;
+    if (!find(c, in->id, &row))
+        return false;
+    if (row.used && !in->erase)
+        return err_set(&c->err, ERR_IN_USE, "The user has mail: ?erase=true deletes it too");
+    if (in->erase && !close_door(c, row.id))
+        return false;
+    for (int i = 0; !gone && i < (in->erase ? ERASE_TRIES : 1); i++) {
+        c->err = (struct err){ 0 };
+        if (in->erase && !sweep_user(c, row.id))
+            return false;
+        gone = drop(c, row.id);
+        if (!gone && c->err.code != ERR_CONFLICT)
+            return false;
+    }
+    if (!gone)
+        return err_again(c, ERR_IN_USE, "The user is getting mail; try again");
+    directory_changed(c->svc);
+    auth_forget_user(c->svc, row.id);
+    return true;
+}
