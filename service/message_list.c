@@ -1,5 +1,6 @@
 /* service/message_list.c - messages by what they are and to whom they went. One index leads - the recipient's address,
  * a tag, or the account - and the other filters pick from what it gives, page by page, until the answer is full. */
+#include "service/directory.h"
 #include "service/message_private.h"
 #include "service/outcome.h"
 
@@ -24,13 +25,17 @@ struct scan {
 
 struct bytes email_filter(struct call *c, struct bytes email)
 {
+    struct directory_domain domain;
     struct address address;
     struct bytes normal;
     struct err ignored = { 0 };
+    bool ours;
 
     if (!address_parse(email, c->arena, &address, &ignored))
         return email;
-    return address_normalize(&address, false, c->arena, &normal, &ignored) ? normal : email;
+    ours = directory_domain(c, address.domain, &domain); /* whose mailboxes are case-blind */
+    c->err = (struct err){ 0 };
+    return address_normalize(&address, ours, c->arena, &normal, &ignored) ? normal : email;
 }
 
 static bool matches(const struct scan *s, const struct message_row *m)

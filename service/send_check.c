@@ -177,6 +177,24 @@ static void check_tags(struct call *c, const struct message_send_in *in)
     }
 }
 
+/* RFC 6901 3: '~' and '/' of a key are written ~0 and ~1. */
+static const char *key_pointer(struct call *c, const char *key)
+{
+    struct buf out;
+    const char *text;
+
+    buf_init(&out, 2 * SEND_METADATA_MAX + 16);
+    buf_adds(&out, "/metadata/");
+    for (; *key; key++)
+        if (*key == '~' || *key == '/')
+            buf_adds(&out, *key == '~' ? "~0" : "~1");
+        else
+            buf_addc(&out, *key);
+    text = arena_text(c->arena, buf_bytes(&out));
+    buf_clear(&out);
+    return text;
+}
+
 static void check_metadata(struct call *c, struct bytes metadata)
 {
     struct json_object *o = NULL;
@@ -194,7 +212,7 @@ static void check_metadata(struct call *c, struct bytes metadata)
         {
             n++;
             if (!json_object_is_type(value, json_type_string))
-                call_fault(c, arena_printf(c->arena, "/metadata/%s", key), "invalid_type", "A string");
+                call_fault(c, key_pointer(c, key), "invalid_type", "A string");
         }
         if (n > SEND_METADATA_KEYS_MAX)
             call_fault(c, "/metadata", "too_many", "At most %d keys", SEND_METADATA_KEYS_MAX);

@@ -1,8 +1,11 @@
 #include "service/summary.h"
 #include "net/fiber.h"
 
-/* Raw bytes of the first text part that are looked at. */
-#define SNIPPET_SOURCE 8192
+/* Raw bytes of the first text part that are looked at: HTML begins with much that nobody sees. Every mail pays for it.
+ */
+#define SNIPPET_TEXT   600
+#define SNIPPET_HTML   8192
+#define SNIPPET_SOURCE SNIPPET_HTML
 
 struct bytes summary_field(struct bytes header, const char *name, size_t max, struct arena *a)
 {
@@ -96,7 +99,8 @@ static void html_work(void *arg)
 static void snippet_of(const struct mime_part *part, bool html, struct bytes preview, struct buf *out)
 {
     size_t end = part->end_at < preview.n ? part->end_at : preview.n;
-    struct bytes raw = bytes_head(bytes_from(bytes_head(preview, end), part->body_at), SNIPPET_SOURCE);
+    struct bytes raw =
+        bytes_head(bytes_from(bytes_head(preview, end), part->body_at), html ? SNIPPET_HTML : SNIPPET_TEXT);
     struct buf decoded, text, words;
     struct mime_decoder d;
     struct err ignored = { 0 };

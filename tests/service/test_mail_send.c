@@ -228,6 +228,7 @@ static void lists_find_by_what_they_are_asked(void **state)
     assert_int_equal(listed(w, (struct message_list_in){ 0 }), 3);
     assert_int_equal(listed(w, (struct message_list_in){ .email = BYTES("x@far.test") }), 2);
     assert_int_equal(listed(w, (struct message_list_in){ .tag = BYTES("kind=welcome") }), 1);
+    assert_int_equal(listed(w, (struct message_list_in){ .email = BYTES("Bo@Example.TEST") }), 1);
     assert_int_equal(listed(w, (struct message_list_in){ .tag = BYTES("kind") }), 1);
     assert_int_equal(listed(w, (struct message_list_in){ .tag = BYTES("kind"), .email = BYTES("x@far.test") }), 0);
     assert_int_equal(listed(w, (struct message_list_in){ .status = BYTES("captured") }), 1);
