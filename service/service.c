@@ -10,8 +10,7 @@
 /* The parts that need a store, in the order in which they rest on each other. */
 static bool open_parts(struct service *svc, const struct service_options *o, struct err *e)
 {
-    return secrets_open(svc, e) && settings_load(svc, e) && node_claim(svc, e) && first_start(svc, o, e) &&
-           (svc->auth = auth_new(e)) != NULL;
+    return secrets_open(svc, e) && settings_load(svc, e) && node_claim(svc, e) && first_start(svc, o, e);
 }
 
 static bool open_store(struct service *svc, const struct service_options *o, struct err *e)
@@ -38,6 +37,7 @@ bool service_open(const struct service_options *o, struct service **out, struct 
     svc->started_at = clock_wall();
     svc->directory = directory_new();
     svc->limits = limits_new();
+    svc->auth = auth_new();
     if (secret_folder(svc->data_dir, e) && node_open(svc, e) && open_store(svc, o, e) && open_parts(svc, o, e)) {
         *out = svc;
         return true;

@@ -92,7 +92,7 @@ bool node_claim(struct service *svc, struct err *e);    /* ERR_INVALID: the node
 void node_heartbeat(struct service *svc);               /* fiber */
 void node_leave(struct service *svc);                   /* last heartbeat, draining */
 bool first_start(struct service *svc, const struct service_options *o, struct err *e);
-struct auth *auth_new(struct err *e);
+struct auth *auth_new(void);
 void auth_free(struct auth **a);
 void auth_forget_key(struct service *svc, struct id key_id);   /* changed or deleted */
 void auth_forget_user(struct service *svc, struct id user_id); /* password, disabled, deleted */

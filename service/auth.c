@@ -1,0 +1,275 @@
+#include "service/auth.h"
+#include "mail/address.h"
+#include "service/auth_private.h"
+#include "service/directory.h"
+#include <sys/stat.h>
+
+#define NAME_MOST     320
+#define PASSWORD_MOST 1024
+
+struct crypt_password_cost auth_cost(void)
+{
+    return (struct crypt_password_cost){ .passes = (uint64_t)PARAM_INT(auth, argon2_passes),
+                                         .memory = (uint64_t)PARAM_INT(auth, argon2_memory) };
+}
+
+struct auth *auth_new(void)
+{
+    struct auth *a = calloc(1, sizeof *a);
+
+    if (!a)
+        die("out of memory: logins");
+    a->throttle = throttle_new();
+    pthread_mutex_init(&a->mutex, NULL);
+    for (size_t i = 0; i < HASHERS_MOST; i++)
+        a->hashers[i] = fiber_mutex_new();
+    return a;
+}
+
+void auth_free(struct auth **a)
+{
+    struct auth *old = *a;
+
+    if (!old)
+        return;
+    throttle_free(&old->throttle);
+    remember_clear(old, NO_ID);
+    keys_clear(old);
+    seen_clear(old);
+    for (size_t i = 0; i < HASHERS_MOST; i++)
+        fiber_mutex_free(&old->hashers[i]);
+    pthread_mutex_destroy(&old->mutex);
+    free(old);
+    *a = NULL;
+}
+
+void auth_forget_user(struct service *svc, struct id user_id)
+{
+    remember_clear(svc->auth, user_id);
+}
+
+/* ---- hashing ---- */
+
+static void work(void *arg)
+{
+    struct hash_job *j = arg;
+    struct crypt_password_cost cost = auth_cost();
+
+    if (j->make)
+        j->ok = crypt_password_hash(j->password, &cost, j->hash, &j->err);
+    else
+        j->ok = crypt_password_check(j->hash, j->password);
+}
+
+bool auth_hash(struct hash_job *job, bool (*still)(void *ctx), void *ctx)
+{
+    struct call *c = job->c;
+    struct auth *a = c->svc->auth;
+    struct fiber_mutex *m;
+    bool ok;
+
+    if (atomic_fetch_add(&a->waiting, 1) >= PARAM_INT(auth, argon2_waiting)) {
+        atomic_fetch_sub(&a->waiting, 1);
+        return err_set(&c->err, ERR_BUSY, "Too many logins at once");
+    }
+    m = a->hashers[atomic_fetch_add(&a->turn, 1) % (unsigned)PARAM_INT(auth, argon2_parallel)];
+    fiber_mutex_lock(m);
+    ok = (!still || still(ctx)) && offload(POOL_CPU, work, job, &c->err);
+    fiber_mutex_unlock(m);
+    atomic_fetch_sub(&a->waiting, 1);
+    return ok;
+}
+
+bool password_hash(struct call *c, struct bytes password, struct bytes *out)
+{
+    struct hash_job job = { .c = c, .password = password, .make = true };
+
+    if (!auth_hash(&job, NULL, NULL))
+        return false;
+    if (!job.ok) {
+        c->err = job.err;
+        return false;
+    }
+    *out = arena_copy(c->arena, bytes_of(job.hash));
+    return true;
+}
+
+/* ---- passwords ---- */
+
+struct login {
+    struct call *c;
+    struct bytes name; /* as it is kept, or at least in lower case */
+    struct bytes password;
+    struct user_row *user; /* id none: nobody, or nobody who may */
+};
+
+static bool refuse(struct login *l)
+{
+    struct call *c = l->c;
+
+    throttle_failed(c->svc->auth->throttle, c->client_net, l->name);
+    metric_add(METRIC_auth_failures_total, 1);
+    log_warn("auth", LOG_BYTES("id", id_text(c->arena, "req", c->request)), LOG_TEXT("result", "failed"),
+             LOG_BYTES("client", c->client_ip), LOG_BYTES("user", l->name), LOG_TEXT("door", c->door));
+    return err_set(&c->err, ERR_AUTH, "Wrong user or password");
+}
+
+/* Asked before anything is compared, and again after the wait for a hasher: whoever guesses many at once gets no more
+ * guesses than one after the other. */
+static bool heard(void *ctx)
+{
+    struct login *l = ctx;
+    struct call *c = l->c;
+    int64_t wait = throttle_wait(c->svc->auth->throttle, c->client_net, l->name);
+
+    if (wait == 0)
+        return true;
+    log_warn("auth", LOG_BYTES("id", id_text(c->arena, "req", c->request)), LOG_TEXT("result", "throttled"),
+             LOG_BYTES("client", c->client_ip), LOG_BYTES("user", l->name), LOG_TEXT("door", c->door));
+    return err_set(&c->err, ERR_RATE, "Too many failed logins; try again in %lld s", (long long)(wait / 1000 + 1));
+}
+
+static bool find_user(struct login *l, struct bytes given)
+{
+    struct call *c = l->c;
+    struct directory_user known;
+    struct address address;
+    struct err ignored = { 0 };
+
+    l->user = arena_alloc(c->arena, sizeof *l->user);
+    l->name = arena_lower(c->arena, bytes_head(given, NAME_MOST));
+    if (!address_parse(given, c->arena, &address, &ignored) ||
+        !address_normalize(&address, true, c->arena, &l->name, &ignored))
+        return true;
+    if (!directory_find(c, &address, &known) ||
+        !store_get(c->store, &user_kind, known.id, c->arena, l->user, &c->err)) {
+        l->user->id = NO_ID;
+        if (c->err.code != ERR_MISSING && c->err.code != ERR_SYNTAX)
+            return false;
+        c->err = (struct err){ 0 };
+    } else if (known.how != FOUND_EXACT || known.disabled || l->user->disabled) {
+        l->user->id = NO_ID;
+    }
+    return true;
+}
+
+/* A hash of another cost than today's is made anew while the password is at hand. That it fails is no trouble. */
+static void renew(struct login *l)
+{
+    struct crypt_password_cost cost = auth_cost();
+    struct call *c = l->c;
+    struct batch *b = batch_new(c->arena);
+    struct cond same = COND("password_hash", IS, V_TEXT(l->user->password_hash));
+    struct bytes hash = NO_BYTES;
+    struct set set;
+
+    if (!crypt_password_outdated(arena_text(c->arena, l->user->password_hash), &cost))
+        return;
+    if (password_hash(c, l->password, &hash)) {
+        set = SET("password_hash", V_TEXT(hash));
+        batch_update(b, &user_kind, l->user->id, &same, 1, &set, 1);
+        if (store_commit(c->store, b, c->deadline, &c->err))
+            l->user->password_hash = hash;
+    }
+    c->err = (struct err){ 0 };
+}
+
+/* The same work for whoever there is not: a hash is made instead of compared. */
+static bool compare(struct login *l)
+{
+    bool known = !id_is_none(l->user->id) && l->user->password_hash.p;
+    struct hash_job job = { .c = l->c, .password = bytes_head(l->password, PASSWORD_MOST), .make = !known };
+
+    if (known && remember_knows(l->c, l->user, l->password))
+        return true;
+    if (known)
+        snprintf(job.hash, sizeof job.hash, "%.*s", SHOW(l->user->password_hash));
+    if (!auth_hash(&job, heard, l))
+        return false;
+    if (!job.ok || !known || l->password.n > PASSWORD_MOST)
+        return refuse(l);
+    renew(l);
+    remember_add(l->c, l->user, l->password);
+    return true;
+}
+
+static const struct principal *principal_of(struct login *l)
+{
+    struct principal *p = arena_alloc(l->c->arena, sizeof *p);
+
+    *p = (struct principal){
+        .kind = WHO_USER,
+        .id = l->user->id,
+        .account_id = l->user->account_id,
+        .scopes = SCOPE_SEND | SCOPE_MAIL_READ | SCOPE_MAIL_WRITE,
+        .name = l->user->address,
+        .user = l->user,
+    };
+    return p;
+}
+
+bool auth_password(struct call *c, struct bytes user, struct bytes password, const struct principal **out)
+{
+    struct login l = { .c = c, .password = password };
+
+    if (!find_user(&l, user) || !heard(&l) || !compare(&l))
+        return false;
+    throttle_passed(c->svc->auth->throttle, c->client_net, l.name);
+    seen_note(c->svc, &user_kind, l.user->id);
+    *out = principal_of(&l);
+    return true;
+}
+
+/* ---- the other ways ---- */
+
+bool auth_submission(struct call *c, struct bytes name, struct bytes password, const struct principal **out)
+{
+    if (bytes_equal_nocase(name, BYTES("apikey")))
+        return auth_key(c, password, out);
+    return auth_password(c, name, password, out);
+}
+
+bool auth_socket(struct call *c, unsigned uid, const struct principal **out)
+{
+    struct principal *p;
+    struct stat st;
+
+    if (uid != 0 && (stat(c->svc->data_dir, &st) != 0 || st.st_uid != uid))
+        return err_set(&c->err, ERR_AUTH, "Only root and the owner of the data folder need no key here");
+    p = arena_alloc(c->arena, sizeof *p);
+    *p = (struct principal){
+        .kind = WHO_SOCKET, .account_id = c->svc->operator_account, .scopes = SCOPE_ALL, .name = BYTES("socket")
+    };
+    *out = p;
+    return true;
+}
+
+bool auth_clear_allowed(const struct call *c)
+{
+    struct bytes rule = PARAM_TEXT(auth, cleartext);
+
+    if (c->client_tls || bytes_equal(rule, BYTES("always")))
+        return true;
+    return bytes_equal(rule, BYTES("loopback")) && (c->client_loopback || !c->client_ip.p);
+}
+
+bool call_act_as(struct call *c, const struct principal *who, struct bytes other)
+{
+    struct account_row account = { 0 };
+    struct id id;
+
+    c->who = who;
+    c->account = who->account_id;
+    if (!other.p)
+        return true;
+    if (id_parse("acc", other, &id) && id_equal(id, c->account))
+        return true;
+    if (!call_may(c, SCOPE_OPERATOR))
+        return false;
+    if (!id_parse("acc", other, &id))
+        return err_set(&c->err, ERR_MISSING, "No such account");
+    if (!store_get(c->store, &account_kind, id, c->arena, &account, &c->err))
+        return c->err.code == ERR_MISSING ? err_again(c, ERR_MISSING, "No such account") : false;
+    c->account = id;
+    return true;
+}

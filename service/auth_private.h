@@ -1,0 +1,50 @@
+/* service/auth_private.h - inside auth: what is remembered of logins, and how passwords are hashed. */
+#ifndef SERVICE_AUTH_PRIVATE_H
+#define SERVICE_AUTH_PRIVATE_H
+#include "base/metrics.h"
+#include "service/auth.h"
+#include "service/service_private.h"
+#include "service/throttle.h"
+
+#define HASHERS_MOST 64
+
+struct remembered; /* a verified password: a keyed hash by user */
+struct known_key;  /* an API key's row, at most a second old */
+struct seen;       /* when a key or user was last here, and whether the store knows */
+
+struct auth {
+    struct throttle *throttle;
+    struct fiber_mutex *hashers[HASHERS_MOST]; /* one for each hash at once */
+    atomic_uint turn;
+    atomic_int waiting;
+    pthread_mutex_t mutex; /* of all below */
+    struct remembered *remembered;
+    struct known_key *keys;
+    uint64_t keys_generation;
+    struct seen *seen;
+};
+
+struct crypt_password_cost auth_cost(void);
+
+/* Runs work(arg) on the cpu pool when one of auth.argon2_parallel is free; `still` (may be NULL) is asked just before,
+ * and its false ends it. ERR_BUSY past auth.argon2_waiting. */
+struct hash_job {
+    struct call *c;
+    struct bytes password;
+    char hash[CRYPT_PASSWORD_HASH]; /* to compare with, or the result */
+    bool make, ok;
+    struct err err;
+};
+bool auth_hash(struct hash_job *job, bool (*still)(void *ctx), void *ctx);
+
+/* ---- verified passwords (auth_remember.c) ---- */
+bool remember_knows(struct call *c, const struct user_row *user, struct bytes password);
+void remember_add(struct call *c, const struct user_row *user, struct bytes password);
+void remember_clear(struct auth *a, struct id user_id); /* NO_ID: all */
+
+/* ---- who was here (auth_seen.c) ---- */
+void seen_note(struct service *svc, const struct kind *kind, struct id id);
+void seen_clear(struct auth *a);
+
+void keys_clear(struct auth *a); /* auth_key.c */
+#endif
