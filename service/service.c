@@ -117,6 +117,7 @@ bool service_start(struct service *svc, struct err *e)
 void service_stop(struct service *svc)
 {
     atomic_store(&svc->stopping, true);
+    due_poke(svc);
     while (atomic_load(&svc->fibers) > 0)
         usleep(5000); /* a plain thread: the fibers end within a slice */
     mail_stop(svc);

@@ -1,4 +1,5 @@
 /* Accepting mail: what is filed, captured, bounced, played, and what is told about it. */
+#include "net/fiber.h"
 #include "tests/service/mail_world.h"
 
 static void local_mail_is_filed_at_once(void **state)
@@ -277,6 +278,34 @@ static void a_thousand_recipients_each_get_it_once(void **state)
     assert_int_equal(work(w), 0);
 }
 
+/* With its fibers running nobody has to ask. */
+static void the_background_files_the_rest(void **state)
+{
+    struct world *w = *state;
+    struct net_options o = { .loops = 2, .store_workers = 2, .cpu_workers = 1, .fibers_max = 100 };
+    struct batch *b = batch_new(w->arena);
+    int64_t until = clock_monotonic() + 10000;
+    struct intake_out out;
+    struct err e = { 0 };
+
+    for (size_t i = 0; i < 60; i++)
+        add_user(w, b, w->account, arena_printf(w->arena, "u%zu@example.test", i), 1 << 30);
+    commit(w, b);
+    directory_changed(w->svc);
+    if (!net_start(&o, &e) || !mail_start(w->svc, &e))
+        fail_msg("%s", e.message);
+    must(&w->c, receive(w, "u#@example.test", 60, A_MAIL, &out));
+    while (message_of_id(w, out.message_id).n_open && clock_monotonic() < until)
+        usleep(10000);
+    assert_int_equal(message_of_id(w, out.message_id).n_delivered, 60);
+    atomic_store(&w->svc->stopping, true);
+    due_poke(w->svc);
+    while (atomic_load(&w->svc->fibers))
+        usleep(5000);
+    mail_stop(w->svc);
+    net_stop();
+}
+
 /* A process that claimed and died: its leases are void at the next start, and nobody gets the mail twice. */
 static void what_a_dead_process_claimed_is_filed_once(void **state)
 {
@@ -418,6 +447,7 @@ int main(void)
         T(sandbox_addresses_play),
         T(a_cancel_ends_what_waits),
         T(a_thousand_recipients_each_get_it_once),
+        T(the_background_files_the_rest),
         T(what_a_dead_process_claimed_is_filed_once),
         T(headers_are_checked_and_mended),
         T(a_submission_gets_what_it_lacks),
