@@ -1,6 +1,8 @@
 #include "cli/doors.h"
 #include "base/json.h"
 #include "base/params.h"
+#include <errno.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static const struct bytes busy_smtp = { "421 4.3.2 Too many connections, try again later\r\n", 49 };
@@ -75,6 +77,8 @@ static bool open_tls(struct doors *d, const struct datadir *dir, struct err *e)
         snprintf(key_file, sizeof key_file, "%.*s", SHOW(key));
     } else {
         datadir_file(dir, "tls", folder, sizeof folder);
+        if (mkdir(folder, 0700) != 0 && errno != EEXIST)
+            return err_set(e, ERR_INVALID, "%s: %s", folder, strerror(errno));
         snprintf(cert_file, sizeof cert_file, "%s/cert.pem", folder);
         snprintf(key_file, sizeof key_file, "%s/key.pem", folder);
         snprintf(host, sizeof host, "%.*s", SHOW(name));
