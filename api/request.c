@@ -212,19 +212,18 @@ struct source body_source(struct request *r)
 
 /* ---- checks before the operation ---- */
 
-static bool key_check(struct request *r)
+/* The headers that have a form of their own; what is wrong joins the faults of the body. */
+static void headers_check(struct request *r)
 {
     struct call *c = &r->call;
     const struct format *ascii = schema_format(FORMAT_ascii);
-    struct id id;
 
-    if (r->other_account.p && !id_parse("acc", r->other_account, &id))
-        call_fault(c, "/Postrider-Account", "invalid_id", "Not the id of an account");
     if (!(r->route->flags & ROUTE_POST))
         r->key = NO_BYTES;
-    if (r->key.p && (!r->key.n || r->key.n > 255 || !ascii->right(r->key, c->arena)))
-        return call_fault(c, "/Idempotency-Key", "invalid_key", "1 to 255 printable ASCII characters");
-    return true;
+    if (r->key.p && (!r->key.n || r->key.n > 255 || !ascii->right(r->key, c->arena))) {
+        call_fault(c, "/Idempotency-Key", "invalid_key", "1 to 255 printable ASCII characters");
+        r->key = NO_BYTES;
+    }
 }
 
 static bool allowed(struct request *r)
@@ -486,7 +485,10 @@ static bool operate(struct request *r)
 {
     bool good;
 
-    if (!request_login(r) || !allowed(r) || !key_check(r) || !body_read(r))
+    if (!request_login(r) || !allowed(r))
+        return false;
+    headers_check(r);
+    if (!body_read(r))
         return false;
     r->query = r->query_text.n ? schema_query(&r->call, r->route->query, r->query_text) : NULL;
     if (!call_check(&r->call) || !idempotent(r))

@@ -1,0 +1,40 @@
+"""schemathesis 4 against the contract: every check, 50 examples an operation, with the keys of two accounts."""
+import os
+import pathlib
+import re
+import subprocess
+import sys
+
+import pytest
+from server import Server
+
+CONFIG = pathlib.Path(__file__).parent / "schemathesis.toml"
+EXAMPLES = os.environ.get("POSTRIDER_SCHEMATHESIS_EXAMPLES", "50")
+
+
+@pytest.fixture
+def accounts():
+    """A server, and the keys of two accounts, each with a domain, a user and mail."""
+    with Server() as s:
+        made = s.make("/v1/accounts", {"name": "Second"})
+        keys = [s.key, made["key"]["secret"]]
+        for i, key in enumerate(keys):
+            s.make("/v1/domains", {"name": f"s{i}.test"}, key=key)
+            s.make("/v1/users", {"address": f"ana@s{i}.test", "password": "correct horse battery"}, key=key)
+            s.make("/v1/messages", {"from": f"ana@s{i}.test", "to": f"ana@s{i}.test", "subject": "Hi", "text": "x"}, key=key)
+        yield s, keys
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("which", [0, 1], ids=["operator", "tenant"])
+def test_nothing_is_found(accounts, which, tmp_path):
+    s, keys = accounts
+    run = subprocess.run(
+        [str(pathlib.Path(sys.executable).parent / "schemathesis"), "--config-file", str(CONFIG), "run",
+         s.doors["api"] + "/openapi.json", "-H", f"Authorization: Bearer {keys[which]}", "--checks", "all",
+         "--max-examples", EXAMPLES, "--seed", "1", "--no-color", "--request-timeout", "30", "--phases", "examples,coverage,fuzzing,stateful"],
+        cwd=tmp_path, capture_output=True, text=True,
+        env=os.environ | {"SCHEMATHESIS_HOOKS": "schemathesis_hooks", "PYTHONPATH": str(pathlib.Path(__file__).parent)})
+    tail = run.stdout[-30000:]
+    assert run.returncode == 0, tail + run.stderr[-3000:]
+    assert not re.search(r"panic|Assertion|Sanitizer", s.log_text()), s.log_text()[-5000:]
