@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "mail/address.h"
 #include "service/account.h"
 #include "service/auth.h"
 #include "service/directory.h"
