@@ -132,9 +132,11 @@ static void log_deleted(struct pop3 *s, const char *result, const char *reason)
 bool pop3_quit(struct pop3 *s, struct bytes arg)
 {
     struct err e;
+    bool done = !s->n_marked || maildrop_delete(s->drop, &s->call, s->marked, s->n_marked);
 
     (void)arg;
-    if (s->n_marked && !maildrop_delete(s->drop, &s->call, s->marked, s->n_marked)) {
+    maildrop_close(&s->drop); /* before the answer: a client that comes back at once finds it free */
+    if (!done) {
         log_deleted(s, "delete_failed", s->call.err.message);
         return pop3_hang_up(s, "[SYS/TEMP] Nothing was deleted: %s", err_told(&s->call.err));
     }
