@@ -293,11 +293,37 @@ void answer_kept(struct request *r, int status, const struct shape *shape)
     r->kept = shape;
 }
 
-/* Where nothing but the object's id was kept, the object is read again. */
+/* Where nothing but the object's id could be kept, the object is read again. */
 static const struct reread {
-    const char *name, *prefix;
+    const char *name, *prefix, *path;
+    unsigned scope;
     bool (*get)(struct request *r);
-} rereads[] = { { "message_cancel", "msg", api_message_get }, { "domain_verify", "dom", api_domain_get } };
+} rereads[] = {
+    { "message_cancel", "msg", "", SCOPE_MESSAGES_READ, api_message_get },
+    { "entry_append", "ent", "/v1/entries/", SCOPE_MAIL_READ, api_entry_get },
+};
+
+/* The first answer showed the object to whoever made it, so this one does too, without the scope for reading. 404 when
+ * it has gone since. */
+static bool reread(struct request *r, const struct reread *how)
+{
+    struct principal *who = arena_alloc(r->call.arena, sizeof *who);
+    int status = r->idempotency.status;
+    bool good;
+
+    *who = *r->call.who;
+    who->scopes |= how->scope;
+    r->call.who = who;
+    r->replayed = true;
+    r->idempotency.replayed = false;
+    r->parameter[0] = id_text(r->call.arena, how->prefix, r->idempotency.ref);
+    good = how->get(r);
+    if (good && status == MHD_HTTP_CREATED)
+        r->location = arena_bytesf(r->call.arena, "%s%.*s", how->path, SHOW(r->parameter[0]));
+    if (good)
+        r->status = status;
+    return good;
+}
 
 /* The answer that was kept, instead of doing it again. */
 static bool answer_replay(struct request *r)
@@ -305,12 +331,8 @@ static bool answer_replay(struct request *r)
     r->status = r->idempotency.status;
     r->call.err = (struct err){ 0 };
     for (size_t i = 0; !r->idempotency.answer.p && i < sizeof rereads / sizeof *rereads; i++)
-        if (strcmp(r->route->name, rereads[i].name) == 0) {
-            r->replayed = true;
-            r->idempotency.replayed = false;
-            r->parameter[0] = id_text(r->call.arena, rereads[i].prefix, r->idempotency.ref);
-            return rereads[i].get(r);
-        }
+        if (strcmp(r->route->name, rereads[i].name) == 0)
+            return reread(r, &rereads[i]);
     r->location = r->idempotency.location;
     r->replayed = true;
     buf_reset(&r->out);
@@ -493,7 +515,9 @@ static bool operate(struct request *r)
     r->query = r->query_text.n ? schema_query(&r->call, r->route->query, r->query_text) : NULL;
     if (!call_check(&r->call) || !idempotent(r))
         return false;
-    good = r->idempotency.replayed ? answer_replay(r) : r->route->run(r);
+    if (r->idempotency.replayed)
+        return answer_replay(r);
+    good = r->route->run(r);
     if (!good && r->idempotency.replayed)
         good = answer_replay(r); /* another request with this key was first */
     if (r->key.p)

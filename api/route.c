@@ -67,6 +67,7 @@ enum route_result route_find(const char *method, struct bytes path, struct arena
             continue;
         }
         out->route = &routes[i];
+        out->allow = NO_BYTES;
         memcpy(out->parameters, parameters, sizeof parameters);
         return decode(out, a) ? ROUTE_FOUND : ROUTE_MALFORMED;
     }

@@ -15,7 +15,7 @@ EXAMPLES = os.environ.get("POSTRIDER_SCHEMATHESIS_EXAMPLES", "50")
 @pytest.fixture
 def accounts():
     """A server, and the keys of two accounts, each with a domain, a user and mail."""
-    with Server() as s:
+    with Server("--set", "auth.failures_free=1000") as s:  # it tries wrong passwords by the hundred
         made = s.make("/v1/accounts", {"name": "Second"})
         keys = [s.key, made["key"]["secret"]]
         for i, key in enumerate(keys):
