@@ -8,6 +8,7 @@ import subprocess
 import tempfile
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -111,7 +112,7 @@ class Server:
             h["Authorization"] = "Basic " + base64.b64encode(":".join(basic).encode()).decode()
         elif key is not False:
             h["Authorization"] = f"Bearer {key or self.key}"
-        request = urllib.request.Request(self.doors["api"] + path, data=data, headers=h, method=method)
+        request = urllib.request.Request(self.doors["api"] + urllib.parse.quote(path, safe="/?&=%:,@+~!*();'$[]"), data=data, headers=h, method=method)
         try:
             with urllib.request.urlopen(request, timeout=60) as r:
                 return Answer(r.status, r.headers, r.read())

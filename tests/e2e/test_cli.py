@@ -1,10 +1,11 @@
 """The command line, over the unix socket and over TCP with a key."""
 import json
 import os
+import socket
 import subprocess
 
 import pytest
-from server import BINARY, PASSWORD
+from server import BINARY, PASSWORD, Server
 
 
 def run(server, *words, input=None, key=None, env=None, program=None):
@@ -126,12 +127,24 @@ def test_config(server):
     assert r.returncode == 1 and "does not deliver outside" in r.stderr
 
 
-def test_check_with_and_without_a_server(server, tmp_path):
-    report = fine(server, "check")
-    assert {c["check"] for c in report} >= {"folder", "disk", "server.key", "store", "clock", "server", "smtp", "pop3"}
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def test_check_with_and_without_a_server(tmp_path):
+    doors = [f"--set={door}.listen=127.0.0.1:{free_port()}" for door in ("smtp", "submission", "submissions", "pop3", "pop3s")]
+    s = Server(*doors, data=tmp_path / "data").start()
+    report = fine(s, "check")
+    s.stop()
+    assert {c["check"] for c in report} == {"folder", "disk", "server.key", "store", "clock", "server", "smtp", "submission", "submissions", "pop3", "pop3s"}
     assert all(c["result"] in ("pass", "warn") for c in report), report
-    r = subprocess.run([BINARY, "check", "--data", tmp_path / "none"], capture_output=True, text=True)
-    assert r.returncode == 1 and "postrider serve" in r.stdout
+    os.chmod(tmp_path / "data", 0o755)
+    (tmp_path / "data/server.key").unlink()
+    r = run(s, "check")
+    failed = {c["check"]: c["mend"] for c in json.loads(r.stdout) if c["result"] == "fail"}
+    assert r.returncode == 1 and set(failed) == {"folder", "server.key"} and "chmod 700" in failed["folder"]
 
 
 def test_text_for_people(server):

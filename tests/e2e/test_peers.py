@@ -6,6 +6,7 @@ import shutil
 import smtplib
 import socket
 import subprocess
+import tempfile
 
 import pytest
 from server import PASSWORD, Server, until
@@ -20,10 +21,11 @@ def free_port():
 
 
 class Postfix:
-    """An instance of its own below a folder: takes mail on a loopback port, hands everything to `relay`."""
+    """An instance in a folder of its own (its user must reach it): takes mail on a loopback port, hands everything to `relay`."""
 
-    def __init__(self, folder, relay, **settings):
-        self.folder, self.port = pathlib.Path(folder), free_port()
+    def __init__(self, relay, **settings):
+        self.temporary = tempfile.TemporaryDirectory(prefix="postrider-postfix-", ignore_cleanup_errors=True)
+        self.folder, self.port = pathlib.Path(self.temporary.name), free_port()
         self.etc, spool, data = self.folder / "etc", self.folder / "spool", self.folder / "lib"
         for d in (self.etc, spool, data):
             d.mkdir(parents=True)
@@ -63,10 +65,12 @@ class Postfix:
             return False
 
     def run(self, verb):
-        subprocess.run(["postfix", "-c", self.etc, verb], check=True, capture_output=True, timeout=60)
+        r = subprocess.run(["postfix", "-c", self.etc, verb], capture_output=True, text=True, timeout=60)
+        assert r.returncode == 0, r.stdout + r.stderr + self.log()
 
     def __exit__(self, *_):
         self.run("stop")
+        self.temporary.cleanup()
 
     def log(self):
         file = self.folder / "log"
@@ -74,11 +78,11 @@ class Postfix:
 
 
 @need_root
-def test_postfix_sends_to_us_with_tls_pipelining_and_bdat(server, tmp_path):
+def test_postfix_sends_to_us_with_tls_pipelining_and_bdat(server):
     for i in range(3):
         server.user(f"u{i}@peer-in.test")
     body = b"From: x@peer.test\r\nTo: u0@peer-in.test\r\nSubject: from postfix\r\n\r\n" + b".leading dot\r\n" + b"x" * 900 + b"\r\n" * 3
-    with Postfix(tmp_path / "postfix", server.address("smtp")) as p:
+    with Postfix(server.address("smtp")) as p:
         with smtplib.SMTP("127.0.0.1", p.port) as c:
             for i in range(20):
                 c.sendmail("x@peer.test", [f"u{j}@peer-in.test" for j in range(3)], body)
@@ -94,9 +98,9 @@ def test_postfix_sends_to_us_with_tls_pipelining_and_bdat(server, tmp_path):
 
 
 @need_root
-def test_postfix_without_tls_and_with_utf8_addresses(server, tmp_path):
-    server.user("ana@bücher.test".encode().decode())
-    with Postfix(tmp_path / "postfix", server.address("smtp"), smtp_tls_security_level="none") as p:
+def test_postfix_without_tls_and_with_utf8_addresses(server):
+    server.user("ana@bücher.test")
+    with Postfix(server.address("smtp"), smtp_tls_security_level="none") as p:
         with smtplib.SMTP("127.0.0.1", p.port) as c:
             c.ehlo()
             c.mail("grüße@peer.test", ["SMTPUTF8"])

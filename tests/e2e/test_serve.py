@@ -85,13 +85,13 @@ def test_wrong_flags_are_named(tmp_path, flags, word):
 def test_boot_file(tmp_path):
     data = tmp_path / "data"
     data.mkdir(mode=0o700)
-    (data / "postrider.json").write_text(json.dumps({"parameters": {"server.hostname": "boot.test", "smtp.recipients_max": "7"}}))
+    (data / "postrider.json").write_text(json.dumps({"parameters": {"server.hostname": "boot.test", "smtp.recipients_max": "700"}}))
     s = Server(data=data).start()
     try:
         with socket.create_connection(s.address("smtp"), 10) as c:
             assert b" boot.test " in c.recv(200)
         setting = s.get("/v1/settings/smtp.recipients_max").json
-        assert (setting["value"], setting["source"]) == (7, "file")
+        assert (setting["value"], setting["source"]) == (700, "file")
     finally:
         s.stop()
     (data / "postrider.json").write_text('{"parameters": {"no.such": "x"}}')
@@ -102,12 +102,12 @@ def test_boot_file(tmp_path):
 def test_environment_wins_over_the_file_and_flags_over_both(tmp_path):
     data = tmp_path / "data"
     data.mkdir(mode=0o700)
-    (data / "postrider.json").write_text(json.dumps({"parameters": {"smtp.recipients_max": "7", "smtp.errors_max": "7"}}))
-    s = Server("--set", "smtp.errors_max=9", data=data, env={"POSTRIDER_SMTP_RECIPIENTS_MAX": "8", "POSTRIDER_SMTP_ERRORS_MAX": "8"}).start()
+    (data / "postrider.json").write_text(json.dumps({"parameters": {"smtp.recipients_max": "700", "smtp.errors_max": "7"}}))
+    s = Server("--set", "smtp.errors_max=9", data=data, env={"POSTRIDER_SMTP_RECIPIENTS_MAX": "800", "POSTRIDER_SMTP_ERRORS_MAX": "8"}).start()
     try:
         one = s.get("/v1/settings/smtp.recipients_max").json
         two = s.get("/v1/settings/smtp.errors_max").json
-        assert (one["value"], one["source"], two["value"], two["source"]) == (8, "env", 9, "flag")
+        assert (one["value"], one["source"], two["value"], two["source"]) == (800, "env", 9, "flag")
     finally:
         s.stop()
 
