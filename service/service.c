@@ -147,7 +147,7 @@ bool service_ready(struct service *svc, struct err *e)
 
     if (store_is_up(svc->store, &why))
         return true;
-    return err_set(e, ERR_BUSY, "The store is away: %s", why.message);
+    return err_set(e, why.code == ERR_STORAGE_FULL ? ERR_STORAGE_FULL : ERR_BUSY, "The store is away: %s", why.message);
 }
 
 bool service_accepts(struct service *svc, struct err *e)
