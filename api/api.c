@@ -209,6 +209,7 @@ void api_request_ended(struct api *a)
  */
 void api_stop(struct api *a)
 {
+    atomic_store(&a->stop_due, clock_monotonic() + PARAM_INT(server, grace));
     atomic_store(&a->stopping, true);
     listener_stop(a->listener);
     if (a->unix_daemon)

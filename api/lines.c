@@ -91,15 +91,27 @@ static void cut(struct line *l)
     shutdown(l->fd, SHUT_RDWR);
 }
 
+/* The library reads what a client sent before it hung up, and may then miss the hanging up (its events come at edges,
+ * and it takes a short read for the last). A shutdown of our own is an edge. */
+static bool hung_up(const struct line *l)
+{
+    char c;
+
+    return atomic_load(&l->reading) && recv(l->fd, &c, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+}
+
 static void look(struct api *api)
 {
     int64_t now = clock_monotonic();
+    bool over = atomic_load(&api->stopping) && now >= atomic_load(&api->stop_due);
 
     pthread_mutex_lock(&api->lines_lock);
     for (struct line *l = api->lines; l; l = l->after)
-        if (atomic_load(&l->due) <= now) {
+        if (over || atomic_load(&l->due) <= now) {
             atomic_store(&l->due, CLOCK_NEVER);
             cut(l);
+        } else if (hung_up(l)) {
+            shutdown(l->fd, SHUT_RDWR);
         }
     pthread_mutex_unlock(&api->lines_lock);
 }
@@ -108,7 +120,8 @@ void lines_watch(void *arg)
 {
     struct api *api = arg;
 
-    while (!atomic_load(&api->stopping) && fiber_sleep_until(clock_monotonic() + WATCH_EVERY_MS))
+    while ((!atomic_load(&api->stopping) || atomic_load(&api->running) > 0) &&
+           fiber_sleep_until(clock_monotonic() + WATCH_EVERY_MS))
         look(api);
     atomic_store(&api->watching, false); /* the stopper looks again in a moment, and then frees api */
 }

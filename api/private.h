@@ -21,7 +21,8 @@ struct api {
     int unix_fd;
     struct api_tls *tls; /* api/https.c; NULL without HTTPS */
     atomic_bool stopping, watching;
-    atomic_int running; /* fibers of requests */
+    atomic_int running;            /* fibers of requests */
+    atomic_int_least64_t stop_due; /* while stopping: monotonic ms when what still runs is cut */
     struct signal *ended;
     _Atomic int64_t body_memory;
     pthread_mutex_t lines_lock;

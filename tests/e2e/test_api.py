@@ -179,8 +179,9 @@ def test_a_client_that_goes_away_leaves_nothing_behind(api):
         c.sendall(f"POST /v1/messages HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {api.key}\r\nContent-Type: message/rfc822\r\n"
                   f"Content-Length: 1000000\r\n\r\n".encode() + MAIL)
         c.close()
-    assert until(lambda: api.get("/livez").status == 200)
+    assert api.get("/livez").status == 200
     assert len(api.entries("ana@api.test")) == before
+    until(lambda: api.log_text().count("The client went away") >= 20, 5)
 
 
 def test_every_fault_at_once(api):
