@@ -365,12 +365,15 @@ size_t plan_passes(const struct plan *p)
 bool plan_pass(const struct plan *p, size_t i, struct pass *out)
 {
     size_t level = p->n_order - 1 - i / 2;
-    const struct field *f = p->order[level];
-    struct value null = { .type = f->type };
-    bool from_null = value_is_null(&p->from[level]);
+    const struct field *f;
+    struct value null = { 0 };
+    bool from_null;
 
     if (i >= plan_passes(p))
         return false;
+    f = p->order[level];
+    null.type = f->type;
+    from_null = value_is_null(&p->from[level]);
     pass_conds(p, out);
     out->order_from = p->fixed;
     if (!p->behind)
