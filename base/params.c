@@ -213,6 +213,16 @@ struct bytes param_show(enum param p, struct arena *a)
     return arena_copy(a, (struct bytes){ v->text, v->n });
 }
 
+struct bytes param_show_next(enum param p, struct arena *a)
+{
+    const struct value *v = NULL;
+
+    pthread_mutex_lock(&lock);
+    v = states[p].said[winner(&states[p])];
+    pthread_mutex_unlock(&lock);
+    return arena_copy(a, (struct bytes){ v->text, v->n });
+}
+
 struct bytes param_show_default(enum param p, struct arena *a)
 {
     const struct value *v = NULL;

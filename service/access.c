@@ -30,7 +30,8 @@ bool access_audit(struct call *c, struct id user)
     row->type = BYTES("mail.read");
     row->expires_at = row->at + PARAM_INT(event, keep);
     row->data =
-        arena_bytesf(c->arena, "{\"by\":\"%.*s\",\"request_id\":\"%.*s\"}",
+        arena_bytesf(c->arena, "{\"user_id\":\"%.*s\",\"by\":\"%.*s\",\"request_id\":\"%.*s\"}",
+                     SHOW(id_text(c->arena, user_kind.prefix, user)),
                      SHOW(c->who->kind == WHO_KEY ? id_text(c->arena, key_kind.prefix, c->who->id) : BYTES("socket")),
                      SHOW(id_text(c->arena, "req", c->request)));
     b = batch_new(c->arena);

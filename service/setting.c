@@ -116,6 +116,7 @@ static struct setting_view view_of(enum param p, struct arena *a)
     return (struct setting_view){
         .param = p,
         .value = param_show(p, a),
+        .pending = param_waits(p) ? param_show_next(p, a) : NO_BYTES,
         .standard = param_show_default(p, a),
         .min = show_bound(row, row->min, a),
         .max = show_bound(row, row->max, a),
