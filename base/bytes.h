@@ -24,7 +24,10 @@ struct bytes {
 #define BYTES(literal) ((struct bytes){ "" literal "", sizeof(literal) - 1 })
 #define NO_BYTES       ((struct bytes){ NULL, 0 })
 /* The same as an initializer in a static table. */
-#define BYTES_ROW(literal) { "" literal "", sizeof(literal) - 1 }
+#define BYTES_ROW(literal)                                                                                             \
+    {                                                                                                                  \
+        "" literal "", sizeof(literal) - 1                                                                             \
+    }
 /* For "%.*s". */
 #define SHOW(b) (int)(b).n, ((b).p ? (b).p : "")
 

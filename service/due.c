@@ -114,10 +114,10 @@ static void end_delivery(struct slice *s, struct batch *b, size_t i, int64_t now
     sets[9] = SET("entry_id", V_ID(after->entry_id));
     batch_update(b, &delivery_kind, after->id, ours, 2, sets, 10);
     event_record(b, s->arena, &s->message, after,
-              bytes_equal(s->message.direction, BYTES("inbound")) && s->outcomes[i] == OUTCOME_DELIVERED
-                  ? "email.received"
-                  : outcome_row(s->outcomes[i])->event,
-              now);
+                 bytes_equal(s->message.direction, BYTES("inbound")) && s->outcomes[i] == OUTCOME_DELIVERED
+                     ? "email.received"
+                     : outcome_row(s->outcomes[i])->event,
+                 now);
 }
 
 /* The other account's message and timeline follow. */

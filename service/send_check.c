@@ -82,9 +82,9 @@ static void check_text(struct call *c, const struct message_send_in *in)
         call_fault(c, "/subject", "too_long", "At most %d bytes", SEND_SUBJECT_MAX);
     if (!in->text.p && !in->html.p && !in->n_attachments)
         call_fault(c, "/text", "required", "One of text, html and attachments is required");
-    if (in->text.n && memchr(in->text.p, 0, in->text.n))
+    if (bytes_find(in->text, 0) < in->text.n)
         call_fault(c, "/text", "invalid_characters", "No NUL may stand here");
-    if (in->html.n && memchr(in->html.p, 0, in->html.n))
+    if (bytes_find(in->html, 0) < in->html.n)
         call_fault(c, "/html", "invalid_characters", "No NUL may stand here");
 }
 

@@ -137,7 +137,7 @@ static bool erase_contents(struct sweep *s)
     struct message_row *rows;
     void *found;
     size_t n;
-    bool done;
+    bool done = false;
 
     do {
         if (!find_past(s, &message_kind, "content", "content_until", all_done(), &found, &n))
@@ -160,7 +160,7 @@ static bool delete_messages(struct sweep *s)
     struct message_row *rows;
     void *found;
     size_t n;
-    bool done;
+    bool done = false;
 
     do {
         if (!find_past(s, &message_kind, "expires", "expires_at", done_with, &found, &n))
@@ -185,7 +185,7 @@ static bool delete_past(struct sweep *s, const struct kind *k, const char *index
 {
     size_t n;
     void *rows;
-    bool done;
+    bool done = false;
 
     do {
         struct batch *b;
