@@ -143,7 +143,7 @@ static bool safe(const struct api_options *o, struct err *e)
         return true;
     return err_set(
         e, ERR_INVALID,
-        "The API at %.*s would take keys in clear: give a certificate and key for HTTPS, or set api.behind_proxy and "
+        "The API at %.*s would take keys in clear: set api.cert and api.key for HTTPS, or api.behind_proxy and "
         "api.trusted_proxies",
         SHOW(o->host));
 }

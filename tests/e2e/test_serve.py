@@ -140,7 +140,7 @@ def test_sigterm_says_421_and_ends_with_0(tmp_path):
 
 
 def test_sigterm_during_data_loses_nothing_that_was_answered(tmp_path):
-    s = Server(data=tmp_path / "data").start()
+    s = Server("--set", "server.grace=1s", data=tmp_path / "data").start()
     s.user("ana@term.test")
     c = smtplib.SMTP(*s.address("smtp"))
     c.sendmail("x@y.test", ["ana@term.test"], b"Subject: one\r\n\r\n1\r\n")
