@@ -1,4 +1,5 @@
 #include "base/params.h"
+#include "store/sqlite/log_vfs.h"
 #include "store/sqlite/sqlite.h"
 #include <errno.h>
 
@@ -80,16 +81,21 @@ bool conn_int(struct conn *c, const char *sql, int64_t *out, struct err *e)
     return ok;
 }
 
-static const char *synchronous(void)
+static bool is_synchronous(void)
 {
 #ifdef POSTRIDER_FAULTS
     /* The control of the crash tests: a server that lies about durability. */
     const char *want = getenv("POSTRIDER_TEST_SYNCHRONOUS");
 
-    if (want && strcmp(want, "off") == 0)
-        return "PRAGMA synchronous=OFF";
+    return !want || strcmp(want, "off") != 0;
+#else
+    return true;
 #endif
-    return "PRAGMA synchronous=FULL";
+}
+
+static const char *synchronous(void)
+{
+    return is_synchronous() ? "PRAGMA synchronous=FULL" : "PRAGMA synchronous=OFF";
 }
 
 /* No mmap: an I/O error under it is a SIGBUS, not an error. secure_delete FAST zeroes what is deleted where that costs
@@ -118,6 +124,8 @@ bool conn_open(const char *path, bool writes, struct conn *c, struct err *e)
 #ifdef POSTRIDER_FAULTS
     vfs = fault_vfs_name();
 #endif
+    if (writes && is_synchronous())
+        vfs = log_vfs_name(vfs);
     *c = (struct conn){ 0 };
     if (sqlite3_open_v2(path, &c->db, flags, vfs) == SQLITE_OK && set_up(c, writes, e))
         return true;
