@@ -286,6 +286,15 @@ def again(server):
     return None
 
 
+def test_a_reset_behind_commands_frees_the_lock(ana):
+    """The kernel tells of both at once: the end must not be overlooked."""
+    for _ in range(10):
+        c = until(lambda: again(ana), 2)
+        c.send("RETR")
+        c.reset()
+    until(lambda: again(ana), 2).close()
+
+
 def test_a_refused_login_leaves_no_lock(ana):
     with box(ana, "ana@pop.test"):
         for _ in range(3):
