@@ -1,4 +1,5 @@
 /* Mail that is kept: entries and their counters, maildrops, the sweep. */
+#include "base/metrics.h"
 #include "tests/service/mail_world.h"
 
 static struct entry_row only_entry(struct world *w, struct id mailbox)
@@ -211,6 +212,51 @@ static void quit_deletes_all_that_is_marked(void **state)
     assert_int_equal(w->ana.used, used);
 }
 
+static void poll_finds(struct world *w, size_t count, int64_t reused)
+{
+    int64_t before = metric_get(METRIC_maildrop_snapshots_reused_total);
+    struct maildrop *m = NULL;
+
+    must(&w->c, maildrop_open(&w->c, &m));
+    assert_int_equal(maildrop_count(m), count);
+    for (size_t i = 1; i < count; i++)
+        assert_true(maildrop_item(m, i).uid > maildrop_item(m, i - 1).uid);
+    assert_int_equal(metric_get(METRIC_maildrop_snapshots_reused_total) - before, reused);
+    maildrop_close(&m);
+}
+
+/* The list is read again only after something came, went, or came and went. */
+static void a_poll_reads_the_list_again_when_the_mailbox_has_changed(void **state)
+{
+    struct world *w = *state;
+    struct intake_out out;
+    struct entry_row *rows;
+    struct entry_delete_in gone;
+    struct err e = { 0 };
+    size_t n;
+
+    for (int i = 0; i < 3; i++)
+        must(&w->c, receive(w, "ana@example.test", 1, A_MAIL, &out));
+    act(w, &w->ana_login, "pop3");
+    poll_finds(w, 3, 0);
+    poll_finds(w, 3, 1);
+    must(&w->c, receive(w, "ana@example.test", 1, A_MAIL, &out));
+    act(w, &w->ana_login, "pop3");
+    poll_finds(w, 4, 0);
+    rows = entries_in(w, w->ana.inbox_id, &n);
+    gone.id = id_of(w, &entry_kind, rows[1].id);
+    must(&w->c, entry_delete(&w->c, &gone, NULL));
+    must(&w->c, receive(w, "ana@example.test", 1, A_MAIL, &out));
+    act(w, &w->ana_login, "pop3");
+    poll_finds(w, 4, 0);
+    poll_finds(w, 4, 1);
+    assert_true(param_set(PARAM_maildrop_snapshot_memory, PARAM_FROM_FLAG, BYTES("0"), &e));
+    must(&w->c, receive(w, "ana@example.test", 1, A_MAIL, &out));
+    act(w, &w->ana_login, "pop3");
+    poll_finds(w, 5, 0);
+    poll_finds(w, 5, 0);
+}
+
 /* ---- the sweep ---- */
 
 static size_t bodies(struct world *w)
@@ -341,6 +387,7 @@ int main(void)
         T(a_key_that_reads_leaves_a_trace),
         T(mailboxes_are_made_and_unmade),
         T(a_maildrop_gives_exact_bytes),
+        T(a_poll_reads_the_list_again_when_the_mailbox_has_changed),
         T(quit_deletes_all_that_is_marked),
         T(a_body_goes_with_its_last_referent),
         T(no_store_leaves_nothing),
