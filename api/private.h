@@ -15,7 +15,8 @@
 
 struct api {
     struct service *svc;
-    struct listener *listener;
+    struct listener *listeners[API_LISTENERS];
+    size_t n_listeners;
     struct MHD_Daemon *daemon, *unix_daemon;
     char *socket_path;
     int unix_fd;

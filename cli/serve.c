@@ -10,6 +10,7 @@
 #include "cli/doors.h"
 #include "net/dns.h"
 #include "net/fiber.h"
+#include "service/secret_file.h"
 #include <errno.h>
 #include <signal.h>
 #include <sys/resource.h>
@@ -113,7 +114,7 @@ static bool write_ready_file(struct server *s, struct err *e)
     }
     buf_init(&text, 8192);
     doors_describe(&s->doors, key[0] ? bytes_of(key) : NO_BYTES, &text);
-    ok = file_write_private(s->boot.ready_file, text.p, text.n, e);
+    ok = secret_write(s->boot.ready_file, buf_bytes(&text), e);
     buf_clear(&text);
     return ok;
 }
