@@ -211,6 +211,24 @@ def test_a_transaction_of_5000_recipients(base):
     setting(base, "smtp.commands_max", 5000)
 
 
+@pytest.mark.skipif(not pathlib.Path(RELEASE).exists(), reason="no release build")
+def test_refused_recipients_take_no_memory():
+    """However many an operator allows: a mail's arena that is full ends the server."""
+    with Server("--set", "smtp.refused_recipients_max=1000000", "--set", "smtp.commands_max=1000000", binary=RELEASE) as s:
+        s.user("ana@attack.test")
+        with session(s) as c:
+            c.to("x@out.test", "ana@attack.test")
+            growth = []
+            for _ in range(3):
+                before = memory(s)
+                for i in range(40):
+                    c.send("".join(f"RCPT TO:<{'n' * 50}{i}@attack.test> ORCPT=rfc822;{'o' * 480}\r\n" for _ in range(100)))
+                    assert all(c.reply().startswith("550 5.1.1") for _ in range(100))
+                growth.append(memory(s) - before)
+            assert min(growth) < 1000, growth
+            assert c.data(b"Subject: after refusals\r\n\r\nx\r\n").startswith("250")
+
+
 @pytest.mark.parametrize("line, reply", [
     (b"NOOP " + b"x" * 505, "250"), (b"NOOP " + b"x" * 506, "500 5.5.2"), (b"NOOP " + b"x" * 20_000, "500 5.5.2"), (b"x" * 900_000, "500 5.5.2"),
     (b"MAIL FROM:<x@out.test>" + b" " * 2000, "250"), (b"MAIL FROM:<x@out.test> ENVID=" + b"x" * 2500, "500 5.5.2"), (b"MAIL FROM:<" + b"x" * 65 + b"@out.test>", "501 5.1.7"),
