@@ -7,7 +7,7 @@ import time
 
 import pytest
 from server import PASSWORD, Server, until
-from wire import Pop3, Smtp, loose_context, plain, setting
+from wire import Pop3, Smtp, loose_context, plain
 
 DOTS = b"Subject: dots\r\n\r\n.\r\n..\r\n...\r\n.x\r\nend."  # no final newline: it gets one on the way in
 MAILS = {
