@@ -6,6 +6,7 @@
 #include "service/filing.h"
 #include "service/intake_private.h"
 #include "service/mail_private.h"
+#include "service/message_private.h"
 #include "service/outcome.h"
 #include "service/play.h"
 #include "service/service_private.h"
@@ -156,6 +157,15 @@ static void count(struct slice *s, struct batch *b)
     batch_update(b, &message_kind, s->message.id, NULL, 0, sets, 3);
 }
 
+/* Is nothing left to do for the message? Where two slices end at once, the sweep sees it. */
+static bool ends_it(const struct slice *s)
+{
+    for (size_t i = 0; i < s->n; i++)
+        if (!outcome_is_final(s->outcomes[i]))
+            return false;
+    return s->message.n_open == (int64_t)s->n && !s->message.n_held;
+}
+
 static bool build(struct slice *s, struct batch *b, struct err *e)
 {
     int64_t now = clock_wall();
@@ -174,7 +184,9 @@ static bool build(struct slice *s, struct batch *b, struct err *e)
         tell_foreign(s, b, i, now);
     }
     count(s, b);
-    if (left_out)
+    if (s->message.no_store && s->message.wrapped_key.p && ends_it(s))
+        message_erase(b, s->arena, &s->message);
+    else if (left_out)
         body_mark(b, s->message.body_id, s->arena);
     return true;
 }

@@ -23,6 +23,7 @@ struct recipient {
     struct id user_id;    /* LOCAL: who gets it */
     struct id account_id; /* LOCAL: of that user */
     struct bytes dsn;     /* JSON {notify, orcpt} or NO_BYTES */
+    int64_t room;         /* LOCAL: bytes up to the quota */
     bool missing, full;   /* LOCAL, only for API sends: born bounced 5.1.1 / 5.2.2 */
 };
 

@@ -153,12 +153,18 @@ static bool plan_mailbox(struct intake *k, struct call *c, struct target *t, str
     return true;
 }
 
+/* The size of an API send is known only now; SMTP's was announced, and the batch's bound holds for what was not. */
+static bool is_full(const struct intake *k, const struct recipient *r)
+{
+    return r->full || (k->in.source == SOURCE_API && r->kind == RECIPIENT_LOCAL && body_size(k->body) > r->room);
+}
+
 static bool plan_target(struct intake *k, struct call *c, struct target *t, struct seen *seen, size_t *boxes)
 {
     const struct recipient *r = t->recipient;
     bool test = c->who && c->who->test;
 
-    if (r->missing || r->full) {
+    if (r->missing || is_full(k, r)) {
         t->outcome = r->missing ? OUTCOME_MISSING : OUTCOME_FULL;
         return true;
     }
