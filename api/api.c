@@ -18,6 +18,8 @@ static void *on_target(void *api, const char *target, struct MHD_Connection *mhd
 
     x->mhd = mhd;
     x->line = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context;
+    atomic_store(&x->line->reading, true);
+    atomic_store(&x->line->due, clock_monotonic() + PARAM_INT(api, request_deadline));
     return x;
 }
 

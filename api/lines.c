@@ -2,6 +2,8 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/params.h"
+#include <errno.h>
+#include <fcntl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -22,7 +24,9 @@ static void line_fill(struct line *l, struct MHD_Connection *mhd)
     if (l->is_unix && getsockopt(l->fd, SOL_SOCKET, SO_PEERCRED, &peer, &n) == 0)
         l->uid = peer.uid;
     l->tls = !l->is_unix && l->api->tls;
-    atomic_store(&l->due, clock_monotonic() + PARAM_INT(api, idle));
+    l->due = clock_monotonic() + (PARAM_INT(api, idle) < PARAM_INT(api, request_deadline)
+                                      ? PARAM_INT(api, idle)
+                                      : PARAM_INT(api, request_deadline));
 }
 
 static void line_open(struct api *api, struct MHD_Connection *mhd, void **socket_context)
@@ -42,8 +46,60 @@ static void line_open(struct api *api, struct MHD_Connection *mhd, void **socket
     pthread_mutex_unlock(&api->lines_lock);
 }
 
+/* ---- what is still on its way ---- */
+
+#define LINGER_MS   2000 /* silence that ends it */
+#define LINGER_MOST 64   /* connections at once */
+static atomic_int lingering;
+
+struct leftover {
+    int fd;
+};
+
+static void linger_run(void *arg)
+{
+    struct leftover *l = arg;
+    char *sink = malloc(API_STEP);
+    size_t total = 0;
+    ssize_t n;
+    struct err e = { 0 };
+
+    if (!sink)
+        die("out of memory: a connection");
+    while (total < API_DROP_MOST && fiber_wait_readable(l->fd, clock_monotonic() + LINGER_MS, &e) &&
+           (n = recv(l->fd, sink, API_STEP, MSG_DONTWAIT)) != 0 && (n > 0 || errno == EAGAIN))
+        total += n > 0 ? (size_t)n : 0;
+    close(l->fd);
+    free(l);
+    free(sink);
+    atomic_fetch_sub(&lingering, 1);
+}
+
+/* The library closes a connection whose body it did not read, and the kernel then resets it: a client that is still
+ * sending would lose the answer (RFC 9112 9.6). What it sends is read into nothing for a while. */
+static void linger(const struct line *line)
+{
+    struct leftover *l;
+    struct err ignored = { 0 };
+
+    if (atomic_fetch_add(&lingering, 1) >= LINGER_MOST || !(l = calloc(1, sizeof *l))) {
+        atomic_fetch_sub(&lingering, 1);
+        return;
+    }
+    shutdown(line->fd, SHUT_WR);
+    l->fd = fcntl(line->fd, F_DUPFD_CLOEXEC, 0);
+    if (l->fd >= 0 && fiber_start(FIBER_ANY, linger_run, l, &ignored))
+        return;
+    if (l->fd >= 0)
+        close(l->fd);
+    free(l);
+    atomic_fetch_sub(&lingering, 1);
+}
+
 static void line_close(struct api *api, struct line *l)
 {
+    if (atomic_load(&l->unread))
+        linger(l);
     pthread_mutex_lock(&api->lines_lock);
     if (l->before)
         l->before->after = l->after;

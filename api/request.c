@@ -302,7 +302,7 @@ static const struct reread {
     bool (*get)(struct request *r);
 } rereads[] = {
     { "message_cancel", "msg", "", SCOPE_MESSAGES_READ, api_message_get },
-    { "entry_append", "ent", "/v1/entries/", SCOPE_MAIL_READ, api_entry_get },
+    { "entry_append", "ent", "/v1/entries/", SCOPE_MAIL_READ, api_entry_summary },
 };
 
 /* The first answer showed the object to whoever made it, so this one does too, without the scope for reading. 404 when

@@ -87,4 +87,6 @@ void problem_write(struct request *r);
 /* "/errors/{code}" as HTML; false for an unknown one. */
 bool problem_page(struct bytes code, struct buf *out);
 void problem_list(struct jw *w);
+/* Answers that no route of its own asks for. */
+bool api_entry_summary(struct request *r);
 #endif
