@@ -112,6 +112,14 @@ static void utf8_is_strict(void **state)
             fail_msg("bad %zu was taken", i);
     assert_true(bytes_is_ascii(BYTES("a\0b")));
     assert_false(bytes_is_ascii(BYTES("\xC3\xA9")));
+    for (int c = 0; c < 256; c++) /* at every place of and behind a word */
+        for (size_t at = 0; at < 19; at++) {
+            char text[20] = "abcdefghijklmnopqrs";
+
+            text[at] = (char)c;
+            assert_int_equal(bytes_is_ascii((struct bytes){ text, 19 }), c < 0x80);
+            assert_int_equal(bytes_plain((struct bytes){ text, 19 }), c >= 0x20 && c < 0x7F ? 19 : at);
+        }
     assert_int_equal(bytes_utf8_length(BYTES("\xE2\x82\xACx")), 3);
     assert_true(bytes_has_ctl_line(BYTES("a\0b")));
     assert_true(bytes_has_ctl_line(BYTES("a\rb")));
