@@ -73,7 +73,7 @@ static bool publish(enum param p)
     int source = winner(s);
     const struct value *before = atomic_load(&s->in_force);
 
-    if (started && before != s->said[source] && rows[p].when == PARAM_RESTART)
+    if (started && before != s->said[source] && rows[p].when != PARAM_LIVE)
         return false;
     atomic_store(&s->source, source);
     atomic_store(&s->in_force, s->said[source]);

@@ -23,7 +23,7 @@ enum param_type {
     PARAM_TYPE_CHOICE,
     PARAM_TYPE_LIST
 };
-enum param_when { PARAM_LIVE, PARAM_RESTART };
+enum param_when { PARAM_LIVE, PARAM_RESTART, PARAM_BOOT };
 enum param_source { PARAM_FROM_DEFAULT, PARAM_FROM_STORE, PARAM_FROM_FILE, PARAM_FROM_ENV, PARAM_FROM_FLAG };
 
 enum param {
@@ -46,7 +46,8 @@ struct param_row {
 
 void params_init(void); /* defaults; once, before anything else; again in tests to start over */
 void params_free(void); /* forgets everything, watchers too; nothing may be read until params_init */
-/* From now on a RESTART parameter that is set keeps its value in force until the next start; param_waits tells. */
+/* From now on a RESTART or BOOT parameter that is set keeps its value in force until the next start; param_waits tells.
+ */
 void params_started(void);
 bool param_waits(enum param p); /* a restart would bring another value into force */
 const struct param_row *param_row(enum param p);

@@ -120,6 +120,28 @@ def test_sighup_reads_the_boot_file_again(tmp_path):
         s.stop()
 
 
+def threads(process, name):
+    tasks = pathlib.Path(f"/proc/{process.pid}/task").glob("*/comm")
+    return sum(t.read_text().startswith(name) for t in tasks)
+
+
+def test_kept_settings_say_how_the_rest_is_started(tmp_path):
+    s = Server(data=tmp_path / "data").start()
+    try:
+        for name, value in (("net.loops", 3), ("pool.cpu_workers", 5), ("smtp.line_max", 5000)):
+            assert s.call("PATCH", f"/v1/settings/{name}", {"value": value}).status == 200
+        assert threads(s.process, "loop-") != 3
+        s.call("PATCH", "/v1/settings/dns.servers", {"value": "127.0.0.1@5399"})
+        until(lambda: 'dns result="started anew" servers=127.0.0.1@5399' in s.log_text())
+    finally:
+        s.stop()
+    s.start()
+    try:
+        assert (threads(s.process, "loop-"), threads(s.process, "cpu-"), threads(s.process, "store-")) == (3, 5, 8 + 1)  # and the writer
+    finally:
+        s.stop()
+
+
 def test_several_addresses_and_doors_that_are_off(tmp_path):
     s = Server("--set", "api.listen=127.0.0.1:0,[::1]:0", "--set", "smtp.listen=[::1]:0,127.0.0.1:0", "--set", "pop3.listen=off",
                data=tmp_path / "data").start()
