@@ -90,29 +90,47 @@ static size_t window_length(const struct maildrop *m, size_t i)
     return n;
 }
 
-/* Entries and bodies from item i on, in two trips to the store. */
+/* Entries and bodies from some item on, read in one trip to a store thread. */
+struct read_job {
+    struct maildrop *m;
+    struct id *ids;
+    size_t n;
+    bool ok;
+    struct err err;
+};
+
+static void read_window(void *arg)
+{
+    struct read_job *job = arg;
+    struct maildrop *m = job->m;
+
+    job->ok = store_get_many(m->store, &entry_kind, job->ids, job->n, m->window, m->entries, &job->err);
+    for (size_t j = 0; job->ok && j < job->n; j++)
+        job->ids[j] = m->entries[j].body_id;
+    job->ok = job->ok && store_get_many(m->store, &body_kind, job->ids, job->n, m->window, m->bodies, &job->err);
+}
+
 static bool read_ahead(struct maildrop *m, size_t i, struct err *e)
 {
-    struct id *ids;
-    size_t n = window_length(m, i);
+    struct read_job job = { .m = m, .n = window_length(m, i) };
 
     m->count = 0;
     if (!m->window)
         m->window = arena_new(PAGE_ARENA + 64 * BODY_INLINE);
     arena_reset(m->window);
-    ids = arena_array(m->window, n, sizeof *ids);
-    m->entries = arena_array(m->window, n, sizeof *m->entries);
-    m->bodies = arena_array(m->window, n, sizeof *m->bodies);
-    for (size_t j = 0; j < n; j++)
-        ids[j] = m->items[i + j].entry_id;
-    if (!store_get_many(m->store, &entry_kind, ids, n, m->window, m->entries, e))
+    job.ids = arena_array(m->window, job.n, sizeof *job.ids);
+    m->entries = arena_array(m->window, job.n, sizeof *m->entries);
+    m->bodies = arena_array(m->window, job.n, sizeof *m->bodies);
+    for (size_t j = 0; j < job.n; j++)
+        job.ids[j] = m->items[i + j].entry_id;
+    if (!offload(POOL_STORE, read_window, &job, e))
         return false;
-    for (size_t j = 0; j < n; j++)
-        ids[j] = m->entries[j].body_id;
-    if (!store_get_many(m->store, &body_kind, ids, n, m->window, m->bodies, e))
+    if (!job.ok) {
+        *e = job.err;
         return false;
+    }
     m->first = i;
-    m->count = n;
+    m->count = job.n;
     return true;
 }
 

@@ -192,27 +192,44 @@ static struct snapshot *snapshot_new(const struct state *state, size_t most)
     return s;
 }
 
-bool snapshot_take(struct call *c, struct id mailbox, size_t most, struct snapshot **out)
+struct taking {
+    struct call *c;
+    struct id mailbox;
+    size_t most;
+    struct snapshot *taken;
+};
+
+/* On a store thread: all of its reads are one trip. */
+static void take(void *arg)
 {
+    struct taking *t = arg;
+    struct snapshots *all = t->c->svc->snapshots;
     struct state before, after;
     size_t n;
 
-    *out = NULL;
-    if (!read_state(c, mailbox, &before))
-        return false;
-    n = (size_t)before.total < most ? (size_t)before.total : most;
-    if ((*out = recall(c->svc->snapshots, &before, n))) {
+    if (!read_state(t->c, t->mailbox, &before))
+        return;
+    n = (size_t)before.total < t->most ? (size_t)before.total : t->most;
+    if ((t->taken = recall(all, &before, n))) {
         metric_add(METRIC_maildrop_snapshots_reused_total, 1);
-        return true;
+        return;
     }
-    *out = snapshot_new(&before, n);
-    if (!load(c, *out, n) || !read_state(c, mailbox, &after)) {
-        snapshot_release(out);
+    t->taken = snapshot_new(&before, n);
+    if (!load(t->c, t->taken, n) || !read_state(t->c, t->mailbox, &after))
+        snapshot_release(&t->taken);
+    else if (same(&before, &after) && t->taken->n == n) /* its pages belong together */
+        keep(all, t->taken);
+}
+
+bool snapshot_take(struct call *c, struct id mailbox, size_t most, struct snapshot **out)
+{
+    struct taking t = { .c = c, .mailbox = mailbox, .most = most };
+
+    *out = NULL;
+    if (!offload(POOL_STORE, take, &t, &c->err))
         return false;
-    }
-    if (same(&before, &after) && (*out)->n == n) /* its pages belong together */
-        keep(c->svc->snapshots, *out);
-    return true;
+    *out = t.taken;
+    return t.taken != NULL;
 }
 
 size_t snapshot_count(const struct snapshot *s)
