@@ -60,14 +60,16 @@ static void linger_run(void *arg)
 {
     struct leftover *l = arg;
     char *sink = malloc(API_STEP);
+    int64_t end = clock_monotonic() + PARAM_INT(api, request_deadline), now;
     size_t total = 0;
     ssize_t n;
     struct err e = { 0 };
 
     if (!sink)
         die("out of memory: a connection");
-    while (total < API_DROP_MOST && fiber_wait_readable(l->fd, clock_monotonic() + LINGER_MS, &e) &&
-           (n = recv(l->fd, sink, API_STEP, MSG_DONTWAIT)) != 0 && (n > 0 || errno == EAGAIN))
+    while (total < API_DROP_MOST && (now = clock_monotonic()) < end &&
+           fiber_wait_readable(l->fd, now + LINGER_MS, &e) && (n = recv(l->fd, sink, API_STEP, MSG_DONTWAIT)) != 0 &&
+           (n > 0 || errno == EAGAIN))
         total += n > 0 ? (size_t)n : 0;
     close(l->fd);
     free(l);
