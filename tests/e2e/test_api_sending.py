@@ -86,7 +86,7 @@ def test_subjects(c, subject):
             c.get(f"/v1/messages/{message['id']}/raw").body)["subject"]))))
         assert re.sub(r"\s+", " ", decoded).strip() == re.sub(r"\s+", " ", subject).strip()
         assert re.sub(r"\s+", " ", m["subject"]).strip() == re.sub(r"\s+", " ", subject).strip()
-    assert (c.get(f"/v1/messages/{message['id']}").json["subject"] or "").strip() == re.sub("\t", " ", subject).strip() or "\t" in subject
+    assert c.get(f"/v1/messages/{message['id']}").json["subject"] == subject
 
 
 FILENAMES = ["a.txt", "Rechnung März 2026.pdf", "日本語ファイル名.txt", "quote\"back\\slash.txt", "semi;colon=x.txt", "x" * 251 + ".txt", "ä" * 120 + ".txt", "per%cent'.txt",
