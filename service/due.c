@@ -11,7 +11,8 @@
 #include "service/play.h"
 #include "service/service_private.h"
 
-#define ROUND_ARENA ((size_t)64 * 1024 * 1024)
+#define ROUND_ARENA ((size_t)16 * 1024 * 1024) /* the claimed rows */
+#define SLICE_ARENA ((size_t)64 * 1024 * 1024) /* a message, its mailboxes and what is written; anew for each slice */
 /* Without a poke, how long until due work is looked for again. */
 #define PAUSE_MS 1000
 
@@ -263,15 +264,18 @@ static int by_message(const void *a, const void *b)
 }
 
 /* A slice that fails keeps its lease, and falls due again when that ends; the others go on. */
-static bool do_claimed(struct service *svc, struct arena *a, struct delivery_row *rows, size_t n, struct err *e)
+static bool do_claimed(struct service *svc, struct delivery_row *rows, size_t n, struct err *e)
 {
     size_t most = (size_t)PARAM_INT(accept, local_max);
+    struct arena *a = arena_new(SLICE_ARENA);
     bool ok = true;
 
     qsort(rows, n, sizeof *rows, by_message);
     for (size_t i = 0, length; i < n; i += length) {
         struct slice s = { .svc = svc, .arena = a, .rows = rows + i };
         struct err why = { 0 };
+
+        arena_reset(a);
         for (length = 1; length < most && i + length < n; length++)
             if (!id_equal(rows[i].message_id, rows[i + length].message_id))
                 break;
@@ -285,6 +289,7 @@ static bool do_claimed(struct service *svc, struct arena *a, struct delivery_row
         }
         crypt_wipe(&s.content, sizeof s.content);
     }
+    arena_free(&a);
     return ok;
 }
 
@@ -304,7 +309,7 @@ bool due_round(struct service *svc, size_t *n, struct err *e)
     claim.query.conds[0] = COND("due_at", IS_NOT, V_TIME(0));
     claim.query.n_conds = 1;
     *n = 0;
-    ok = store_claim(svc->store, &claim, a, &rows, n, e) && (*n == 0 || do_claimed(svc, a, rows, *n, e));
+    ok = store_claim(svc->store, &claim, a, &rows, n, e) && (*n == 0 || do_claimed(svc, rows, *n, e));
     arena_free(&a);
     return ok;
 }

@@ -28,12 +28,14 @@ static size_t slice_length(void)
     return (size_t)PARAM_INT(sweep, slice);
 }
 
-/* Up to a slice of rows of which `field` is past. */
+/* Up to a slice of rows of which `field` is past, with no more of them than the sweep looks at: some are large. */
 static bool find_past(struct sweep *s, const struct kind *k, const char *index, const char *field, struct cond more,
                       void **rows, size_t *n)
 {
+    static const char *const id_only[] = { "id", NULL }, *const of_message[] = { "id", "body_id", "wrapped_key", NULL };
     struct query q = { .kind = k, .index = index, .n_conds = 1, .limit = slice_length() };
 
+    q.only = k == &message_kind ? of_message : id_only;
     arena_reset(s->arena);
     q.conds[0] = COND(field, AT_MOST, V_TIME(clock_wall()));
     if (more.field)

@@ -346,6 +346,34 @@ static void old_rows_go(void **state)
     assert_int_equal(bodies(w), 0);
 }
 
+/* More of them in one slice than a sweep would hold whole. */
+static void large_rows_do_not_stop_the_sweep(void **state)
+{
+    struct world *w = *state;
+    struct intake_out out = sent(w, TO("x@far.test"));
+    struct message_row row = message_of_id(w, out.message_id);
+    struct query q = { .kind = &message_kind, .limit = 100 };
+    char *people = arena_alloc(w->arena, 1 << 20);
+    struct err e = { 0 };
+    void *rows;
+    size_t n;
+
+    memset(people, ' ', 1 << 20);
+    memcpy(people, "{}", 2);
+    row.people = (struct bytes){ people, 1 << 20 };
+    row.expires_at = 1;
+    for (int i = 0; i < 80; i++) {
+        struct batch *b = batch_new(w->arena);
+
+        row.id = id_new();
+        batch_insert(b, &message_kind, &row, NULL, 0);
+        commit(w, b);
+    }
+    sweep(w);
+    assert_true(store_find(w->svc->store, &q, w->arena, &rows, &n, &e));
+    assert_int_equal(n, 1);
+}
+
 /* Chunks of a mail that never was accepted. */
 static void an_unfinished_upload_is_swept(void **state)
 {
@@ -380,19 +408,13 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-        T(flags_and_moves_keep_the_counts),
-        T(a_delete_lowers_everything),
-        T(an_entry_shows_all_of_its_mail),
-        T(nobody_sees_another_accounts_mail),
-        T(a_key_that_reads_leaves_a_trace),
-        T(mailboxes_are_made_and_unmade),
-        T(a_maildrop_gives_exact_bytes),
-        T(a_poll_reads_the_list_again_when_the_mailbox_has_changed),
-        T(quit_deletes_all_that_is_marked),
-        T(a_body_goes_with_its_last_referent),
-        T(no_store_leaves_nothing),
-        T(old_rows_go),
-        T(an_unfinished_upload_is_swept),
+        T(flags_and_moves_keep_the_counts),  T(a_delete_lowers_everything),
+        T(an_entry_shows_all_of_its_mail),   T(nobody_sees_another_accounts_mail),
+        T(a_key_that_reads_leaves_a_trace),  T(mailboxes_are_made_and_unmade),
+        T(a_maildrop_gives_exact_bytes),     T(a_poll_reads_the_list_again_when_the_mailbox_has_changed),
+        T(quit_deletes_all_that_is_marked),  T(a_body_goes_with_its_last_referent),
+        T(no_store_leaves_nothing),          T(old_rows_go),
+        T(large_rows_do_not_stop_the_sweep), T(an_unfinished_upload_is_swept),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
