@@ -7,8 +7,8 @@
  * What the library does before we see anything, and we cannot change: a bare LF ends a header line, a literal NUL ends
  * the request line's target, folded header lines are joined, a client that shuts its sending side down is taken for
  * gone, and a wrong Content-Length (400), a header over its memory limit (431) or a chunk's extension over it (500) is
- * answered with a page of its own. What is caught here: two Content-Lengths, one beside Transfer-Encoding, other codings, doubled
- * headers that we read, %00, and time. */
+ * answered with a page of its own. What is caught here: two Content-Lengths, one beside Transfer-Encoding, other
+ * codings, doubled headers that we read, %00, and time. */
 #ifndef API_EXCHANGE_H
 #define API_EXCHANGE_H
 #include "base/bytes.h"

@@ -1,6 +1,6 @@
 /* service/access.h - who may reach whose mail. A user reaches their own; a key or operator with mail:read / mail:write
- * that of the account acted in, a key bound to domains that of their users, a test key none. What is not theirs to see is
- * ERR_MISSING, in the words for what is not there. */
+ * that of the account acted in, a key bound to domains that of their users, a test key none. What is not theirs to see
+ * is ERR_MISSING, in the words for what is not there. */
 #ifndef SERVICE_ACCESS_H
 #define SERVICE_ACCESS_H
 #include "service/directory.h"
