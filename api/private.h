@@ -6,12 +6,11 @@
 #include "net/fiber.h"
 #include "net/listener.h"
 
-#define API_SMALL     ((size_t)64 * 1024)        /* bodies up to this are read before we know who asks */
-#define API_DROP_MOST ((size_t)64 * 1024 * 1024) /* bytes of a refused body that are read so that the answer arrives   \
-                                                  */
-#define API_CHUNK_MOST ((size_t)128 * 1024)      /* most the library hands over at once: its connection memory */
-#define API_STEP       ((size_t)256 * 1024)      /* of a streamed body, held for the fiber */
-#define API_MEMORY     (32 * 1024)               /* the library's memory of a connection: both headers, a chunk */
+#define API_SMALL      ((size_t)64 * 1024)        /* bodies up to this are read before we know who asks */
+#define API_DROP_MOST  ((size_t)64 * 1024 * 1024) /* read of a refused body, so that the answer arrives */
+#define API_CHUNK_MOST ((size_t)128 * 1024)       /* most the library hands over at once: its connection memory */
+#define API_STEP       ((size_t)256 * 1024)       /* of a streamed body, held for the fiber */
+#define API_MEMORY     (32 * 1024)                /* the library's memory of a connection: both headers, a chunk */
 #define API_ARENA      ((size_t)256 * 1024 * 1024)
 
 struct api {
