@@ -161,6 +161,10 @@ static int send_raw(const struct command_line *l, struct buf *path, bool dot_end
         buf_addc(&wire, mail.p[i]);
     }
     buf_addc(path, '\0');
+    if (path->overflowed) {
+        output_error(l, "too many recipients");
+        goto out;
+    }
     result = post(l, path->p, buf_bytes(&wire), "message/rfc822");
 out:
     buf_clear(&mail);

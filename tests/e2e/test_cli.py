@@ -146,6 +146,30 @@ def test_config(server):
     assert r.returncode == 1 and "does not deliver outside" in r.stderr
 
 
+def test_lists_without_pages_are_whole(server):
+    names = [row["name"] for row in fine(server, "config", "list")["data"]]
+    assert len(names) == len(set(names)) > 100 and names == sorted(names) and "users.quota_default" in names
+    for i in range(3):
+        server.user(f"many{i}@cli6.test")
+    sent = fine(server, "send", *[f"--to=many{i % 3}+{i}@cli6.test" for i in range(30)], "--from", "many0@cli6.test", "--text", "x", "--subject", "y")
+    assert len(fine(server, "message", "deliveries", sent["id"])["data"]) == 30
+
+
+def test_changes(server):
+    server.user("ana@cli7.test")
+    key = fine(server, "key", "add", "--name", "one", "--scope", "send")
+    assert fine(server, "key", "set", key["id"], "--name", "two", "--expires-at", "2099-01-01T00:00:00Z")["name"] == "two"
+    assert fine(server, "key", "set", key["id"], "--expires-at", "null")["expires_at"] is None
+    box = fine(server, "mailbox", "add", "ana@cli7.test", "Work")
+    assert fine(server, "mailbox", "set", box["id"], "--name", "Play")["name"] == "Play"
+
+
+def test_a_path_that_is_too_long_is_refused(server):
+    assert run(server, "domain", "show", "x" * 20000).returncode == 2
+    r = run(server, "send", *[f"--to=a{i:060}@cli8.test" for i in range(60)], "--from", "a@cli8.test", input="Subject: x\n\ny\n")
+    assert r.returncode != 0
+
+
 def free_port():
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
