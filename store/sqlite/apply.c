@@ -1,19 +1,7 @@
 #include "store/sqlite/sqlite.h"
-#include <assert.h>
 
 /* How one operation ended. */
 enum done { DONE, FAULTY, FAILED };
-
-static sqlite3_stmt *prepare(struct conn *c, const struct shape *shape, struct buf *sql, struct err *e)
-{
-    sqlite3_stmt *q;
-
-    buf_addc(sql, 0);
-    assert(!sql->overflowed);
-    q = statement_add(c, shape, sql->p, e);
-    buf_clear(sql);
-    return q;
-}
 
 /* ---- insert ---- */
 
@@ -36,7 +24,7 @@ static sqlite3_stmt *insert_statement(struct conn *c, const struct kind *k, stru
     for (size_t i = 0; i < k->n_fields; i++)
         buf_adds(&sql, i ? ",?" : "?");
     buf_addc(&sql, ')');
-    return prepare(c, &shape, &sql, e);
+    return statement_build(c, &shape, &sql, e);
 }
 
 /* "UNIQUE constraint failed: table.a, table.b" names the columns of the index. */
@@ -233,7 +221,7 @@ static enum done change(struct conn *c, struct batch *b, size_t i, struct err *e
     if (!q) {
         buf_init(&sql, SQL_MAX);
         sql_op(&sql, op);
-        q = prepare(c, &shape, &sql, e);
+        q = statement_build(c, &shape, &sql, e);
     }
     if (!q)
         return FAILED;
@@ -372,7 +360,7 @@ static sqlite3_stmt *claim_statement(struct conn *c, const struct claim *claim, 
     buf_init(&sql, SQL_MAX);
     buf_addf(&sql, "UPDATE \"%s\" SET \"%s\" = ?, \"%s\" = capture(0, max(\"%s\", ?) + 1), \"%s\" = ? WHERE \"id\" = ?",
              k->name, claim->lease, claim->token, claim->token, claim->holder);
-    return prepare(c, &shape, &sql, e);
+    return statement_build(c, &shape, &sql, e);
 }
 
 static bool claim_row(struct conn *c, const struct claim *claim, struct sqlite_store *s, int64_t until, void *row,

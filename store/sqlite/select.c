@@ -1,5 +1,4 @@
 #include "store/sqlite/sqlite.h"
-#include <assert.h>
 
 static void shape_fields(struct shape *s, uint64_t fields)
 {
@@ -13,17 +12,6 @@ static void sql_select(struct buf *sql, const struct kind *k, uint64_t fields)
     sql_columns(sql, k, fields);
     buf_adds(sql, " FROM ");
     sql_name(sql, k->name);
-}
-
-static sqlite3_stmt *prepare(struct conn *c, const struct shape *shape, struct buf *sql, struct err *e)
-{
-    sqlite3_stmt *q;
-
-    buf_addc(sql, 0);
-    assert(!sql->overflowed);
-    q = statement_add(c, shape, sql->p, e);
-    buf_clear(sql);
-    return q;
 }
 
 /* One row or none. */
@@ -56,7 +44,7 @@ bool select_get(struct conn *c, const struct kind *k, struct id id, uint64_t fie
         buf_init(&sql, SQL_MAX);
         sql_select(&sql, k, fields);
         buf_adds(&sql, " WHERE \"id\" = ?");
-        q = prepare(c, &shape, &sql, e);
+        q = statement_build(c, &shape, &sql, e);
     }
     if (!q)
         return false;
@@ -106,7 +94,7 @@ bool select_by(struct conn *c, const struct unique_key *key, struct arena *a, vo
             sql_when(&sql, k, key->index);
         }
         buf_adds(&sql, " LIMIT 1");
-        q = prepare(c, &shape, &sql, e);
+        q = statement_build(c, &shape, &sql, e);
     }
     if (!q)
         return false;
@@ -226,7 +214,7 @@ static sqlite3_stmt *pass_prepare(struct conn *c, const struct shape *shape, con
         sql_claimable(&sql, claim, pass->n == 0);
     sql_order(&sql, p, pass->order_from);
     buf_adds(&sql, " LIMIT ?");
-    return prepare(c, shape, &sql, e);
+    return statement_build(c, shape, &sql, e);
 }
 
 static bool run_pass(struct conn *c, const struct plan *p, const struct pass *pass, const struct claimable *claim,
@@ -312,7 +300,7 @@ bool select_watch(struct conn *c, const struct kind *k, int64_t *seq, size_t lim
         buf_adds(&sql, " FROM ");
         sql_name(&sql, k->name);
         buf_adds(&sql, " WHERE \"_seq\" > ? ORDER BY \"_seq\" LIMIT ?");
-        q = prepare(c, &shape, &sql, e);
+        q = statement_build(c, &shape, &sql, e);
     }
     if (!q)
         return false;

@@ -96,6 +96,8 @@ void shape_cond(struct shape *s, const struct kind *k, const struct field *f, co
 sqlite3_stmt *statement_find(struct conn *c, const struct shape *s);
 /* Prepares it; the least recently used goes when there are too many. */
 sqlite3_stmt *statement_add(struct conn *c, const struct shape *s, const char *sql, struct err *e);
+/* The same for a text that was built; clears it. */
+sqlite3_stmt *statement_build(struct conn *c, const struct shape *s, struct buf *sql, struct err *e);
 void statements_clear(struct conn *c);
 
 /* ---- sql.c ---- */

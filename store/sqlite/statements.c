@@ -120,6 +120,17 @@ sqlite3_stmt *statement_add(struct conn *c, const struct shape *shape, const cha
     return stmt;
 }
 
+sqlite3_stmt *statement_build(struct conn *c, const struct shape *shape, struct buf *sql, struct err *e)
+{
+    sqlite3_stmt *q;
+
+    buf_addc(sql, 0);
+    assert(!sql->overflowed);
+    q = statement_add(c, shape, sql->p, e);
+    buf_clear(sql);
+    return q;
+}
+
 void statements_clear(struct conn *c)
 {
     while (c->oldest)
