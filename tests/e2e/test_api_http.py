@@ -334,6 +334,7 @@ def test_llhttp_cases_are_survived(server):
 
 def test_a_full_disk_is_507_for_writing_only(server):
     c = Client(server)
+    assert c.post("/v1/messages", {"from": "ana@http.test", "to": "ana@http.test", "text": "before"}).status == 202
     entry = server.entries("ana@http.test")[0]
     assert c.patch("/v1/settings/store.free_min", {"value": 900 * 2**40}).status == 200
     try:

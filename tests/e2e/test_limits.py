@@ -10,9 +10,6 @@ import threading
 import pytest
 from server import PASSWORD, RELEASE, Server, until
 
-pytestmark = pytest.mark.xdist_group("limits")
-
-
 @pytest.fixture(scope="module")
 def release():
     if not pathlib.Path(RELEASE).exists():
