@@ -30,8 +30,10 @@ def post(server, user, *mails):
 
 
 def box(server, user, door="pop3"):
-    """A session with its greeting and login behind it."""
-    return Pop3(server.address(door), tls=door == "pop3s", user=user, password=PASSWORD)
+    """A session with its greeting and login behind it: once the server has seen an earlier one hang up."""
+    c = Pop3(server.address(door), tls=door == "pop3s")
+    until(lambda: c.login(user, PASSWORD).startswith(b"+OK"), 5)
+    return c
 
 
 @pytest.fixture(scope="module")
