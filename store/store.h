@@ -199,6 +199,8 @@ void store_unlock(struct store *st, struct bytes name, int64_t token);
 
 /* ---- watch: rows of a watched kind in order of commit ---- */
 
+/* Longest text of a cursor of the feed. */
+#define WATCH_CURSOR_MAX 4096
 /* Up to `limit` rows that committed behind `after` (NO_BYTES: from the oldest kept; store_watch_end: from now), waiting
  * for one until the deadline (monotonic ms; then *n is 0 and it is true). *next is the cursor behind the last row. No
  * row is left out or shown twice. */

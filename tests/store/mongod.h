@@ -1,0 +1,28 @@
+/* tests/store/mongod.h - a replica set of this test's own (script/mongod); it ends with the test, however that ends. */
+#ifndef TESTS_STORE_MONGOD_H
+#define TESTS_STORE_MONGOD_H
+#include <stdbool.h>
+#include <sys/types.h>
+
+#define MONGOD_MEMBERS 8
+struct mongod {
+    char uri[512]; /* with a database of its own, see mongod_fresh */
+    int n;
+    int ports[MONGOD_MEMBERS];
+    pid_t pids[MONGOD_MEMBERS];
+    pid_t script;
+    int hold, told;
+    char base[400]; /* what is before the database, and the options behind it */
+    char options[64];
+    int databases;
+};
+
+/* False when there is no mongod on this machine: says so. Anything else that fails ends the program. */
+bool mongod_start(struct mongod *m, int members);
+void mongod_stop(struct mongod *m);
+/* Drops the database that the URI names and puts another, new one there. */
+void mongod_fresh(struct mongod *m);
+/* Runs a command (extended JSON) on a database, "admin" or NULL for the URI's; dies when it fails. The answer as JSON is
+ * to be freed. */
+char *mongod_run(struct mongod *m, const char *database, const char *json);
+#endif
