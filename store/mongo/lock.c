@@ -18,8 +18,7 @@ static void append_name(bson_t *filter, struct bytes name)
     bson_append_binary(filter, "_id", -1, BSON_SUBTYPE_BINARY, (const uint8_t *)name.p, (uint32_t)name.n);
 }
 
-/* Its time is over, or it is ours of before our start. A lock that is neither is not matched, and inserting it anew
- * fails by its name. */
+/* Its time is over, or it is ours of before our start. */
 static void append_free(bson_t *filter, const struct mongo_store *s)
 {
     bson_t either, one, test;
@@ -52,8 +51,8 @@ static void append_taking(bson_t *pipeline, const struct errand *r)
     bson_append_document_end(pipeline, &stage);
 }
 
-static bool find_and_modify(struct mongo_store *s, const bson_t *filter, const bson_t *update, bson_t *reply,
-                            bson_error_t *why)
+static bool find_and_modify(struct mongo_store *s, const bson_t *filter, const bson_t *update, bool upsert,
+                            bson_t *reply, bson_error_t *why)
 {
     mongoc_client_t *client = mongo_client(s);
     mongoc_collection_t *c = mongo_collection(s, client, "_lock");
@@ -63,7 +62,8 @@ static bool find_and_modify(struct mongo_store *s, const bson_t *filter, const b
 
     mongoc_write_concern_append(s->majority, &concern);
     mongoc_find_and_modify_opts_set_update(opts, update);
-    mongoc_find_and_modify_opts_set_flags(opts, MONGOC_FIND_AND_MODIFY_UPSERT | MONGOC_FIND_AND_MODIFY_RETURN_NEW);
+    mongoc_find_and_modify_opts_set_flags(
+        opts, upsert ? MONGOC_FIND_AND_MODIFY_UPSERT | MONGOC_FIND_AND_MODIFY_RETURN_NEW : MONGOC_FIND_AND_MODIFY_RETURN_NEW);
     mongoc_find_and_modify_opts_append(opts, &concern);
     ok = mongoc_collection_find_and_modify_with_opts(c, filter, opts, reply, why);
     mongoc_find_and_modify_opts_destroy(opts);
@@ -73,31 +73,43 @@ static bool find_and_modify(struct mongo_store *s, const bson_t *filter, const b
     return ok;
 }
 
-static void run_take(void *arg)
+/* One that is there and free; or, with `make`, one that is not there: of one that is there and held the insert fails by
+ * its name. (The server's clock may not be asked where a row may be made.) */
+static bool take(struct errand *r, bool make, bool *taken, bson_error_t *why)
 {
-    struct errand *r = arg;
     bson_t filter = BSON_INITIALIZER, pipeline = BSON_INITIALIZER, reply;
-    bson_error_t why;
     bson_iter_t at, token;
+    bool ok;
 
     append_name(&filter, r->name);
-    append_free(&filter, r->store);
+    if (make)
+        BCON_APPEND(&filter, "token", "{", "$exists", BCON_BOOL(false), "}");
+    else
+        append_free(&filter, r->store);
     append_taking(&pipeline, r);
-    r->ok = find_and_modify(r->store, &filter, &pipeline, &reply, &why);
-    if (r->ok) {
-        r->ok = bson_iter_init(&at, &reply) && bson_iter_find_descendant(&at, "value.token", &token);
-        if (r->ok)
-            *r->token = bson_iter_as_int64(&token);
-        else
-            err_set(r->e, ERR_INTERNAL, "a lock without a token");
-    } else if (why.code == DUPLICATE_KEY) {
-        err_set(r->e, ERR_IN_USE, "%.*s is in use", SHOW(r->name));
-    } else {
-        mongo_err(r->store, &why, r->e);
-    }
+    ok = find_and_modify(r->store, &filter, &pipeline, make, &reply, why);
+    *taken = ok && bson_iter_init(&at, &reply) && bson_iter_find_descendant(&at, "value.token", &token);
+    if (*taken)
+        *r->token = bson_iter_as_int64(&token);
     bson_destroy(&reply);
     bson_destroy(&filter);
     bson_destroy(&pipeline);
+    return ok;
+}
+
+static void run_take(void *arg)
+{
+    struct errand *r = arg;
+    bson_error_t why = { 0 };
+
+    if (!take(r, false, &r->ok, &why) || (!r->ok && !take(r, true, &r->ok, &why))) {
+        if (why.code == DUPLICATE_KEY)
+            err_set(r->e, ERR_IN_USE, "%.*s is in use", SHOW(r->name));
+        else
+            mongo_err(r->store, &why, r->e);
+    } else if (!r->ok) {
+        err_set(r->e, ERR_INTERNAL, "a lock without a token");
+    }
 }
 
 /* Moves the end of a lock that we hold still: ttl_ms from now. */
