@@ -1,6 +1,7 @@
 /* Who waits for rows of the feed is woken by our own commits (watcher_raise), and for those of other processes by one
  * change stream over _lane, where each group leaves its mark. The stream only wakes: rows are read by the feed's own
- * index (feed.c), so a stream that broke has lost nothing; it is opened again and everybody looks. */
+ * index (feed.c), so a stream that broke has lost nothing; it is opened again and everybody looks. It also hears of the
+ * end of processes, so that at ours it ends at once. */
 #include "base/log.h"
 #include "store/mongo/mongo.h"
 #include <errno.h>
@@ -34,6 +35,9 @@ static uint64_t tables_of(const struct mongo_store *s, const bson_t *event)
     bson_iter_t at, fields;
     uint64_t tables = 0;
 
+    if (bson_iter_init_find(&at, event, "operationType") && BSON_ITER_HOLDS_UTF8(&at) &&
+        strcmp(bson_iter_utf8(&at, NULL), "delete") == 0)
+        return 0;
     if (!bson_iter_init(&at, event) || !bson_iter_find_descendant(&at, "updateDescription.updatedFields", &fields) ||
         !bson_iter_recurse(&fields, &at))
         return ALL_FIELDS;
@@ -64,15 +68,26 @@ static void follow(struct watcher *w, mongoc_change_stream_t *stream)
     }
 }
 
+static mongoc_change_stream_t *open_stream(mongoc_database_t *database)
+{
+    bson_t *pipeline = BCON_NEW("pipeline", "[", "{", "$match", "{", "$or", "[", "{", "ns.coll", "_lane", "}", "{",
+                                "ns.coll", "_process", "operationType", "delete", "}", "]", "}", "}", "]");
+    bson_t *opts = BCON_NEW("maxAwaitTimeMS", BCON_INT64(AWAIT_MS));
+    mongoc_change_stream_t *stream = mongoc_database_watch(database, pipeline, opts);
+
+    bson_destroy(opts);
+    bson_destroy(pipeline);
+    return stream;
+}
+
 static void *run(void *arg)
 {
     struct watcher *w = arg;
     mongoc_client_t *client = mongo_client(w->store);
-    mongoc_collection_t *lanes = mongo_collection(w->store, client, "_lane");
-    bson_t pipeline = BSON_INITIALIZER, *opts = BCON_NEW("maxAwaitTimeMS", BCON_INT64(AWAIT_MS));
+    mongoc_database_t *database = mongoc_client_get_database(client, w->store->database);
 
     while (!atomic_load(&w->stop)) {
-        mongoc_change_stream_t *stream = mongoc_collection_watch(lanes, &pipeline, opts);
+        mongoc_change_stream_t *stream = open_stream(database);
 
         watcher_raise(w->store, ALL_FIELDS);
         follow(w, stream);
@@ -80,9 +95,7 @@ static void *run(void *arg)
         if (!atomic_load(&w->stop))
             usleep(RETRY_US);
     }
-    bson_destroy(opts);
-    bson_destroy(&pipeline);
-    mongoc_collection_destroy(lanes);
+    mongoc_database_destroy(database);
     mongo_client_back(w->store, client);
     return NULL;
 }
