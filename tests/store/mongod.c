@@ -86,9 +86,30 @@ bool mongod_start(struct mongod *m, int members)
 
 void mongod_stop(struct mongod *m)
 {
+    if (!m->script)
+        return;
     close(m->hold);
     close(m->told);
     waitpid(m->script, NULL, 0);
+}
+
+double mongod_cpu(const struct mongod *m)
+{
+    double ticks = 0;
+
+    for (int i = 0; i < m->n; i++) {
+        char path[64];
+        unsigned long user = 0, system = 0;
+        FILE *f;
+
+        snprintf(path, sizeof path, "/proc/%d/stat", (int)m->pids[i]);
+        f = fopen(path, "r");
+        if (f && fscanf(f, "%*d %*s %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user, &system) == 2)
+            ticks += (double)(user + system);
+        if (f)
+            fclose(f);
+    }
+    return ticks / (double)sysconf(_SC_CLK_TCK);
 }
 
 static char *run(struct mongod *m, const char *database, const bson_t *command)

@@ -19,7 +19,8 @@ struct mongod {
 
 /* False when there is no mongod on this machine: says so. Anything else that fails ends the program. */
 bool mongod_start(struct mongod *m, int members);
-void mongod_stop(struct mongod *m);
+void mongod_stop(struct mongod *m); /* one never started is accepted */
+double mongod_cpu(const struct mongod *m); /* seconds that all members have used */
 /* Drops the database that the URI names and puts another, new one there. */
 void mongod_fresh(struct mongod *m);
 /* Runs a command (extended JSON) on a database, "admin" or NULL for the URI's; dies when it fails. The answer as JSON is
