@@ -5,13 +5,17 @@
  * counters are written by every mail to it. So a job names the rows that its batch changes or looks at, and a committer
  * takes only jobs whose rows are in no other open group of the process, oldest first: what an older job waits for, a
  * younger one does not take before it. Rows are told apart by a hash; two of one hash wait for each other without
- * need, which does no harm. */
+ * need, which does no harm.
+ *
+ * A group's price hardly grows with its length. So while one group is open the next gathers, and another committer sets
+ * out beside it only when MANY wait, or one has waited for LONG_MS: because the open group is slow, or its outcome
+ * cannot be learnt for minutes. */
 #include "base/metrics.h"
 #include "base/params.h"
 #include "store/mongo/mongo.h"
 #include <errno.h>
 
-enum { SLOTS = 1 << 16, LOOK = 4096, ARENA_MAX = INT32_MAX };
+enum { SLOTS = 1 << 16, LOOK = 4096, ARENA_MAX = INT32_MAX, MANY = 64, LONG_MS = 20 };
 
 struct worker {
     struct committers *all;
@@ -27,7 +31,8 @@ struct committers {
     pthread_mutex_t mutex;
     pthread_cond_t work;
     struct job *first, **last;
-    size_t bytes; /* of the jobs in the queue */
+    size_t bytes, n_jobs; /* of the queue */
+    size_t open;          /* groups under way */
     bool stop;
     struct signal *room; /* raised when the queue got shorter and somebody waits for that */
     atomic_int waiting;
@@ -120,6 +125,7 @@ static struct job *cut_group(struct worker *w)
         take(w, j);
         bytes -= (int64_t)j->weight;
         all->bytes -= j->weight;
+        all->n_jobs--;
         n--;
         *end = j;
         end = &j->next;
@@ -140,9 +146,32 @@ static void give_back(struct worker *w)
     for (size_t i = 0; i < w->n_slots; i++)
         all->owner[w->slots[i]] = 0;
     w->n_slots = 0;
+    all->open--;
     if (all->first || all->stop)
         pthread_cond_broadcast(&all->work);
     pthread_mutex_unlock(&all->mutex);
+}
+
+static bool is_time(const struct committers *all)
+{
+    return all->first && (!all->open || all->n_jobs >= MANY || all->stop ||
+                          clock_monotonic() - all->first->queued >= LONG_MS);
+}
+
+/* Of jobs that wait beside an open group, somebody looks after the time they may wait. */
+static void wait_work(struct committers *all)
+{
+    struct timespec until;
+
+    if (!all->first) {
+        pthread_cond_wait(&all->work, &all->mutex);
+        return;
+    }
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_nsec += LONG_MS * 1000000L;
+    until.tv_sec += until.tv_nsec / 1000000000L;
+    until.tv_nsec %= 1000000000L;
+    pthread_cond_timedwait(&all->work, &all->mutex, &until);
 }
 
 static struct job *wait_group(struct worker *w)
@@ -151,8 +180,9 @@ static struct job *wait_group(struct worker *w)
     struct job *group = NULL;
 
     pthread_mutex_lock(&all->mutex);
-    while (!(group = cut_group(w)) && !(all->stop && !all->first))
-        pthread_cond_wait(&all->work, &all->mutex);
+    while (!(is_time(all) && (group = cut_group(w))) && !(all->stop && !all->first))
+        wait_work(all);
+    all->open += group != NULL;
     if (group && all->first) /* maybe another committer can take what is left */
         pthread_cond_signal(&all->work);
     pthread_mutex_unlock(&all->mutex);
@@ -185,6 +215,7 @@ static bool enqueue(struct committers *all, struct job *j)
         *all->last = j;
         all->last = &j->next;
         all->bytes += j->weight;
+        all->n_jobs++;
         pthread_cond_signal(&all->work);
     }
     pthread_mutex_unlock(&all->mutex);
@@ -213,7 +244,7 @@ static bool enqueue_in_time(struct committers *all, struct job *j)
  * commit. The committer itself gives up at the deadline. */
 bool mongo_commit(struct store *st, struct batch *b, int64_t deadline, struct err *e)
 {
-    struct job j = { .batch = b, .weight = b->weight, .deadline = deadline };
+    struct job j = { .batch = b, .weight = b->weight, .deadline = deadline, .queued = clock_monotonic() };
 
     name_slots(&j);
     waiter_init(&j.waiter);
@@ -251,6 +282,7 @@ static bool start_worker(struct committers *all, size_t i, struct err *e)
 bool committers_start(struct mongo_store *s, struct err *e)
 {
     struct committers *all = calloc(1, sizeof *all);
+    pthread_condattr_t monotonic;
     bool ok = true;
 
     if (!all)
@@ -263,7 +295,10 @@ bool committers_start(struct mongo_store *s, struct err *e)
     all->last = &all->first;
     all->room = signal_new();
     pthread_mutex_init(&all->mutex, NULL);
-    pthread_cond_init(&all->work, NULL);
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&all->work, &monotonic);
+    pthread_condattr_destroy(&monotonic);
     s->committers = all;
     for (size_t i = 0; ok && i < all->n; i++)
         ok = start_worker(all, i, e);

@@ -262,7 +262,7 @@ struct job {
     struct job *next;
     struct batch *batch;
     size_t weight;
-    int64_t deadline;
+    int64_t deadline, queued;
     struct waiter waiter;
     uint16_t *slots; /* of the rows it names, see committer.c */
     size_t n_slots;
