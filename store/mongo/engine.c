@@ -33,20 +33,19 @@ static struct mongo_store *store_new(const struct store_options *o)
     return s;
 }
 
-/* Giving up the lanes is a change of theirs, which the watcher's stream hears of at once. */
 static void end_threads(struct mongo_store *s)
 {
-    mongoc_client_t *c;
+    bool began = s->keeper != NULL;
 
     committers_stop(s);
+    watcher_stop(s);
     keeper_stop(s);
-    watcher_ending(s);
-    if (s->watcher) {
-        c = mongo_client(s);
+    if (began) {
+        mongoc_client_t *c = mongo_client(s);
+
         process_end(s, c);
         mongo_client_back(s, c);
     }
-    watcher_stop(s);
 }
 
 static void close_store(struct store *st)

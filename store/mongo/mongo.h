@@ -304,10 +304,9 @@ int64_t mongo_now(struct store *st);
 bool keeper_start(struct mongo_store *s, struct err *e); /* renews our process row, reads the server's clock */
 void keeper_stop(struct mongo_store *s);
 
-/* ---- watch.c: the change stream over _lane ---- */
+/* ---- watch.c: waking who waits for the feed ---- */
 
 bool watcher_start(struct mongo_store *s, struct err *e);
-void watcher_ending(struct mongo_store *s); /* it stops with the next change of a lane */
 void watcher_stop(struct mongo_store *s);
 void watcher_raise(struct mongo_store *s, uint64_t tables); /* rows of these kinds have been committed */
 #endif
