@@ -3,7 +3,8 @@
 #include "store/mongo/mongo.h"
 #include <assert.h>
 
-enum { PLAIN_CLIENTS = 8, SELECT_MS = 3000, HEARTBEAT_MS = 2000, PATIENT_MS = 3600000 };
+/* A frozen server is known for one after CONNECT_MS + HEARTBEAT_MS, before a call to it has run out. */
+enum { PLAIN_CLIENTS = 8, SELECT_MS = 3000, CONNECT_MS = 2000, HEARTBEAT_MS = 1000, PATIENT_MS = 3600000 };
 
 /* ---- the library ---- */
 
@@ -44,7 +45,7 @@ static void set_options(mongoc_uri_t *uri, const struct mongo_store *s)
     mongoc_read_prefs_t *primary = mongoc_read_prefs_new(MONGOC_READ_PRIMARY);
 
     set_default(uri, MONGOC_URI_SERVERSELECTIONTIMEOUTMS, SELECT_MS);
-    set_default(uri, MONGOC_URI_CONNECTTIMEOUTMS, SELECT_MS);
+    set_default(uri, MONGOC_URI_CONNECTTIMEOUTMS, CONNECT_MS);
     set_default(uri, MONGOC_URI_SOCKETTIMEOUTMS, (int32_t)PARAM_INT(store, call_timeout));
     set_default(uri, MONGOC_URI_HEARTBEATFREQUENCYMS, HEARTBEAT_MS);
     mongoc_uri_set_option_as_int32(uri, MONGOC_URI_MAXPOOLSIZE, (int32_t)clients);
@@ -131,31 +132,31 @@ static const struct {
     uint32_t code;
     bool gone;
 } away_codes[] = {
-    { 6, true },      /* HostUnreachable */
-    { 7, true },      /* HostNotFound */
-    { 13, true },     /* Unauthorized */
-    { 18, true },     /* AuthenticationFailed */
-    { 50, false },    /* MaxTimeMSExpired */
-    { 64, true },     /* WriteConcernFailed: no majority in time */
-    { 89, true },     /* NetworkTimeout */
-    { 91, true },     /* ShutdownInProgress */
-    { 112, false },   /* WriteConflict */
-    { 134, true },    /* ReadConcernMajorityNotAvailableYet */
-    { 189, true },    /* PrimarySteppedDown */
-    { 202, false },   /* NetworkInterfaceExceededTimeLimit */
-    { 225, false },   /* TransactionTooOld */
-    { 239, false },   /* SnapshotTooOld */
-    { 246, false },   /* SnapshotUnavailable */
-    { 251, false },   /* NoSuchTransaction */
-    { 262, false },   /* ExceededTimeLimit */
-    { 290, false },   /* TransactionExceededLifetimeLimitSeconds */
-    { 365, false },   /* TemporarilyUnavailable */
-    { 9001, true },   /* SocketException */
-    { 10107, true },  /* NotWritablePrimary */
-    { 11600, true },  /* InterruptedAtShutdown */
-    { 11602, true },  /* InterruptedDueToReplStateChange */
-    { 13435, true },  /* NotPrimaryNoSecondaryOk */
-    { 13436, true },  /* NotPrimaryOrSecondary */
+    { 6, true },     /* HostUnreachable */
+    { 7, true },     /* HostNotFound */
+    { 13, true },    /* Unauthorized */
+    { 18, true },    /* AuthenticationFailed */
+    { 50, false },   /* MaxTimeMSExpired */
+    { 64, true },    /* WriteConcernFailed: no majority in time */
+    { 89, true },    /* NetworkTimeout */
+    { 91, true },    /* ShutdownInProgress */
+    { 112, false },  /* WriteConflict */
+    { 134, true },   /* ReadConcernMajorityNotAvailableYet */
+    { 189, true },   /* PrimarySteppedDown */
+    { 202, false },  /* NetworkInterfaceExceededTimeLimit */
+    { 225, false },  /* TransactionTooOld */
+    { 239, false },  /* SnapshotTooOld */
+    { 246, false },  /* SnapshotUnavailable */
+    { 251, false },  /* NoSuchTransaction */
+    { 262, false },  /* ExceededTimeLimit */
+    { 290, false },  /* TransactionExceededLifetimeLimitSeconds */
+    { 365, false },  /* TemporarilyUnavailable */
+    { 9001, true },  /* SocketException */
+    { 10107, true }, /* NotWritablePrimary */
+    { 11600, true }, /* InterruptedAtShutdown */
+    { 11602, true }, /* InterruptedDueToReplStateChange */
+    { 13435, true }, /* NotPrimaryNoSecondaryOk */
+    { 13436, true }, /* NotPrimaryOrSecondary */
 };
 
 enum { OUT_OF_DISK_SPACE = 14031 };
@@ -191,8 +192,11 @@ bool mongo_error(struct mongo_store *s, const bson_error_t *why, struct err *e, 
 {
     bool gone, busy = away(why, &gone), full = !busy && why->code == OUT_OF_DISK_SPACE;
 
-    err_fill(e, busy ? ERR_BUSY : full ? ERR_STORAGE_FULL : ERR_INTERNAL, where, "mongodb: %.200s (%u)", why->message,
-             why->code);
+    err_fill(e,
+             busy   ? ERR_BUSY
+             : full ? ERR_STORAGE_FULL
+                    : ERR_INTERNAL,
+             where, "mongodb: %.200s (%u)", why->message, why->code);
     if (gone || full)
         mongo_note(s, e);
     return false;

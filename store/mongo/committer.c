@@ -154,8 +154,8 @@ static void give_back(struct worker *w)
 
 static bool is_time(const struct committers *all)
 {
-    return all->first && (!all->open || all->n_jobs >= MANY || all->stop ||
-                          clock_monotonic() - all->first->queued >= LONG_MS);
+    return all->first &&
+           (!all->open || all->n_jobs >= MANY || all->stop || clock_monotonic() - all->first->queued >= LONG_MS);
 }
 
 /* Of jobs that wait beside an open group, somebody looks after the time they may wait. */

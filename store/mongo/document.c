@@ -116,12 +116,8 @@ static enum got read_value(const bson_iter_t *at, struct arena *a, struct value 
         if (!borrow(at, v->type, &view))
             return WRONG;
         return copy(view, a, &v->bytes) ? GOT : NO_ARENA;
-    case FIELD_INT:
-        v->number = bson_iter_as_int64(at);
-        return BSON_ITER_HOLDS_INT(at) ? GOT : WRONG;
-    case FIELD_BOOL:
-        v->number = bson_iter_as_bool(at);
-        return BSON_ITER_HOLDS_BOOL(at) ? GOT : WRONG;
+    case FIELD_INT: v->number = bson_iter_as_int64(at); return BSON_ITER_HOLDS_INT(at) ? GOT : WRONG;
+    case FIELD_BOOL: v->number = bson_iter_as_bool(at); return BSON_ITER_HOLDS_BOOL(at) ? GOT : WRONG;
     case FIELD_TIME:
         if (!BSON_ITER_HOLDS_DATE_TIME(at))
             return WRONG;
@@ -251,7 +247,7 @@ static void append_in(bson_t *doc, const char *op, const struct value *list, siz
     bson_append_array_end(doc, &array);
 }
 
-static const char *const operators[] = { [IS] = "$eq",    [IS_NOT] = "$ne",  [BELOW] = "$lt",   [AT_MOST] = "$lte",
+static const char *const operators[] = { [IS] = "$eq",    [IS_NOT] = "$ne",    [BELOW] = "$lt", [AT_MOST] = "$lte",
                                          [ABOVE] = "$gt", [AT_LEAST] = "$gte", [ONE_OF] = "$in" };
 
 void filter_cond(struct filter *f, const struct kind *k, const struct field *field, const struct cond *c)

@@ -331,8 +331,7 @@ static bool read_mark(void *arg, const struct lane_row *row)
 
 /* Written before it is read: who answers is the primary now, and has finished what was open on the row. In a lane that
  * another process took and went on in, our mark cannot be told from its own. */
-bool lane_committed(struct mongo_store *s, mongoc_client_t *c, const struct lane *l, enum committed *out,
-                    struct err *e)
+bool lane_committed(struct mongo_store *s, mongoc_client_t *c, const struct lane *l, enum committed *out, struct err *e)
 {
     bson_t filter = BSON_INITIALIZER, *change = BCON_NEW("$inc", "{", "asked", BCON_INT64(1), "}");
     struct mark mark = { s, -1, false };
@@ -343,7 +342,9 @@ bool lane_committed(struct mongo_store *s, mongoc_client_t *c, const struct lane
     bson_append_int32(&filter, "_id", -1, l->number);
     ok = (update(s, c, "_lane", &filter, change, NULL, &n, &why) || mongo_err(s, &why, e)) &&
          lanes_read(s, c, &filter, read_mark, &mark, e);
-    *out = mark.group == l->group ? COMMITTED_NO : mark.ours && mark.group > l->group ? COMMITTED_YES : COMMITTED_UNKNOWN;
+    *out = mark.group == l->group               ? COMMITTED_NO
+           : mark.ours && mark.group > l->group ? COMMITTED_YES
+                                                : COMMITTED_UNKNOWN;
     bson_destroy(&filter);
     bson_destroy(change);
     return ok;

@@ -62,8 +62,9 @@ static bool find_and_modify(struct mongo_store *s, const bson_t *filter, const b
 
     mongoc_write_concern_append(s->majority, &concern);
     mongoc_find_and_modify_opts_set_update(opts, update);
-    mongoc_find_and_modify_opts_set_flags(
-        opts, upsert ? MONGOC_FIND_AND_MODIFY_UPSERT | MONGOC_FIND_AND_MODIFY_RETURN_NEW : MONGOC_FIND_AND_MODIFY_RETURN_NEW);
+    mongoc_find_and_modify_opts_set_flags(opts, upsert
+                                                    ? MONGOC_FIND_AND_MODIFY_UPSERT | MONGOC_FIND_AND_MODIFY_RETURN_NEW
+                                                    : MONGOC_FIND_AND_MODIFY_RETURN_NEW);
     mongoc_find_and_modify_opts_append(opts, &concern);
     ok = mongoc_collection_find_and_modify_with_opts(c, filter, opts, reply, why);
     mongoc_find_and_modify_opts_destroy(opts);
@@ -118,8 +119,8 @@ static bool move_end(struct errand *r, bool *held)
     mongoc_client_t *client = mongo_client(r->store);
     mongoc_collection_t *c = mongo_collection(r->store, client, "_lock");
     bson_t filter = BSON_INITIALIZER, reply;
-    bson_t *change = BCON_NEW("0", "{", "$set", "{", "until", "{", "$add", "[", "$$NOW", BCON_INT64(r->ttl_ms), "]", "}",
-                              "}", "}");
+    bson_t *change =
+        BCON_NEW("0", "{", "$set", "{", "until", "{", "$add", "[", "$$NOW", BCON_INT64(r->ttl_ms), "]", "}", "}", "}");
     bson_error_t why;
     bson_iter_t at;
     bool ok;

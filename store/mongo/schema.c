@@ -31,9 +31,10 @@ static bool run(struct making *m, const bson_t *command, struct err *e)
 
 /* ---- validators ---- */
 
-static const char *const type_names[] = { [FIELD_ID] = "binData",  [FIELD_TEXT] = "string", [FIELD_BYTES] = "binData",
-                                          [FIELD_JSON] = "string", [FIELD_INT] = "long",    [FIELD_BOOL] = "bool",
-                                          [FIELD_TIME] = "date" };
+static const char *const type_names[] = {
+    [FIELD_ID] = "binData", [FIELD_TEXT] = "string", [FIELD_BYTES] = "binData", [FIELD_JSON] = "string",
+    [FIELD_INT] = "long",   [FIELD_BOOL] = "bool",   [FIELD_TIME] = "date"
+};
 
 static void append_property(bson_t *properties, const char *name, const char *type)
 {
@@ -387,8 +388,7 @@ static bool set_meta(struct making *m, const char *name, bson_t *pipeline, const
     bson_error_t why;
     bson_iter_t at, deep;
     char path[64];
-    bool ok =
-        mongoc_client_write_command_with_opts(m->client, m->store->database, command, &m->opts, &reply, &why);
+    bool ok = mongoc_client_write_command_with_opts(m->client, m->store->database, command, &m->opts, &reply, &why);
 
     snprintf(path, sizeof path, "value.%s", field);
     if (!ok)
@@ -411,8 +411,8 @@ static bool set_versions(struct making *m, int schema, struct err *e)
                     "version", &version, e) &&
            set_meta(m, "epoch",
                     BCON_NEW("0", "{", "$set", "{", "n", "{", "$max", "[", "{", "$add", "[", "$n", BCON_INT64(65536),
-                             "]", "}", "{", "$multiply", "[", "{", "$toLong", "$$NOW", "}", BCON_INT64(65536), "]",
-                             "}", "]", "}", "}", "}"),
+                             "]", "}", "{", "$multiply", "[", "{", "$toLong", "$$NOW", "}", BCON_INT64(65536), "]", "}",
+                             "]", "}", "}", "}"),
                     "n", &m->store->epoch, e);
 }
 

@@ -332,10 +332,10 @@ void blob_range(bson_t *filter, struct id id)
     bson_append_document_end(filter, &range);
 }
 
-static const struct field chunk_fields[] = { { "id", FIELD_BYTES, 0 },
-                                             { "bytes", FIELD_BYTES, 0 } };
-static const struct kind chunk_kind = { .name = "_blob", .size = sizeof(struct bytes), .fields = chunk_fields,
-                                        .n_fields = 2 };
+static const struct field chunk_fields[] = { { "id", FIELD_BYTES, 0 }, { "bytes", FIELD_BYTES, 0 } };
+static const struct kind chunk_kind = {
+    .name = "_blob", .size = sizeof(struct bytes), .fields = chunk_fields, .n_fields = 2
+};
 
 bool mongo_blob_get(struct store *st, struct id id, unsigned n, struct arena *a, struct bytes *out, struct err *e)
 {

@@ -1,6 +1,6 @@
 /* Who waits for rows of the feed is woken by our own commits (watcher_raise), and for those of other processes by a
- * look at the lanes every LOOK_MS, where each group leaves its mark. Looking only wakes: rows are read by the feed's own
- * index (feed.c), so a look that failed has lost nothing.
+ * look at the lanes every LOOK_MS, where each group leaves its mark. Looking only wakes: rows are read by the feed's
+ * own index (feed.c), so a look that failed has lost nothing.
  *
  * A change stream would wake sooner, but a server finds its events by reading every transaction of the oplog whole,
  * bodies and all: 47 us of its time for each mail and each process that listens, a sixth of what a mail costs. A look

@@ -206,7 +206,8 @@ static double cpu(void)
     struct rusage u;
 
     getrusage(RUSAGE_SELF, &u);
-    return mongod_cpu(&mongod) + (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) + (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6;
+    return mongod_cpu(&mongod) + (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) +
+           (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6;
 }
 
 static void measure(const char *what, int callers, int seconds, bool fibers)

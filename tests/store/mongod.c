@@ -1,10 +1,12 @@
 #include "tests/store/mongod.h"
 #include "base/err.h"
+#include <fcntl.h>
 #include <mongoc/mongoc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -88,6 +90,11 @@ void mongod_stop(struct mongod *m)
 {
     if (!m->script)
         return;
+    for (int i = 0; i < m->n; i++)
+        if (m->restarted[i]) {
+            kill(m->pids[i], SIGKILL);
+            waitpid(m->pids[i], NULL, 0);
+        }
     close(m->hold);
     close(m->told);
     waitpid(m->script, NULL, 0);
@@ -147,4 +154,107 @@ void mongod_fresh(struct mongod *m)
 {
     bson_free(mongod_run(m, NULL, "{\"dropDatabase\": 1}"));
     snprintf(m->uri, sizeof m->uri, "%s/test%d%s", m->base, ++m->databases, m->options);
+}
+
+/* ---- faults ---- */
+
+static bool says(const struct mongod *m, int member, const char *what)
+{
+    char uri[128];
+    mongoc_client_t *c;
+    bson_t *hello = BCON_NEW("hello", BCON_INT32(1)), reply;
+    bson_error_t why;
+    bson_iter_t at;
+    bool yes;
+
+    snprintf(uri, sizeof uri, "mongodb://127.0.0.1:%d/?directConnection=true&socketTimeoutMS=500&connectTimeoutMS=500",
+             m->ports[member]);
+    c = mongoc_client_new(uri);
+    yes = mongoc_client_command_simple(c, "admin", hello, NULL, &reply, &why) &&
+          bson_iter_init_find(&at, &reply, what) && bson_iter_as_bool(&at);
+    bson_destroy(&reply);
+    bson_destroy(hello);
+    mongoc_client_destroy(c);
+    return yes;
+}
+
+int mongod_primary(struct mongod *m)
+{
+    for (int try = 0; try < 600; try++) {
+        for (int i = 0; i < m->n; i++)
+            if (says(m, i, "isWritablePrimary"))
+                return i;
+        usleep(50000);
+    }
+    die("no primary in 30 s");
+}
+
+void mongod_settled(struct mongod *m)
+{
+    mongod_primary(m);
+    for (int try = 0, well = 0; well < m->n; usleep(50000)) {
+        well = 0;
+        for (int i = 0; i < m->n; i++)
+            well += says(m, i, "secondary") || says(m, i, "isWritablePrimary");
+        if (try++ == 600)
+            die("a member is not well after 30 s");
+    }
+}
+
+void mongod_signal(struct mongod *m, int member, int signal)
+{
+    kill(m->pids[member], signal);
+}
+
+/* Its parent may take a while to bury it: a zombie has no command line. */
+static bool mongod_alive(struct mongod *m, int member)
+{
+    char path[64], c;
+    FILE *f;
+    bool alive;
+
+    if (m->restarted[member])
+        return waitpid(m->pids[member], NULL, WNOHANG) == 0;
+    snprintf(path, sizeof path, "/proc/%d/cmdline", (int)m->pids[member]);
+    f = fopen(path, "r");
+    alive = f && fread(&c, 1, 1, f) == 1;
+    if (f)
+        fclose(f);
+    return alive;
+}
+
+void mongod_kill(struct mongod *m, int member)
+{
+    char path[64];
+    FILE *f;
+    size_t n;
+
+    snprintf(path, sizeof path, "/proc/%d/cmdline", (int)m->pids[member]);
+    f = fopen(path, "r");
+    n = f ? fread(m->command[member], 1, sizeof m->command[member] - 1, f) : 0;
+    if (!n)
+        die("%s cannot be read", path);
+    fclose(f);
+    kill(m->pids[member], SIGKILL);
+    while (mongod_alive(m, member))
+        usleep(1000);
+}
+
+void mongod_restart(struct mongod *m, int member)
+{
+    char *args[64], *at = m->command[member];
+    int n = 0;
+
+    for (; *at && n < 63; at += strlen(at) + 1)
+        args[n++] = at;
+    args[n] = NULL;
+    m->pids[member] = fork();
+    if (m->pids[member] == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        close(1); /* what it says before it opens its log */
+        open("/dev/null", O_WRONLY);
+        execv(args[0], args);
+        _exit(127);
+    }
+    m->restarted[member] = true;
 }
