@@ -154,7 +154,9 @@ static void run(void *arg)
     struct gather candidates = { .kind = k }, taken = { .kind = k };
     struct id mark = id_new();
 
-    r->client = mongo_client(r->store);
+    r->client = mongo_reach(r->store, r->e);
+    if (!r->client)
+        return;
     r->collection = mongo_collection(r->store, r->client, k->name);
     r->ok = find_candidates(r, &candidates);
     if (r->ok && candidates.n)

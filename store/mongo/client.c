@@ -4,7 +4,14 @@
 #include <assert.h>
 
 /* A frozen server is known for one after CONNECT_MS + HEARTBEAT_MS, before a call to it has run out. */
-enum { PLAIN_CLIENTS = 8, SELECT_MS = 3000, CONNECT_MS = 2000, HEARTBEAT_MS = 1000, PATIENT_MS = 3600000 };
+enum {
+    PLAIN_CLIENTS = 8,
+    SELECT_MS = 3000,
+    CONNECT_MS = 2000,
+    HEARTBEAT_MS = 1000,
+    PATIENT_MS = 3600000,
+    AWAY_MS = 2500
+};
 
 /* ---- the library ---- */
 
@@ -76,8 +83,9 @@ bool mongo_connect(struct mongo_store *s, const char *url, struct err *e)
     mongo_library();
     make_concerns(s);
     s->uri = mongoc_uri_new_with_error(url, &why);
-    if (!s->uri)
-        return err_set(e, ERR_INVALID, "the store's URI cannot be read: %.150s", why.message);
+    if (!s->uri) /* what is wrong with it may be the password */
+        return err_set(e, ERR_INVALID, "the store's URI cannot be read%s%.150s", strchr(url, '@') ? "" : ": ",
+                       strchr(url, '@') ? " (special characters of a password are written as %XX)" : why.message);
     set_options(s->uri, s);
     database = mongoc_uri_get_database(s->uri);
     s->database = strdup(database && *database ? database : "postrider");
@@ -109,6 +117,14 @@ mongoc_client_t *mongo_patient_client(const struct mongo_store *s)
 mongoc_client_t *mongo_client(struct mongo_store *s)
 {
     return mongoc_client_pool_pop(s->pool);
+}
+
+mongoc_client_t *mongo_reach(struct mongo_store *s, struct err *e)
+{
+    if (atomic_load(&s->down) && !atomic_load(&s->full) && clock_monotonic() - atomic_load(&s->down_since) > AWAY_MS &&
+        !mongo_is_up(&s->store, e))
+        return NULL;
+    return mongo_client(s);
 }
 
 void mongo_client_back(struct mongo_store *s, mongoc_client_t *c)

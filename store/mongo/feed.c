@@ -140,13 +140,14 @@ static bool read_feed(struct places *p, mongoc_client_t *c, size_t i, size_t lim
 
 static bool read_feeds(struct places *p, size_t limit, struct arena *a, struct err *e)
 {
-    mongoc_client_t *c = mongo_client(p->store);
-    bool ok = read_ends(p, c, e);
+    mongoc_client_t *c = mongo_reach(p->store, e);
+    bool ok = c && read_ends(p, c, e);
 
     for (size_t i = 0; ok && limit && i < p->n; i++)
         if (p->at[i].from < p->at[i].to)
             ok = read_feed(p, c, i, limit, a, e);
-    mongo_client_back(p->store, c);
+    if (c)
+        mongo_client_back(p->store, c);
     return ok;
 }
 
@@ -227,14 +228,15 @@ bool mongo_watch_end(struct store *st, const struct kind *k, struct arena *a, st
 {
     struct mongo_store *s = (struct mongo_store *)st;
     struct places *p = places_new(s, k);
-    mongoc_client_t *c = mongo_client(s);
-    bool ok = read_ends(p, c, e);
+    mongoc_client_t *c = mongo_reach(s, e);
+    bool ok = c && read_ends(p, c, e);
 
     for (size_t i = 0; i < p->n; i++)
         p->at[i].from = p->at[i].to;
     if (ok)
         *place = places_write(p, a);
-    mongo_client_back(s, c);
+    if (c)
+        mongo_client_back(s, c);
     places_free(p);
     return ok;
 }

@@ -51,10 +51,9 @@ static void append_taking(bson_t *pipeline, const struct errand *r)
     bson_append_document_end(pipeline, &stage);
 }
 
-static bool find_and_modify(struct mongo_store *s, const bson_t *filter, const bson_t *update, bool upsert,
-                            bson_t *reply, bson_error_t *why)
+static bool find_and_modify(struct mongo_store *s, mongoc_client_t *client, const bson_t *filter, const bson_t *update,
+                            bool upsert, bson_t *reply, bson_error_t *why)
 {
-    mongoc_client_t *client = mongo_client(s);
     mongoc_collection_t *c = mongo_collection(s, client, "_lock");
     mongoc_find_and_modify_opts_t *opts = mongoc_find_and_modify_opts_new();
     bson_t concern = BSON_INITIALIZER;
@@ -70,13 +69,12 @@ static bool find_and_modify(struct mongo_store *s, const bson_t *filter, const b
     mongoc_find_and_modify_opts_destroy(opts);
     bson_destroy(&concern);
     mongoc_collection_destroy(c);
-    mongo_client_back(s, client);
     return ok;
 }
 
 /* One that is there and free; or, with `make`, one that is not there: of one that is there and held the insert fails by
  * its name. (The server's clock may not be asked where a row may be made.) */
-static bool take(struct errand *r, bool make, bool *taken, bson_error_t *why)
+static bool take(struct errand *r, mongoc_client_t *client, bool make, bool *taken, bson_error_t *why)
 {
     bson_t filter = BSON_INITIALIZER, pipeline = BSON_INITIALIZER, reply;
     bson_iter_t at, token;
@@ -88,7 +86,7 @@ static bool take(struct errand *r, bool make, bool *taken, bson_error_t *why)
     else
         append_free(&filter, r->store);
     append_taking(&pipeline, r);
-    ok = find_and_modify(r->store, &filter, &pipeline, make, &reply, why);
+    ok = find_and_modify(r->store, client, &filter, &pipeline, make, &reply, why);
     *taken = ok && bson_iter_init(&at, &reply) && bson_iter_find_descendant(&at, "value.token", &token);
     if (*taken)
         *r->token = bson_iter_as_int64(&token);
@@ -101,9 +99,12 @@ static bool take(struct errand *r, bool make, bool *taken, bson_error_t *why)
 static void run_take(void *arg)
 {
     struct errand *r = arg;
+    mongoc_client_t *client = mongo_reach(r->store, r->e);
     bson_error_t why = { 0 };
 
-    if (!take(r, false, &r->ok, &why) || (!r->ok && !take(r, true, &r->ok, &why))) {
+    if (!client)
+        return;
+    if (!take(r, client, false, &r->ok, &why) || (!r->ok && !take(r, client, true, &r->ok, &why))) {
         if (why.code == DUPLICATE_KEY)
             err_set(r->e, ERR_IN_USE, "%.*s is in use", SHOW(r->name));
         else
@@ -111,20 +112,24 @@ static void run_take(void *arg)
     } else if (!r->ok) {
         err_set(r->e, ERR_INTERNAL, "a lock without a token");
     }
+    mongo_client_back(r->store, client);
 }
 
 /* Moves the end of a lock that we hold still: ttl_ms from now. */
 static bool move_end(struct errand *r, bool *held)
 {
-    mongoc_client_t *client = mongo_client(r->store);
-    mongoc_collection_t *c = mongo_collection(r->store, client, "_lock");
-    bson_t filter = BSON_INITIALIZER, reply;
-    bson_t *change =
-        BCON_NEW("0", "{", "$set", "{", "until", "{", "$add", "[", "$$NOW", BCON_INT64(r->ttl_ms), "]", "}", "}", "}");
+    mongoc_client_t *client = mongo_reach(r->store, r->e);
+    mongoc_collection_t *c;
+    bson_t filter = BSON_INITIALIZER, reply, *change;
     bson_error_t why;
     bson_iter_t at;
     bool ok;
 
+    if (!client)
+        return false;
+    c = mongo_collection(r->store, client, "_lock");
+    change =
+        BCON_NEW("0", "{", "$set", "{", "until", "{", "$add", "[", "$$NOW", BCON_INT64(r->ttl_ms), "]", "}", "}", "}");
     append_name(&filter, r->name);
     bson_append_int64(&filter, "token", -1, *r->token);
     BCON_APPEND(&filter, "$expr", "{", "$gt", "[", "$until", "$$NOW", "]", "}");

@@ -75,6 +75,9 @@ bool mongo_connect(struct mongo_store *s, const char *url, struct err *e);
 /* A client of its own with long patience, for building indexes; NULL never. */
 mongoc_client_t *mongo_patient_client(const struct mongo_store *s);
 mongoc_client_t *mongo_client(struct mongo_store *s);
+/* The same for callers whom a store worker serves: NULL and ERR_BUSY at once when the server has been away for a
+ * while, so that calls that cannot succeed hold no worker. The keeper finds out when it is back. */
+mongoc_client_t *mongo_reach(struct mongo_store *s, struct err *e);
 void mongo_client_back(struct mongo_store *s, mongoc_client_t *c);
 /* A collection as a client sees it, with our concerns; mongoc_collection_destroy. */
 mongoc_collection_t *mongo_collection(const struct mongo_store *s, mongoc_client_t *c, const char *name);

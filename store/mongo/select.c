@@ -58,10 +58,8 @@ bool mongo_read(struct mongo_store *s, mongoc_collection_t *c, const bson_t *fil
     bool failed;
 
     for (int try = 0;; try++) {
-        if (read_once(c, filter, opts, fields, g, a, &why, &failed, e)) {
-            mongo_note(s, NULL);
+        if (read_once(c, filter, opts, fields, g, a, &why, &failed, e))
             return true;
-        }
         if (!failed)
             return false;
         if (why.code != SNAPSHOT_UNAVAILABLE || try == SNAPSHOT_TRIES)
@@ -134,13 +132,16 @@ bool mongo_get(struct store *st, const struct kind *k, const struct id *ids, siz
                struct err *e)
 {
     struct mongo_store *s = (struct mongo_store *)st;
-    mongoc_client_t *client = mongo_client(s);
-    mongoc_collection_t *c = mongo_collection(s, client, k->name);
+    mongoc_client_t *client = mongo_reach(s, e);
+    mongoc_collection_t *c;
     mongoc_client_session_t *session = NULL;
     struct gather g = { .kind = k };
     bson_t filter = BSON_INITIALIZER, opts = BSON_INITIALIZER;
     bool ok = true;
 
+    if (!client)
+        return false;
+    c = mongo_collection(s, client, k->name);
     append_ids(&filter, ids, n);
     if (n > 1) {
         bson_destroy(&opts);
@@ -171,13 +172,16 @@ static bool hint_index(bson_t *opts, const struct unique_key *key)
 bool mongo_get_by(struct store *st, const struct unique_key *key, struct arena *a, void *row, struct err *e)
 {
     struct mongo_store *s = (struct mongo_store *)st;
-    mongoc_client_t *client = mongo_client(s);
-    mongoc_collection_t *c = mongo_collection(s, client, key->kind->name);
+    mongoc_client_t *client = mongo_reach(s, e);
+    mongoc_collection_t *c;
     struct gather g = { .kind = key->kind };
     bson_t opts = BSON_INITIALIZER;
     struct filter f;
     bool ok;
 
+    if (!client)
+        return false;
+    c = mongo_collection(s, client, key->kind->name);
     filter_begin(&f);
     for (size_t i = 0; i < key->n; i++) {
         const struct field *field = kind_field(key->kind, key->index->fields[i]);
@@ -262,7 +266,7 @@ bool mongo_pass(const struct mongo_store *s, const struct plan *p, const struct 
     if (claim)
         filter_claimable(&f, s, claim);
     filter_end(&f);
-    *filter = f.doc;
+    bson_steal(filter, &f.doc); /* it may point into itself */
     bson_append_utf8(opts, "hint", -1, p->index ? p->index->name : "_id_", -1);
     append_sort(opts, p, pass->order_from);
     document_projection(opts, k, document_fields(k, p->query->only));
@@ -298,7 +302,9 @@ bool mongo_find(struct store *st, const struct plan *p, struct arena *a, struct 
 
     if (p->query->limit > INT32_MAX)
         return err_set(e, ERR_INTERNAL, "a limit of %zu rows", p->query->limit);
-    client = mongo_client(s);
+    client = mongo_reach(s, e);
+    if (!client)
+        return false;
     c = mongo_collection(s, client, p->query->kind->name);
     ok = snapshot_begin(s, client, &session, &opts, e);
     for (size_t i = 0; ok && g.n < p->query->limit && plan_pass(p, i, &pass); i++)
@@ -340,13 +346,16 @@ static const struct kind chunk_kind = {
 bool mongo_blob_get(struct store *st, struct id id, unsigned n, struct arena *a, struct bytes *out, struct err *e)
 {
     struct mongo_store *s = (struct mongo_store *)st;
-    mongoc_client_t *client = mongo_client(s);
-    mongoc_collection_t *c = mongo_collection(s, client, chunk_kind.name);
+    mongoc_client_t *client = mongo_reach(s, e);
+    mongoc_collection_t *c;
     struct gather g = { .kind = &chunk_kind };
     bson_t filter = BSON_INITIALIZER, opts = BSON_INITIALIZER;
     uint8_t key[BLOB_KEY];
     bool ok;
 
+    if (!client)
+        return false;
+    c = mongo_collection(s, client, chunk_kind.name);
     blob_key(id, n, key);
     bson_append_binary(&filter, "_id", -1, BSON_SUBTYPE_BINARY, key, sizeof key);
     ok = mongo_read(s, c, &filter, &opts, 2, &g, a, e); /* the second field */

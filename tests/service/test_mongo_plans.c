@@ -143,13 +143,13 @@ static void check(struct query *q, const struct claimable *claim)
     struct cost cost = ask(q, claim);
 
     if (cost.returned == 0 || cost.examined > 2 * cost.returned)
-        fail_msg("%s.%s: %lld documents for %lld", q->kind->name, q->index ? q->index : "id",
-                 (long long)cost.examined, (long long)cost.returned);
+        fail_msg("%s.%s: %lld documents for %lld", q->kind->name, q->index ? q->index : "id", (long long)cost.examined,
+                 (long long)cost.returned);
 }
 
 /* ---- the queries ---- */
 
-#define ACCOUNT COND("account_id", IS, V_ID(owners[0]))
+#define ACCOUNT      COND("account_id", IS, V_ID(owners[0]))
 #define PAST(field_) COND(field_, AT_MOST, V_TIME(1000 + ROWS / 2))
 
 static const struct query *queries(size_t *n)
@@ -157,25 +157,39 @@ static const struct query *queries(size_t *n)
     static struct query q[40];
     struct query list[] = {
         { .kind = &message_kind, .index = "account", .conds = { ACCOUNT }, .n_conds = 1 },
-        { .kind = &message_kind, .index = "account", .n_conds = 2,
+        { .kind = &message_kind,
+          .index = "account",
+          .n_conds = 2,
           .conds = { ACCOUNT, COND("direction", IS, V_TEXT(BYTES("outbound"))) } },
         { .kind = &message_kind, .index = "content", .conds = { PAST("content_until") }, .n_conds = 1 },
         { .kind = &message_kind, .index = "expires", .conds = { PAST("expires_at") }, .n_conds = 1 },
-        { .kind = &message_kind, .index = "body", .n_conds = 2,
+        { .kind = &message_kind,
+          .index = "body",
+          .n_conds = 2,
           .conds = { COND("body_id", IS, V_ID(owners[1])), COND("content_until", IS_NOT, V_TIME(0)) } },
-        { .kind = &tag_kind, .index = "label", .n_conds = 2,
+        { .kind = &tag_kind,
+          .index = "label",
+          .n_conds = 2,
           .conds = { ACCOUNT, COND("label", IS, V_TEXT(BYTES("label-1"))) } },
         { .kind = &tag_kind, .index = "message", .conds = { COND("message_id", IS, V_ID(owners[1])) }, .n_conds = 1 },
-        { .kind = &delivery_kind, .index = "message", .n_conds = 1,
+        { .kind = &delivery_kind,
+          .index = "message",
+          .n_conds = 1,
           .conds = { COND("message_id", IS, V_ID(owners[1])) } },
         { .kind = &delivery_kind, .index = "account", .conds = { ACCOUNT }, .n_conds = 1 },
-        { .kind = &delivery_kind, .index = "email", .n_conds = 2,
+        { .kind = &delivery_kind,
+          .index = "email",
+          .n_conds = 2,
           .conds = { ACCOUNT, COND("email", IS, V_TEXT(BYTES("email-1"))) } },
-        { .kind = &delivery_kind, .index = "status", .n_conds = 2,
+        { .kind = &delivery_kind,
+          .index = "status",
+          .n_conds = 2,
           .conds = { ACCOUNT, COND("status", IS, V_TEXT(BYTES("queued"))) } },
         { .kind = &delivery_kind, .index = "keep", .conds = { PAST("keep_until") }, .n_conds = 1 },
         { .kind = &entry_kind, .index = "uid", .conds = { COND("mailbox_id", IS, V_ID(owners[2])) }, .n_conds = 1 },
-        { .kind = &entry_kind, .index = "uid", .n_conds = 2,
+        { .kind = &entry_kind,
+          .index = "uid",
+          .n_conds = 2,
           .conds = { COND("mailbox_id", IS, V_ID(owners[2])), COND("uid", ABOVE, V_INT(100)) } },
         { .kind = &entry_kind, .index = "body", .conds = { COND("body_id", IS, V_ID(owners[1])) }, .n_conds = 1 },
         { .kind = &event_kind, .index = "account", .conds = { ACCOUNT }, .n_conds = 1 },
@@ -190,15 +204,23 @@ static const struct query *queries(size_t *n)
         { .kind = &address_kind, .index = "user", .conds = { COND("user_id", IS, V_ID(owners[3])) }, .n_conds = 1 },
         { .kind = &key_kind, .index = "account", .conds = { ACCOUNT }, .n_conds = 1 },
         /* the look-ups of each mail and login, by unique keys */
-        { .kind = &address_kind, .index = "address", .n_conds = 1,
+        { .kind = &address_kind,
+          .index = "address",
+          .n_conds = 1,
           .conds = { COND("address", IS, V_TEXT(BYTES("address-7"))) } },
-        { .kind = &user_kind, .index = "address", .n_conds = 1,
+        { .kind = &user_kind,
+          .index = "address",
+          .n_conds = 1,
           .conds = { COND("address", IS, V_TEXT(BYTES("address-7"))) } },
         { .kind = &domain_kind, .index = "name", .conds = { COND("name", IS, V_TEXT(BYTES("name-7"))) }, .n_conds = 1 },
         { .kind = &key_kind, .index = "hash", .conds = { COND("hash", IS, V_BYTES(BYTES("7"))) }, .n_conds = 1 },
-        { .kind = &idempotency_kind, .index = "slot", .n_conds = 1,
+        { .kind = &idempotency_kind,
+          .index = "slot",
+          .n_conds = 1,
           .conds = { COND("slot", IS, V_BYTES(BYTES("7"))) } },
-        { .kind = &mailbox_kind, .index = "role", .n_conds = 2,
+        { .kind = &mailbox_kind,
+          .index = "role",
+          .n_conds = 2,
           .conds = { COND("user_id", IS, V_ID(owners[7])), COND("role", IS, V_TEXT(BYTES("role-7"))) } },
     };
 

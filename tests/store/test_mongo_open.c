@@ -337,12 +337,18 @@ int main(int argc, char **argv)
 {
     struct net_options o = { .loops = 1, .store_workers = 4, .cpu_workers = 1, .fibers_max = 100 };
     const struct CMUnitTest tests[] = {
-        T(a_newer_schema_is_refused),         T(a_strange_database_is_refused),
-        T(nobody_there_is_said),              T(a_wrong_set_is_said),
-        T(a_single_member_uri_finds_the_set), T(weaker_concerns_are_overridden),
-        T(old_rows_have_new_fields),          T(unknown_fields_are_kept),
-        T(a_changed_index_is_made_anew),      T(validators_hold),
-        T(two_share_all),                     T(a_feed_has_one_order),
+        T(a_newer_schema_is_refused),
+        T(a_strange_database_is_refused),
+        T(nobody_there_is_said),
+        T(a_wrong_set_is_said),
+        T(a_single_member_uri_finds_the_set),
+        T(weaker_concerns_are_overridden),
+        T(old_rows_have_new_fields),
+        T(unknown_fields_are_kept),
+        T(a_changed_index_is_made_anew),
+        T(validators_hold),
+        T(two_share_all),
+        T(a_feed_has_one_order),
     };
     struct err e;
     int failed;
