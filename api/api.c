@@ -2,6 +2,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/params.h"
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/socket.h>
@@ -17,6 +18,8 @@ static void *on_target(void *api, const char *target, struct MHD_Connection *mhd
 
     x->mhd = mhd;
     x->line = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context;
+    atomic_store(&x->line->reading, true);
+    atomic_store(&x->line->due, clock_monotonic() + PARAM_INT(api, request_deadline));
     return x;
 }
 
@@ -129,29 +132,21 @@ static bool unix_open(struct api *a, const char *path, struct err *e)
     return true;
 }
 
+/* A name is none of these, even one that begins with 127. */
 static bool is_loopback(struct bytes host)
 {
-    return bytes_equal_nocase(host, BYTES("localhost")) || bytes_starts(host, BYTES("127.")) ||
-           bytes_equal(host, BYTES("::1"));
-}
+    char text[INET_ADDRSTRLEN];
+    struct in_addr v4;
 
-static bool safe(const struct api_options *o, struct err *e)
-{
-    if (is_loopback(o->host) || o->cert_file)
+    if (bytes_equal_nocase(host, BYTES("localhost")) || bytes_equal(host, BYTES("::1")))
         return true;
-    if (PARAM_INT(api, behind_proxy) && PARAM_TEXT(api, trusted_proxies).n)
-        return true;
-    return err_set(
-        e, ERR_INVALID,
-        "The API at %.*s would take keys in clear: give a certificate and key for HTTPS, or set api.behind_proxy and "
-        "api.trusted_proxies",
-        SHOW(o->host));
+    snprintf(text, sizeof text, "%.*s", SHOW(bytes_head(host, sizeof text - 1)));
+    return inet_pton(AF_INET, text, &v4) == 1 && ntohl(v4.s_addr) >> 24 == 127;
 }
 
 bool api_open(const struct api_options *o, struct api **out, struct err *e)
 {
     struct api *a = calloc(1, sizeof *a);
-    struct door door = { .name = "api", .host = o->host, .port = o->port, .socket = on_socket, .ctx = a };
 
     if (!a)
         die("out of memory: the API");
@@ -159,8 +154,8 @@ bool api_open(const struct api_options *o, struct api **out, struct err *e)
     a->unix_fd = -1;
     a->ended = signal_new();
     pthread_mutex_init(&a->lines_lock, NULL);
-    if (!safe(o, e) || (o->cert_file && !api_tls_new(o->cert_file, o->key_file, &a->tls, e)) ||
-        (o->socket_path && !unix_open(a, o->socket_path, e)) || !listener_open(&door, &a->listener, e)) {
+    if ((o->cert_file && !api_tls_new(o->cert_file, o->key_file, &a->tls, e)) ||
+        (o->socket_path && !unix_open(a, o->socket_path, e))) {
         api_close(&a);
         return false;
     }
@@ -168,9 +163,26 @@ bool api_open(const struct api_options *o, struct api **out, struct err *e)
     return true;
 }
 
+bool api_listen(struct api *a, struct bytes host, uint16_t port, struct err *e)
+{
+    struct door door = { .name = "api", .host = host, .port = port, .socket = on_socket, .ctx = a };
+
+    if (!is_loopback(host) && !a->tls && (!PARAM_INT(api, behind_proxy) || !PARAM_TEXT(api, trusted_proxies).n))
+        return err_set(e, ERR_INVALID,
+                       "The API at %.*s would take keys in clear: set api.cert and api.key for HTTPS, or "
+                       "api.behind_proxy and api.trusted_proxies",
+                       SHOW(host));
+    if (a->n_listeners == API_LISTENERS)
+        return err_set(e, ERR_INVALID, "api.listen: more than %d addresses", API_LISTENERS);
+    if (!listener_open(&door, &a->listeners[a->n_listeners], e))
+        return false;
+    a->n_listeners++;
+    return true;
+}
+
 uint16_t api_port(const struct api *a)
 {
-    return listener_port(a->listener);
+    return a->n_listeners ? listener_port(a->listeners[0]) : 0;
 }
 
 bool api_serve(struct api *a, struct err *e)
@@ -185,7 +197,10 @@ bool api_serve(struct api *a, struct err *e)
         atomic_store(&a->watching, false);
         return false;
     }
-    return listener_serve(a->listener, e);
+    for (size_t i = 0; i < a->n_listeners; i++)
+        if (!listener_serve(a->listeners[i], e))
+            return false;
+    return true;
 }
 
 bool api_reload(struct api *a, struct err *e)
@@ -209,8 +224,10 @@ void api_request_ended(struct api *a)
  */
 void api_stop(struct api *a)
 {
+    atomic_store(&a->stop_due, clock_monotonic() + PARAM_INT(server, grace));
     atomic_store(&a->stopping, true);
-    listener_stop(a->listener);
+    for (size_t i = 0; i < a->n_listeners; i++)
+        listener_stop(a->listeners[i]);
     if (a->unix_daemon)
         MHD_quiesce_daemon(a->unix_daemon);
     while (atomic_load(&a->running) > 0 || atomic_load(&a->watching)) {
@@ -236,7 +253,8 @@ void api_close(struct api **api)
     if (a->socket_path)
         unlink(a->socket_path);
     free(a->socket_path);
-    listener_close(&a->listener);
+    for (size_t i = 0; i < a->n_listeners; i++)
+        listener_close(&a->listeners[i]);
     api_tls_free(&a->tls);
     signal_free(&a->ended);
     pthread_mutex_destroy(&a->lines_lock);

@@ -95,14 +95,14 @@ enum MHD_Result exchange_head(struct exchange *x, const char *method)
 {
     enum MHD_Result result = MHD_YES;
 
-    atomic_store(&x->line->reading, true);
-    atomic_store(&x->line->due, clock_monotonic() + PARAM_INT(api, request_deadline));
     x->plan = request_begin(x, method);
     pthread_mutex_lock(&x->lock);
-    if (x->plan == BODY_REFUSE)
+    if (x->plan == BODY_REFUSE) {
+        atomic_store(&x->line->unread, true);
         result = queue(x);
-    else if (x->plan == BODY_WAIT)
+    } else if (x->plan == BODY_WAIT) {
         start(x);
+    }
     pthread_mutex_unlock(&x->lock);
     return result;
 }

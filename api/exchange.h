@@ -5,9 +5,10 @@
  * holds an exchange: its connection, its fiber and its streamed response; the last one frees it.
  *
  * What the library does before we see anything, and we cannot change: a bare LF ends a header line, a literal NUL ends
- * the request line's target, folded header lines are joined, and a header over its memory limit is answered 431 with a
- * page of its own. What is caught here: two Content-Lengths, one beside Transfer-Encoding, other codings, doubled
- * headers that we read, %00, and time. */
+ * the request line's target, folded header lines are joined, a client that shuts its sending side down is taken for
+ * gone, and a wrong Content-Length (400), a header over its memory limit (431) or a chunk's extension over it (500) is
+ * answered with a page of its own. What is caught here: two Content-Lengths, one beside Transfer-Encoding, other
+ * codings, doubled headers that we read, %00, and time. */
 #ifndef API_EXCHANGE_H
 #define API_EXCHANGE_H
 #include "base/bytes.h"
@@ -32,6 +33,7 @@ struct line {
     unsigned uid; /* of the unix socket's peer */
     bool tls;
     atomic_bool reading;      /* part of a request is there: 408 when it is late */
+    atomic_bool unread;       /* an answer went out before the request's body was read */
     atomic_int_least64_t due; /* monotonic ms: cut then */
 };
 

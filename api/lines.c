@@ -2,6 +2,8 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/params.h"
+#include <errno.h>
+#include <fcntl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -22,7 +24,9 @@ static void line_fill(struct line *l, struct MHD_Connection *mhd)
     if (l->is_unix && getsockopt(l->fd, SOL_SOCKET, SO_PEERCRED, &peer, &n) == 0)
         l->uid = peer.uid;
     l->tls = !l->is_unix && l->api->tls;
-    atomic_store(&l->due, clock_monotonic() + PARAM_INT(api, idle));
+    l->due = clock_monotonic() + (PARAM_INT(api, idle) < PARAM_INT(api, request_deadline)
+                                      ? PARAM_INT(api, idle)
+                                      : PARAM_INT(api, request_deadline));
 }
 
 static void line_open(struct api *api, struct MHD_Connection *mhd, void **socket_context)
@@ -42,8 +46,62 @@ static void line_open(struct api *api, struct MHD_Connection *mhd, void **socket
     pthread_mutex_unlock(&api->lines_lock);
 }
 
+/* ---- what is still on its way ---- */
+
+#define LINGER_MS   2000 /* silence that ends it */
+#define LINGER_MOST 64   /* connections at once */
+static atomic_int lingering;
+
+struct leftover {
+    int fd;
+};
+
+static void linger_run(void *arg)
+{
+    struct leftover *l = arg;
+    char *sink = malloc(API_STEP);
+    int64_t end = clock_monotonic() + PARAM_INT(api, request_deadline), now;
+    size_t total = 0;
+    ssize_t n;
+    struct err e = { 0 };
+
+    if (!sink)
+        die("out of memory: a connection");
+    while (total < API_DROP_MOST && (now = clock_monotonic()) < end &&
+           fiber_wait_readable(l->fd, now + LINGER_MS, &e) && (n = recv(l->fd, sink, API_STEP, MSG_DONTWAIT)) != 0 &&
+           (n > 0 || errno == EAGAIN))
+        total += n > 0 ? (size_t)n : 0;
+    close(l->fd);
+    free(l);
+    free(sink);
+    atomic_fetch_sub(&lingering, 1);
+}
+
+/* The library closes a connection whose body it did not read, and the kernel then resets it: a client that is still
+ * sending would lose the answer (RFC 9112 9.6). What it sends is read into nothing for a while. */
+static void linger(const struct line *line)
+{
+    struct leftover *l;
+    struct err ignored = { 0 };
+
+    if (atomic_fetch_add(&lingering, 1) >= LINGER_MOST || !(l = calloc(1, sizeof *l))) {
+        atomic_fetch_sub(&lingering, 1);
+        return;
+    }
+    shutdown(line->fd, SHUT_WR);
+    l->fd = fcntl(line->fd, F_DUPFD_CLOEXEC, 0);
+    if (l->fd >= 0 && fiber_start(FIBER_ANY, linger_run, l, &ignored))
+        return;
+    if (l->fd >= 0)
+        close(l->fd);
+    free(l);
+    atomic_fetch_sub(&lingering, 1);
+}
+
 static void line_close(struct api *api, struct line *l)
 {
+    if (atomic_load(&l->unread))
+        linger(l);
     pthread_mutex_lock(&api->lines_lock);
     if (l->before)
         l->before->after = l->after;
@@ -91,15 +149,27 @@ static void cut(struct line *l)
     shutdown(l->fd, SHUT_RDWR);
 }
 
+/* The library reads what a client sent before it hung up, and may then miss the hanging up (its events come at edges,
+ * and it takes a short read for the last). A shutdown of our own is an edge. */
+static bool hung_up(const struct line *l)
+{
+    char c;
+
+    return atomic_load(&l->reading) && recv(l->fd, &c, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+}
+
 static void look(struct api *api)
 {
     int64_t now = clock_monotonic();
+    bool over = atomic_load(&api->stopping) && now >= atomic_load(&api->stop_due);
 
     pthread_mutex_lock(&api->lines_lock);
     for (struct line *l = api->lines; l; l = l->after)
-        if (atomic_load(&l->due) <= now) {
+        if (over || atomic_load(&l->due) <= now) {
             atomic_store(&l->due, CLOCK_NEVER);
             cut(l);
+        } else if (hung_up(l)) {
+            shutdown(l->fd, SHUT_RDWR);
         }
     pthread_mutex_unlock(&api->lines_lock);
 }
@@ -108,7 +178,8 @@ void lines_watch(void *arg)
 {
     struct api *api = arg;
 
-    while (!atomic_load(&api->stopping) && fiber_sleep_until(clock_monotonic() + WATCH_EVERY_MS))
+    while ((!atomic_load(&api->stopping) || atomic_load(&api->running) > 0) &&
+           fiber_sleep_until(clock_monotonic() + WATCH_EVERY_MS))
         look(api);
     atomic_store(&api->watching, false); /* the stopper looks again in a moment, and then frees api */
 }

@@ -66,7 +66,7 @@ bool request_login(struct request *r)
         return true;
     if (r->authorization.p)
         return credential(r, &who) && call_act_as(&r->call, who, r->other_account);
-    if (r->x->line->is_unix)
-        return auth_socket(&r->call, r->x->line->uid, &who) && call_act_as(&r->call, who, r->other_account);
+    if (r->is_unix)
+        return auth_socket(&r->call, r->uid, &who) && call_act_as(&r->call, who, r->other_account);
     return true; /* open metrics: nobody else gets so far */
 }

@@ -87,6 +87,14 @@ bool api_entry_get(struct request *r)
     return entry_get(&r->call, &in, &out) && answer_object(r, MHD_HTTP_OK, &entry_shape, &out);
 }
 
+/* As a list shows it: the answer of entry_append once more. */
+bool api_entry_summary(struct request *r)
+{
+    struct entry_view out;
+
+    return entry_summary(&r->call, r->parameter[0], &out) && answer_object(r, MHD_HTTP_OK, &entry_shape, &out);
+}
+
 bool api_entry_update(struct request *r)
 {
     static const struct {

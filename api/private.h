@@ -6,22 +6,24 @@
 #include "net/fiber.h"
 #include "net/listener.h"
 
-#define API_SMALL      ((size_t)64 * 1024)   /* bodies up to this are read before we know who asks */
-#define API_DROP_MOST  ((size_t)1024 * 1024) /* bytes of a refused body that are read so that the answer arrives */
-#define API_CHUNK_MOST ((size_t)128 * 1024)  /* most the library hands over at once: its connection memory */
-#define API_STEP       ((size_t)256 * 1024)  /* of a streamed body, held for the fiber */
-#define API_MEMORY     (32 * 1024)           /* the library's memory of a connection: both headers, a chunk */
+#define API_SMALL      ((size_t)64 * 1024)        /* bodies up to this are read before we know who asks */
+#define API_DROP_MOST  ((size_t)64 * 1024 * 1024) /* read of a refused body, so that the answer arrives */
+#define API_CHUNK_MOST ((size_t)128 * 1024)       /* most the library hands over at once: its connection memory */
+#define API_STEP       ((size_t)256 * 1024)       /* of a streamed body, held for the fiber */
+#define API_MEMORY     (32 * 1024)                /* the library's memory of a connection: both headers, a chunk */
 #define API_ARENA      ((size_t)256 * 1024 * 1024)
 
 struct api {
     struct service *svc;
-    struct listener *listener;
+    struct listener *listeners[API_LISTENERS];
+    size_t n_listeners;
     struct MHD_Daemon *daemon, *unix_daemon;
     char *socket_path;
     int unix_fd;
     struct api_tls *tls; /* api/https.c; NULL without HTTPS */
     atomic_bool stopping, watching;
-    atomic_int running; /* fibers of requests */
+    atomic_int running;            /* fibers of requests */
+    atomic_int_least64_t stop_due; /* while stopping: monotonic ms when what still runs is cut */
     struct signal *ended;
     _Atomic int64_t body_memory;
     pthread_mutex_t lines_lock;

@@ -19,11 +19,13 @@ static struct request *request_new(struct exchange *x, const char *method)
     r->began = clock_monotonic();
     r->type = "application/json";
     buf_init(&r->out, (size_t)64 * 1024 * 1024); /* the largest answers are an entry's two texts, escaped */
+    r->is_unix = line->is_unix; /* the connection may end before the fiber does: what the fiber needs is copied */
+    r->uid = line->uid;
     r->call.client_loopback = line->is_unix || line->peer.loopback;
     r->call.client_tls = line->tls;
     if (!line->is_unix) {
-        r->call.client_ip = bytes_of(line->peer.text);
-        r->call.client_net = bytes_of(line->peer.net);
+        r->call.client_ip = arena_copy(a, bytes_of(line->peer.text));
+        r->call.client_net = arena_copy(a, bytes_of(line->peer.net));
     }
     return r;
 }
@@ -104,7 +106,7 @@ static bool acceptable(struct request *r)
         return err_set(&r->call.err, ERR_BUSY, "The server is stopping");
     if (!routed(r))
         return false;
-    if (!(r->route->flags & ROUTE_OPEN) && !r->authorization.p && !r->x->line->is_unix &&
+    if (!(r->route->flags & ROUTE_OPEN) && !r->authorization.p && !r->is_unix &&
         !(strcmp(r->route->name, "system_metrics") == 0 && PARAM_INT(api, metrics_open)))
         return err_set(&r->call.err, ERR_AUTH, "Give an API key as `Authorization: Bearer …`");
     if (!media_fits(r))
@@ -300,7 +302,7 @@ static const struct reread {
     bool (*get)(struct request *r);
 } rereads[] = {
     { "message_cancel", "msg", "", SCOPE_MESSAGES_READ, api_message_get },
-    { "entry_append", "ent", "/v1/entries/", SCOPE_MAIL_READ, api_entry_get },
+    { "entry_append", "ent", "/v1/entries/", SCOPE_MAIL_READ, api_entry_summary },
 };
 
 /* The first answer showed the object to whoever made it, so this one does too, without the scope for reading. 404 when
@@ -470,7 +472,9 @@ void request_refuse(struct request *r, const struct err *e)
 static void log_request(struct request *r)
 {
     bool writes = strcmp(r->method, "GET") != 0 && strcmp(r->method, "HEAD") != 0;
-    enum log_level level = r->status >= 500 ? LOG_WARN : writes ? LOG_INFO : LOG_DEBUG;
+    enum log_level level = r->status >= 500 && r->call.err.code != ERR_CLOSED ? LOG_WARN
+                           : writes                                           ? LOG_INFO
+                                                                              : LOG_DEBUG;
     const struct call *c = &r->call;
     char id[ID_TEXT + 1];
 
@@ -515,10 +519,8 @@ static bool operate(struct request *r)
     r->query = r->query_text.n ? schema_query(&r->call, r->route->query, r->query_text) : NULL;
     if (!call_check(&r->call) || !idempotent(r))
         return false;
-    if (r->idempotency.replayed)
-        return answer_replay(r);
-    good = r->route->run(r);
-    if (!good && r->idempotency.replayed)
+    good = r->idempotency.replayed ? answer_replay(r) : r->route->run(r);
+    if (!good && !r->replayed && r->idempotency.replayed)
         good = answer_replay(r); /* another request with this key was first */
     if (r->key.p)
         idempotency_end(&r->call);

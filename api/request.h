@@ -27,6 +27,8 @@ struct request {
     struct bytes authorization, content_type, forwarded_for, forwarded_proto, other_account, key;
     int64_t length; /* Content-Length, -1: not given */
     bool chunked, is_rfc822, malformed;
+    bool is_unix; /* came by the unix socket, from this uid */
+    unsigned uid;
     struct json_object *query, *body;
     struct idempotency idempotency;
     const struct shape *kept; /* what a kept answer shows */
@@ -85,4 +87,6 @@ void problem_write(struct request *r);
 /* "/errors/{code}" as HTML; false for an unknown one. */
 bool problem_page(struct bytes code, struct buf *out);
 void problem_list(struct jw *w);
+/* Answers that no route of its own asks for. */
+bool api_entry_summary(struct request *r);
 #endif

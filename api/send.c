@@ -76,22 +76,6 @@ static struct named_value *pairs_read(struct request *r, const char *name, size_
     return out;
 }
 
-/* The names in a map have not met the schema of the list's names. */
-static void header_names_check(struct request *r)
-{
-    const struct format *format = schema_format(FORMAT_header_name);
-    struct json_object *map = json_member(r->body, "headers");
-
-    if (!json_object_is_type(map, json_type_object))
-        return;
-    json_object_object_foreach(map, name, value)
-    {
-        (void)value;
-        if (!format->right(bytes_of(name), r->call.arena) || strlen(name) > 76)
-            call_fault(&r->call, "/headers", format->code, "%s", format->message);
-    }
-}
-
 static struct bytes content_read(struct request *r, struct bytes text, size_t i)
 {
     struct buf plain;
@@ -143,12 +127,12 @@ static void json_to_in(void *arg)
     struct message_send_in *in = reading->in;
 
     people_read(r, in);
-    header_names_check(r);
     attachments_read(r, in);
     in->subject = body_text(r, "subject");
     in->text = body_text(r, "text");
     in->html = body_text(r, "html");
     in->headers = pairs_read(r, "headers", &in->n_headers);
+    in->header_map = json_object_is_type(json_member(r->body, "headers"), json_type_object);
     in->tags = pairs_read(r, "tags", &in->n_tags);
     in->metadata = tree_text(r, json_member(r->body, "metadata"));
     in->in_reply_to = body_text(r, "in_reply_to");

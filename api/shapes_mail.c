@@ -250,6 +250,7 @@ static void setting_write(struct jw *w, const void *row, struct call *c)
     jw_key_text(w, "id", bytes_of(p->name));
     jw_key_text(w, "name", bytes_of(p->name));
     value_write(w, "value", p->type, v->value);
+    value_write(w, "pending", p->type, v->pending);
     value_write(w, "default", p->type, v->standard);
     jw_key_text(w, "type", bytes_of(v->type));
     bound_write(w, "min", v->min);

@@ -20,7 +20,11 @@ bool api_system_livez(struct request *r)
 
 bool api_system_readyz(struct request *r)
 {
-    return service_ready(r->x->api->svc, &r->call.err) && healthy(r);
+    struct err why = { 0 };
+
+    if (service_accepts(r->x->api->svc, &why))
+        return healthy(r);
+    return err_set(&r->call.err, ERR_BUSY, "Not ready: %s", why.message);
 }
 
 bool api_system_metrics(struct request *r)

@@ -79,6 +79,25 @@ size_t arena_used(const struct arena *a)
     return a->used;
 }
 
+struct arena_mark arena_mark(const struct arena *a)
+{
+    return (struct arena_mark){ a->last, a->last ? a->last->used : 0, a->used };
+}
+
+void arena_rewind(struct arena *a, struct arena_mark m)
+{
+    assert(m.used <= a->used);
+    if (!m.block) {
+        arena_reset(a);
+        return;
+    }
+    a->last = m.block;
+    blocks_free(a->last->next);
+    a->last->next = NULL;
+    a->last->used = m.block_used;
+    a->used = m.used;
+}
+
 static void add_block(struct arena *a, size_t n)
 {
     size_t size = a->last ? a->last->size * 2 : FIRST;

@@ -13,6 +13,13 @@ struct arena *arena_new(size_t max);
 void arena_free(struct arena **a); /* *a may be NULL; *a is NULL afterwards */
 void arena_reset(struct arena *a); /* forgets all, keeps the first block */
 size_t arena_used(const struct arena *a);
+/* Forgets what was allocated after the mark: for work that is tried and left no trace. A reset makes marks void. */
+struct arena_mark {
+    void *block;
+    size_t block_used, used;
+};
+struct arena_mark arena_mark(const struct arena *a);
+void arena_rewind(struct arena *a, struct arena_mark m);
 
 void *arena_alloc(struct arena *a, size_t n); /* zeroed, aligned for any type */
 void *arena_try(struct arena *a, size_t n);   /* the same; NULL past the maximum */

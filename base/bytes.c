@@ -124,12 +124,36 @@ bool bytes_to_int(struct bytes b, int64_t *out)
     return true;
 }
 
+#define EACH(byte) (UINT64_C(0x0101010101010101) * (byte)) /* that byte, eight times */
+
 bool bytes_is_ascii(struct bytes b)
 {
-    for (size_t i = 0; i < b.n; i++)
-        if ((unsigned char)b.p[i] >= 0x80)
-            return false;
-    return true;
+    uint64_t eight, high = 0;
+    size_t i = 0;
+
+    for (; b.n - i >= sizeof eight && !high; i += sizeof eight) {
+        memcpy(&eight, b.p + i, sizeof eight);
+        high = eight & EACH(0x80);
+    }
+    for (; i < b.n && !high; i++)
+        high = (unsigned char)b.p[i] & 0x80;
+    return !high;
+}
+
+/* Eight bytes at a time: the high bit of one that is below 0x20, is 0x7F or has it set. */
+size_t bytes_plain(struct bytes b)
+{
+    uint64_t x;
+    size_t i = 0;
+
+    for (; b.n - i >= sizeof x; i += sizeof x) {
+        memcpy(&x, b.p + i, sizeof x);
+        if ((x | (x - EACH(0x20)) | (x + EACH(0x01))) & EACH(0x80))
+            break;
+    }
+    while (i < b.n && b.p[i] >= ' ' && b.p[i] < 0x7F)
+        i++;
+    return i;
 }
 
 /* What may follow a lead byte in the first continuation byte (RFC 3629, section 4); the others are 80..BF. */

@@ -24,7 +24,10 @@ struct bytes {
 #define BYTES(literal) ((struct bytes){ "" literal "", sizeof(literal) - 1 })
 #define NO_BYTES       ((struct bytes){ NULL, 0 })
 /* The same as an initializer in a static table. */
-#define BYTES_ROW(literal) { "" literal "", sizeof(literal) - 1 }
+#define BYTES_ROW(literal)                                                                                             \
+    {                                                                                                                  \
+        "" literal "", sizeof(literal) - 1                                                                             \
+    }
 /* For "%.*s". */
 #define SHOW(b) (int)(b).n, ((b).p ? (b).p : "")
 
@@ -47,6 +50,7 @@ bool bytes_cut(struct bytes b, char c, struct bytes *head, struct bytes *rest);
 /* A whole decimal number, sign allowed, nothing around it; false on anything else or overflow. */
 bool bytes_to_int(struct bytes b, int64_t *out);
 bool bytes_is_ascii(struct bytes b);
+size_t bytes_plain(struct bytes b); /* how many bytes at its start are printable ASCII, 0x20 to 0x7E */
 bool bytes_is_utf8(struct bytes b); /* RFC 3629: no overlong forms, surrogates or values past U+10FFFF */
 /* Length of the UTF-8 character at the start of b (1 to 4); 0 when b is empty or starts with an invalid one. */
 size_t bytes_utf8_length(struct bytes b);

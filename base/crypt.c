@@ -1,6 +1,8 @@
 #include "base/crypt.h"
 #include <assert.h>
+#include <pthread.h>
 #include <sodium.h>
+#include <stdatomic.h>
 
 enum {
     NONCE = crypto_aead_xchacha20poly1305_ietf_NPUBBYTES,
@@ -17,20 +19,46 @@ static const unsigned char *raw(struct bytes b)
     return (const unsigned char *)(b.p ? b.p : "");
 }
 
+/* What the kernel gave, fetched for several nonces and keys at a time: a call for each costs a mail more than all of
+ * its sealing. What is taken is wiped, and a forked child begins with nothing. */
+static _Thread_local struct {
+    unsigned char b[512];
+    size_t left;
+} pool;
+
+static void forget_pool(void)
+{
+    sodium_memzero(&pool, sizeof pool);
+}
+
 void crypt_init(void)
 {
+    static atomic_flag once = ATOMIC_FLAG_INIT;
+
     if (sodium_init() < 0)
         die("libsodium does not start");
+    if (!atomic_flag_test_and_set(&once) && pthread_atfork(NULL, NULL, forget_pool) != 0)
+        die("out of memory: pthread_atfork");
 }
 
 void crypt_random(void *out, size_t n)
 {
-    randombytes_buf(out, n);
+    if (n > sizeof pool.b / 4) {
+        randombytes_buf(out, n);
+        return;
+    }
+    if (pool.left < n) {
+        randombytes_buf(pool.b, sizeof pool.b);
+        pool.left = sizeof pool.b;
+    }
+    pool.left -= n;
+    memcpy(out, pool.b + pool.left, n);
+    sodium_memzero(pool.b + pool.left, n);
 }
 
 void crypt_key_new(struct crypt_key *out)
 {
-    randombytes_buf(out->b, sizeof out->b);
+    crypt_random(out->b, sizeof out->b);
 }
 
 void crypt_wipe(void *p, size_t n)
@@ -131,7 +159,7 @@ bool crypt_seal(const struct crypt_key *key, struct bytes text, struct bytes con
     unsigned char nonce[NONCE];
     size_t before = out->n;
 
-    randombytes_buf(nonce, sizeof nonce);
+    crypt_random(nonce, sizeof nonce);
     buf_add(out, (struct bytes){ (const char *)nonce, sizeof nonce });
     if (!out->overflowed && encrypt(key, nonce, text, context, out))
         return true;

@@ -7,8 +7,8 @@
  *     body    in chunks under a content key that is made for this body alone (crypt_body_seal)
  *     key     the content key, wrapped under another key for each row that may read it (crypt_wrap)
  *     text    short secrets and summaries (crypt_seal)
- * `context` is bound to the result but not kept in it: whoever opens must name the same one (a row's id, say), so that a
- * sealed text cannot be moved to another row. Opening tells only whether all was right, never what was wrong. */
+ * `context` is bound to the result but not kept in it: whoever opens must name the same one (a row's id, say), so that
+ * a sealed text cannot be moved to another row. Opening tells only whether all was right, never what was wrong. */
 #ifndef BASE_CRYPT_H
 #define BASE_CRYPT_H
 #include "base/arena.h"

@@ -15,36 +15,36 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#define ERR_LIST(X) /* name, HTTP status, API code, SMTP, POP3, what the client is told instead of the message */         \
-    X(NONE, 200, "", "250 2.0.0", "+OK", NULL)                                                                            \
-    X(SYNTAX, 422, "validation_error", "501 5.5.4", "-ERR", NULL)                                                         \
-    X(INVALID, 422, "validation_error", "554 5.6.0", "-ERR", NULL)                                                        \
-    X(BAD_JSON, 400, "invalid_json", "554 5.6.0", "-ERR", NULL)                                                           \
-    X(AUTH, 401, "unauthenticated", "535 5.7.8", "-ERR [AUTH]", NULL)                                                     \
-    X(SCOPE, 403, "insufficient_scope", "550 5.7.1", "-ERR", NULL)                                                        \
-    X(SENDER, 403, "sender_not_allowed", "553 5.7.1", "-ERR", NULL)                                                       \
-    X(UNVERIFIED, 403, "domain_not_verified", "550 5.7.1", "-ERR", NULL)                                                  \
-    X(SEALED, 403, "mail_sealed", "451 4.3.0", "-ERR", NULL)                                                              \
-    X(RELAY, 403, "sender_not_allowed", "550 5.7.1", "-ERR", NULL)                                                        \
-    X(MISSING, 404, "not_found", "550 5.1.1", "-ERR", NULL)                                                               \
-    X(METHOD, 405, "method_not_allowed", "502 5.5.1", "-ERR", NULL)                                                       \
-    X(TIMEOUT, 408, "request_timeout", "421 4.4.2", "-ERR [SYS/TEMP]", NULL)                                              \
-    X(CONFLICT, 409, "conflict", "451 4.3.0", "-ERR", NULL)                                                               \
-    X(IN_USE, 409, "in_use", "450 4.2.1", "-ERR [IN-USE]", NULL)                                                          \
-    X(NOT_CANCELLABLE, 409, "not_cancellable", "450 4.3.0", "-ERR", NULL)                                                 \
-    X(IDEMPOTENCY_BUSY, 409, "idempotency_in_progress", "451 4.3.0", "-ERR", NULL)                                        \
-    X(GONE, 410, "content_gone", "550 5.3.0", "-ERR [SYS/PERM]", NULL)                                                    \
-    X(TOO_LARGE, 413, "too_large", "552 5.3.4", "-ERR", NULL)                                                             \
-    X(MEDIA, 415, "unsupported_media_type", "554 5.6.1", "-ERR", NULL)                                                    \
-    X(IDEMPOTENCY_MISMATCH, 422, "idempotency_mismatch", "554 5.5.0", "-ERR", NULL)                                       \
-    X(RATE, 429, "rate_limited", "450 4.7.1", "-ERR [SYS/TEMP]", NULL)                                                    \
-    X(HEADERS_TOO_LARGE, 431, "headers_too_large", "552 5.3.4", "-ERR", NULL)                                             \
-    X(INTERNAL, 500, "internal", "451 4.3.0", "-ERR [SYS/TEMP]", "Internal error; the request id finds it in the log")     \
-    X(BUSY, 503, "unavailable", "451 4.3.0", "-ERR [SYS/TEMP]", "Try again later")                                        \
-    X(QUEUE_FULL, 503, "queue_full", "451 4.3.2", "-ERR [SYS/TEMP]", "Too much is waiting; try again later")               \
-    X(STORAGE_FULL, 507, "storage_full", "452 4.3.1", "-ERR [SYS/TEMP]", "The server's disk is full")                     \
-    X(MAILBOX_FULL, 409, "conflict", "452 4.2.2", "-ERR", NULL)                                                           \
-    X(LOOP, 422, "validation_error", "554 5.4.6", "-ERR", NULL)                                                           \
+#define ERR_LIST(X) /* name, HTTP status, API code, SMTP, POP3, what the client is told instead of the message */      \
+    X(NONE, 200, "", "250 2.0.0", "+OK", NULL)                                                                         \
+    X(SYNTAX, 422, "validation_error", "501 5.5.4", "-ERR", NULL)                                                      \
+    X(INVALID, 422, "validation_error", "554 5.6.0", "-ERR", NULL)                                                     \
+    X(BAD_JSON, 400, "invalid_json", "554 5.6.0", "-ERR", NULL)                                                        \
+    X(AUTH, 401, "unauthenticated", "535 5.7.8", "-ERR [AUTH]", NULL)                                                  \
+    X(SCOPE, 403, "insufficient_scope", "550 5.7.1", "-ERR", NULL)                                                     \
+    X(SENDER, 403, "sender_not_allowed", "553 5.7.1", "-ERR", NULL)                                                    \
+    X(UNVERIFIED, 403, "domain_not_verified", "550 5.7.1", "-ERR", NULL)                                               \
+    X(SEALED, 403, "mail_sealed", "451 4.3.0", "-ERR", NULL)                                                           \
+    X(RELAY, 403, "sender_not_allowed", "550 5.7.1", "-ERR", NULL)                                                     \
+    X(MISSING, 404, "not_found", "550 5.1.1", "-ERR", NULL)                                                            \
+    X(METHOD, 405, "method_not_allowed", "502 5.5.1", "-ERR", NULL)                                                    \
+    X(TIMEOUT, 408, "request_timeout", "421 4.4.2", "-ERR [SYS/TEMP]", NULL)                                           \
+    X(CONFLICT, 409, "conflict", "451 4.3.0", "-ERR", NULL)                                                            \
+    X(IN_USE, 409, "in_use", "450 4.2.1", "-ERR [IN-USE]", NULL)                                                       \
+    X(NOT_CANCELLABLE, 409, "not_cancellable", "450 4.3.0", "-ERR", NULL)                                              \
+    X(IDEMPOTENCY_BUSY, 409, "idempotency_in_progress", "451 4.3.0", "-ERR", NULL)                                     \
+    X(GONE, 410, "content_gone", "550 5.3.0", "-ERR [SYS/PERM]", NULL)                                                 \
+    X(TOO_LARGE, 413, "too_large", "552 5.3.4", "-ERR", NULL)                                                          \
+    X(MEDIA, 415, "unsupported_media_type", "554 5.6.1", "-ERR", NULL)                                                 \
+    X(IDEMPOTENCY_MISMATCH, 422, "idempotency_mismatch", "554 5.5.0", "-ERR", NULL)                                    \
+    X(RATE, 429, "rate_limited", "450 4.7.1", "-ERR [SYS/TEMP]", NULL)                                                 \
+    X(HEADERS_TOO_LARGE, 431, "headers_too_large", "552 5.3.4", "-ERR", NULL)                                          \
+    X(INTERNAL, 500, "internal", "451 4.3.0", "-ERR [SYS/TEMP]", "Internal error; the request id finds it in the log") \
+    X(BUSY, 503, "unavailable", "451 4.3.0", "-ERR [SYS/TEMP]", "Try again later")                                     \
+    X(QUEUE_FULL, 503, "queue_full", "451 4.3.2", "-ERR [SYS/TEMP]", "Too much is waiting; try again later")           \
+    X(STORAGE_FULL, 507, "storage_full", "452 4.3.1", "-ERR [SYS/TEMP]", "The server's disk is full")                  \
+    X(MAILBOX_FULL, 409, "conflict", "452 4.2.2", "-ERR", NULL)                                                        \
+    X(LOOP, 422, "validation_error", "554 5.4.6", "-ERR", NULL)                                                        \
     X(CLOSED, 503, "unavailable", "421 4.3.2", "-ERR [SYS/TEMP]", NULL) /* the peer or we went away: no answer due */
 
 enum err_code {
@@ -72,11 +72,16 @@ const struct err_row *err_row(enum err_code code);
 /* What the client may read of it: `told` or the message. */
 const char *err_told(const struct err *e);
 
-/* Fills e and returns false, so that `return err_set(...)` ends a function. */
-#define err_set(e, code, ...) err_fill((e), (code), ERR_WHERE, __VA_ARGS__)
-#define ERR_WHERE             __FILE_NAME__ ":" ERR_LINE_(__LINE__)
-#define ERR_LINE_(line)       ERR_LINE__(line)
-#define ERR_LINE__(line)      #line
+/* Fills e and is false, so that `return err_set(...)` ends a function. The false stands where it is used: the compiler
+ * and the analyzer of script/lint then know that what a failed call should have filled in is not read. */
+#define err_set(e, code, ...)                                                                                          \
+    __extension__({                                                                                                    \
+        err_fill((e), (code), ERR_WHERE, __VA_ARGS__);                                                                 \
+        false;                                                                                                         \
+    })
+#define ERR_WHERE        __FILE_NAME__ ":" ERR_LINE_(__LINE__)
+#define ERR_LINE_(line)  ERR_LINE__(line)
+#define ERR_LINE__(line) #line
 #ifndef __FILE_NAME__
 #define __FILE_NAME__ __FILE__
 #endif

@@ -8,9 +8,9 @@ struct id {
     uint8_t b[16];
 };
 
-#define NO_ID      ((struct id){ { 0 } })
-#define ID_PREFIX  63                   /* longest prefix */
-#define ID_TEXT    (ID_PREFIX + 1 + 26) /* longest text, without NUL */
+#define NO_ID     ((struct id){ { 0 } })
+#define ID_PREFIX 63                   /* longest prefix */
+#define ID_TEXT   (ID_PREFIX + 1 + 26) /* longest text, without NUL */
 
 struct id id_new(void); /* any thread */
 bool id_is_none(struct id id);

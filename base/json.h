@@ -4,8 +4,8 @@
  * Infinity, lone surrogates, invalid UTF-8, comments, single quotes, integers past int64, depth over JSON_DEPTH_MAX, a
  * leading byte order mark and anything after the value; only then json-c sees it. ERR_BAD_JSON names the offset.
  * Refused too, because they could not be kept: \u0000 in a key, numbers that overflow a double or are longer than
- * JSON_NUMBER_MAX, and more than JSON_KEYS_MAX keys. What is accepted is never changed; json-c keeps the text of a number
- * that is no integer and jw_tree writes it as it came. Any thread; the cost is linear in the length.
+ * JSON_NUMBER_MAX, and more than JSON_KEYS_MAX keys. What is accepted is never changed; json-c keeps the text of a
+ * number that is no integer and jw_tree writes it as it came. Any thread; the cost is linear in the length.
  *
  * Writing: struct jw streams into a buf; commas are its business, strings are escaped, and invalid UTF-8 in them comes
  * out as U+FFFD so that an answer is always valid JSON. */
@@ -49,7 +49,7 @@ void jw_text(struct jw *w, struct bytes text); /* NO_BYTES writes null */
 void jw_int(struct jw *w, int64_t n);
 void jw_bool(struct jw *w, bool b);
 void jw_null(struct jw *w);
-void jw_time(struct jw *w, int64_t wall); /* 0 writes null */
+void jw_time(struct jw *w, int64_t wall);                   /* 0 writes null */
 void jw_id(struct jw *w, const char *prefix, struct id id); /* NO_ID writes null */
 void jw_raw(struct jw *w, struct bytes json);               /* JSON that is known good; NO_BYTES writes null */
 void jw_tree(struct jw *w, struct json_object *tree);

@@ -147,23 +147,24 @@ static bool escape(struct scan *s, struct buf *decoded)
 static bool plain_run(struct scan *s)
 {
     for (;;) {
-        int c = peek(s);
+        struct bytes rest = bytes_from(s->text, s->at);
+        size_t n = 0;
+        int c;
 
+        while (n < rest.n && (unsigned char)rest.p[n] - 0x20u < 0x60u && rest.p[n] != '"' && rest.p[n] != '\\')
+            n++;
+        s->at += n;
+        c = peek(s);
         if (c == '"' || c == '\\')
             return true;
         if (c < 0)
             return fail(s, s->at, "string without an end");
         if (c < 0x20)
             return fail(s, s->at, "control character in a string");
-        if (c < 0x80) {
-            s->at++;
-        } else {
-            size_t n = bytes_utf8_length(bytes_from(s->text, s->at));
-
-            if (n == 0)
-                return fail(s, s->at, "invalid UTF-8");
-            s->at += n;
-        }
+        n = bytes_utf8_length(bytes_from(s->text, s->at));
+        if (n == 0)
+            return fail(s, s->at, "invalid UTF-8");
+        s->at += n;
     }
 }
 

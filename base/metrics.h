@@ -17,6 +17,6 @@ enum metric {
 void metric_add(enum metric m, int64_t n); /* counters; gauges may go down */
 void metric_set(enum metric m, int64_t n); /* gauges */
 void metric_observe(enum metric m, int64_t milliseconds);
-int64_t metric_get(enum metric m); /* HISTOGRAM: how many were observed */
+int64_t metric_get(enum metric m);  /* HISTOGRAM: how many were observed */
 void metrics_text(struct buf *out); /* about 1 KiB a histogram, 150 bytes a counter */
 #endif

@@ -73,7 +73,7 @@ static bool publish(enum param p)
     int source = winner(s);
     const struct value *before = atomic_load(&s->in_force);
 
-    if (started && before != s->said[source] && rows[p].when == PARAM_RESTART)
+    if (started && before != s->said[source] && rows[p].when != PARAM_LIVE)
         return false;
     atomic_store(&s->source, source);
     atomic_store(&s->in_force, s->said[source]);
@@ -210,6 +210,16 @@ struct bytes param_show(enum param p, struct arena *a)
 {
     const struct value *v = in_force(p);
 
+    return arena_copy(a, (struct bytes){ v->text, v->n });
+}
+
+struct bytes param_show_next(enum param p, struct arena *a)
+{
+    const struct value *v = NULL;
+
+    pthread_mutex_lock(&lock);
+    v = states[p].said[winner(&states[p])];
+    pthread_mutex_unlock(&lock);
     return arena_copy(a, (struct bytes){ v->text, v->n });
 }
 

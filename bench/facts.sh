@@ -20,9 +20,9 @@ processor() {
 }
 
 facts() {
-	echo "Measured on $(date -u +%F) ($(date -u +%H:%M) UTC), $PASSES passes of $T s a point, medians (least–most)."
+	echo "Measured on $(date -u +%F) ($(date -u +%H:%M) UTC), $PASSES pass(es), $T s a point, medians (least–most)."
 	echo "Machine: $(nproc) cores of $(processor), $(free -g | awk '/^Mem:/ { print $2 }') GB of memory, servers and load on the same one."
 	echo "Disk: $(df --output=fstype "$WORK" | tail -1), an append of 4 KiB made durable takes $(flush_time)."
-	echo "System: $(. /etc/os-release && echo "$PRETTY_NAME"), Linux $(uname -r)."
+	echo "System: $(. /etc/os-release && echo "$PRETTY_NAME"), Linux $(uname -r | cut -d- -f1)."
 	echo "Versions: $(postrider_version) (commit $(git -C "$BENCH" rev-parse --short HEAD)), $(postfix_version), $(dovecot_version), $(openssl version | cut -d' ' -f1-2)."
 }

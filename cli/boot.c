@@ -19,13 +19,17 @@ const struct flag serve_flags[] = {
 static const char *const doors[] = { "api.listen",         "smtp.listen", "submission.listen",
                                      "submissions.listen", "pop3.listen", "pop3s.listen" };
 
+static bool find_param(struct bytes name, enum param *p, struct err *e)
+{
+    return param_find(name, p) ||
+           err_set(e, ERR_INVALID, "there is no parameter \"%.*s\"; docs/parameters.md lists them", SHOW(name));
+}
+
 static bool set_param(struct bytes name, struct bytes value, enum param_source from, struct err *e)
 {
     enum param p;
 
-    if (!param_find(name, &p))
-        return err_set(e, ERR_INVALID, "there is no parameter \"%.*s\"; docs/parameters.md lists them", SHOW(name));
-    return param_set(p, from, value, e);
+    return find_param(name, &p, e) && param_set(p, from, value, e);
 }
 
 static bool read_file(const char *path, struct arena *a, struct bytes *out, struct err *e)
@@ -42,12 +46,16 @@ static bool read_file(const char *path, struct arena *a, struct bytes *out, stru
     return n < BOOT_FILE_MAX || err_set(e, ERR_INVALID, "the boot file %s is over 1 MiB", path);
 }
 
-static bool take_params(struct json_object *params, struct err *e)
+static bool take_params(struct boot *b, struct json_object *params, struct err *e)
 {
+    enum param p;
+
     json_object_object_foreach(params, name, value)
     {
-        if (!set_param(bytes_of(name), bytes_of(json_object_get_string(value)), PARAM_FROM_FILE, e))
+        if (!find_param(bytes_of(name), &p, e) ||
+            !param_set(p, PARAM_FROM_FILE, bytes_of(json_object_get_string(value)), e))
             return false;
+        b->named[p] = true;
     }
     return true;
 }
@@ -59,7 +67,7 @@ static bool take_tree(struct boot *b, struct json_object *tree, struct err *e)
         if (strcmp(name, "store") == 0 && json_object_is_type(value, json_type_string))
             snprintf(b->store, sizeof b->store, "%s", json_object_get_string(value));
         else if (strcmp(name, "parameters") == 0 && json_object_is_type(value, json_type_object)) {
-            if (!take_params(value, e))
+            if (!take_params(b, value, e))
                 return false;
         } else
             return err_set(e, ERR_INVALID,
@@ -87,12 +95,17 @@ static bool take_file(struct boot *b, bool must, struct err *e)
     return ok;
 }
 
-static void choose(char *out, size_t size, const char *flag, const char *environment)
+/* The flag or the variable, where one is given; never half a path. */
+static bool choose(char *out, size_t size, const char *flag, const char *environment, struct err *e)
 {
     const char *value = flag ? flag : getenv(environment);
 
-    if (value && *value)
-        snprintf(out, size, "%s", value);
+    if (!value || !*value)
+        return true;
+    if (strlen(value) >= size)
+        return err_set(e, ERR_INVALID, "%s is longer than %zu bytes: %.40s…", environment, size - 1, value);
+    snprintf(out, size, "%s", value);
+    return true;
 }
 
 static bool take_flags(const struct command_line *l, struct err *e)
@@ -119,23 +132,31 @@ bool boot_read(const struct command_line *l, struct boot *out, struct err *e)
 
     memset(out, 0, sizeof *out);
     snprintf(out->data, sizeof out->data, "data");
-    choose(out->data, sizeof out->data, command_value(l, "data"), "POSTRIDER_DATA");
-    snprintf(out->config, sizeof out->config, "%s/postrider.json", out->data);
-    choose(out->config, sizeof out->config, command_value(l, "config"), "POSTRIDER_CONFIG");
-    if (!take_file(out, config != NULL, e) || !params_from_env(e) || !take_flags(l, e))
+    if (!choose(out->data, sizeof out->data, command_value(l, "data"), "POSTRIDER_DATA", e))
         return false;
-    choose(out->store, sizeof out->store, command_value(l, "store"), "POSTRIDER_STORE");
+    snprintf(out->config, sizeof out->config, "%s/postrider.json", out->data);
+    if (!choose(out->config, sizeof out->config, config, "POSTRIDER_CONFIG", e) || !take_file(out, config != NULL, e) ||
+        !params_from_env(e) || !take_flags(l, e) ||
+        !choose(out->store, sizeof out->store, command_value(l, "store"), "POSTRIDER_STORE", e) ||
+        !choose(out->ready_file, sizeof out->ready_file, command_value(l, "ready-file"), "POSTRIDER_READY_FILE", e) ||
+        !choose(out->admin_key_file, sizeof out->admin_key_file, NULL, "POSTRIDER_ADMIN_KEY_FILE", e))
+        return false;
     if (!out->store[0])
         snprintf(out->store, sizeof out->store, "sqlite:%s/postrider.db", out->data);
-    choose(out->ready_file, sizeof out->ready_file, command_value(l, "ready-file"), "POSTRIDER_READY_FILE");
-    choose(out->admin_key_file, sizeof out->admin_key_file, NULL, "POSTRIDER_ADMIN_KEY_FILE");
     out->ephemeral = command_switch(l, "ephemeral");
     return true;
 }
 
+/* What the file no longer says goes back to what stands behind it. */
 bool boot_reload(const struct boot *b, struct err *e)
 {
     struct boot again = *b;
 
-    return take_file(&again, false, e);
+    memset(again.named, 0, sizeof again.named);
+    if (!take_file(&again, false, e))
+        return false;
+    for (enum param p = 0; p < PARAMS; p++)
+        if (!again.named[p])
+            param_set(p, PARAM_FROM_FILE, NO_BYTES, e);
+    return true;
 }

@@ -1,27 +1,21 @@
 /* check: the vital parts, with or without a running server, and how to mend what fails. */
+#include "cli/check.h"
 #include "base/clock.h"
+#include "base/crypt.h"
 #include "base/json.h"
+#include "base/log.h"
 #include "cli/client.h"
+#include "net/dns.h"
+#include "net/fiber.h"
 #include <json-c/json.h>
-#include <netdb.h>
 #include <sqlite3.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
-#include <sys/un.h>
 #include <unistd.h>
 
-enum verdict { PASS, WARN, FAIL };
+enum { DNS_WAIT_MS = 3000, FREE_LOW_MIB = 1024, FREE_FAIL_MIB = 64 };
 
-struct checkup {
-    const struct command_line *line;
-    const char *data;
-    struct json_object *results;
-    bool running; /* a server answers */
-    int worst;
-};
-
-static void say(struct checkup *c, enum verdict v, const char *name, const char *found, const char *mend)
+void check_say(struct checkup *c, enum verdict v, const char *name, const char *found, const char *mend)
 {
     static const char *const words[] = { "pass", "warn", "fail" };
     struct json_object *one = json_object_new_object();
@@ -47,12 +41,12 @@ static void check_folder(struct checkup *c)
     snprintf(mend, sizeof mend, "start `postrider serve --data %s` once, or name the folder with --data", c->data);
     if (stat(c->data, &s) != 0) {
         snprintf(found, sizeof found, "%s is not there", c->data);
-        say(c, FAIL, "folder", found, mend);
+        check_say(c, FAIL, "folder", found, mend);
         return;
     }
     snprintf(found, sizeof found, "%s, mode %03o", c->data, s.st_mode & 0777);
     snprintf(mend, sizeof mend, "others can read the keys in it: chmod 700 %s", c->data);
-    say(c, s.st_mode & 077 ? FAIL : PASS, "folder", found, mend);
+    check_say(c, s.st_mode & 077 ? FAIL : PASS, "folder", found, mend);
 }
 
 static void check_room(struct checkup *c)
@@ -66,11 +60,11 @@ static void check_room(struct checkup *c)
     free_bytes = (unsigned long long)v.f_bavail * v.f_frsize;
     snprintf(found, sizeof found, "%llu MiB free (%llu %%)", free_bytes >> 20,
              v.f_blocks ? (unsigned long long)v.f_bavail * 100 / v.f_blocks : 0);
-    say(c,
-        free_bytes < (64u << 20)     ? FAIL
-        : free_bytes < (1024u << 20) ? WARN
-                                     : PASS,
-        "disk", found, "mail is refused (452 4.3.1) below store.free_min: make room or move the data folder");
+    check_say(c,
+              free_bytes >> 20 < FREE_FAIL_MIB  ? FAIL
+              : free_bytes >> 20 < FREE_LOW_MIB ? WARN
+                                                : PASS,
+              "disk", found, "mail is refused (452 4.3.1) below store.free_min: make room or move the data folder");
 }
 
 static void check_file(struct checkup *c, const char *name, const char *mend)
@@ -81,22 +75,23 @@ static void check_file(struct checkup *c, const char *name, const char *mend)
     snprintf(path, sizeof path, "%s/%s", c->data, name);
     if (stat(path, &s) != 0) {
         snprintf(found, sizeof found, "%s is missing", path);
-        say(c, FAIL, name, found, mend);
+        check_say(c, FAIL, name, found, mend);
         return;
     }
     snprintf(found, sizeof found, "%s, mode %03o", path, s.st_mode & 0777);
-    say(c, s.st_mode & 077 ? FAIL : PASS, name, found, "it holds a secret: chmod 600 it");
+    check_say(c, s.st_mode & 077 ? FAIL : PASS, name, found, "it holds a secret: chmod 600 it");
 }
 
 /* quick_check of a copy would cost too much: one page walk of the schema shows what a start would show. */
 static void check_store(struct checkup *c)
 {
-    char path[600], found[700];
+    const char *path = strchr(c->boot.store, ':');
+    char found[1000];
     sqlite3 *db = NULL;
     sqlite3_stmt *q = NULL;
     int rc;
 
-    snprintf(path, sizeof path, "%s/postrider.db", c->data);
+    path = path ? path + 1 : c->boot.store;
     rc = sqlite3_open_v2(path, &db, SQLITE_OPEN_READONLY, NULL);
     if (rc == SQLITE_OK)
         rc = sqlite3_prepare_v2(db, "SELECT count(*) FROM message", -1, &q, NULL);
@@ -106,8 +101,8 @@ static void check_store(struct checkup *c)
         snprintf(found, sizeof found, "%s opens, %lld messages", path, sqlite3_column_int64(q, 0));
     else
         snprintf(found, sizeof found, "%s: %s", path, sqlite3_errmsg(db));
-    say(c, rc == SQLITE_ROW ? PASS : FAIL, "store", found,
-        "look at the log of `postrider serve`; a damaged file is restored from a copy of the data folder");
+    check_say(c, rc == SQLITE_ROW ? PASS : FAIL, "store", found,
+              "look at the log of `postrider serve`; a damaged file is restored from a copy of the data folder");
     sqlite3_finalize(q);
     sqlite3_close(db);
 }
@@ -118,7 +113,8 @@ static void check_clock(struct checkup *c)
     bool sane = clock_wall() > 1750000000000; /* June 2025: before that nothing of this was built */
 
     clock_rfc3339(clock_wall(), found);
-    say(c, sane ? PASS : FAIL, "clock", found, "the clock is wrong: set it (ntp), mail dates and keys depend on it");
+    check_say(c, sane ? PASS : FAIL, "clock", found,
+              "the clock is wrong: set it (ntp), mail dates and keys depend on it");
 }
 
 static void check_api(struct checkup *c)
@@ -128,63 +124,92 @@ static void check_api(struct checkup *c)
     client_call(c->line, &(struct client_request){ "GET", "/readyz", NO_BYTES, NULL }, &a);
     c->running = a.status != 0;
     if (!a.status)
-        say(c, WARN, "server", a.error, "start it with `postrider serve`");
+        check_say(c, WARN, "server", a.error, "start it with `postrider serve`");
     else if (a.status == 200)
-        say(c, PASS, "server", "running and ready", "");
+        check_say(c, PASS, "server", "running and ready", "");
     else
-        say(c, FAIL, "server", "running, but not ready to accept mail", "its log says why (store away, disk full)");
+        check_say(c, FAIL, "server", "running, but not ready to accept mail",
+                  "its log says why (store away, disk full)");
     client_answer_clear(&a);
 }
 
-/* Connects and reads the greeting's first characters. */
-static bool greets(const char *host, const char *port, const char *want, char *found, size_t size)
-{
-    struct addrinfo hints = { .ai_socktype = SOCK_STREAM }, *list = NULL;
-    struct timeval wait = { .tv_sec = 5 };
-    bool ok = false;
-    char text[256];
-    ssize_t n = 0;
-    int fd;
-
-    snprintf(found, size, "%s:%s does not answer", host, port);
-    if (getaddrinfo(strcmp(host, "*") == 0 ? "localhost" : host, port, &hints, &list) != 0)
-        return false;
-    fd = socket(list->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof wait);
-    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &wait, sizeof wait);
-    if (fd >= 0 && connect(fd, list->ai_addr, list->ai_addrlen) == 0) {
-        n = *want ? recv(fd, text, sizeof text - 1, 0) : 0;
-        text[n > 0 ? n : 0] = '\0';
-        ok = strncmp(text, want, strlen(want)) == 0;
-        snprintf(found, size, "%s:%s %s", host, port, ok ? "answers" : "is something else's port");
-    }
-    if (fd >= 0)
-        close(fd);
-    freeaddrinfo(list);
-    return ok;
-}
-
-static void check_door(struct checkup *c, const char *name, const char *want)
+struct bytes check_setting(struct checkup *c, const char *name)
 {
     struct client_answer a;
-    char path[64], host[256], found[400];
-    const char *listen;
-    char *colon;
+    struct bytes value = NO_BYTES;
+    char path[128];
+    enum param p;
 
-    snprintf(path, sizeof path, "/v1/settings/%s.listen", name);
+    if (!c->running)
+        return param_find(bytes_of(name), &p) ? param_show(p, c->arena) : NO_BYTES;
+    snprintf(path, sizeof path, "/v1/settings/%s", name);
     client_call(c->line, &(struct client_request){ "GET", path, NO_BYTES, NULL }, &a);
-    listen = a.json ? json_object_get_string(json_member(a.json, "value")) : NULL;
-    if (listen && strcmp(listen, "off") != 0) {
-        snprintf(host, sizeof host, "%s", listen);
-        host[strcspn(host, ",")] = '\0';
-        colon = strrchr(host, ':');
-        if (colon && strcmp(colon, ":0") != 0) {
-            *colon = '\0';
-            say(c, greets(host, colon + 1, want, found, sizeof found) ? PASS : FAIL, name, found,
-                "the log of `postrider serve` says why the door is shut; `ss -ltnp` shows who has the port");
-        }
-    }
+    value = arena_copy(c->arena, json_text(a.json, "value"));
     client_answer_clear(&a);
+    return value;
+}
+
+/* What delivery, and the checks of what comes in, stand on. Mail between local users goes without. */
+static void check_dns(struct checkup *c)
+{
+    struct dns_answer answer = { .result = DNS_FAILED };
+    struct err e = { 0 };
+    char found[300];
+    bool ok;
+
+    ok = param_set(PARAM_dns_servers, PARAM_FROM_FLAG, check_setting(c, "dns.servers"), &e) && dns_start(&e);
+    if (ok)
+        dns_ask(c->arena, BYTES("."), DNS_NS, clock_monotonic() + DNS_WAIT_MS, &answer);
+    ok = ok && answer.result == DNS_FOUND;
+    if (ok)
+        snprintf(found, sizeof found, "answers%s",
+                 answer.secure ? ", validated" : ", not validated (dns.trust_anchor)");
+    else
+        snprintf(found, sizeof found, "%.*s", SHOW(e.code ? bytes_of(e.message) : answer.why));
+    check_say(c, ok ? PASS : WARN, "dns", found,
+              "set dns.servers, or mend /etc/resolv.conf: mail to other servers needs names");
+}
+
+/* A server on this machine, whose files can be looked at. */
+static bool is_local(const struct command_line *l)
+{
+    return !command_value(l, "url") && !command_value(l, "profile") &&
+           (command_value(l, "data") || !getenv("POSTRIDER_URL"));
+}
+
+static void check_files(struct checkup *c)
+{
+    char key[600];
+    const char *store = strchr(c->boot.store, ':');
+
+    check_folder(c);
+    check_room(c);
+    snprintf(key, sizeof key, "%s/server.key", c->data);
+    if (access(key, F_OK) != 0 && store && access(store + 1, F_OK) != 0) {
+        check_say(c, WARN, "store", "nothing yet: key and store are made at the first start",
+                  "start `postrider serve`");
+        return;
+    }
+    check_file(
+        c, "server.key",
+        "without it no mail can be read: restore it from your copy; a new one is never made beside a filled store");
+    check_store(c);
+}
+
+static bool prepare(struct checkup *c, struct err *e)
+{
+    const struct net_options net = { .loops = 1, .store_workers = 1, .cpu_workers = 1, .fibers_max = 100 };
+
+    params_init();
+    crypt_init();
+    log_set(LOG_ERROR, LOG_LOGFMT);
+    c->data = client_data_dir(c->line);
+    setenv("POSTRIDER_DATA", c->data, 1); /* where boot_read looks for the boot file too */
+    c->results = json_object_new_array();
+    c->arena = arena_new(16 * 1024 * 1024);
+    if (!boot_read(c->line, &c->boot, e))
+        return false;
+    return c->net = net_start(&net, e);
 }
 
 int check_main(int argc, char **argv)
@@ -192,30 +217,32 @@ int check_main(int argc, char **argv)
     const struct flag *tables[] = { client_flags, NULL };
     struct command_line l;
     struct checkup c = { .line = &l };
+    struct err e = { 0 };
 
     if (!command_parse(argc, argv, tables, &l))
         return EXIT_USAGE;
-    c.data = client_data_dir(&l);
-    c.results = json_object_new_array();
-    if (!command_value(&l, "url")) {
-        check_folder(&c);
-        check_room(&c);
-        check_file(
-            &c, "server.key",
-            "without it no mail can be read: restore it from your copy; a new one is never made beside a filled store");
-        check_store(&c);
+    if (!prepare(&c, &e)) {
+        output_error(&l, "%s", e.message);
+        c.worst = FAIL;
+        goto out;
     }
+    if (is_local(&l))
+        check_files(&c);
     check_clock(&c);
     check_api(&c);
-    if (c.running) {
-        check_door(&c, "smtp", "220");
-        check_door(&c, "submission", "220");
-        check_door(&c, "submissions", "");
-        check_door(&c, "pop3", "+OK");
-        check_door(&c, "pop3s", "");
+    if (is_local(&l)) {
+        check_certificates(&c);
+        check_doors(&c);
+        check_dns(&c);
     }
     if (output_json(&l))
-        puts(json_object_to_json_string_ext(c.results, JSON_C_TO_STRING_PLAIN));
+        puts(json_object_to_json_string_ext(c.results, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE));
+out:
+    if (c.net)
+        net_stop();
+    dns_stop();
     json_object_put(c.results);
+    arena_free(&c.arena);
+    params_free();
     return c.worst == FAIL ? EXIT_FAILED : EXIT_FINE;
 }

@@ -92,21 +92,3 @@ bool datadir_drop_root(const struct datadir *d, struct err *e)
         return err_set(e, ERR_INTERNAL, "cannot become server.run_as: %s", strerror(errno));
     return true;
 }
-
-bool file_write_private(const char *path, const void *p, size_t n, struct err *e)
-{
-    char temporary[700];
-    int fd;
-    bool ok;
-
-    snprintf(temporary, sizeof temporary, "%s.new", path);
-    fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    ok = fd >= 0 && write(fd, p, n) == (ssize_t)n && fsync(fd) == 0;
-    if (fd >= 0)
-        close(fd);
-    if (ok && rename(temporary, path) == 0)
-        return true;
-    err_set(e, ERR_STORAGE_FULL, "cannot write %s: %s", path, strerror(errno));
-    unlink(temporary);
-    return false;
-}

@@ -17,6 +17,4 @@ void datadir_close(struct datadir *d);
 const char *datadir_file(const struct datadir *d, const char *name, char *out, size_t size);
 /* For good: from root to run_as. */
 bool datadir_drop_root(const struct datadir *d, struct err *e);
-/* 0600, whole or not at all. */
-bool file_write_private(const char *path, const void *p, size_t n, struct err *e);
 #endif

@@ -1,6 +1,6 @@
 #include "cli/doors.h"
 #include "base/json.h"
-#include "base/params.h"
+#include "cli/listen.h"
 #include <errno.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -8,22 +8,6 @@
 static const struct bytes busy_smtp = { "421 4.3.2 Too many connections, try again later\r\n", 49 };
 static const struct bytes busy_pop3 = { "-ERR [SYS/TEMP] Too many connections, try again later\r\n", 55 };
 
-/* "host:port", "[::1]:port"; false on anything else. */
-static bool split_address(struct bytes text, struct bytes *host, uint16_t *port)
-{
-    size_t colon = bytes_find_last(text, ':');
-    int64_t number;
-
-    if (colon == text.n || !bytes_to_int(bytes_from(text, colon + 1), &number) || number < 0 || number > 65535)
-        return false;
-    *host = bytes_head(text, colon);
-    if (host->n > 2 && host->p[0] == '[' && host->p[host->n - 1] == ']')
-        *host = bytes_head(bytes_from(*host, 1), host->n - 2);
-    *port = (uint16_t)number;
-    return host->n > 0;
-}
-
-/* Calls open(d, host, port) for each address of a listen parameter. */
 struct opening {
     struct doors *d;
     const char *name;
@@ -32,8 +16,9 @@ struct opening {
     struct bytes busy;
 };
 
-static bool open_one(struct opening *o, struct bytes host, uint16_t port, struct err *e)
+static bool open_one(void *ctx, struct bytes host, uint16_t port, struct err *e)
 {
+    struct opening *o = ctx;
     struct doors *d = o->d;
     struct door door = {
         .name = o->name, .host = host, .port = port, .busy_line = o->busy, .session = o->session, .ctx = o->ctx
@@ -48,20 +33,14 @@ static bool open_one(struct opening *o, struct bytes host, uint16_t port, struct
     return true;
 }
 
-static bool open_list(struct opening *o, enum param listen, struct err *e)
+static bool open_http(void *ctx, struct bytes host, uint16_t port, struct err *e)
 {
-    struct bytes rest = param_text(listen), one, host;
-    uint16_t port;
+    struct doors *d = ctx;
 
-    if (bytes_equal(rest, BYTES("off")) || !rest.n)
-        return true;
-    for (bool more = true; more;) {
-        more = bytes_cut(rest, ',', &one, &rest);
-        if (!split_address(bytes_trim(one), &host, &port))
-            return err_set(e, ERR_INVALID, "%s: \"%.*s\" is not host:port", param_row(listen)->name, SHOW(one));
-        if (!open_one(o, host, port, e))
-            return false;
-    }
+    if (!api_listen(d->api, host, port, e))
+        return false;
+    if (!d->api_host[0])
+        snprintf(d->api_host, sizeof d->api_host, "%.*s", SHOW(host));
     return true;
 }
 
@@ -94,16 +73,12 @@ static bool open_api(struct doors *d, struct service *svc, const struct datadir 
     char socket[600], cert_file[4200], key_file[4200];
     struct api_options o = { .svc = svc };
 
-    if (bytes_equal(PARAM_TEXT(api, listen), BYTES("off")))
-        o.host = NO_BYTES;
-    else if (!split_address(PARAM_TEXT(api, listen), &o.host, &o.port))
-        return err_set(e, ERR_INVALID, "api.listen: \"%.*s\" is not host:port", SHOW(PARAM_TEXT(api, listen)));
     o.socket_path = datadir_file(dir, "postrider.sock", socket, sizeof socket);
     snprintf(cert_file, sizeof cert_file, "%.*s", SHOW(cert));
     snprintf(key_file, sizeof key_file, "%.*s", SHOW(key));
     o.cert_file = cert.n ? cert_file : NULL;
     o.key_file = key.n ? key_file : NULL;
-    return api_open(&o, &d->api, e);
+    return api_open(&o, &d->api, e) && listen_each("api.listen", PARAM_TEXT(api, listen), open_http, d, e);
 }
 
 bool doors_open(struct doors *d, struct service *svc, const struct datadir *dir, struct err *e)
@@ -127,7 +102,7 @@ bool doors_open(struct doors *d, struct service *svc, const struct datadir *dir,
     d->pop3 = (struct pop3_door){ false, svc, d->tls };
     d->pop3s = (struct pop3_door){ true, svc, d->tls };
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
-        if (!open_list(&all[i], listen[i], e))
+        if (!listen_each(param_row(listen[i])->name, param_text(listen[i]), open_one, &all[i], e))
             return false;
     return true;
 }
@@ -162,19 +137,17 @@ void doors_close(struct doors *d)
 
 void doors_describe(const struct doors *d, struct bytes admin_key, struct buf *out)
 {
-    struct bytes host = NO_BYTES;
-    char text[128];
-    uint16_t port;
+    char text[128], url[160] = "";
     struct jw w;
 
-    split_address(PARAM_TEXT(api, listen), &host, &port);
-    snprintf(text, sizeof text, "%s://%.*s:%u", PARAM_TEXT(api, cert).n ? "https" : "http", SHOW(host),
-             api_port(d->api));
+    listen_text(bytes_of(d->api_host), api_port(d->api), text, sizeof text);
+    if (d->api_host[0])
+        snprintf(url, sizeof url, "%s://%s", PARAM_TEXT(api, cert).n ? "https" : "http", text);
     jw_init(&w, out);
     jw_object(&w);
-    jw_key_text(&w, "api", bytes_of(text));
+    jw_key_text(&w, "api", url[0] ? bytes_of(url) : NO_BYTES);
     for (size_t i = 0; i < d->n; i++) {
-        snprintf(text, sizeof text, "%s:%u", d->hosts[i], listener_port(d->listeners[i]));
+        listen_text(bytes_of(d->hosts[i]), listener_port(d->listeners[i]), text, sizeof text);
         if (i == 0 || strcmp(d->names[i], d->names[i - 1]) != 0)
             jw_key_text(&w, d->names[i], bytes_of(text));
     }

@@ -11,6 +11,7 @@
 
 struct doors {
     struct api *api;
+    char api_host[64]; /* of its first address */
     struct tls_server *tls;
     struct smtp_door receive, submission, submissions;
     struct pop3_door pop3, pop3s;
@@ -26,6 +27,7 @@ bool doors_serve(struct doors *d, struct err *e);
 bool doors_reload(struct doors *d, struct err *e); /* certificates */
 void doors_stop(struct doors *d);
 void doors_close(struct doors *d);
-/* {"api": "http://…", "smtp": "host:port", …, "admin_key"} (admin_key may be NO_BYTES). */
+/* {"api": "http://…", "smtp": "host:port", …, "admin_key"}: the first address of each door; admin_key may be NO_BYTES,
+ * "api" is null when api.listen is off. */
 void doors_describe(const struct doors *d, struct bytes admin_key, struct buf *out);
 #endif

@@ -16,7 +16,7 @@ bool output_json(const struct command_line *l)
 
 void output_error(const struct command_line *l, const char *format, ...)
 {
-    struct buf text, json;
+    struct buf json;
     struct jw w;
     va_list args;
     char message[1024];
@@ -24,7 +24,6 @@ void output_error(const struct command_line *l, const char *format, ...)
     va_start(args, format);
     vsnprintf(message, sizeof message, format, args);
     va_end(args);
-    buf_init(&text, sizeof message + 16);
     buf_init(&json, 16384);
     if (output_json(l)) {
         jw_init(&w, &json);
@@ -35,7 +34,6 @@ void output_error(const struct command_line *l, const char *format, ...)
     } else {
         fprintf(stderr, "error: %s\n", message);
     }
-    buf_clear(&text);
     buf_clear(&json);
 }
 
@@ -88,7 +86,7 @@ static void cell(struct json_object *row, const char *column, struct buf *out)
     }
 }
 
-static size_t split(const char *columns, char *copy, char **out)
+static size_t split(char *copy, char **out)
 {
     size_t n = 0;
 
@@ -98,7 +96,6 @@ static size_t split(const char *columns, char *copy, char **out)
         if (p)
             *p++ = '\0';
     }
-    (void)columns;
     return n;
 }
 
@@ -109,7 +106,7 @@ static void table(struct json_object *rows, const char *columns)
     struct buf text;
 
     snprintf(copy, sizeof copy, "%s", columns);
-    n = split(columns, copy, names);
+    n = split(copy, names);
     buf_init(&text, 65536);
     for (size_t c = 0; c < n; c++) {
         width[c] = strlen(names[c]);

@@ -160,6 +160,34 @@ static bool confirmed(const struct verb *v, const struct command_line *l)
     return strcmp(answer, l->words[2]) == 0;
 }
 
+/* Puts the further pages of a list behind its first: what is too long for one answer is still one list to people. */
+static int take_pages(const struct command_line *l, const char *path, struct json_object *list)
+{
+    struct json_object *data = json_member(list, "data"), *next;
+    int result = EXIT_FINE;
+
+    while (result == EXIT_FINE && (next = json_member(list, "next")) != NULL) {
+        struct client_answer a;
+        struct json_object *rows;
+        struct buf more;
+
+        buf_init(&more, 16384);
+        buf_addf(&more, "%s&after=", path);
+        client_escape(&more, json_object_get_string(next));
+        buf_addc(&more, '\0');
+        client_call(l, &(struct client_request){ .method = "GET", .path = more.p }, &a);
+        result = client_result(l, &a);
+        rows = json_member(a.json, "data");
+        for (size_t i = 0; rows && i < json_object_array_length(rows); i++)
+            json_object_array_add(data, json_object_get(json_object_array_get_idx(rows, i)));
+        json_object_object_add(list, "next", json_object_get(json_member(a.json, "next")));
+        buf_clear(&more);
+        client_answer_clear(&a);
+    }
+    json_object_object_add(list, "has_more", json_object_new_boolean(result != EXIT_FINE));
+    return result;
+}
+
 static int run(const struct verb *v, const struct command_line *l, const struct client_request *r)
 {
     struct client_answer a;
@@ -173,6 +201,8 @@ static int run(const struct verb *v, const struct command_line *l, const struct 
         return EXIT_USAGE;
     client_call(l, r, &a);
     result = client_result(l, &a);
+    if (result == EXIT_FINE && v->columns && !v->flags->name)
+        result = take_pages(l, r->path, a.json);
     if (result == EXIT_FINE && a.json)
         output_answer(l, a.json, v->columns);
     else if (result == EXIT_FINE)
@@ -203,6 +233,11 @@ int resource_main(int argc, char **argv)
     }
     buf_init(&path, 8000);
     make_path(v, &l, &path);
+    if (path.overflowed) {
+        output_error(&l, "that is too long for a path");
+        buf_clear(&path);
+        return EXIT_USAGE;
+    }
     body = make_body(v, &l);
     result = run(v, &l,
                  &(struct client_request){

@@ -129,7 +129,20 @@ static void add_envelope(struct buf *path, const char *name, const char *value)
     client_escape(path, value);
 }
 
-static int send_raw(const struct command_line *l, struct buf *path)
+/* Where a mail for sendmail ends without -i: before a line that is a dot. */
+static size_t dot_at(struct bytes mail)
+{
+    for (size_t at = 0, n; at < mail.n; at += n) {
+        struct bytes line = bytes_from(mail, at);
+
+        n = bytes_find(line, '\n') + 1;
+        if (bytes_equal(bytes_trim(bytes_head(line, n)), BYTES(".")) && line.p[0] == '.')
+            return at;
+    }
+    return mail.n;
+}
+
+static int send_raw(const struct command_line *l, struct buf *path, bool dot_ends)
 {
     struct buf mail, wire;
     int result = EXIT_USAGE;
@@ -140,17 +153,34 @@ static int send_raw(const struct command_line *l, struct buf *path)
         output_error(l, "the mail on standard input is over %u bytes", MAIL_MAX);
         goto out;
     }
+    if (dot_ends)
+        mail.n = dot_at(buf_bytes(&mail));
     for (size_t i = 0; i < mail.n; i++) { /* text from a Unix program: lines get the CRLF of mail */
         if (mail.p[i] == '\n' && (i == 0 || mail.p[i - 1] != '\r'))
             buf_addc(&wire, '\r');
         buf_addc(&wire, mail.p[i]);
     }
     buf_addc(path, '\0');
+    if (path->overflowed) {
+        output_error(l, "too many recipients");
+        goto out;
+    }
     result = post(l, path->p, buf_bytes(&wire), "message/rfc822");
 out:
     buf_clear(&mail);
     buf_clear(&wire);
     return result;
+}
+
+/* A whole mail goes to whoever the flags name, if they name somebody: --cc and --bcc no less than --to. */
+static void add_envelopes(struct buf *path, const struct command_line *l)
+{
+    static const char *const names[][2] = { { "from", "from" }, { "to", "to" }, { "cc", "to" }, { "bcc", "to" } };
+
+    for (size_t i = 0; i < l->n_values; i++)
+        for (size_t k = 0; k < sizeof names / sizeof *names; k++)
+            if (strcmp(l->values[i].flag->name, names[k][0]) == 0)
+                add_envelope(path, names[k][1], l->values[i].text);
 }
 
 int send_main(int argc, char **argv)
@@ -172,10 +202,8 @@ int send_main(int argc, char **argv)
     } else if (isatty(STDIN_FILENO)) {
         output_error(&l, "nothing to send: give --from, --to, --subject and --text, or a whole mail on standard input");
     } else {
-        for (size_t i = 0; i < l.n_values; i++)
-            if (strcmp(l.values[i].flag->name, "from") == 0 || strcmp(l.values[i].flag->name, "to") == 0)
-                add_envelope(&path, l.values[i].flag->name, l.values[i].text);
-        result = send_raw(&l, &path);
+        add_envelopes(&path, &l);
+        result = send_raw(&l, &path, false);
     }
     buf_clear(&request);
     buf_clear(&path);
@@ -193,7 +221,7 @@ static const char *short_value(int argc, char **argv, int *i)
 int sendmail_main(int argc, char **argv)
 {
     struct command_line l = { .program = "sendmail" };
-    bool from_header = false;
+    bool from_header = false, dot_ends = true;
     const char *value;
     struct buf path;
     int result;
@@ -206,6 +234,8 @@ int sendmail_main(int argc, char **argv)
                 add_envelope(&path, "to", argv[i]);
         } else if (strcmp(argv[i], "-t") == 0) {
             from_header = true;
+        } else if (strcmp(argv[i], "-i") == 0 || strcmp(argv[i], "-oi") == 0) {
+            dot_ends = false;
         } else if (argv[i][1] == 'f' || argv[i][1] == 'r') {
             value = short_value(argc, argv, &i);
             if (value)
@@ -216,9 +246,12 @@ int sendmail_main(int argc, char **argv)
             fprintf(stderr, "sendmail: %s is not offered: use the SMTP door or `postrider message list`\n", argv[i]);
             buf_clear(&path);
             return sysexits[EXIT_USAGE];
+        } else if (strcmp(argv[i], "-ti") == 0 || strcmp(argv[i], "-it") == 0) {
+            from_header = true;
+            dot_ends = false;
         }
     }
-    result = send_raw(&l, &path);
+    result = send_raw(&l, &path, dot_ends);
     buf_clear(&path);
     return sysexits[result];
 }

@@ -10,6 +10,7 @@
 #include "cli/doors.h"
 #include "net/dns.h"
 #include "net/fiber.h"
+#include "service/secret_file.h"
 #include <errno.h>
 #include <signal.h>
 #include <sys/resource.h>
@@ -48,6 +49,27 @@ static void raise_limits(void)
     }
 }
 
+static void restart_dns(void *arg)
+{
+    struct err e = { 0 };
+
+    (void)arg;
+    if (dns_start(&e))
+        log_info("dns", LOG_TEXT("result", "started anew"), LOG_BYTES("servers", PARAM_TEXT(dns, servers)));
+    else
+        log_error("dns", LOG_TEXT("result", "the old settings stay"), LOG_TEXT("reason", e.message));
+}
+
+/* In a fiber of its own: whoever sets a parameter need not wait for the last answers of the old resolver. */
+static void apply_dns(enum param p, void *ctx)
+{
+    struct err e = { 0 };
+
+    (void)p, (void)ctx;
+    if (!fiber_start(FIBER_ANY, restart_dns, NULL, &e))
+        log_error("dns", LOG_TEXT("result", "the old settings stay"), LOG_TEXT("reason", e.message));
+}
+
 static bool start_net(struct server *s, struct err *e)
 {
     struct net_options o = {
@@ -58,7 +80,12 @@ static bool start_net(struct server *s, struct err *e)
     };
 
     s->net = net_start(&o, e);
-    return s->net && dns_start(e);
+    if (!s->net || !dns_start(e))
+        return false;
+    param_on_change(PARAM_dns_servers, apply_dns, NULL);
+    param_on_change(PARAM_dns_trust_anchor, apply_dns, NULL);
+    param_on_change(PARAM_dns_insecure, apply_dns, NULL);
+    return true;
 }
 
 /* Files made now belong to run_as; ports below 1024 still need root, so it is dropped only after the doors are open. */
@@ -85,7 +112,8 @@ static bool start(struct server *s, struct err *e)
     char run_as[65];
 
     snprintf(run_as, sizeof run_as, "%.*s", SHOW(PARAM_TEXT(server, run_as)));
-    if (!datadir_open(&s->dir, s->boot.data, run_as, e) || !start_net(s, e) || !open_service(s, e) ||
+    /* The service first: the store's settings say how the rest is started. */
+    if (!datadir_open(&s->dir, s->boot.data, run_as, e) || !open_service(s, e) || !start_net(s, e) ||
         !doors_open(&s->doors, s->svc, &s->dir, e) || !datadir_drop_root(&s->dir, e) || !service_start(s->svc, e))
         return false;
     params_started(); /* from here a RESTART parameter waits for the next start */
@@ -113,7 +141,7 @@ static bool write_ready_file(struct server *s, struct err *e)
     }
     buf_init(&text, 8192);
     doors_describe(&s->doors, key[0] ? bytes_of(key) : NO_BYTES, &text);
-    ok = file_write_private(s->boot.ready_file, text.p, text.n, e);
+    ok = secret_write(s->boot.ready_file, buf_bytes(&text), e);
     buf_clear(&text);
     return ok;
 }

@@ -41,6 +41,14 @@ static const struct flag key_add[] = {
     { "expires-at", FLAG_TEXT, "expires_at", false, "RFC 3339 time" },
     END,
 };
+static const struct flag key_set[] = {
+    { "name", FLAG_TEXT, "name", false, "what it is for" },
+    { "scope", FLAG_TEXTS, "scopes", false, "send, messages:read …; may be repeated" },
+    { "domain", FLAG_TEXTS, "domain_ids", false, "only for this domain; may be repeated" },
+    { "allow-ip", FLAG_TEXTS, "allowed_ips", false, "only from this address or network; may be repeated" },
+    { "expires-at", FLAG_TEXT, "expires_at", false, "RFC 3339 time, or null" },
+    END,
+};
 static const struct flag message_list[] = {
     LISTING,
     { "email", FLAG_TEXT, "email", true, "recipient" },
@@ -53,6 +61,11 @@ static const struct flag message_list[] = {
     END,
 };
 static const struct flag mailbox_add[] = { { "parent", FLAG_TEXT, "parent_id", false, "mailbox it lies in" }, END };
+static const struct flag mailbox_set[] = {
+    { "name", FLAG_TEXT, "name", false, "its new name" },
+    { "parent", FLAG_TEXT, "parent_id", false, "mailbox it lies in, or null" },
+    END,
+};
 
 const struct verb verbs[] = {
     { "domain", "list", "GET", "/v1/domains", 0, NULL, listing, "id,name,inbound,status", "all domains" },
@@ -72,20 +85,23 @@ const struct verb verbs[] = {
     { "key", "list", "GET", "/v1/keys", 0, NULL, listing, "id,name,mode,hint,scopes,last_used_at", "all keys" },
     { "key", "add", "POST", "/v1/keys", 0, NULL, key_add, NULL, "a new key; its secret is shown this once" },
     { "key", "show", "GET", "/v1/keys/{1}", 1, NULL, none, NULL, "KEY-ID" },
+    { "key", "set", "PATCH", "/v1/keys/{1}", 1, NULL, key_set, NULL, "KEY-ID: changes what the flags say" },
     { "key", "delete", "DELETE", "/v1/keys/{1}", 1, NULL, none, NULL, "KEY-ID" },
     { "message", "list", "GET", "/v1/messages", 0, NULL, message_list, "id,created_at,status,from,to,subject",
       "what was sent" },
     { "message", "show", "GET", "/v1/messages/{1}", 1, NULL, none, NULL, "MESSAGE-ID" },
     { "message", "events", "GET", "/v1/messages/{1}/events", 1, NULL, listing, "at,type,email",
       "MESSAGE-ID: its timeline" },
-    { "message", "deliveries", "GET", "/v1/deliveries?message_id={1}", 1, NULL, none, "id,email,status,attempts",
-      "MESSAGE-ID: its recipients" },
+    { "message", "deliveries", "GET", "/v1/deliveries?limit=100&message_id={1}", 1, NULL, none,
+      "id,email,status,attempts", "MESSAGE-ID: its recipients" },
     { "message", "raw", "GET", "/v1/messages/{1}/raw", 1, NULL, none, NULL, "MESSAGE-ID: the mail as it is" },
     { "message", "cancel", "POST", "/v1/messages/{1}/cancel", 1, NULL, none, NULL, "MESSAGE-ID: what still waits" },
     { "message", "delete", "DELETE", "/v1/messages/{1}", 1, NULL, none, NULL, "MESSAGE-ID: erases the content" },
     { "mailbox", "list", "GET", "/v1/users/{1}/mailboxes", 1, NULL, listing, "id,name,role,total,unseen,bytes",
       "USER" },
     { "mailbox", "add", "POST", "/v1/users/{1}/mailboxes", 2, "-,name", mailbox_add, NULL, "USER NAME: a new mailbox" },
+    { "mailbox", "set", "PATCH", "/v1/mailboxes/{1}", 1, NULL, mailbox_set, NULL,
+      "MAILBOX-ID: changes what the flags say" },
     { "mailbox", "delete", "DELETE", "/v1/mailboxes/{1}", 1, NULL, none, NULL, "MAILBOX-ID" },
     { "mailbox", "entries", "GET", "/v1/mailboxes/{1}/entries", 1, NULL, listing, "id,received_at,seen,from,subject",
       "MAILBOX-ID: what is in it" },

@@ -101,7 +101,7 @@ static bool goes_as_is(const struct attachment *a)
 
 static bool occurs(struct bytes in, const char *boundary)
 {
-    return in.n && memmem(in.p, in.n, boundary, strlen(boundary));
+    return in.p && memmem(in.p, in.n, boundary, strlen(boundary));
 }
 
 /* Encoded bodies never hold "=_"; what goes as it is gets searched. */

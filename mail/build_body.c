@@ -30,7 +30,7 @@ static void count(struct bytes text, struct census *c)
     while (next_line(&text, &line)) {
         c->longest = line.n > c->longest ? line.n : c->longest;
         c->from |= bytes_starts(line, BYTES("From "));
-        for (size_t i = 0; i < line.n; i++) {
+        for (size_t i = bytes_plain(line); i < line.n; i++) {
             c->high += char_is_8bit(line.p[i]);
             c->control += char_is_control(line.p[i]) && line.p[i] != '\t';
         }

@@ -339,7 +339,7 @@ void header_write_parameter(struct buf *out, const char *name, struct bytes valu
     bool token = value.n > 0;
 
     for (size_t i = 0; i < value.n; i++)
-        token &= char_is_token(value.p[i]);
+        token &= char_is_token(value.p[i]) && !strchr("*'%", value.p[i]); /* RFC 2231's own marks */
     if (needs_encoding(value, ENCODED_MAX - 15) && value.n) {
         add_extended(out, name, value);
         return;

@@ -8,6 +8,8 @@ static size_t blank_length(struct bytes text)
                                           "\xC2\xAD",    "\xCD\x8F", "\xE2\x80\x8B", "\xE2\x80\xA8", "\xE2\x80\xA9",
                                           "\xEF\xBB\xBF" };
 
+    if (text.p[0] > ' ' && text.p[0] < 0x7F) /* most are */
+        return 0;
     for (size_t i = 0; i < sizeof blanks / sizeof *blanks; i++)
         if (bytes_starts(text, bytes_of(blanks[i])))
             return strlen(blanks[i]);

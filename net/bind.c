@@ -98,13 +98,12 @@ static void set_port(struct address *a, uint16_t port)
 
 static uint16_t port_of(int fd)
 {
-    struct sockaddr_storage at;
+    struct sockaddr_in6 at = { 0 };
     socklen_t n = sizeof at;
 
     if (getsockname(fd, (struct sockaddr *)&at, &n) != 0)
         return 0;
-    return ntohs(at.ss_family == AF_INET ? ((struct sockaddr_in *)&at)->sin_port
-                                         : ((struct sockaddr_in6 *)&at)->sin6_port);
+    return ntohs(at.sin6_port); /* which lies where an IPv4 address has its port */
 }
 
 /* The first socket has no SO_REUSEPORT while it is bound, so that the kernel refuses a port that somebody else has,

@@ -229,18 +229,22 @@ static struct resolver *replace(struct resolver *r)
 
 static bool start(struct err *e)
 {
+    static pthread_mutex_t one_at_a_time = PTHREAD_MUTEX_INITIALIZER; /* so that the last settings win */
     struct resolver *r = calloc(1, sizeof *r), *old;
 
     if (!r || !(r->context = ub_ctx_create()))
         die("out of memory");
     r->released = signal_new();
+    pthread_mutex_lock(&one_at_a_time);
     if (!configure(r, e)) {
+        pthread_mutex_unlock(&one_at_a_time);
         resolver_free(r);
         return false;
     }
     net_at_stop(before_net_stop);
     loop_call(0, listen_here, r);
     old = replace(r);
+    pthread_mutex_unlock(&one_at_a_time);
     if (old)
         retire(old);
     return true;

@@ -165,8 +165,11 @@ static void run_ready(struct loop *l)
 static void *loop_main(void *arg)
 {
     struct loop *l = arg;
+    char name[16];
 
     self = l;
+    snprintf(name, sizeof name, "loop-%u", l->number);
+    pthread_setname_np(pthread_self(), name); /* as `top -H` shows it */
     l->now = clock_monotonic();
     for (;;) {
         run_ready(l);

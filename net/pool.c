@@ -28,6 +28,7 @@ static struct pool_state pools[] = {
     [POOL_STORE] = { .lock = PTHREAD_MUTEX_INITIALIZER, .more = PTHREAD_COND_INITIALIZER },
     [POOL_CPU] = { .lock = PTHREAD_MUTEX_INITIALIZER, .more = PTHREAD_COND_INITIALIZER },
 };
+static const char *const names[] = { [POOL_STORE] = "store", [POOL_CPU] = "cpu" };
 static _Thread_local int worker_number = -1;
 
 int offload_worker(void)
@@ -59,8 +60,11 @@ static void *worker(void *arg)
 {
     struct worker_start *start = arg;
     struct pool_state *p = start->pool;
+    char name[16];
 
     worker_number = start->number;
+    snprintf(name, sizeof name, "%s-%d", names[p - pools], worker_number);
+    pthread_setname_np(pthread_self(), name); /* as `top -H` shows it */
     free(start);
     for (struct job *job; (job = take(p));) {
         job->work(job->arg);
@@ -101,8 +105,7 @@ bool offload(enum pool pool, void (*work)(void *arg), void *arg, struct err *e)
     }
     waiter_init(&job.done);
     if (!put(&pools[pool], &job, (unsigned)most))
-        return err_set(e, ERR_BUSY, "%u jobs wait for the %s pool", pools[pool].waiting,
-                       pool == POOL_STORE ? "store" : "cpu");
+        return err_set(e, ERR_BUSY, "more than %lld jobs wait for the %s pool", (long long)most, names[pool]);
     waiter_wait(&job.done);
     return true;
 }

@@ -6,6 +6,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#define LOOK_MS 50
+
 void watch_init(struct watch *w, int fd)
 {
     int flags = fcntl(fd, F_GETFL);
@@ -63,7 +65,7 @@ static bool wait_plainly(struct watch *w, bool for_read, int64_t deadline, struc
 /* One wait. True also when it is time to look at a silent socket. */
 static bool sleep_once(struct watch *w, int64_t deadline, unsigned how, struct err *e)
 {
-    int64_t look = w->for_read && !w->looked ? loop_self()->now + loop_self()->trim_after : deadline;
+    int64_t look = w->for_read && !w->looked ? loop_self()->now + LOOK_MS : deadline;
     enum woken woken = fiber_park(look < deadline ? look : deadline, how);
 
     if (woken == WOKEN_STOP)

@@ -2,7 +2,7 @@
  * `readable` and `writable` are true until a call showed the contrary (EAGAIN, or less than was asked for); the next
  * edge makes them true again. So a call that would get EAGAIN is hardly ever made. An end of input may hide in the edge
  * of the last bytes: EV_CLOSED tells, and a reset, which libevent does not tell apart, is found by one look at the
- * socket after net.idle_trim of silence. */
+ * socket after 50 ms of silence: a lock that a vanished client holds (POP3's) must not outlive it for long. */
 #ifndef NET_WATCH_H
 #define NET_WATCH_H
 #include "base/err.h"

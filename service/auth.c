@@ -55,6 +55,7 @@ static void work(void *arg)
     struct hash_job *j = arg;
     struct crypt_password_cost cost = auth_cost();
 
+    metric_add(METRIC_auth_hashes_total, 1);
     if (j->make)
         j->ok = crypt_password_hash(j->password, &cost, j->hash, &j->err);
     else

@@ -9,12 +9,20 @@
 #include "service/kinds.h"
 
 /* What a credential may do; the names are those of the API ("messages:read"). */
-#define SCOPE_LIST(X)                                                                                                  \
-    X(SEND, "send")                                                                                                    \
-    X(MESSAGES_READ, "messages:read")                                                                                  \
-    X(DELIVERIES_WRITE, "deliveries:write")                                                                            \
-    X(MAIL_READ, "mail:read") X(MAIL_WRITE, "mail:write") X(DOMAINS, "domains") X(USERS, "users") X(KEYS, "keys")      \
-        X(SETTINGS, "settings") X(METRICS, "metrics") X(OPERATOR, "operator")
+/* clang-format off */
+#define SCOPE_LIST(X) \
+    X(SEND, "send") \
+    X(MESSAGES_READ, "messages:read") \
+    X(DELIVERIES_WRITE, "deliveries:write") \
+    X(MAIL_READ, "mail:read") \
+    X(MAIL_WRITE, "mail:write") \
+    X(DOMAINS, "domains") \
+    X(USERS, "users") \
+    X(KEYS, "keys") \
+    X(SETTINGS, "settings") \
+    X(METRICS, "metrics") \
+    X(OPERATOR, "operator")
+/* clang-format on */
 enum scope_number {
 #define X(name, text) SCOPE_NUMBER_##name,
     SCOPE_LIST(X)

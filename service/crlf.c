@@ -10,6 +10,8 @@ static size_t plain_length(struct bytes b)
 
 void crlf_add(struct crlf *s, struct bytes chunk, struct buf *out)
 {
+    if (chunk.n)
+        s->open = chunk.p[chunk.n - 1] != '\n';
     while (chunk.n) {
         size_t n = plain_length(chunk);
         if (s->cr) {
@@ -34,7 +36,7 @@ void crlf_add(struct crlf *s, struct bytes chunk, struct buf *out)
 
 void crlf_end(struct crlf *s, struct buf *out)
 {
-    if (s->cr)
+    if (s->open)
         buf_adds(out, "\r\n");
-    s->cr = false;
+    *s = (struct crlf){ 0 };
 }

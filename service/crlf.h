@@ -5,8 +5,10 @@
 #include "base/bytes.h"
 
 struct crlf {
-    bool cr; /* the last byte was a CR, not yet written */
+    bool cr;   /* the last byte was a CR, not yet written */
+    bool open; /* the last line has no end yet */
 };
 void crlf_add(struct crlf *s, struct bytes chunk, struct buf *out);
+/* Ends the last line too: POP3 and SMTP would, and sizes must be those of what they send. */
 void crlf_end(struct crlf *s, struct buf *out);
 #endif

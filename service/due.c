@@ -6,11 +6,13 @@
 #include "service/filing.h"
 #include "service/intake_private.h"
 #include "service/mail_private.h"
+#include "service/message_private.h"
 #include "service/outcome.h"
 #include "service/play.h"
 #include "service/service_private.h"
 
-#define ROUND_ARENA ((size_t)64 * 1024 * 1024)
+#define ROUND_ARENA ((size_t)16 * 1024 * 1024) /* the claimed rows */
+#define SLICE_ARENA ((size_t)64 * 1024 * 1024) /* a message, its mailboxes and what is written; anew for each slice */
 /* Without a poke, how long until due work is looked for again. */
 #define PAUSE_MS 1000
 
@@ -114,10 +116,10 @@ static void end_delivery(struct slice *s, struct batch *b, size_t i, int64_t now
     sets[9] = SET("entry_id", V_ID(after->entry_id));
     batch_update(b, &delivery_kind, after->id, ours, 2, sets, 10);
     event_record(b, s->arena, &s->message, after,
-              bytes_equal(s->message.direction, BYTES("inbound")) && s->outcomes[i] == OUTCOME_DELIVERED
-                  ? "email.received"
-                  : outcome_row(s->outcomes[i])->event,
-              now);
+                 bytes_equal(s->message.direction, BYTES("inbound")) && s->outcomes[i] == OUTCOME_DELIVERED
+                     ? "email.received"
+                     : outcome_row(s->outcomes[i])->event,
+                 now);
 }
 
 /* The other account's message and timeline follow. */
@@ -156,6 +158,15 @@ static void count(struct slice *s, struct batch *b)
     batch_update(b, &message_kind, s->message.id, NULL, 0, sets, 3);
 }
 
+/* Is nothing left to do for the message? Where two slices end at once, the sweep sees it. */
+static bool ends_it(const struct slice *s)
+{
+    for (size_t i = 0; i < s->n; i++)
+        if (!outcome_is_final(s->outcomes[i]))
+            return false;
+    return s->message.n_open == (int64_t)s->n && !s->message.n_held;
+}
+
 static bool build(struct slice *s, struct batch *b, struct err *e)
 {
     int64_t now = clock_wall();
@@ -174,7 +185,9 @@ static bool build(struct slice *s, struct batch *b, struct err *e)
         tell_foreign(s, b, i, now);
     }
     count(s, b);
-    if (left_out)
+    if (s->message.no_store && s->message.wrapped_key.p && ends_it(s))
+        message_erase(b, s->arena, &s->message);
+    else if (left_out)
         body_mark(b, s->message.body_id, s->arena);
     return true;
 }
@@ -251,15 +264,18 @@ static int by_message(const void *a, const void *b)
 }
 
 /* A slice that fails keeps its lease, and falls due again when that ends; the others go on. */
-static bool do_claimed(struct service *svc, struct arena *a, struct delivery_row *rows, size_t n, struct err *e)
+static bool do_claimed(struct service *svc, struct delivery_row *rows, size_t n, struct err *e)
 {
     size_t most = (size_t)PARAM_INT(accept, local_max);
+    struct arena *a = arena_new(SLICE_ARENA);
     bool ok = true;
 
     qsort(rows, n, sizeof *rows, by_message);
     for (size_t i = 0, length; i < n; i += length) {
         struct slice s = { .svc = svc, .arena = a, .rows = rows + i };
         struct err why = { 0 };
+
+        arena_reset(a);
         for (length = 1; length < most && i + length < n; length++)
             if (!id_equal(rows[i].message_id, rows[i + length].message_id))
                 break;
@@ -273,6 +289,7 @@ static bool do_claimed(struct service *svc, struct arena *a, struct delivery_row
         }
         crypt_wipe(&s.content, sizeof s.content);
     }
+    arena_free(&a);
     return ok;
 }
 
@@ -292,7 +309,7 @@ bool due_round(struct service *svc, size_t *n, struct err *e)
     claim.query.conds[0] = COND("due_at", IS_NOT, V_TIME(0));
     claim.query.n_conds = 1;
     *n = 0;
-    ok = store_claim(svc->store, &claim, a, &rows, n, e) && (*n == 0 || do_claimed(svc, a, rows, *n, e));
+    ok = store_claim(svc->store, &claim, a, &rows, n, e) && (*n == 0 || do_claimed(svc, rows, *n, e));
     arena_free(&a);
     return ok;
 }

@@ -45,6 +45,8 @@ struct entry_get_in {
     struct bytes id;
 };
 bool entry_get(struct call *c, const struct entry_get_in *in, struct entry_view *out);
+/* The row and its summary, as a list shows them; no audit. */
+bool entry_summary(struct call *c, struct bytes id, struct entry_view *out);
 enum {
     ENTRY_SET_MAILBOX = 1,
     ENTRY_SET_SEEN = 2,

@@ -79,7 +79,7 @@ static bool file(struct append *p, const struct mailbox_row *box, const struct d
                         .body_size = body_size(p->body),
                         .flags = flags_of(p->in),
                         .received_at = clock_wall(),
-                        .header_8bit = has_8bit(index->header) };
+                        .header_8bit = headers_have_8bit(index, body_preview(p->body)) };
 
     summary_make(index, body_preview(p->body), c->arena, &summary);
     f.summary = seal_text(f.content, f.body_id, summary.json, c->arena);

@@ -23,9 +23,10 @@ bool message_event_list(struct call *c, const struct event_list_in *in, struct e
     return true;
 }
 
-static bool belongs(const struct call *c, const struct event_list_in *in, const struct event_row *row)
+/* A test key sees test mail alone. */
+static bool visible(const struct call *c, const struct event_row *row)
 {
-    return id_equal(row->account_id, c->account) && (!in->type.p || bytes_equal(row->type, in->type));
+    return id_equal(row->account_id, c->account) && (!c->who->test || bytes_equal(row->mode, BYTES("test")));
 }
 
 /* Rows as they were committed, oldest first; `next` is always there, so that a follower can come back. */
@@ -35,6 +36,10 @@ static bool follow(struct call *c, const struct event_list_in *in, struct event_
     struct bytes cursor = in->page.after;
     void *found;
 
+    if (in->page.before.p)
+        call_fault(c, "/before", "conflicting", "What is followed is read forwards only");
+    if (!call_check(c))
+        return false;
     if (limit > 100)
         limit = 100;
     out->rows = arena_array(c->arena, limit, sizeof *out->rows);
@@ -44,7 +49,8 @@ static bool follow(struct call *c, const struct event_list_in *in, struct event_
                          &cursor, &c->err))
             return false;
         for (size_t i = 0; i < n; i++)
-            if (belongs(c, in, (struct event_row *)found + i))
+            if (visible(c, (struct event_row *)found + i) &&
+                (!in->type.p || bytes_equal(((struct event_row *)found)[i].type, in->type)))
                 out->rows[out->n++] = ((struct event_row *)found)[i];
         looked += n;
     }
@@ -64,6 +70,8 @@ bool event_list(struct call *c, const struct event_list_in *in, struct event_lis
     q.conds[0] = COND("account_id", IS, V_ID(c->account));
     if (in->type.p)
         q.conds[q.n_conds++] = COND("type", IS, V_TEXT(in->type));
+    if (c->who->test)
+        q.conds[q.n_conds++] = COND("mode", IS, V_TEXT(BYTES("test")));
     if (!call_list(c, &q, &in->page, &rows, &out->n, &out->page))
         return false;
     out->rows = rows;
@@ -79,5 +87,5 @@ bool event_get(struct call *c, const struct event_get_in *in, struct event_row *
     if (!id_parse(event_kind.prefix, in->id, &id))
         return err_set(&c->err, ERR_MISSING, "No such event");
     return store_get(c->store, &event_kind, id, c->arena, out, &c->err) &&
-           (id_equal(out->account_id, c->account) || err_set(&c->err, ERR_MISSING, "No such event"));
+           (visible(c, out) || err_set(&c->err, ERR_MISSING, "No such event"));
 }

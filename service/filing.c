@@ -67,3 +67,17 @@ bool has_8bit(struct bytes b)
 {
     return !bytes_is_ascii(b);
 }
+
+bool headers_have_8bit(const struct mime_index *x, struct bytes preview)
+{
+    if (has_8bit(x->header))
+        return true;
+    for (size_t i = 0; i < x->n; i++) {
+        const struct mime_part *part = &x->parts[i];
+
+        if (part->header_at < part->body_at &&
+            has_8bit(bytes_from(bytes_head(preview, part->body_at), part->header_at)))
+            return true;
+    }
+    return false;
+}

@@ -2,6 +2,7 @@
  * operations of a batch. */
 #ifndef SERVICE_FILING_H
 #define SERVICE_FILING_H
+#include "mail/mime.h"
 #include "service/seal.h"
 
 struct filing {
@@ -29,4 +30,6 @@ bool filing_add(struct service *svc, struct batch *b, struct arena *a, const str
 /* "Return-Path: <…>" before the message's own trace line (RFC 5321 4.4). */
 struct bytes filing_trace(struct bytes envelope_from, struct bytes trace, struct arena *a);
 bool has_8bit(struct bytes b);
+/* RFC 6856 speaks of all headers of a message, those of its parts too; of these, what lies in the preview. */
+bool headers_have_8bit(const struct mime_index *x, struct bytes preview);
 #endif

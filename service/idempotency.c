@@ -203,21 +203,34 @@ bool idempotency_lost(struct call *c, const struct batch *b)
     return true;
 }
 
-bool idempotency_sweep(struct service *svc, size_t *n, struct err *e)
+/* SWEEP_ROWS at most. */
+static bool sweep_slice(struct service *svc, struct arena *a, size_t *n, struct err *e)
 {
     static const char *const only[] = { "id", "expires_at", NULL };
-    struct arena *a = arena_new(16 * 1024 * 1024);
     struct query q = { .kind = &idempotency_kind, .index = "expires", .limit = SWEEP_ROWS, .only = only, .n_conds = 1 };
     struct batch *b = batch_new(a);
     struct idempotency_row *rows;
-    bool ok;
 
     q.conds[0] = COND("expires_at", AT_MOST, V_TIME(store_now(svc->store)));
-    ok = store_find(svc->store, &q, a, (void **)&rows, n, e);
-    for (size_t i = 0; ok && i < *n; i++)
+    if (!store_find(svc->store, &q, a, (void **)&rows, n, e))
+        return false;
+    for (size_t i = 0; i < *n; i++)
         batch_delete(b, &idempotency_kind, rows[i].id, NULL, 0);
-    if (ok && *n)
-        ok = store_commit(svc->store, b, clock_monotonic() + START_DEADLINE_MS, e);
+    return *n == 0 || store_commit(svc->store, b, clock_monotonic() + START_DEADLINE_MS, e);
+}
+
+bool idempotency_sweep(struct service *svc, size_t *n, struct err *e)
+{
+    struct arena *a = arena_new(16 * 1024 * 1024);
+    size_t slice = 0;
+    bool ok;
+
+    *n = 0;
+    do {
+        arena_reset(a);
+        ok = sweep_slice(svc, a, &slice, e);
+        *n += ok ? slice : 0;
+    } while (ok && slice == SWEEP_ROWS && !atomic_load(&svc->stopping));
     arena_free(&a);
     return ok;
 }

@@ -11,7 +11,7 @@ bool idempotency_begin(struct call *c);
 void idempotency_end(struct call *c); /* after the operation, whatever its result; harmless without a key */
 /* The keyed hash of a request body, for body_hash. */
 struct bytes idempotency_hash(struct call *c, struct bytes canonical);
-/* Deletes what is past its time, at most 1,000 rows a call; *n of them. */
+/* Deletes what is past its time, in slices; *n of them. */
 bool idempotency_sweep(struct service *svc, size_t *n, struct err *e);
 /* For call_commit: the row that commits with what `out` and `ref` say. False (c->err) when the answer cannot be kept.
  */

@@ -23,6 +23,7 @@ struct recipient {
     struct id user_id;    /* LOCAL: who gets it */
     struct id account_id; /* LOCAL: of that user */
     struct bytes dsn;     /* JSON {notify, orcpt} or NO_BYTES */
+    int64_t room;         /* LOCAL: bytes up to the quota */
     bool missing, full;   /* LOCAL, only for API sends: born bounced 5.1.1 / 5.2.2 */
 };
 
@@ -51,10 +52,10 @@ struct intake_in {
     struct bytes ret, envid;  /* DSN (RFC 3461), or NO_BYTES */
     int64_t expected;         /* declared size or 0 */
     /* API only */
-    struct bytes tags, metadata; /* JSON or NO_BYTES */
+    struct bytes tags, metadata;        /* JSON or NO_BYTES */
     const struct named_value *tag_list; /* the same tags, for the lists by tag */
     size_t n_tags;
-    struct bytes people;         /* JSON of from, to, cc, bcc, reply_to; NO_BYTES: taken from the header */
+    struct bytes people; /* JSON of from, to, cc, bcc, reply_to; NO_BYTES: taken from the header */
     bool dsn_wanted, no_store, save_to_sent;
     struct bytes sent_address; /* whose Sent, with save_to_sent */
     int64_t expires_after;     /* seconds, 0: delivery.expires_after */

@@ -87,22 +87,6 @@ bool intake_header(struct intake *k, struct call *c, struct bytes head, struct b
     return true;
 }
 
-/* Header bytes of parts count too: RFC 6856 speaks of all headers of a message. */
-static bool any_8bit(const struct intake *k)
-{
-    struct bytes preview = body_preview(k->body);
-
-    if (has_8bit(k->index->header) || has_8bit(k->trace))
-        return true;
-    for (size_t i = 0; i < k->index->n; i++) {
-        const struct mime_part *part = &k->index->parts[i];
-        if (part->header_at < part->body_at &&
-            has_8bit(bytes_from(bytes_head(preview, part->body_at), part->header_at)))
-            return true;
-    }
-    return false;
-}
-
 static struct bytes received_line(struct intake *k)
 {
     struct received r = k->in.received;
@@ -126,5 +110,6 @@ void intake_describe(struct intake *k)
 {
     k->trace = received_line(k);
     summary_make(k->index, body_preview(k->body), k->arena, &k->summary);
-    k->header_8bit = any_8bit(k) || has_8bit(k->in.envelope_from);
+    k->header_8bit =
+        headers_have_8bit(k->index, body_preview(k->body)) || has_8bit(k->trace) || has_8bit(k->in.envelope_from);
 }

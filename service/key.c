@@ -146,6 +146,8 @@ bool network_holds(const struct network *net, const struct network *address)
 {
     int whole = net->length / 8, bits = net->length % 8;
 
+    if (net->length < address->offset) /* an IPv6 network that is wider than all of IPv4 means IPv6 */
+        return false;
     if (memcmp(net->address, address->address, (size_t)whole) != 0)
         return false;
     return bits == 0 || ((net->address[whole] ^ address->address[whole]) >> (8 - bits)) == 0;
@@ -252,10 +254,35 @@ bool key_create(struct call *c, const struct key_create_in *in, struct key_creat
     return call_commit(c, b, out, out->row.id);
 }
 
+/* Are the key's domains among those that the credential is bound to? */
+static bool domains_are_mine(struct call *c, const struct key_row *row)
+{
+    struct json_object *list = NULL;
+    struct err ignored = { 0 };
+    struct bytes *texts;
+    size_t n = 0;
+    bool mine = true;
+
+    if (!c->who->n_domain_ids)
+        return true;
+    if (!row->domain_ids.p || !json_read(row->domain_ids, &list, &ignored))
+        return false; /* it reaches every domain */
+    texts = json_texts(c->arena, list, &n);
+    for (size_t i = 0; i < n && mine; i++) {
+        struct id id;
+
+        mine = id_parse("dom", texts[i], &id) && call_reaches(c, id);
+    }
+    json_object_put(list);
+    return mine;
+}
+
 /* A key that may do more than its holder's is not theirs to change: no lesser key takes the owner's away. */
 static bool within_mine(struct call *c, const struct key_row *row)
 {
-    if ((unsigned)row->scopes & ~c->who->scopes)
+    bool live = !bytes_equal(row->mode, BYTES("test"));
+
+    if ((unsigned)row->scopes & ~c->who->scopes || (c->who->test && live) || !domains_are_mine(c, row))
         return err_set(&c->err, ERR_SCOPE, "That key may do more than you");
     return true;
 }

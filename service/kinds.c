@@ -287,6 +287,7 @@ static const struct field event_fields[] = {
     FIELD(ID, event_row, delivery_id), FIELD(ID, event_row, user_id),    FIELD(TEXT, event_row, type),
     FIELD(TEXT, event_row, email),     FIELD(TIME, event_row, at),       FIELD(JSON, event_row, tags),
     FIELD(JSON, event_row, metadata),  FIELD(JSON, event_row, data),     FIELD(TIME, event_row, expires_at),
+    FIELD(TEXT, event_row, mode),
 };
 /* The events of one delivery are picked from those of its message. */
 static const struct index event_indexes[] = {

@@ -163,7 +163,7 @@ struct entry_row {
 
 struct event_row { /* watched */
     struct id id, account_id, message_id, delivery_id, user_id;
-    struct bytes type, email;
+    struct bytes type, email, mode; /* mode: the message's */
     int64_t at;
     struct bytes tags, metadata, data; /* JSON or null */
     int64_t expires_at;

@@ -3,10 +3,10 @@
 #include "service/body.h"
 #include "service/seal.h"
 #include "service/service_private.h"
+#include "service/snapshot.h"
 #include <assert.h>
 
-/* Entries read at once for the snapshot, and looked up at once for QUIT. */
-#define PAGE       256
+/* Entries looked up at once for QUIT. */
 #define LOOKUP     64
 #define PAGE_ARENA ((size_t)16 * 1024 * 1024)
 /* Times QUIT looks again at entries that changed under it. */
@@ -16,7 +16,8 @@ struct maildrop {
     struct store *store;
     struct id user_id, inbox_id;
     struct crypt_key user_key;
-    struct maildrop_item *items;
+    struct snapshot *snapshot;
+    const struct maildrop_item *items; /* the snapshot's */
     size_t n;
     struct bytes lock_name;
     int64_t lock_token;
@@ -42,54 +43,10 @@ static bool lock(struct maildrop *m, struct call *c)
     return c->err.code == ERR_IN_USE ? err_set(&c->err, ERR_IN_USE, "Another session has this maildrop") : false;
 }
 
-/* The next page of the snapshot; *more is false at the end. */
-static bool load_page(struct maildrop *m, struct arena *a, struct query *q, bool *more, struct err *e)
-{
-    struct entry_row *rows;
-    void *found;
-    size_t n;
-
-    if (!store_find(m->store, q, a, &found, &n, e))
-        return false;
-    rows = found;
-    for (size_t i = 0; i < n; i++)
-        m->items[m->n++] = (struct maildrop_item){ .entry_id = rows[i].id,
-                                                   .size = rows[i].size,
-                                                   .uid = (uint32_t)rows[i].uid,
-                                                   .header_8bit = rows[i].header_8bit };
-    *more = n == q->limit;
-    if (n)
-        q->conds[1] = COND("uid", ABOVE, V_INT(rows[n - 1].uid));
-    return true;
-}
-
-static bool snapshot(struct maildrop *m, size_t total, struct err *e)
-{
-    static const char *const only[] = { "id", "uid", "size", "header_8bit", "mailbox_id", NULL };
-    struct query q = { .kind = &entry_kind, .index = "uid", .n_conds = 2, .only = only };
-    struct arena *a = arena_new(PAGE_ARENA);
-    bool more = true, ok = true;
-
-    q.conds[0] = COND("mailbox_id", IS, V_ID(m->inbox_id));
-    q.conds[1] = COND("uid", ABOVE, V_INT(0));
-    m->items = calloc(total ? total : 1, sizeof *m->items);
-    if (!m->items)
-        die("out of memory");
-    while (ok && more && m->n < total) {
-        arena_reset(a);
-        q.limit = total - m->n < PAGE ? total - m->n : PAGE;
-        ok = load_page(m, a, &q, &more, e);
-    }
-    arena_free(&a);
-    return ok;
-}
-
 bool maildrop_open(struct call *c, struct maildrop **out)
 {
     struct directory_user user;
-    struct mailbox_row inbox;
     struct maildrop *m;
-    size_t total, most = (size_t)PARAM_INT(maildrop, messages_max);
 
     assert(c->who && c->who->kind == WHO_USER);
     if (!directory_user(c, c->who->id, &user))
@@ -101,11 +58,10 @@ bool maildrop_open(struct call *c, struct maildrop **out)
     m->user_id = user.id;
     m->inbox_id = user.inbox_id;
     if (!seal_user_key(c->svc, &user, &m->user_key, &c->err) || !lock(m, c) ||
-        !store_get(c->store, &mailbox_kind, m->inbox_id, c->arena, &inbox, &c->err))
+        !snapshot_take(c, m->inbox_id, (size_t)PARAM_INT(maildrop, messages_max), &m->snapshot))
         goto failed;
-    total = (size_t)inbox.total < most ? (size_t)inbox.total : most;
-    if (!snapshot(m, total, &c->err))
-        goto failed;
+    m->items = snapshot_items(m->snapshot);
+    m->n = snapshot_count(m->snapshot);
     *out = m;
     return true;
 failed:
@@ -134,29 +90,47 @@ static size_t window_length(const struct maildrop *m, size_t i)
     return n;
 }
 
-/* Entries and bodies from item i on, in two trips to the store. */
+/* Entries and bodies from some item on, read in one trip to a store thread. */
+struct read_job {
+    struct maildrop *m;
+    struct id *ids;
+    size_t n;
+    bool ok;
+    struct err err;
+};
+
+static void read_window(void *arg)
+{
+    struct read_job *job = arg;
+    struct maildrop *m = job->m;
+
+    job->ok = store_get_many(m->store, &entry_kind, job->ids, job->n, m->window, m->entries, &job->err);
+    for (size_t j = 0; job->ok && j < job->n; j++)
+        job->ids[j] = m->entries[j].body_id;
+    job->ok = job->ok && store_get_many(m->store, &body_kind, job->ids, job->n, m->window, m->bodies, &job->err);
+}
+
 static bool read_ahead(struct maildrop *m, size_t i, struct err *e)
 {
-    struct id *ids;
-    size_t n = window_length(m, i);
+    struct read_job job = { .m = m, .n = window_length(m, i) };
 
     m->count = 0;
     if (!m->window)
         m->window = arena_new(PAGE_ARENA + 64 * BODY_INLINE);
     arena_reset(m->window);
-    ids = arena_array(m->window, n, sizeof *ids);
-    m->entries = arena_array(m->window, n, sizeof *m->entries);
-    m->bodies = arena_array(m->window, n, sizeof *m->bodies);
-    for (size_t j = 0; j < n; j++)
-        ids[j] = m->items[i + j].entry_id;
-    if (!store_get_many(m->store, &entry_kind, ids, n, m->window, m->entries, e))
+    job.ids = arena_array(m->window, job.n, sizeof *job.ids);
+    m->entries = arena_array(m->window, job.n, sizeof *m->entries);
+    m->bodies = arena_array(m->window, job.n, sizeof *m->bodies);
+    for (size_t j = 0; j < job.n; j++)
+        job.ids[j] = m->items[i + j].entry_id;
+    if (!offload(POOL_STORE, read_window, &job, e))
         return false;
-    for (size_t j = 0; j < n; j++)
-        ids[j] = m->entries[j].body_id;
-    if (!store_get_many(m->store, &body_kind, ids, n, m->window, m->bodies, e))
+    if (!job.ok) {
+        *e = job.err;
         return false;
+    }
     m->first = i;
-    m->count = n;
+    m->count = job.n;
     return true;
 }
 
@@ -311,7 +285,7 @@ void maildrop_close(struct maildrop **m)
     if ((*m)->window)
         arena_free(&(*m)->window);
     crypt_wipe(&(*m)->user_key, sizeof(*m)->user_key);
-    free((*m)->items);
+    snapshot_release(&(*m)->snapshot);
     free(*m);
     *m = NULL;
 }

@@ -159,7 +159,10 @@ static bool cancel_once(struct call *c, const struct message_row *m)
     counters[0] = ADD("n_open", -(int64_t)n);
     counters[1] = ADD("n_cancelled", (int64_t)n);
     batch_update(b, &message_kind, m->id, NULL, 0, counters, 2);
-    body_mark(b, m->body_id, c->arena);
+    if (m->no_store && m->wrapped_key.p && m->n_open == (int64_t)n && !m->n_held)
+        message_erase(b, c->arena, m);
+    else
+        body_mark(b, m->body_id, c->arena);
     return call_commit(c, b, NULL, m->id);
 }
 
@@ -168,11 +171,11 @@ bool message_cancel(struct call *c, const struct message_cancel_in *in, struct m
     struct message_row row;
     bool done = false;
 
-    if (!call_may(c, SCOPE_SEND) || !message_find(c, in->id, &row))
+    if (!call_may(c, SCOPE_SEND))
         return false;
     for (int tries = 0; !done && tries < CANCEL_TRIES; tries++) {
         c->err = (struct err){ 0 };
-        done = cancel_once(c, &row);
+        done = message_find(c, in->id, &row) && cancel_once(c, &row);
         if (!done && c->err.code != ERR_CONFLICT)
             return false;
     }

@@ -21,6 +21,7 @@ struct message_send_in {
     size_t n_attachments;
     const struct named_value *headers;
     size_t n_headers;
+    bool header_map; /* they came as a map: a fault names the field, not a place */
     const struct named_value *tags;
     size_t n_tags;
     struct bytes metadata;             /* JSON object of strings or NO_BYTES */

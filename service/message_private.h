@@ -12,8 +12,12 @@ bool send_recipient(struct call *c, const struct address *address, const char *w
 /* Source and Received line of what comes by HTTP. */
 void send_received(struct call *c, struct intake_in *k);
 
-/* An entry's row and summary; no audit. */
-bool entry_summary(struct call *c, struct bytes id, struct entry_view *out);
+/* What a mail that answers `given` (one of our ids, or a Message-ID) says in In-Reply-To and References; a fault at
+ * /in_reply_to, and NO_BYTES, for what is neither. */
+struct thread {
+    struct bytes in_reply_to, references;
+};
+void thread_find(struct call *c, struct bytes given, struct thread *out);
 
 /* An address of a filter in the form in which deliveries keep theirs; as it is when it is none. */
 struct bytes email_filter(struct call *c, struct bytes email);

@@ -72,29 +72,6 @@ static const struct address *addresses(struct call *c, const struct send_address
     return out;
 }
 
-/* One of our ids, or a Message-ID as it stands. */
-static struct bytes answered(struct call *c, struct bytes given)
-{
-    struct message_row message;
-    struct entry_view entry;
-    struct id id;
-
-    if (id_parse(message_kind.prefix, given, &id)) {
-        if (store_get(c->store, &message_kind, id, c->arena, &message, &c->err) &&
-            id_equal(message.account_id, c->account))
-            return message.header_message_id;
-    } else if (id_parse(entry_kind.prefix, given, &id)) {
-        if (entry_summary(c, given, &entry))
-            return entry.header_message_id;
-    } else if (given.n >= 3 && given.n <= SEND_SUBJECT_MAX && given.p[0] == '<' && given.p[given.n - 1] == '>' &&
-               bytes_is_ascii(given) && !bytes_has_ctl_line(given) && bytes_find(given, ' ') == given.n) {
-        return given;
-    }
-    c->err = (struct err){ 0 };
-    call_fault(c, "/in_reply_to", "not_found", "Neither a message of ours nor a Message-ID in angle brackets");
-    return NO_BYTES;
-}
-
 static void check_sent(struct call *c, const struct message_send_in *in)
 {
     struct directory_user user;
@@ -243,6 +220,7 @@ static bool accept_composed(struct call *c, const struct message_send_in *in, st
 static bool send_composed(struct call *c, const struct message_send_in *in, struct intake_out *out)
 {
     struct recipient *recipients, *next;
+    struct thread thread = { 0 };
     struct compose m;
 
     send_check(c, in);
@@ -250,10 +228,12 @@ static bool send_composed(struct call *c, const struct message_send_in *in, stru
     if (in->from.address.domain.p)
         describe(c, in, &m);
     if (in->in_reply_to.p)
-        m.in_reply_to = m.references = answered(c, in->in_reply_to);
+        thread_find(c, in->in_reply_to, &thread);
     if (!call_check(c) || !sender_allowed(c, &in->from.address) ||
         (in->envelope_from.pointer && !sender_allowed(c, &in->envelope_from.address)))
         return false;
+    m.in_reply_to = thread.in_reply_to;
+    m.references = thread.references;
     recipients = next = arena_array(c->arena, in->n_to + in->n_cc + in->n_bcc, sizeof *recipients);
     if (!check_all(c, in->to, in->n_to, &next) || !check_all(c, in->cc, in->n_cc, &next) ||
         !check_all(c, in->bcc, in->n_bcc, &next))

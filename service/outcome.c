@@ -113,7 +113,7 @@ static struct bytes event_data(const struct delivery_row *d, struct arena *a)
 }
 
 void event_record(struct batch *b, struct arena *a, const struct message_row *m, const struct delivery_row *d,
-               const char *type, int64_t now)
+                  const char *type, int64_t now)
 {
     struct event_row *row = arena_alloc(a, sizeof *row);
 
@@ -121,6 +121,7 @@ void event_record(struct batch *b, struct arena *a, const struct message_row *m,
     row->account_id = m->account_id;
     row->message_id = m->id;
     row->type = bytes_of(type);
+    row->mode = m->mode;
     row->at = now;
     row->tags = m->tags;
     row->metadata = m->metadata;

@@ -39,7 +39,7 @@ void outcome_apply(struct delivery_row *d, enum outcome o, int64_t now, struct a
 
 /* An event of a message (d NULL) or of one delivery; *m gives account, tags and metadata. `last` of d is its data. */
 void event_record(struct batch *b, struct arena *a, const struct message_row *m, const struct delivery_row *d,
-               const char *type, int64_t now);
+                  const char *type, int64_t now);
 /* How long after a played deferral the next attempt comes. */
 #define PLAY_PAUSE_MS 60000
 #endif

@@ -100,6 +100,7 @@ static void party_row(struct intake *k, struct call *c, struct id account, bool 
                                  .mode = mode_of(c),
                                  .envelope_from = k->in.envelope_from,
                                  .trace = k->trace,
+                                 .dsn = dsn_json(k),
                                  .size = body_size(k->body) + (int64_t)k->trace.n,
                                  .created_at = k->now,
                                  .expires_at = k->now + PARAM_INT(message, keep) };
@@ -108,7 +109,6 @@ static void party_row(struct intake *k, struct call *c, struct id account, bool 
     row->people = k->people;
     row->tags = k->in.tags;
     row->metadata = k->in.metadata;
-    row->dsn = dsn_json(k);
     row->no_store = k->in.no_store;
     row->dsn_wanted = k->in.dsn_wanted;
     if (c->who && c->who->kind == WHO_KEY)
@@ -153,12 +153,18 @@ static bool plan_mailbox(struct intake *k, struct call *c, struct target *t, str
     return true;
 }
 
+/* The size of an API send is known only now; SMTP's was announced, and the batch's bound holds for what was not. */
+static bool is_full(const struct intake *k, const struct recipient *r)
+{
+    return r->full || (k->in.source == SOURCE_API && r->kind == RECIPIENT_LOCAL && body_size(k->body) > r->room);
+}
+
 static bool plan_target(struct intake *k, struct call *c, struct target *t, struct seen *seen, size_t *boxes)
 {
     const struct recipient *r = t->recipient;
     bool test = c->who && c->who->test;
 
-    if (r->missing || r->full) {
+    if (r->missing || is_full(k, r)) {
         t->outcome = r->missing ? OUTCOME_MISSING : OUTCOME_FULL;
         return true;
     }
@@ -406,7 +412,7 @@ static void build_events(struct intake *k, struct plan *p, const struct target *
     if (!o->event)
         return;
     event_record(b, k->arena, own, &t->delivery,
-              is_outbound(k) || t->outcome != OUTCOME_DELIVERED ? o->event : "email.received", k->now);
+                 is_outbound(k) || t->outcome != OUTCOME_DELIVERED ? o->event : "email.received", k->now);
     if (own == box || t->outcome != OUTCOME_DELIVERED)
         return;
     visitor = arena_alloc(k->arena, sizeof *visitor); /* the delivery itself is not theirs to see */

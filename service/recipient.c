@@ -73,6 +73,7 @@ static bool check_local(struct call *c, const struct recipient_check_in *in, con
         return absent(c, in, out);
     out->user_id = user.id;
     out->account_id = user.account_id;
+    out->room = user.quota - user.used;
     out->full = user.used + in->size > user.quota || user.used >= user.quota;
     if (out->full && !in->lenient)
         return err_set(&c->err, ERR_MAILBOX_FULL, "The mailbox of <%.*s> is full", SHOW(out->email));

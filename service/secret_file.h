@@ -1,5 +1,5 @@
 /* service/secret_file.h - the small files of the data folder that only its owner may read: server.key, node.id,
- * admin.key. Blocking; at start only. Errors are ERR_INVALID and say what to do. */
+ * admin.key, and the ready file, which names it. Blocking; at start only. Errors are ERR_INVALID and say what to do. */
 #ifndef SERVICE_SECRET_FILE_H
 #define SERVICE_SECRET_FILE_H
 #include "base/arena.h"

@@ -82,9 +82,9 @@ static void check_text(struct call *c, const struct message_send_in *in)
         call_fault(c, "/subject", "too_long", "At most %d bytes", SEND_SUBJECT_MAX);
     if (!in->text.p && !in->html.p && !in->n_attachments)
         call_fault(c, "/text", "required", "One of text, html and attachments is required");
-    if (in->text.n && memchr(in->text.p, 0, in->text.n))
+    if (bytes_find(in->text, 0) < in->text.n)
         call_fault(c, "/text", "invalid_characters", "No NUL may stand here");
-    if (in->html.n && memchr(in->html.p, 0, in->html.n))
+    if (bytes_find(in->html, 0) < in->html.n)
         call_fault(c, "/html", "invalid_characters", "No NUL may stand here");
 }
 
@@ -129,6 +129,29 @@ static void check_attachment(struct call *c, const struct attachment *at, size_t
         call_fault(c, pointer(c, "attachments", i, "disposition"), "invalid_value", "attachment or inline");
 }
 
+/* RFC 6901 3: '~' and '/' of a key are written ~0 and ~1. */
+static const char *key_pointer(struct call *c, const char *object, struct bytes key)
+{
+    struct buf out;
+    const char *text;
+
+    buf_init(&out, 2 * SEND_METADATA_MAX + 16);
+    buf_addf(&out, "/%s/", object);
+    for (size_t i = 0; i < key.n; i++)
+        if (key.p[i] == '~' || key.p[i] == '/')
+            buf_adds(&out, key.p[i] == '~' ? "~0" : "~1");
+        else
+            buf_addc(&out, key.p[i]);
+    text = arena_text(c->arena, buf_bytes(&out));
+    buf_clear(&out);
+    return text;
+}
+
+static const char *header_pointer(struct call *c, const struct message_send_in *in, size_t i, const char *member)
+{
+    return in->header_map ? key_pointer(c, "headers", in->headers[i].name) : pointer(c, "headers", i, member);
+}
+
 static void check_headers(struct call *c, const struct message_send_in *in)
 {
     size_t bytes = 0;
@@ -140,13 +163,13 @@ static void check_headers(struct call *c, const struct message_send_in *in)
     for (size_t i = 0; i < in->n_headers; i++) {
         const struct named_value *h = &in->headers[i];
         bytes += h->name.n + h->value.n + 4;
-        if (!header_name_ok(h->name) || h->name.n > 128)
-            call_fault(c, pointer(c, "headers", i, "name"), "invalid_characters",
-                       "A header name has 1 to 128 printable ASCII characters and no colon");
+        if (!header_name_ok(h->name) || h->name.n > SEND_HEADER_NAME_MAX)
+            call_fault(c, header_pointer(c, in, i, "name"), "invalid_characters",
+                       "A header name has 1 to %d printable ASCII characters and no colon", SEND_HEADER_NAME_MAX);
         else if (is_denied(h->name))
-            call_fault(c, pointer(c, "headers", i, "name"), "header_not_allowed",
+            call_fault(c, header_pointer(c, in, i, "name"), "header_not_allowed",
                        "This header cannot be set here: it has a field of its own or is written by servers");
-        no_line_ends(c, pointer(c, "headers", i, "value"), h->value);
+        no_line_ends(c, header_pointer(c, in, i, "value"), h->value);
     }
     if (bytes > SEND_HEADER_BYTES_MAX)
         call_fault(c, "/headers", "too_long", "At most %d bytes together", SEND_HEADER_BYTES_MAX);
@@ -177,24 +200,6 @@ static void check_tags(struct call *c, const struct message_send_in *in)
     }
 }
 
-/* RFC 6901 3: '~' and '/' of a key are written ~0 and ~1. */
-static const char *key_pointer(struct call *c, const char *key)
-{
-    struct buf out;
-    const char *text;
-
-    buf_init(&out, 2 * SEND_METADATA_MAX + 16);
-    buf_adds(&out, "/metadata/");
-    for (; *key; key++)
-        if (*key == '~' || *key == '/')
-            buf_adds(&out, *key == '~' ? "~0" : "~1");
-        else
-            buf_addc(&out, *key);
-    text = arena_text(c->arena, buf_bytes(&out));
-    buf_clear(&out);
-    return text;
-}
-
 static void check_metadata(struct call *c, struct bytes metadata)
 {
     struct json_object *o = NULL;
@@ -212,7 +217,7 @@ static void check_metadata(struct call *c, struct bytes metadata)
         {
             n++;
             if (!json_object_is_type(value, json_type_string))
-                call_fault(c, key_pointer(c, key), "invalid_type", "A string");
+                call_fault(c, key_pointer(c, "metadata", bytes_of(key)), "invalid_type", "A string");
         }
         if (n > SEND_METADATA_KEYS_MAX)
             call_fault(c, "/metadata", "too_many", "At most %d keys", SEND_METADATA_KEYS_MAX);

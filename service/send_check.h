@@ -4,6 +4,7 @@
 #include "service/message.h"
 
 #define SEND_HEADERS_MAX       100
+#define SEND_HEADER_NAME_MAX   76
 #define SEND_HEADER_BYTES_MAX  (64 * 1024)
 #define SEND_ATTACHMENTS_MAX   100
 #define SEND_TAGS_MAX          10

@@ -3,6 +3,7 @@
 #include "service/limits.h"
 #include "service/secret_file.h"
 #include "service/service_private.h"
+#include "service/snapshot.h"
 #include <unistd.h>
 
 #define SLICE_MS 200 /* how soon a sleeping background fiber notices the end */
@@ -37,6 +38,7 @@ bool service_open(const struct service_options *o, struct service **out, struct 
     svc->started_at = clock_wall();
     svc->directory = directory_new();
     svc->limits = limits_new();
+    svc->snapshots = snapshots_new();
     svc->auth = auth_new();
     if (secret_folder(svc->data_dir, e) && node_open(svc, e) && open_store(svc, o, e) && open_parts(svc, o, e)) {
         *out = svc;
@@ -54,6 +56,7 @@ void service_close(struct service **svc)
         return;
     auth_free(&s->auth);
     limits_free(&s->limits);
+    snapshots_free(&s->snapshots);
     directory_free(&s->directory);
     store_close(&s->store);
     crypt_wipe(&s->wrap_key, sizeof s->wrap_key);
@@ -147,7 +150,7 @@ bool service_ready(struct service *svc, struct err *e)
 
     if (store_is_up(svc->store, &why))
         return true;
-    return err_set(e, ERR_BUSY, "The store is away: %s", why.message);
+    return err_set(e, why.code == ERR_STORAGE_FULL ? ERR_STORAGE_FULL : ERR_BUSY, "The store is away: %s", why.message);
 }
 
 bool service_accepts(struct service *svc, struct err *e)

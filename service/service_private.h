@@ -33,6 +33,7 @@ struct service {
     struct directory *directory;      /* service/directory.h */
     struct auth *auth;                /* service/auth.c: throttles, remembered logins, key cache */
     struct limits *limits;            /* service/limits.h */
+    struct snapshots *snapshots;      /* service/snapshot.h */
     struct mail *mail;                /* the mail half's own, between mail_start and mail_stop */
     int64_t started_at;
     char boot[ID_TEXT + 1]; /* tells this process from another that runs with the same node id */

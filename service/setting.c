@@ -116,6 +116,7 @@ static struct setting_view view_of(enum param p, struct arena *a)
     return (struct setting_view){
         .param = p,
         .value = param_show(p, a),
+        .pending = param_waits(p) ? param_show_next(p, a) : NO_BYTES,
         .standard = param_show_default(p, a),
         .min = show_bound(row, row->min, a),
         .max = show_bound(row, row->max, a),
@@ -246,6 +247,9 @@ static bool check_value(struct call *c, enum param p, const struct setting_updat
         return true;
     if (p == PARAM_delivery_mode && bytes_equal(in->value, BYTES("live")))
         call_fault(c, "/value", "not_available", "this build does not deliver outside");
+    else if (param_row(p)->when == PARAM_BOOT)
+        call_fault(c, "/value", "not_available",
+                   "It is read before the store is open: set it in the boot file, the environment or by a flag");
     else if (in->value.n > VALUE_MOST || !param_check(p, in->value, &why))
         call_fault(c, "/value", "invalid_value", "%s", why.code ? why.message : "The value is too long");
     return call_check(c);

@@ -8,6 +8,7 @@
 struct setting_view {
     enum param param;
     struct bytes value, standard, min, max;
+    struct bytes pending; /* what the next start brings into force; NO_BYTES: the same */
     const char *type;
     enum param_source source;
 };

@@ -15,7 +15,7 @@ struct bytes summary_field(struct bytes header, const char *name, size_t max, st
 
     if (!header_find(header, name, 0, &field))
         return NO_BYTES;
-    text = bytes_trim(header_decode(bytes_head(field.value, 4 * max), a));
+    text = header_decode(bytes_trim(bytes_head(field.value, 4 * max)), a); /* blanks inside encoded words are meant */
     if (text.n <= max)
         return text.p ? text : BYTES("");
     n = max; /* not inside a character */

@@ -28,12 +28,14 @@ static size_t slice_length(void)
     return (size_t)PARAM_INT(sweep, slice);
 }
 
-/* Up to a slice of rows of which `field` is past. */
+/* Up to a slice of rows of which `field` is past, with no more of them than the sweep looks at: some are large. */
 static bool find_past(struct sweep *s, const struct kind *k, const char *index, const char *field, struct cond more,
                       void **rows, size_t *n)
 {
+    static const char *const id_only[] = { "id", NULL }, *const of_message[] = { "id", "body_id", "wrapped_key", NULL };
     struct query q = { .kind = k, .index = index, .n_conds = 1, .limit = slice_length() };
 
+    q.only = k == &message_kind ? of_message : id_only;
     arena_reset(s->arena);
     q.conds[0] = COND(field, AT_MOST, V_TIME(clock_wall()));
     if (more.field)
@@ -137,7 +139,7 @@ static bool erase_contents(struct sweep *s)
     struct message_row *rows;
     void *found;
     size_t n;
-    bool done;
+    bool done = false;
 
     do {
         if (!find_past(s, &message_kind, "content", "content_until", all_done(), &found, &n))
@@ -160,7 +162,7 @@ static bool delete_messages(struct sweep *s)
     struct message_row *rows;
     void *found;
     size_t n;
-    bool done;
+    bool done = false;
 
     do {
         if (!find_past(s, &message_kind, "expires", "expires_at", done_with, &found, &n))
@@ -185,7 +187,7 @@ static bool delete_past(struct sweep *s, const struct kind *k, const char *index
 {
     size_t n;
     void *rows;
-    bool done;
+    bool done = false;
 
     do {
         struct batch *b;

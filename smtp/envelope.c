@@ -126,7 +126,7 @@ static bool recipient_add(struct smtp *s, const struct address *address, const s
     return smtp_reply(s, "250 2.1.5 Recipient ok");
 }
 
-bool smtp_rcpt(struct smtp *s, struct bytes arg)
+static bool rcpt(struct smtp *s, struct bytes arg)
 {
     struct err *e = &s->call.err;
     struct bytes path, rest;
@@ -144,4 +144,16 @@ bool smtp_rcpt(struct smtp *s, struct bytes arg)
     if ((int64_t)s->n_recipients >= PARAM_INT(smtp, recipients_max))
         return smtp_reply(s, "452 4.5.3 Too many recipients");
     return recipient_add(s, &address, &p);
+}
+
+/* What a refused recipient took of the mail's arena is given back: many of them must not fill it. */
+bool smtp_rcpt(struct smtp *s, struct bytes arg)
+{
+    struct arena_mark before = arena_mark(s->mail);
+    size_t taken = s->n_recipients;
+    bool alive = rcpt(s, arg);
+
+    if (s->n_recipients == taken)
+        arena_rewind(s->mail, before);
+    return alive;
 }

@@ -136,15 +136,14 @@ static bool notify_read(struct reading *r, struct bytes value, struct err *e)
 static bool orcpt_read(struct reading *r, struct bytes value, struct err *e)
 {
     struct bytes type, text, address;
-    bool utf8;
 
     if (value.n > ORCPT_MAX || !bytes_cut(value, ';', &type, &text) || !type.n || !text.n)
         return err_set(e, ERR_SYNTAX, "ORCPT is type;address of at most %d characters", ORCPT_MAX);
     for (size_t i = 0; i < type.n; i++)
         if (type.p[i] <= ' ' || (unsigned char)type.p[i] >= 127)
             return err_set(e, ERR_SYNTAX, "The type in ORCPT is no atom");
-    utf8 = r->utf8 && bytes_equal_nocase(type, BYTES("utf-8")); /* RFC 6533 section 3 */
-    if (!xtext_read(text, utf8, r->a, &address))
+    /* RFC 6533 section 3 has the type utf-8 for it; Postfix sends UTF-8 under rfc822 too. */
+    if (!xtext_read(text, r->utf8, r->a, &address))
         return err_set(e, ERR_SYNTAX, "The address in ORCPT is not xtext");
     r->rcpt->orcpt = arena_bytesf(r->a, "%.*s;%.*s", SHOW(type), SHOW(address));
     return true;

@@ -360,16 +360,15 @@ size_t plan_passes(const struct plan *p)
 /* Level n_order - 1 (the id) comes first; of each level the even pass holds values, the odd one nulls. */
 bool plan_pass(const struct plan *p, size_t i, struct pass *out)
 {
+    size_t level = p->n_order - 1 - i / 2;
     const struct field *f;
-    struct value null;
-    size_t level;
+    struct value null = { 0 };
     bool from_null;
 
     if (i >= plan_passes(p))
         return false;
-    level = p->n_order - 1 - i / 2;
     f = p->order[level];
-    null = (struct value){ .type = f->type };
+    null.type = f->type;
     from_null = value_is_null(&p->from[level]);
     pass_conds(p, out);
     out->order_from = p->fixed;

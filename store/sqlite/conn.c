@@ -1,4 +1,5 @@
 #include "base/params.h"
+#include "store/sqlite/log_vfs.h"
 #include "store/sqlite/sqlite.h"
 #include <errno.h>
 
@@ -80,16 +81,21 @@ bool conn_int(struct conn *c, const char *sql, int64_t *out, struct err *e)
     return ok;
 }
 
-static const char *synchronous(void)
+static bool is_synchronous(void)
 {
 #ifdef POSTRIDER_FAULTS
     /* The control of the crash tests: a server that lies about durability. */
     const char *want = getenv("POSTRIDER_TEST_SYNCHRONOUS");
 
-    if (want && strcmp(want, "off") == 0)
-        return "PRAGMA synchronous=OFF";
+    return !want || strcmp(want, "off") != 0;
+#else
+    return true;
 #endif
-    return "PRAGMA synchronous=FULL";
+}
+
+static const char *synchronous(void)
+{
+    return is_synchronous() ? "PRAGMA synchronous=FULL" : "PRAGMA synchronous=OFF";
 }
 
 /* No mmap: an I/O error under it is a SIGBUS, not an error. secure_delete FAST zeroes what is deleted where that costs
@@ -110,14 +116,25 @@ static bool set_up(struct conn *c, bool writes, struct err *e)
            (writes || conn_run(c, "PRAGMA query_only=1", e));
 }
 
+/* Without it SQLite counts every allocation of the process under one lock. A process that has used SQLite before keeps
+ * the count. */
+static void count_no_memory(void)
+{
+    sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+}
+
 bool conn_open(const char *path, bool writes, struct conn *c, struct err *e)
 {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
     const char *vfs = NULL;
     int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | (writes ? SQLITE_OPEN_CREATE : 0);
 
+    pthread_once(&once, count_no_memory);
 #ifdef POSTRIDER_FAULTS
     vfs = fault_vfs_name();
 #endif
+    if (writes && is_synchronous())
+        vfs = log_vfs_name(vfs);
     *c = (struct conn){ 0 };
     if (sqlite3_open_v2(path, &c->db, flags, vfs) == SQLITE_OK && set_up(c, writes, e))
         return true;

@@ -159,6 +159,8 @@ static bool read_bytes(sqlite3_stmt *q, int column, struct arena *a, struct byte
     copy = arena_try(a, n + 1);
     if (!copy)
         return err_set(e, ERR_TOO_LARGE, "the answer of the store does not fit its arena");
+    if (n && !p)
+        return err_set(e, ERR_BUSY, "sqlite: out of memory");
     if (n)
         memcpy(copy, p, n);
     *out = (struct bytes){ copy, n };

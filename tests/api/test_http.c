@@ -194,9 +194,9 @@ static void test_idle(void **state)
 
 static bool opens(const char *host, const char *cert, struct err *e)
 {
-    struct api_options o = { .host = bytes_of(host), .cert_file = cert, .key_file = cert };
+    struct api_options o = { .cert_file = cert, .key_file = cert };
     struct api *other = NULL;
-    bool good = api_open(&o, &other, e);
+    bool good = api_open(&o, &other, e) && api_listen(other, bytes_of(host), 0, e);
 
     api_close(&other);
     return good;
@@ -212,6 +212,9 @@ static void test_safe(void **state)
     assert_int_equal(e.code, ERR_INVALID);
     assert_non_null(strstr(e.message, "api.behind_proxy"));
     assert_true(opens("127.0.0.1", NULL, &e));
+    assert_true(opens("::1", NULL, &e));
+    assert_false(opens("127.example.org", NULL, &e));
+    assert_non_null(strstr(e.message, "api.behind_proxy"));
     assert_false(opens("127.0.0.1", "/nonexistent", &e));
     assert_non_null(strstr(e.message, "/nonexistent"));
     assert_true(param_set(PARAM_api_behind_proxy, PARAM_FROM_FLAG, BYTES("true"), &e));
@@ -223,13 +226,16 @@ static void test_safe(void **state)
 static int start(void **state)
 {
     const struct net_options net = { .loops = 2, .store_workers = 1, .cpu_workers = 1, .fibers_max = 1000 };
-    const struct api_options o = { .host = BYTES("127.0.0.1") };
+    const struct api_options o = { 0 };
     struct err e = { 0 };
 
     (void)state;
     params_init();
     log_set(LOG_ERROR, LOG_LOGFMT);
-    return net_start(&net, &e) && api_open(&o, &api, &e) && api_serve(api, &e) ? 0 : -1;
+    return net_start(&net, &e) && api_open(&o, &api, &e) && api_listen(api, BYTES("127.0.0.1"), 0, &e) &&
+                   api_serve(api, &e)
+               ? 0
+               : -1;
 }
 
 /* With connections open, one of them in the middle of a request. */

@@ -59,7 +59,7 @@ static const struct {
       "{\"name\":\"k\",\"scopes\":[\"send\",\"all\"],\"allowed_ips\":[\"10.0.0.0/8\",\"::1\",\"10.0.0.0/33\"]}",
       "/scopes/1 invalid_choice, /allowed_ips/2 invalid_network" },
     { "key_create", "{\"name\":\"a\\u0000b\",\"scopes\":[],\"expires_at\":\"tomorrow\"}",
-      "/name invalid_characters, /expires_at invalid_time" },
+      "/name invalid_characters, /scopes too_short, /expires_at invalid_time" },
     { "entry_update", "{\"keywords\":[\"$ok\",\"not ok\"],\"mailbox_id\":\"mbx_1\"}",
       "/keywords/1 invalid_keyword, /mailbox_id invalid_id" },
     { "message_send", "{\"from\":\"a@b.test\",\"to\":\"c@d.test\",\"text\":\"x\"}", "" },

@@ -112,6 +112,14 @@ static void utf8_is_strict(void **state)
             fail_msg("bad %zu was taken", i);
     assert_true(bytes_is_ascii(BYTES("a\0b")));
     assert_false(bytes_is_ascii(BYTES("\xC3\xA9")));
+    for (int c = 0; c < 256; c++) /* at every place of and behind a word */
+        for (size_t at = 0; at < 19; at++) {
+            char text[20] = "abcdefghijklmnopqrs";
+
+            text[at] = (char)c;
+            assert_int_equal(bytes_is_ascii((struct bytes){ text, 19 }), c < 0x80);
+            assert_int_equal(bytes_plain((struct bytes){ text, 19 }), c >= 0x20 && c < 0x7F ? 19 : at);
+        }
     assert_int_equal(bytes_utf8_length(BYTES("\xE2\x82\xACx")), 3);
     assert_true(bytes_has_ctl_line(BYTES("a\0b")));
     assert_true(bytes_has_ctl_line(BYTES("a\rb")));
@@ -199,6 +207,29 @@ static void an_arena_has_a_maximum(void **state)
     arena_free(&a);
 }
 
+static void an_arena_goes_back_to_a_mark(void **state)
+{
+    struct arena *a = arena_new(1 << 20);
+    struct arena_mark start = arena_mark(a), later;
+    struct bytes kept;
+
+    (void)state;
+    assert_non_null(arena_alloc(a, 5000));
+    arena_rewind(a, start);
+    assert_int_equal(arena_used(a), 0);
+    kept = arena_copy(a, BYTES("kept"));
+    later = arena_mark(a);
+    for (int i = 0; i < 1000; i++) {
+        memset(arena_alloc(a, 3000), 'x', 3000);
+        memset(arena_alloc(a, 300000), 'x', 300000);
+        arena_rewind(a, later);
+    }
+    assert_int_equal(arena_used(a), later.used);
+    assert_true(bytes_equal(kept, BYTES("kept")));
+    assert_memory_equal(arena_alloc(a, 4), "\0\0\0\0", 4);
+    arena_free(&a);
+}
+
 static void an_arena_keeps_text(void **state)
 {
     struct arena *a = arena_new(1 << 20);
@@ -228,6 +259,7 @@ int main(void)
         cmocka_unit_test(a_buffer_grows),
         cmocka_unit_test(an_arena_hands_out_zeroed_memory),
         cmocka_unit_test(an_arena_has_a_maximum),
+        cmocka_unit_test(an_arena_goes_back_to_a_mark),
         cmocka_unit_test(an_arena_keeps_text),
     };
 

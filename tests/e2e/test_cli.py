@@ -66,6 +66,25 @@ def test_as_sendmail(server, tmp_path, flags, envelope):
     assert b"Bcc:" not in raw and raw.endswith(b"out\r\n.\r\nmore\r\n")
 
 
+def test_sendmail_without_i_ends_at_a_dot(server, tmp_path):
+    server.user("dot@cli4.test")
+    link = tmp_path / "sendmail"
+    link.symlink_to(BINARY)
+    r = run(server, "dot@cli4.test", program=link, env={"POSTRIDER_DATA": str(server.data)},
+            input="From: dot@cli4.test\nSubject: dot\n\n .\n..\nkept\n.\nlost\n")
+    assert r.returncode == 0, r.stderr
+    [entry] = server.entries("dot@cli4.test")
+    assert server.raw(entry).endswith(b"\r\n\r\n .\r\n..\r\nkept\r\n")
+
+
+def test_a_whole_mail_goes_to_every_recipient_named(server):
+    for name in ("to", "cc", "bcc"):
+        server.user(f"{name}@cli5.test")
+    fine(server, "send", "--from", "to@cli5.test", "--to", "to@cli5.test", "--cc", "cc@cli5.test", "--bcc", "bcc@cli5.test",
+         input="From: to@cli5.test\nSubject: raw\n\nbody\n")
+    assert [len(server.entries(f"{name}@cli5.test")) for name in ("to", "cc", "bcc")] == [1, 1, 1]
+
+
 def test_sendmail_exit_codes(server, tmp_path):
     link = tmp_path / "sendmail"
     link.symlink_to(BINARY)
@@ -127,24 +146,87 @@ def test_config(server):
     assert r.returncode == 1 and "does not deliver outside" in r.stderr
 
 
+def test_lists_without_pages_are_whole(server):
+    names = [row["name"] for row in fine(server, "config", "list")["data"]]
+    assert len(names) == len(set(names)) > 100 and names == sorted(names) and "users.quota_default" in names
+    for i in range(3):
+        server.user(f"many{i}@cli6.test")
+    sent = fine(server, "send", *[f"--to=many{i % 3}+{i}@cli6.test" for i in range(30)], "--from", "many0@cli6.test", "--text", "x", "--subject", "y")
+    assert len(fine(server, "message", "deliveries", sent["id"])["data"]) == 30
+
+
+def test_changes(server):
+    server.user("ana@cli7.test")
+    key = fine(server, "key", "add", "--name", "one", "--scope", "send")
+    assert fine(server, "key", "set", key["id"], "--name", "two", "--expires-at", "2099-01-01T00:00:00Z")["name"] == "two"
+    assert fine(server, "key", "set", key["id"], "--expires-at", "null")["expires_at"] is None
+    box = fine(server, "mailbox", "add", "ana@cli7.test", "Work")
+    assert fine(server, "mailbox", "set", box["id"], "--name", "Play")["name"] == "Play"
+
+
+def test_a_path_that_is_too_long_is_refused(server):
+    assert run(server, "domain", "show", "x" * 20000).returncode == 2
+    r = run(server, "send", *[f"--to=a{i:060}@cli8.test" for i in range(60)], "--from", "a@cli8.test", input="Subject: x\n\ny\n")
+    assert r.returncode != 0
+
+
 def free_port():
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
         return s.getsockname()[1]
 
 
+DOORS = ("api", "smtp", "submission", "submissions", "pop3", "pop3s")
+
+
+def checked(server):
+    """Name -> (result, found, mend) of `postrider check`, and its exit code."""
+    r = run(server, "check")
+    return {c["check"]: (c["result"], c["found"], c["mend"]) for c in json.loads(r.stdout)}, r.returncode
+
+
+def make_certificate(folder, days, name, key="key.pem"):
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", str(days),
+                    "-subj", f"/CN={name}", "-addext", f"subjectAltName=DNS:{name}", "-keyout", folder / key, "-out", folder / "cert.pem"],
+                   check=True, capture_output=True)
+
+
 def test_check_with_and_without_a_server(tmp_path):
-    doors = [f"--set={door}.listen=127.0.0.1:{free_port()}" for door in ("smtp", "submission", "submissions", "pop3", "pop3s")]
-    s = Server(*doors, data=tmp_path / "data").start()
-    report = fine(s, "check")
+    ports = {door: free_port() for door in DOORS}
+    data = tmp_path / "data"
+    data.mkdir(mode=0o700)
+    (data / "postrider.json").write_text(json.dumps({"parameters": {f"{d}.listen": f"127.0.0.1:{p}" for d, p in ports.items()}}))
+    s = Server(data=data)
+    report, status = checked(s)
+    assert status == 0 and report["store"][0] == "warn" and "first start" in report["store"][1]
+    assert all(report[d][1] == f"127.0.0.1:{ports[d]} is free" for d in DOORS)
+    s.flags = [f"--set={d}.listen=127.0.0.1:{p}" for d, p in ports.items()]  # over those of --ephemeral
+    s.start()
+    report, status = checked(s)
+    assert status == 0 and set(report) == {"folder", "disk", "server.key", "store", "clock", "server", "certificate", "dns", *DOORS}
+    assert all(result in ("pass", "warn") for result, _, _ in report.values()), report
+    assert all(report[d][1] == f"127.0.0.1:{ports[d]} answers" for d in DOORS)
+    assert "self-signed" in report["certificate"][1]
     s.stop()
-    assert {c["check"] for c in report} == {"folder", "disk", "server.key", "store", "clock", "server", "smtp", "submission", "submissions", "pop3", "pop3s"}
-    assert all(c["result"] in ("pass", "warn") for c in report), report
-    os.chmod(tmp_path / "data", 0o755)
-    (tmp_path / "data/server.key").unlink()
-    r = run(s, "check")
-    failed = {c["check"]: c["mend"] for c in json.loads(r.stdout) if c["result"] == "fail"}
-    assert r.returncode == 1 and set(failed) == {"folder", "server.key"} and "chmod 700" in failed["folder"]
+    os.chmod(data, 0o755)
+    (data / "server.key").unlink()
+    with socket.create_server(("127.0.0.1", ports["pop3"])):
+        report, status = checked(s)
+    failed = {name: (found, mend) for name, (result, found, mend) in report.items() if result == "fail"}
+    assert status == 1 and set(failed) == {"folder", "server.key", "pop3"} and "chmod 700" in failed["folder"][1]
+    assert f"pid {os.getpid()} " in failed["pop3"][0]
+
+
+@pytest.mark.parametrize("days, name, key, result, words", [
+    (90, "localhost", "key.pem", "pass", "days left"), (3, "localhost", "key.pem", "warn", "days left"),
+    (90, "other.test", "key.pem", "warn", "not for localhost"), (90, "localhost", "new.pem", "fail", "is not the key of")])
+def test_check_of_a_certificate(tmp_path, days, name, key, result, words):
+    (tmp_path / "data/tls").mkdir(parents=True)
+    os.chmod(tmp_path / "data", 0o700)
+    make_certificate(tmp_path / "data/tls", 90, name)
+    make_certificate(tmp_path / "data/tls", days, name, key)
+    report, _ = checked(Server(data=tmp_path / "data"))
+    assert report["certificate"][0] == result and words in report["certificate"][1], report["certificate"]
 
 
 def test_text_for_people(server):

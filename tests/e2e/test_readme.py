@@ -3,7 +3,6 @@ import os
 import pathlib
 import re
 import shutil
-import signal
 import socket
 import subprocess
 
@@ -40,7 +39,7 @@ def test_the_readme(tmp_path):
     commands = re.findall(r"```sh\n(.*?)```", (ROOT / "README.md").read_text(), re.S)
     assert len(commands) == 4
     environment = {k: v for k, v in os.environ.items() if not k.startswith("POSTRIDER_")}
-    run = subprocess.Popen(["script/run"], cwd=clone, stdout=open(tmp_path / "out", "wb"), stderr=subprocess.STDOUT, env=environment, start_new_session=True)
+    run = subprocess.Popen(["script/run"], cwd=clone, stdout=open(tmp_path / "out", "wb"), stderr=subprocess.STDOUT, env=environment)
     out = lambda: (tmp_path / "out").read_text(errors="replace")  # noqa: E731
     try:
         until(lambda: "Postrider is running" in out() or run.poll() is not None, 550)
@@ -57,6 +56,6 @@ def test_the_readme(tmp_path):
         again = subprocess.run(["bash", "-c", shown.group().replace("\\\n", " ")], cwd=clone, capture_output=True, text=True, env=environment)
         assert '"status":"delivered"' in again.stdout, again
     finally:
-        os.killpg(run.pid, signal.SIGTERM)
+        run.terminate()
         run.wait(60)
     assert run.returncode == 0, out()

@@ -99,6 +99,75 @@ def test_boot_file(tmp_path):
     assert status == 2 and "postrider.json" in text and "no.such" in text
 
 
+def test_sighup_reads_the_boot_file_again(tmp_path):
+    data = tmp_path / "data"
+    data.mkdir(mode=0o700)
+    file = data / "postrider.json"
+    file.write_text(json.dumps({"parameters": {"smtp.recipients_max": 700, "smtp.errors_max": 7}}))
+    s = Server(data=data).start()
+
+    def value(name):
+        setting = s.get(f"/v1/settings/{name}").json
+        return setting["value"], setting["source"]
+
+    try:
+        assert (value("smtp.recipients_max"), value("smtp.errors_max")) == ((700, "file"), (7, "file"))
+        file.write_text(json.dumps({"parameters": {"smtp.recipients_max": 800}}))
+        s.process.send_signal(signal.SIGHUP)
+        until(lambda: value("smtp.recipients_max") == (800, "file"))
+        until(lambda: value("smtp.errors_max") == (20, "default"))  # what it no longer says
+    finally:
+        s.stop()
+
+
+def threads(process, name):
+    tasks = pathlib.Path(f"/proc/{process.pid}/task").glob("*/comm")
+    return sum(t.read_text().startswith(name) for t in tasks)
+
+
+def test_kept_settings_say_how_the_rest_is_started(tmp_path):
+    s = Server(data=tmp_path / "data").start()
+    try:
+        for name, value in (("net.loops", 3), ("pool.cpu_workers", 5), ("smtp.line_max", 5000)):
+            assert s.call("PATCH", f"/v1/settings/{name}", {"value": value}).status == 200
+        assert threads(s.process, "loop-") != 3
+        s.call("PATCH", "/v1/settings/dns.servers", {"value": "127.0.0.1@5399"})
+        until(lambda: 'dns result="started anew" servers=127.0.0.1@5399' in s.log_text())
+    finally:
+        s.stop()
+    s.start()
+    try:
+        assert (threads(s.process, "loop-"), threads(s.process, "cpu-"), threads(s.process, "store-")) == (3, 5, 8 + 1)  # and the writer
+    finally:
+        s.stop()
+
+
+def test_several_addresses_and_doors_that_are_off(tmp_path):
+    s = Server("--set", "api.listen=127.0.0.1:0,[::1]:0", "--set", "smtp.listen=[::1]:0,127.0.0.1:0", "--set", "pop3.listen=off",
+               data=tmp_path / "data").start()
+    try:
+        assert s.doors["smtp"].startswith("[::1]:") and "pop3" not in s.doors
+        with socket.create_connection(("::1", int(s.doors["smtp"].rsplit(":", 1)[1])), 10) as c:
+            assert c.recv(100).startswith(b"220")
+        listening = subprocess.run(["ss", "-Hltnp"], capture_output=True, text=True).stdout
+        mine = {line.split()[3].rsplit(":", 1)[0] for line in listening.splitlines() if f"pid={s.process.pid}," in line}
+        assert mine == {"127.0.0.1", "[::1]"}
+        assert s.get("/livez").status == 200
+    finally:
+        s.stop()
+    s = Server("--set", "api.listen=off", data=tmp_path / "data").start()
+    try:
+        assert s.doors["api"] is None
+        assert subprocess.run([BINARY, "domain", "list", "--data", s.data], capture_output=True).returncode == 0
+    finally:
+        s.stop()
+
+
+def test_a_path_is_never_cut(tmp_path):
+    status, text = try_serve("--data", str(tmp_path / ("x" * 500)))
+    assert status == 2 and "longer than" in text
+
+
 def test_environment_wins_over_the_file_and_flags_over_both(tmp_path):
     data = tmp_path / "data"
     data.mkdir(mode=0o700)
@@ -140,7 +209,7 @@ def test_sigterm_says_421_and_ends_with_0(tmp_path):
 
 
 def test_sigterm_during_data_loses_nothing_that_was_answered(tmp_path):
-    s = Server(data=tmp_path / "data").start()
+    s = Server("--set", "server.grace=1s", data=tmp_path / "data").start()
     s.user("ana@term.test")
     c = smtplib.SMTP(*s.address("smtp"))
     c.sendmail("x@y.test", ["ana@term.test"], b"Subject: one\r\n\r\n1\r\n")

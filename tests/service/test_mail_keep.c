@@ -1,4 +1,5 @@
 /* Mail that is kept: entries and their counters, maildrops, the sweep. */
+#include "base/metrics.h"
 #include "tests/service/mail_world.h"
 
 static struct entry_row only_entry(struct world *w, struct id mailbox)
@@ -211,6 +212,51 @@ static void quit_deletes_all_that_is_marked(void **state)
     assert_int_equal(w->ana.used, used);
 }
 
+static void poll_finds(struct world *w, size_t count, int64_t reused)
+{
+    int64_t before = metric_get(METRIC_maildrop_snapshots_reused_total);
+    struct maildrop *m = NULL;
+
+    must(&w->c, maildrop_open(&w->c, &m));
+    assert_int_equal(maildrop_count(m), count);
+    for (size_t i = 1; i < count; i++)
+        assert_true(maildrop_item(m, i).uid > maildrop_item(m, i - 1).uid);
+    assert_int_equal(metric_get(METRIC_maildrop_snapshots_reused_total) - before, reused);
+    maildrop_close(&m);
+}
+
+/* The list is read again only after something came, went, or came and went. */
+static void a_poll_reads_the_list_again_when_the_mailbox_has_changed(void **state)
+{
+    struct world *w = *state;
+    struct intake_out out;
+    struct entry_row *rows;
+    struct entry_delete_in gone;
+    struct err e = { 0 };
+    size_t n;
+
+    for (int i = 0; i < 3; i++)
+        must(&w->c, receive(w, "ana@example.test", 1, A_MAIL, &out));
+    act(w, &w->ana_login, "pop3");
+    poll_finds(w, 3, 0);
+    poll_finds(w, 3, 1);
+    must(&w->c, receive(w, "ana@example.test", 1, A_MAIL, &out));
+    act(w, &w->ana_login, "pop3");
+    poll_finds(w, 4, 0);
+    rows = entries_in(w, w->ana.inbox_id, &n);
+    gone.id = id_of(w, &entry_kind, rows[1].id);
+    must(&w->c, entry_delete(&w->c, &gone, NULL));
+    must(&w->c, receive(w, "ana@example.test", 1, A_MAIL, &out));
+    act(w, &w->ana_login, "pop3");
+    poll_finds(w, 4, 0);
+    poll_finds(w, 4, 1);
+    assert_true(param_set(PARAM_maildrop_snapshot_memory, PARAM_FROM_FLAG, BYTES("0"), &e));
+    must(&w->c, receive(w, "ana@example.test", 1, A_MAIL, &out));
+    act(w, &w->ana_login, "pop3");
+    poll_finds(w, 5, 0);
+    poll_finds(w, 5, 0);
+}
+
 /* ---- the sweep ---- */
 
 static size_t bodies(struct world *w)
@@ -300,6 +346,34 @@ static void old_rows_go(void **state)
     assert_int_equal(bodies(w), 0);
 }
 
+/* More of them in one slice than a sweep would hold whole. */
+static void large_rows_do_not_stop_the_sweep(void **state)
+{
+    struct world *w = *state;
+    struct intake_out out = sent(w, TO("x@far.test"));
+    struct message_row row = message_of_id(w, out.message_id);
+    struct query q = { .kind = &message_kind, .limit = 100 };
+    char *people = arena_alloc(w->arena, 1 << 20);
+    struct err e = { 0 };
+    void *rows;
+    size_t n;
+
+    memset(people, ' ', 1 << 20);
+    memcpy(people, "{}", 2);
+    row.people = (struct bytes){ people, 1 << 20 };
+    row.expires_at = 1;
+    for (int i = 0; i < 80; i++) {
+        struct batch *b = batch_new(w->arena);
+
+        row.id = id_new();
+        batch_insert(b, &message_kind, &row, NULL, 0);
+        commit(w, b);
+    }
+    sweep(w);
+    assert_true(store_find(w->svc->store, &q, w->arena, &rows, &n, &e));
+    assert_int_equal(n, 1);
+}
+
 /* Chunks of a mail that never was accepted. */
 static void an_unfinished_upload_is_swept(void **state)
 {
@@ -334,18 +408,13 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-        T(flags_and_moves_keep_the_counts),
-        T(a_delete_lowers_everything),
-        T(an_entry_shows_all_of_its_mail),
-        T(nobody_sees_another_accounts_mail),
-        T(a_key_that_reads_leaves_a_trace),
-        T(mailboxes_are_made_and_unmade),
-        T(a_maildrop_gives_exact_bytes),
-        T(quit_deletes_all_that_is_marked),
-        T(a_body_goes_with_its_last_referent),
-        T(no_store_leaves_nothing),
-        T(old_rows_go),
-        T(an_unfinished_upload_is_swept),
+        T(flags_and_moves_keep_the_counts),  T(a_delete_lowers_everything),
+        T(an_entry_shows_all_of_its_mail),   T(nobody_sees_another_accounts_mail),
+        T(a_key_that_reads_leaves_a_trace),  T(mailboxes_are_made_and_unmade),
+        T(a_maildrop_gives_exact_bytes),     T(a_poll_reads_the_list_again_when_the_mailbox_has_changed),
+        T(quit_deletes_all_that_is_marked),  T(a_body_goes_with_its_last_referent),
+        T(no_store_leaves_nothing),          T(old_rows_go),
+        T(large_rows_do_not_stop_the_sweep), T(an_unfinished_upload_is_swept),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -222,6 +222,21 @@ static void a_full_queue_is_said(void **state)
     store_close(&st);
 }
 
+/* Some twenty pages, which SQLite writes with two calls each: one write and one sync reach the disk. */
+static void a_commit_leaves_in_one_write(void **state)
+{
+    struct store *st = open_or_die(url, test_kinds, 1);
+    struct err e = { 0 };
+    int before;
+
+    (void)state;
+    assert_true(insert(st, 1, 60000, &e));
+    before = fault_vfs_calls();
+    assert_true(insert(st, 2, 60000, &e));
+    assert_int_equal(fault_vfs_calls() - before, 2);
+    store_close(&st);
+}
+
 /* ---- kill -9 on a disk that forgets what was not synced ---- */
 
 #define CRASH_CALLERS 4
@@ -341,6 +356,7 @@ int main(void)
         cmocka_unit_test_setup(io_error_at_every_call, set_up),
         cmocka_unit_test_setup(it_says_that_it_is_down_and_comes_back_by_itself, set_up),
         cmocka_unit_test_setup(a_full_queue_is_said, set_up),
+        cmocka_unit_test_setup(a_commit_leaves_in_one_write, set_up),
     };
     int failed;
 

@@ -1,0 +1,118 @@
+/* service/thread.c - what a mail answers: see message_private.h. RFC 5322 3.6.4. */
+#include "mail/header.h"
+#include "service/content.h"
+#include "service/message_private.h"
+#include "service/seal.h"
+#include "service/send_check.h"
+
+/* Longer lists of ancestors lose the oldest ones. */
+#define REFERENCES_MAX 4000
+
+static bool fits(struct bytes id)
+{
+    return id.n >= 3 && id.n <= SEND_SUBJECT_MAX && id.p[0] == '<' && id.p[id.n - 1] == '>' && bytes_is_ascii(id) &&
+           !bytes_has_ctl_line(id) && bytes_find(id, ' ') == id.n && bytes_find(id, '\t') == id.n;
+}
+
+/* The ids in a field; what is none falls away. */
+static void add_ids(struct buf *out, struct bytes field)
+{
+    struct bytes word;
+
+    while (field.n) {
+        bytes_cut(field, ' ', &word, &field);
+        if (fits(word))
+            buf_addf(out, "%.*s ", SHOW(word));
+    }
+}
+
+/* The newest ids that fit, and the parent. */
+static struct bytes line_of(struct call *c, struct bytes ancestors, struct bytes parent)
+{
+    while (ancestors.n > REFERENCES_MAX) {
+        size_t space = bytes_find(ancestors, ' ');
+
+        ancestors = bytes_from(ancestors, space < ancestors.n ? space + 1 : space);
+    }
+    return arena_bytesf(c->arena, "%.*s%.*s", SHOW(ancestors), SHOW(parent));
+}
+
+/* From the parent's header: its References, else a single In-Reply-To. */
+static struct bytes references_of(struct call *c, struct bytes header, struct bytes parent)
+{
+    struct header field;
+    struct buf ids;
+    struct bytes line;
+
+    buf_init(&ids, 64 * 1024);
+    if (header_find(header, "References", 0, &field))
+        add_ids(&ids, header_decode(field.value, c->arena));
+    else if (header_find(header, "In-Reply-To", 0, &field) && fits(bytes_trim(field.value)))
+        add_ids(&ids, bytes_trim(field.value));
+    line = line_of(c, ids.overflowed ? NO_BYTES : buf_bytes(&ids), parent);
+    buf_clear(&ids);
+    return line;
+}
+
+/* What can no longer be read is answered by its id alone. */
+static struct bytes read_references(struct call *c, struct content *content, struct bytes parent)
+{
+    struct buf head;
+    struct bytes piece, line;
+    struct err ignored = { 0 };
+
+    buf_init(&head, 256 * 1024);
+    while (header_end(buf_bytes(&head)) == head.n && !head.overflowed && content_next(content, &piece, &ignored) &&
+           piece.n)
+        buf_add(&head, piece);
+    line = references_of(c, bytes_head(buf_bytes(&head), header_end(buf_bytes(&head))), parent);
+    buf_clear(&head);
+    return line;
+}
+
+static void of_message(struct call *c, struct bytes given, struct thread *out)
+{
+    struct content_out content = { 0 };
+    struct message_row row;
+    struct crypt_key key;
+
+    if (!message_find(c, given, &row) || !fits(row.header_message_id))
+        return;
+    out->in_reply_to = out->references = row.header_message_id;
+    if (!row.wrapped_key.p || !seal_open_server(c->svc, row.id, row.wrapped_key, row.wrap, &key, &c->err))
+        return;
+    if (content_open(c, row.body_id, &key, NO_BYTES, &content))
+        out->references = read_references(c, content.content, out->in_reply_to);
+    content_close(&content.content);
+    crypt_wipe(&key, sizeof key);
+}
+
+static void of_entry(struct call *c, struct bytes given, struct thread *out)
+{
+    const struct entry_raw_in in = { .id = given };
+    struct content_out content = { 0 };
+    struct entry_view entry;
+
+    if (!entry_summary(c, given, &entry) || !fits(entry.header_message_id))
+        return;
+    out->in_reply_to = out->references = entry.header_message_id;
+    if (entry_raw(c, &in, &content))
+        out->references = read_references(c, content.content, out->in_reply_to);
+    content_close(&content.content);
+}
+
+void thread_find(struct call *c, struct bytes given, struct thread *out)
+{
+    struct id id;
+
+    *out = (struct thread){ 0 };
+    if (id_parse(message_kind.prefix, given, &id))
+        of_message(c, given, out);
+    else if (id_parse(entry_kind.prefix, given, &id))
+        of_entry(c, given, out);
+    else if (fits(given))
+        out->in_reply_to = out->references = given;
+    c->err = (struct err){ 0 };
+    if (!out->in_reply_to.p)
+        call_fault(c, "/in_reply_to", "not_found", "Neither a message of ours nor a Message-ID in angle brackets");
+}
