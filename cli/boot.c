@@ -8,7 +8,7 @@
 
 const struct flag serve_flags[] = {
     { "data", FLAG_TEXT, NULL, false, "data folder (POSTRIDER_DATA; ./data)" },
-    { "store", FLAG_TEXT, NULL, false, "sqlite:PATH (POSTRIDER_STORE; postrider.db in the data folder)" },
+    { "store", FLAG_TEXT, NULL, false, "sqlite:PATH or mongodb://… (POSTRIDER_STORE; postrider.db in the data folder)" },
     { "config", FLAG_TEXT, NULL, false, "boot file (POSTRIDER_CONFIG; postrider.json in the data folder)" },
     { "set", FLAG_TEXTS, NULL, false, "NAME=VALUE: a parameter, may be repeated" },
     { "ephemeral", FLAG_SWITCH, NULL, false, "free loopback ports for every door" },

@@ -75,7 +75,7 @@ void settings_follow(struct service *svc)
     struct arena *a = arena_new(4 * 1024 * 1024);
     struct buf cursor;
 
-    buf_init(&cursor, 256);
+    buf_init(&cursor, WATCH_CURSOR_MAX);
     while (!atomic_load(&svc->stopping) && !net_stopping()) {
         struct err e = { 0 };
 

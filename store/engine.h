@@ -22,7 +22,7 @@ struct unique_key {
 };
 
 struct engine {
-    const char *scheme; /* of the URL, "sqlite" */
+    const char *schemes[2]; /* of the URL, "sqlite" */
     /* (blocks) `place` is the URL behind the colon. */
     bool (*open)(const struct store_options *o, struct bytes place, struct store **out, struct err *e);
     void (*close)(struct store *st); /* (blocks) frees it */
@@ -46,10 +46,12 @@ struct engine {
     bool (*lock_renew)(struct store *st, struct bytes name, int64_t token, int64_t ttl_ms, struct err *e);
     void (*unlock)(struct store *st, struct bytes name, int64_t token);
 
-    /* Rows behind *seq, which moves to the last; at most `limit`, at once. (blocks) */
-    bool (*watch_read)(struct store *st, const struct kind *k, int64_t *seq, size_t limit, struct arena *a,
+    /* Rows behind *place, which moves to the last; at most `limit`, at once. A place is the engine's own bytes, at most
+     * WATCH_PLACE_MAX of them; empty: before the oldest row kept. ERR_INVALID for one it cannot read. (blocks) */
+    bool (*watch_read)(struct store *st, const struct kind *k, struct bytes *place, size_t limit, struct arena *a,
                        struct rows *out, struct err *e);
-    bool (*watch_end)(struct store *st, const struct kind *k, int64_t *seq, struct err *e); /* (blocks) */
+    bool (*watch_end)(struct store *st, const struct kind *k, struct arena *a, struct bytes *place,
+                      struct err *e); /* (blocks) */
     /* Raised after rows of the kind have committed. */
     struct signal *(*watch_signal)(struct store *st, const struct kind *k);
 };
@@ -58,5 +60,5 @@ struct store {
     const struct engine *engine;
 };
 
-extern const struct engine engine_sqlite;
+extern const struct engine engine_sqlite, engine_mongo;
 #endif

@@ -250,33 +250,29 @@ bool store_cursor_check(const struct query *q, struct bytes cursor)
     return ok;
 }
 
-struct bytes watch_cursor(const struct kind *k, int64_t seq, struct arena *a)
+struct bytes watch_cursor(const struct kind *k, struct bytes place, struct arena *a)
 {
     struct buf b;
     struct bytes out;
 
-    buf_init(&b, 64);
+    buf_init(&b, WATCH_PLACE_MAX + MARK);
     add_mark(&b, mark_of(k->name, "watch"));
-    add_number(&b, (uint64_t)seq, 8);
+    buf_add(&b, place);
+    assert(!b.overflowed);
     out = encode(buf_bytes(&b), a);
     buf_clear(&b);
     return out;
 }
 
-bool watch_cursor_read(const struct kind *k, struct bytes cursor, int64_t *seq)
+bool watch_cursor_read(const struct kind *k, struct bytes cursor, struct arena *a, struct bytes *place)
 {
-    char room[CURSOR_MAX / 4];
-    struct bytes raw;
-    uint64_t mark, n;
+    uint64_t mark;
 
-    *seq = 0;
+    *place = BYTES("");
     if (!cursor.p)
         return true;
-    if (cursor.n > 64 || !decode(cursor, room, &raw) || !take_number(&raw, MARK, &mark) ||
-        mark != mark_of(k->name, "watch") || !take_number(&raw, 8, &n) || raw.n || n > INT64_MAX)
-        return false;
-    *seq = (int64_t)n;
-    return true;
+    return cursor.n <= WATCH_CURSOR_MAX && decode(cursor, arena_alloc(a, CURSOR_MAX), place) &&
+           take_number(place, MARK, &mark) && mark == mark_of(k->name, "watch");
 }
 
 /* ---- plans ---- */

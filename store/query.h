@@ -40,7 +40,9 @@ bool plan_make(const struct query *q, struct arena *a, struct plan *p, struct er
 bool plan_pass(const struct plan *p, size_t i, struct pass *out);
 size_t plan_passes(const struct plan *p);
 
-/* A cursor of a watch: the mark of the kind and a number. */
-struct bytes watch_cursor(const struct kind *k, int64_t seq, struct arena *a);
-bool watch_cursor_read(const struct kind *k, struct bytes cursor, int64_t *seq); /* NO_BYTES reads as 0 */
+/* A cursor of a watch: the mark of the kind and the engine's place. */
+#define WATCH_PLACE_MAX (WATCH_CURSOR_MAX / 4 * 3 - 8)
+struct bytes watch_cursor(const struct kind *k, struct bytes place, struct arena *a);
+/* NO_BYTES reads as an empty place. The place lies in the arena. */
+bool watch_cursor_read(const struct kind *k, struct bytes cursor, struct arena *a, struct bytes *place);
 #endif

@@ -4,7 +4,9 @@
 #include "store/engine.h"
 #include <assert.h>
 
-static const struct engine *const engines[] = { &engine_sqlite };
+#define COUNT(x) (sizeof(x) / sizeof *(x))
+
+static const struct engine *const engines[] = { &engine_sqlite, &engine_mongo };
 
 /* What a read needs on its way to a store worker; each run function uses its part. */
 struct errand {
@@ -15,7 +17,7 @@ struct errand {
     unsigned chunk;
     const struct unique_key *key;
     const struct plan *plan;
-    int64_t *seq;
+    struct bytes *place;
     struct arena *arena;
     void *row;
     struct rows *rows;
@@ -33,9 +35,10 @@ static bool send(struct errand *r, void (*run)(void *arg))
 
 static const struct engine *engine_for(struct bytes scheme)
 {
-    for (size_t i = 0; i < sizeof engines / sizeof *engines; i++)
-        if (bytes_equal(scheme, bytes_of(engines[i]->scheme)))
-            return engines[i];
+    for (size_t i = 0; i < COUNT(engines); i++)
+        for (size_t j = 0; j < COUNT(engines[i]->schemes); j++)
+            if (engines[i]->schemes[j] && bytes_equal(scheme, bytes_of(engines[i]->schemes[j])))
+                return engines[i];
     return NULL;
 }
 
@@ -48,7 +51,7 @@ bool store_open(const struct store_options *o, struct store **out, struct err *e
     if (bytes_cut(bytes_of(o->url), ':', &scheme, &place))
         engine = engine_for(scheme);
     if (!engine || !place.n)
-        return err_set(e, ERR_INVALID, "store URL '%s': use sqlite:PATH", o->url);
+        return err_set(e, ERR_INVALID, "not a store: use sqlite:PATH or mongodb://HOST/DATABASE?replicaSet=NAME");
     for (const struct kind *const *k = o->kinds; *k; k++)
         assert((*k)->n_fields > 0 && (*k)->fields[0].type == FIELD_ID && strcmp((*k)->fields[0].name, "id") == 0);
     if (!engine->open(o, place, out, e))
@@ -215,18 +218,18 @@ static void run_watch(void *arg)
 {
     struct errand *r = arg;
 
-    r->ok = r->st->engine->watch_read(r->st, r->kind, r->seq, r->n, r->arena, r->rows, r->e);
+    r->ok = r->st->engine->watch_read(r->st, r->kind, r->place, r->n, r->arena, r->rows, r->e);
 }
 
 bool store_watch(struct store *st, const struct kind *k, struct bytes after, size_t limit, int64_t deadline,
                  struct arena *a, void **rows, size_t *n, struct bytes *next, struct err *e)
 {
-    int64_t seq;
+    struct bytes place;
     struct rows found = { NULL, 0 };
-    struct errand r = { .st = st, .kind = k, .seq = &seq, .n = limit, .arena = a, .rows = &found, .e = e };
+    struct errand r = { .st = st, .kind = k, .place = &place, .n = limit, .arena = a, .rows = &found, .e = e };
     struct signal *signal = st->engine->watch_signal(st, k);
 
-    if (!watch_cursor_read(k, after, &seq))
+    if (!watch_cursor_read(k, after, a, &place))
         return err_set(e, ERR_INVALID, "not a place in the feed of %s", k->name);
     for (;;) {
         uint64_t seen = signal_count(signal); /* before the look, so that no commit between is slept through */
@@ -238,7 +241,7 @@ bool store_watch(struct store *st, const struct kind *k, struct bytes after, siz
     }
     *rows = found.row;
     *n = found.n;
-    *next = watch_cursor(k, seq, a);
+    *next = watch_cursor(k, place, a);
     return true;
 }
 
@@ -246,16 +249,16 @@ static void run_watch_end(void *arg)
 {
     struct errand *r = arg;
 
-    r->ok = r->st->engine->watch_end(r->st, r->kind, r->seq, r->e);
+    r->ok = r->st->engine->watch_end(r->st, r->kind, r->arena, r->place, r->e);
 }
 
 bool store_watch_end(struct store *st, const struct kind *k, struct arena *a, struct bytes *cursor, struct err *e)
 {
-    int64_t seq = 0;
-    struct errand r = { .st = st, .kind = k, .seq = &seq, .e = e };
+    struct bytes place = NO_BYTES;
+    struct errand r = { .st = st, .kind = k, .place = &place, .arena = a, .e = e };
 
     if (!send(&r, run_watch_end))
         return false;
-    *cursor = watch_cursor(k, seq, a);
+    *cursor = watch_cursor(k, place, a);
     return true;
 }

@@ -1,4 +1,4 @@
-/* store/store.h - one interface, several engines (store/sqlite/, later store/mongo/).
+/* store/store.h - one interface, two engines (store/sqlite/, store/mongo/).
  *
  * Everything waits: in a fiber the fiber sleeps, elsewhere the thread blocks. A struct store is shared by all threads.
  *
@@ -24,7 +24,7 @@
 struct store;
 
 struct store_options {
-    const char *url;                 /* "sqlite:/path/postrider.db" */
+    const char *url;                 /* "sqlite:/path/postrider.db", "mongodb://host/database?replicaSet=name" */
     const struct kind *const *kinds; /* NULL-terminated; stays valid */
     int schema;       /* version of `kinds`; a newer database is refused, an older one copied, then migrated */
     struct id node;   /* leases and locks of this node are void at start */
@@ -199,6 +199,8 @@ void store_unlock(struct store *st, struct bytes name, int64_t token);
 
 /* ---- watch: rows of a watched kind in order of commit ---- */
 
+/* Longest text of a cursor of the feed. */
+#define WATCH_CURSOR_MAX 4096
 /* Up to `limit` rows that committed behind `after` (NO_BYTES: from the oldest kept; store_watch_end: from now), waiting
  * for one until the deadline (monotonic ms; then *n is 0 and it is true). *next is the cursor behind the last row. No
  * row is left out or shown twice. */

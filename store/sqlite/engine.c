@@ -148,15 +148,57 @@ static bool blob_get(struct store *st, struct id id, unsigned n, struct arena *a
     READ(st, select_blob(c, id, n, a, out, e));
 }
 
-static bool watch_read(struct store *st, const struct kind *k, int64_t *seq, size_t limit, struct arena *a,
-                       struct rows *out, struct err *e)
+/* A place is eight bytes: the number of the row before it. */
+static bool place_read(struct bytes place, int64_t *seq)
 {
-    READ(st, select_watch(c, k, seq, limit, a, out, e));
+    uint64_t n = 0;
+
+    for (size_t i = 0; i < place.n; i++)
+        n = n << 8 | (uint8_t)place.p[i];
+    *seq = (int64_t)n;
+    return (place.n == 0 || place.n == 8) && n <= INT64_MAX;
 }
 
-static bool watch_end(struct store *st, const struct kind *k, int64_t *seq, struct err *e)
+static struct bytes place_write(int64_t seq, struct arena *a)
 {
-    READ(st, select_watch_end(c, k, seq, e));
+    char *p = arena_alloc(a, 8);
+
+    for (int i = 0; i < 8; i++)
+        p[i] = (char)((uint64_t)seq >> (56 - 8 * i));
+    return (struct bytes){ p, 8 };
+}
+
+static bool watch_read(struct store *st, const struct kind *k, struct bytes *place, size_t limit, struct arena *a,
+                       struct rows *out, struct err *e)
+{
+    struct sqlite_store *s = (struct sqlite_store *)st;
+    struct conn *c;
+    int64_t seq;
+    bool ok;
+
+    if (!place_read(*place, &seq))
+        return err_set(e, ERR_INVALID, "not a place in the feed of %s", k->name);
+    c = reader_take(s, e);
+    ok = c && select_watch(c, k, &seq, limit, a, out, e);
+    if (c)
+        reader_give(s, c);
+    if (ok)
+        *place = place_write(seq, a);
+    return ok;
+}
+
+static bool watch_end(struct store *st, const struct kind *k, struct arena *a, struct bytes *place, struct err *e)
+{
+    struct sqlite_store *s = (struct sqlite_store *)st;
+    struct conn *c = reader_take(s, e);
+    int64_t seq = 0;
+    bool ok = c && select_watch_end(c, k, &seq, e);
+
+    if (c)
+        reader_give(s, c);
+    if (ok)
+        *place = place_write(seq, a);
+    return ok;
 }
 
 static struct signal *watch_signal(struct store *st, const struct kind *k)
@@ -174,7 +216,7 @@ static int64_t now(struct store *st)
 }
 
 const struct engine engine_sqlite = {
-    .scheme = "sqlite",
+    .schemes = { "sqlite" },
     .open = open_store,
     .close = close_store,
     .now = now,

@@ -1,13 +1,18 @@
 /* tests/store/bench_store.c - how many accept batches a second: a body of 6 KB, message, delivery, entry, two events,
  * and two counters of which one hands its value to the entry.
  *
- *     ninja -C build/release store_bench_store && build/release/tests/store_bench_store [callers] [seconds]
- * [fibers|threads] Prints batches a second and microseconds of CPU each, then the same for reading bodies. */
+ *     ninja -C build/release store_bench_store
+ *     build/release/tests/store_bench_store [callers] [seconds] [fibers|threads] [mailboxes] [sqlite|1|3|URI]
+ * The last says the engine: a number is that of the members of a mongod replica set, which is started. Prints batches a
+ * second and microseconds of CPU each (mongod's too), how many group commits met another transaction, then the same for
+ * reading bodies. */
 #include "base/clock.h"
+#include "base/metrics.h"
 #include "base/params.h"
 #include "net/fiber.h"
 #include "store/store.h"
 #include "tests/store/folder.h"
+#include "tests/store/mongod.h"
 #include <pthread.h>
 #include <stdatomic.h>
 #include <sys/resource.h>
@@ -99,10 +104,11 @@ static const struct kind box_kind = {
 static const struct kind *const kinds[] = { &body_kind, &message_kind, &delivery_kind, &entry_kind, &event_kind,
                                             &box_kind,  NULL };
 
-#define BOXES 100
-#define KEPT  4096
+#define KEPT 4096
 static struct store *st;
-static struct box boxes[BOXES], users[BOXES];
+static size_t n_boxes = 100;
+static struct box *boxes, *users;
+static struct mongod mongod;
 static struct id kept[KEPT];
 static char noise[1 << 20];
 static atomic_bool stop;
@@ -114,7 +120,8 @@ static void accept_one(struct arena *a, long long i)
 {
     struct batch *b = batch_new(a);
     int uid = batch_slot(b), modseq = batch_slot(b);
-    const struct box *box = &boxes[i % BOXES];
+    size_t which = (size_t)i * 2654435761u / 65536 % n_boxes;
+    const struct box *box = &boxes[which];
     struct body body = { id_new(), { noise + i % 1000 * 1000, 6000 }, 0, 10240 };
     struct message m = { .id = id_new(),
                          .account = boxes[0].id,
@@ -147,7 +154,7 @@ static void accept_one(struct arena *a, long long i)
     struct err e;
 
     batch_update(b, &box_kind, box->id, NULL, 0, raise, 4);
-    batch_update(b, &box_kind, users[i % BOXES].id, NULL, 0, &use, 1);
+    batch_update(b, &box_kind, users[which].id, NULL, 0, &use, 1);
     batch_insert(b, &body_kind, &body, NULL, 0);
     batch_insert(b, &message_kind, &m, NULL, 0);
     batch_insert(b, &delivery_kind, &d, NULL, 0);
@@ -199,12 +206,14 @@ static double cpu(void)
     struct rusage u;
 
     getrusage(RUSAGE_SELF, &u);
-    return (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) + (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6;
+    return mongod_cpu(&mongod) + (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) +
+           (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6;
 }
 
 static void measure(const char *what, int callers, int seconds, bool fibers)
 {
     double before = cpu(), used, rate;
+    int64_t groups = metric_get(METRIC_store_commit_seconds), met = metric_get(METRIC_store_conflicts_total);
     struct err e;
 
     atomic_store(&stop, false);
@@ -224,40 +233,68 @@ static void measure(const char *what, int callers, int seconds, bool fibers)
     atomic_store(&stop, true);
     while (atomic_load(&running))
         usleep(1000);
-    printf("%-8s %3d %s: %8.0f/s, %6.1f us of CPU each\n", what, callers, fibers ? "fibers" : "threads", rate,
-           used * 1e6 / (rate * seconds));
+    groups = metric_get(METRIC_store_commit_seconds) - groups;
+    met = metric_get(METRIC_store_conflicts_total) - met;
+    printf("%-8s %3d %s: %8.0f/s, %6.1f us of CPU each, %lld groups, %lld conflicts\n", what, callers,
+           fibers ? "fibers" : "threads", rate, used * 1e6 / (rate * seconds), (long long)groups, (long long)met);
+}
+
+static void make_boxes(struct arena *a)
+{
+    struct err e;
+
+    boxes = arena_array(a, n_boxes, sizeof *boxes);
+    users = arena_array(a, n_boxes, sizeof *users);
+    for (size_t i = 0; i < n_boxes;) {
+        struct batch *b = batch_new(a);
+
+        for (size_t end = i + 1000; i < end && i < n_boxes; i++) {
+            boxes[i] = (struct box){ .id = id_new(), .uidnext = 1 };
+            users[i] = (struct box){ .id = id_new() };
+            batch_insert(b, &box_kind, &boxes[i], NULL, 0);
+            batch_insert(b, &box_kind, &users[i], NULL, 0);
+        }
+        if (!store_commit(st, b, clock_monotonic() + 30000, &e))
+            die("%s", e.message);
+    }
+}
+
+static const char *store_url(const char *engine)
+{
+    static char url[512];
+
+    snprintf(url, sizeof url, "sqlite:%s", folder_path("bench.db"));
+    if (!engine || strcmp(engine, "sqlite") == 0)
+        return url;
+    if (strstr(engine, "://"))
+        return engine;
+    if (!mongod_start(&mongod, engine[0] - '0'))
+        exit(1);
+    return mongod.uri;
 }
 
 int main(int argc, char **argv)
 {
-    int64_t callers = 64, seconds = 5;
+    int64_t callers = 64, seconds = 5, mailboxes = 100;
     bool fibers = argc < 4 || argv[3][0] == 'f';
     struct net_options o = { .loops = 2, .store_workers = 4, .cpu_workers = 1, .fibers_max = 10000 };
     struct store_options so = { .kinds = kinds, .schema = 1, .node = id_new(), .readers = 4 };
-    char url[512];
-    struct arena *a = arena_new(8 << 20);
-    struct batch *b = batch_new(a);
+    struct arena *a = arena_new(64 << 20);
     struct err e = { 0 };
 
     params_init();
     if ((argc > 1 && !bytes_to_int(bytes_of(argv[1]), &callers)) ||
-        (argc > 2 && !bytes_to_int(bytes_of(argv[2]), &seconds)))
-        die("usage: bench_store [callers] [seconds] [fibers|threads]");
-    snprintf(url, sizeof url, "sqlite:%s", folder_path("bench.db"));
-    so.url = url;
+        (argc > 2 && !bytes_to_int(bytes_of(argv[2]), &seconds)) ||
+        (argc > 4 && !bytes_to_int(bytes_of(argv[4]), &mailboxes)))
+        die("usage: bench_store [callers] [seconds] [fibers|threads] [mailboxes] [sqlite|1|3|URI]");
+    n_boxes = (size_t)mailboxes;
+    so.url = store_url(argc > 5 ? argv[5] : NULL);
     srandom(1);
     for (size_t i = 0; i < sizeof noise; i++)
         noise[i] = (char)random();
     if (!params_from_env(&e) || !net_start(&o, &e) || !store_open(&so, &st, &e))
         die("%s", e.message);
-    for (int i = 0; i < BOXES; i++) {
-        boxes[i] = (struct box){ .id = id_new(), .uidnext = 1 };
-        users[i] = (struct box){ .id = id_new() };
-        batch_insert(b, &box_kind, &boxes[i], NULL, 0);
-        batch_insert(b, &box_kind, &users[i], NULL, 0);
-    }
-    if (!store_commit(st, b, clock_monotonic() + 10000, &e))
-        die("%s", e.message);
+    make_boxes(a);
     measure("accept", (int)callers, (int)seconds, fibers);
     measure("accept", 1, 1, fibers);
     reading = true;
@@ -266,5 +303,6 @@ int main(int argc, char **argv)
     net_stop();
     arena_free(&a);
     folder_remove();
+    mongod_stop(&mongod);
     return 0;
 }

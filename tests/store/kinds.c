@@ -28,10 +28,14 @@ const struct kind *const test_kinds[] = { &note_kind, &feed_kind, &big_kind, NUL
 
 struct store *open_or_die(const char *url, const struct kind *const *kinds, int schema)
 {
-    struct store_options o = { .url = url, .kinds = kinds, .schema = schema, .node = id_new(), .readers = 4 };
+    static struct id node; /* one and the same, so that a second start is this node's */
+    struct store_options o = { .url = url, .kinds = kinds, .schema = schema, .readers = 4 };
     struct store *st;
     struct err e = { 0 };
 
+    if (id_is_none(node))
+        node = id_new();
+    o.node = node;
     if (!store_open(&o, &st, &e))
         die("cannot open %s: %s (%s)", url, e.message, e.where);
     return st;

@@ -1,0 +1,244 @@
+#include "base/log.h"
+#include "base/params.h"
+#include "store/mongo/mongo.h"
+#include <assert.h>
+
+/* A frozen server is known for one after CONNECT_MS + HEARTBEAT_MS, before a call to it has run out. */
+enum {
+    PLAIN_CLIENTS = 8,
+    SELECT_MS = 3000,
+    CONNECT_MS = 2000,
+    HEARTBEAT_MS = 1000,
+    PATIENT_MS = 3600000,
+    AWAY_MS = 2500
+};
+
+/* ---- the library ---- */
+
+static void library_log(mongoc_log_level_t level, const char *domain, const char *message, void *arg)
+{
+    (void)level;
+    (void)arg;
+    log_debug("store", LOG_TEXT("library", domain), LOG_TEXT("message", message));
+}
+
+static void library_start(void)
+{
+    mongoc_log_set_handler(library_log, NULL);
+    mongoc_init();
+    atexit(mongoc_cleanup);
+}
+
+void mongo_library(void)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+    pthread_once(&once, library_start);
+}
+
+/* ---- the URI ---- */
+
+static void set_default(mongoc_uri_t *uri, const char *option, int32_t value)
+{
+    if (!mongoc_uri_has_option(uri, option))
+        mongoc_uri_set_option_as_int32(uri, option, value);
+}
+
+/* How long and how many may be chosen in the URI; what is durable may not. One host alone would be spoken to as it is:
+ * told not to, the library finds the primary through it. */
+static void set_options(mongoc_uri_t *uri, const struct mongo_store *s)
+{
+    int64_t clients = PARAM_INT(pool, store_workers) + PARAM_INT(store, committers) + PLAIN_CLIENTS + 2;
+    mongoc_read_prefs_t *primary = mongoc_read_prefs_new(MONGOC_READ_PRIMARY);
+
+    set_default(uri, MONGOC_URI_SERVERSELECTIONTIMEOUTMS, SELECT_MS);
+    set_default(uri, MONGOC_URI_CONNECTTIMEOUTMS, CONNECT_MS);
+    set_default(uri, MONGOC_URI_SOCKETTIMEOUTMS, (int32_t)PARAM_INT(store, call_timeout));
+    set_default(uri, MONGOC_URI_HEARTBEATFREQUENCYMS, HEARTBEAT_MS);
+    mongoc_uri_set_option_as_int32(uri, MONGOC_URI_MAXPOOLSIZE, (int32_t)clients);
+    mongoc_uri_set_option_as_bool(uri, MONGOC_URI_RETRYREADS, true);
+    mongoc_uri_set_option_as_bool(uri, MONGOC_URI_RETRYWRITES, true);
+    if (!mongoc_uri_has_option(uri, MONGOC_URI_DIRECTCONNECTION) && !mongoc_uri_get_srv_hostname(uri))
+        mongoc_uri_set_option_as_bool(uri, MONGOC_URI_DIRECTCONNECTION, false);
+    mongoc_uri_set_write_concern(uri, s->majority);
+    mongoc_uri_set_read_concern(uri, s->reading);
+    mongoc_uri_set_read_prefs_t(uri, primary);
+    mongoc_read_prefs_destroy(primary);
+}
+
+static void make_concerns(struct mongo_store *s)
+{
+    s->majority = mongoc_write_concern_new();
+    mongoc_write_concern_set_wmajority(s->majority, (int32_t)PARAM_INT(store, call_timeout));
+    mongoc_write_concern_set_journal(s->majority, true);
+    s->reading = mongoc_read_concern_new();
+    mongoc_read_concern_set_level(s->reading, MONGOC_READ_CONCERN_LEVEL_MAJORITY);
+}
+
+bool mongo_connect(struct mongo_store *s, const char *url, struct err *e)
+{
+    bson_error_t why;
+    const char *database;
+
+    mongo_library();
+    make_concerns(s);
+    s->uri = mongoc_uri_new_with_error(url, &why);
+    if (!s->uri) /* what is wrong with it may be the password */
+        return err_set(e, ERR_INVALID, "the store's URI cannot be read%s%.150s", strchr(url, '@') ? "" : ": ",
+                       strchr(url, '@') ? " (special characters of a password are written as %XX)" : why.message);
+    set_options(s->uri, s);
+    database = mongoc_uri_get_database(s->uri);
+    s->database = strdup(database && *database ? database : "postrider");
+    if (!s->database)
+        die("out of memory: a name");
+    s->pool = mongoc_client_pool_new_with_error(s->uri, &why);
+    if (!s->pool)
+        return err_set(e, ERR_INVALID, "the store's URI cannot be used: %.150s", why.message);
+    mongoc_client_pool_set_error_api(s->pool, MONGOC_ERROR_API_VERSION_2);
+    mongoc_client_pool_set_appname(s->pool, "postrider");
+    return true;
+}
+
+mongoc_client_t *mongo_patient_client(const struct mongo_store *s)
+{
+    mongoc_uri_t *uri = mongoc_uri_copy(s->uri);
+    mongoc_client_t *c;
+
+    mongoc_uri_set_option_as_int32(uri, MONGOC_URI_SOCKETTIMEOUTMS, PATIENT_MS);
+    mongoc_uri_set_option_as_bool(uri, MONGOC_URI_SERVERSELECTIONTRYONCE, false);
+    c = mongoc_client_new_from_uri(uri);
+    mongoc_uri_destroy(uri);
+    if (!c)
+        die("out of memory: a client");
+    mongoc_client_set_error_api(c, MONGOC_ERROR_API_VERSION_2);
+    return c;
+}
+
+mongoc_client_t *mongo_client(struct mongo_store *s)
+{
+    return mongoc_client_pool_pop(s->pool);
+}
+
+mongoc_client_t *mongo_reach(struct mongo_store *s, struct err *e)
+{
+    if (atomic_load(&s->down) && !atomic_load(&s->full) && clock_monotonic() - atomic_load(&s->down_since) > AWAY_MS &&
+        !mongo_is_up(&s->store, e))
+        return NULL;
+    return mongo_client(s);
+}
+
+void mongo_client_back(struct mongo_store *s, mongoc_client_t *c)
+{
+    mongoc_client_pool_push(s->pool, c);
+}
+
+mongoc_collection_t *mongo_collection(const struct mongo_store *s, mongoc_client_t *c, const char *name)
+{
+    mongoc_collection_t *collection = mongoc_client_get_collection(c, s->database, name);
+
+    mongoc_collection_set_write_concern(collection, s->majority);
+    mongoc_collection_set_read_concern(collection, s->reading);
+    return collection;
+}
+
+/* ---- errors ---- */
+
+/* Codes of the server that say: not now. `gone`: the server or our way to it, and not this one call. */
+static const struct {
+    uint32_t code;
+    bool gone;
+} away_codes[] = {
+    { 6, true },     /* HostUnreachable */
+    { 7, true },     /* HostNotFound */
+    { 13, true },    /* Unauthorized */
+    { 18, true },    /* AuthenticationFailed */
+    { 50, false },   /* MaxTimeMSExpired */
+    { 64, true },    /* WriteConcernFailed: no majority in time */
+    { 89, true },    /* NetworkTimeout */
+    { 91, true },    /* ShutdownInProgress */
+    { 112, false },  /* WriteConflict */
+    { 134, true },   /* ReadConcernMajorityNotAvailableYet */
+    { 189, true },   /* PrimarySteppedDown */
+    { 202, false },  /* NetworkInterfaceExceededTimeLimit */
+    { 225, false },  /* TransactionTooOld */
+    { 239, false },  /* SnapshotTooOld */
+    { 246, false },  /* SnapshotUnavailable */
+    { 251, false },  /* NoSuchTransaction */
+    { 262, false },  /* ExceededTimeLimit */
+    { 290, false },  /* TransactionExceededLifetimeLimitSeconds */
+    { 365, false },  /* TemporarilyUnavailable */
+    { 9001, true },  /* SocketException */
+    { 10107, true }, /* NotWritablePrimary */
+    { 11600, true }, /* InterruptedAtShutdown */
+    { 11602, true }, /* InterruptedDueToReplStateChange */
+    { 13435, true }, /* NotPrimaryNoSecondaryOk */
+    { 13436, true }, /* NotPrimaryOrSecondary */
+};
+
+enum { OUT_OF_DISK_SPACE = 14031 };
+
+/* Network, no primary, or a login that was refused; the library's own codes begin anew in each of its domains. */
+static bool is_library(const bson_error_t *why)
+{
+    return why->domain == MONGOC_ERROR_STREAM || why->domain == MONGOC_ERROR_SERVER_SELECTION ||
+           why->domain == MONGOC_ERROR_CLIENT;
+}
+
+static bool away(const bson_error_t *why, bool *gone)
+{
+    *gone = is_library(why);
+    if (*gone)
+        return true;
+    for (size_t i = 0; i < sizeof away_codes / sizeof *away_codes; i++)
+        if (why->code == away_codes[i].code) {
+            *gone = away_codes[i].gone;
+            return true;
+        }
+    return false;
+}
+
+bool mongo_is_away(const bson_error_t *why)
+{
+    bool gone;
+
+    return away(why, &gone);
+}
+
+bool mongo_error(struct mongo_store *s, const bson_error_t *why, struct err *e, const char *where)
+{
+    bool gone, busy = away(why, &gone), full = !busy && why->code == OUT_OF_DISK_SPACE;
+
+    err_fill(e,
+             busy   ? ERR_BUSY
+             : full ? ERR_STORAGE_FULL
+                    : ERR_INTERNAL,
+             where, "mongodb: %.200s (%u)", why->message, why->code);
+    if (gone || full)
+        mongo_note(s, e);
+    return false;
+}
+
+/* "writeErrors": [ { index, code, errmsg } ] */
+int32_t mongo_write_error(const bson_t *reply, int32_t *index, struct bytes *message)
+{
+    bson_iter_t at, item, field;
+    int32_t code = 0;
+
+    if (!bson_iter_init_find(&at, reply, "writeErrors") || !bson_iter_recurse(&at, &item) || !bson_iter_next(&item) ||
+        !bson_iter_recurse(&item, &field))
+        return 0;
+    while (bson_iter_next(&field)) {
+        const char *key = bson_iter_key(&field);
+        uint32_t n = 0;
+
+        if (strcmp(key, "code") == 0)
+            code = (int32_t)bson_iter_as_int64(&field);
+        else if (strcmp(key, "index") == 0)
+            *index = (int32_t)bson_iter_as_int64(&field);
+        else if (strcmp(key, "errmsg") == 0 && BSON_ITER_HOLDS_UTF8(&field)) {
+            message->p = bson_iter_utf8(&field, &n);
+            message->n = n;
+        }
+    }
+    return code;
+}

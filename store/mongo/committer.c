@@ -1,0 +1,338 @@
+/* The queue before the committers.
+ *
+ * Callers hang their job on the queue and sleep; each of a few committers takes what waits, commits it in one
+ * transaction (transaction.c) and wakes them. Two transactions that write one row abort one another, and a mailbox's
+ * counters are written by every mail to it. So a job names the rows that its batch changes or looks at, and a committer
+ * takes only jobs whose rows are in no other open group of the process, oldest first: what an older job waits for, a
+ * younger one does not take before it. Rows are told apart by a hash; two of one hash wait for each other without
+ * need, which does no harm.
+ *
+ * A group's price hardly grows with its length. So while one group is open the next gathers, and another committer sets
+ * out beside it only when MANY wait, or one has waited for LONG_MS: because the open group is slow, or its outcome
+ * cannot be learnt for minutes. */
+#include "base/metrics.h"
+#include "base/params.h"
+#include "store/mongo/mongo.h"
+#include <errno.h>
+
+enum { SLOTS = 1 << 16, LOOK = 4096, ARENA_MAX = INT32_MAX, MANY = 64, LONG_MS = 20 };
+
+struct worker {
+    struct committers *all;
+    struct committer committer;
+    pthread_t thread;
+    uint8_t number; /* from 1 */
+    uint16_t *slots;
+    size_t n_slots, cap;
+};
+
+struct committers {
+    struct mongo_store *store;
+    pthread_mutex_t mutex;
+    pthread_cond_t work;
+    struct job *first, **last;
+    size_t bytes, n_jobs; /* of the queue */
+    size_t open;          /* groups under way */
+    bool stop;
+    struct signal *room; /* raised when the queue got shorter and somebody waits for that */
+    atomic_int waiting;
+    uint8_t owner[SLOTS];   /* number of the worker whose open group has the row, 0: none */
+    uint32_t wanted[SLOTS]; /* of which look an older job waits for it */
+    uint32_t look;
+    struct worker *workers;
+    size_t n, started;
+};
+
+/* ---- rows of a job ---- */
+
+static uint16_t slot_of(const struct op *op)
+{
+    uint32_t h = 2166136261u;
+
+    for (size_t i = 0; i < sizeof op->id.b; i++)
+        h = (h ^ op->id.b[i]) * 16777619u;
+    return (uint16_t)(h ^ h >> 16);
+}
+
+/* A row that is inserted is nobody else's yet. */
+static void name_slots(struct job *j)
+{
+    const struct batch *b = j->batch;
+
+    j->slots = arena_array(b->arena, b->n, sizeof *j->slots);
+    for (size_t i = 0; i < b->n; i++)
+        if (b->ops[i].type != OP_INSERT)
+            j->slots[j->n_slots++] = slot_of(&b->ops[i]);
+}
+
+static bool may_take(const struct committers *all, const struct job *j, uint8_t who)
+{
+    for (size_t i = 0; i < j->n_slots; i++) {
+        uint16_t slot = j->slots[i];
+
+        if ((all->owner[slot] && all->owner[slot] != who) || all->wanted[slot] == all->look)
+            return false;
+    }
+    return true;
+}
+
+static void leave(struct committers *all, const struct job *j)
+{
+    for (size_t i = 0; i < j->n_slots; i++)
+        all->wanted[j->slots[i]] = all->look;
+}
+
+static void take(struct worker *w, const struct job *j)
+{
+    if (w->n_slots + j->n_slots > w->cap) {
+        w->cap = (w->n_slots + j->n_slots) * 2;
+        w->slots = realloc(w->slots, w->cap * sizeof *w->slots);
+        if (!w->slots)
+            die("out of memory: rows of a group");
+    }
+    for (size_t i = 0; i < j->n_slots; i++) {
+        w->all->owner[j->slots[i]] = w->number;
+        w->slots[w->n_slots++] = j->slots[i];
+    }
+}
+
+static void next_look(struct committers *all)
+{
+    if (++all->look == 0) {
+        memset(all->wanted, 0, sizeof all->wanted);
+        all->look = 1;
+    }
+}
+
+/* What may be taken now, oldest first, at most a group; NULL when all that waits has to. */
+static struct job *cut_group(struct worker *w)
+{
+    struct committers *all = w->all;
+    int64_t bytes = PARAM_INT(store, group_bytes), n = PARAM_INT(store, group_batches), looked = 0;
+    struct job *group = NULL, **end = &group, **at = &all->first;
+
+    next_look(all);
+    while (*at && n > 0 && looked++ < LOOK) {
+        struct job *j = *at;
+        bool fits = !group || (int64_t)j->weight <= bytes;
+
+        if (!fits || !may_take(all, j, w->number)) {
+            leave(all, j);
+            at = &j->next;
+            continue;
+        }
+        *at = j->next;
+        take(w, j);
+        bytes -= (int64_t)j->weight;
+        all->bytes -= j->weight;
+        all->n_jobs--;
+        n--;
+        *end = j;
+        end = &j->next;
+    }
+    *end = NULL;
+    for (all->last = at; *all->last; all->last = &(*all->last)->next)
+        ;
+    return group;
+}
+
+/* ---- the threads ---- */
+
+static void give_back(struct worker *w)
+{
+    struct committers *all = w->all;
+
+    pthread_mutex_lock(&all->mutex);
+    for (size_t i = 0; i < w->n_slots; i++)
+        all->owner[w->slots[i]] = 0;
+    w->n_slots = 0;
+    all->open--;
+    if (all->first || all->stop)
+        pthread_cond_broadcast(&all->work);
+    pthread_mutex_unlock(&all->mutex);
+}
+
+static bool is_time(const struct committers *all)
+{
+    return all->first &&
+           (!all->open || all->n_jobs >= MANY || all->stop || clock_monotonic() - all->first->queued >= LONG_MS);
+}
+
+/* Of jobs that wait beside an open group, somebody looks after the time they may wait. */
+static void wait_work(struct committers *all)
+{
+    struct timespec until;
+
+    if (!all->first) {
+        pthread_cond_wait(&all->work, &all->mutex);
+        return;
+    }
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_nsec += LONG_MS * 1000000L;
+    until.tv_sec += until.tv_nsec / 1000000000L;
+    until.tv_nsec %= 1000000000L;
+    pthread_cond_timedwait(&all->work, &all->mutex, &until);
+}
+
+static struct job *wait_group(struct worker *w)
+{
+    struct committers *all = w->all;
+    struct job *group = NULL;
+
+    pthread_mutex_lock(&all->mutex);
+    while (!(is_time(all) && (group = cut_group(w))) && !(all->stop && !all->first))
+        wait_work(all);
+    all->open += group != NULL;
+    if (group && all->first) /* maybe another committer can take what is left */
+        pthread_cond_signal(&all->work);
+    pthread_mutex_unlock(&all->mutex);
+    if (atomic_load(&all->waiting))
+        signal_raise(all->room);
+    return group;
+}
+
+static void *run(void *arg)
+{
+    struct worker *w = arg;
+    struct job *group;
+
+    while ((group = wait_group(w))) {
+        committer_run(&w->committer, group);
+        give_back(w);
+    }
+    return NULL;
+}
+
+/* ---- callers ---- */
+
+static bool enqueue(struct committers *all, struct job *j)
+{
+    bool room;
+
+    pthread_mutex_lock(&all->mutex);
+    room = !all->bytes || (int64_t)(all->bytes + j->weight) <= PARAM_INT(store, queue_bytes);
+    if (room) {
+        *all->last = j;
+        all->last = &j->next;
+        all->bytes += j->weight;
+        all->n_jobs++;
+        pthread_cond_signal(&all->work);
+    }
+    pthread_mutex_unlock(&all->mutex);
+    return room;
+}
+
+static bool enqueue_in_time(struct committers *all, struct job *j)
+{
+    bool queued = enqueue(all, j), in_time = true;
+
+    if (queued)
+        return true;
+    atomic_fetch_add(&all->waiting, 1);
+    while (!queued && in_time) {
+        uint64_t seen = signal_count(all->room);
+
+        queued = enqueue(all, j);
+        if (!queued)
+            in_time = signal_wait(all->room, seen, j->deadline);
+    }
+    atomic_fetch_sub(&all->waiting, 1);
+    return queued;
+}
+
+/* From here on the job is the committer's until it wakes us: there is no giving up, since the batch may be in a
+ * commit. The committer itself gives up at the deadline. */
+bool mongo_commit(struct store *st, struct batch *b, int64_t deadline, struct err *e)
+{
+    struct job j = { .batch = b, .weight = b->weight, .deadline = deadline, .queued = clock_monotonic() };
+
+    name_slots(&j);
+    waiter_init(&j.waiter);
+    if (!enqueue_in_time(((struct mongo_store *)st)->committers, &j))
+        return err_set(e, ERR_QUEUE_FULL, "more than store.queue_bytes wait to be written");
+    waiter_wait(&j.waiter);
+    if (!j.ok)
+        *e = j.err;
+    return j.ok;
+}
+
+/* ---- start and stop ---- */
+
+static bool start_worker(struct committers *all, size_t i, struct err *e)
+{
+    struct mongo_store *s = all->store;
+    struct worker *w = &all->workers[i];
+
+    w->all = all;
+    w->number = (uint8_t)(i + 1);
+    w->committer.store = s;
+    w->committer.client = mongo_client(s);
+    w->committer.arena = arena_new(ARENA_MAX);
+    w->committer.lane.seq = calloc(s->n_tables + 1, sizeof *w->committer.lane.seq);
+    w->committer.seq = calloc(s->n_tables + 1, sizeof *w->committer.seq);
+    if (!w->committer.lane.seq || !w->committer.seq)
+        die("out of memory: a committer");
+    if (pthread_create(&w->thread, NULL, run, w) != 0)
+        return err_set(e, ERR_BUSY, "cannot start a committer: %s", strerror(errno));
+    pthread_setname_np(w->thread, "store-committer");
+    all->started++;
+    return true;
+}
+
+bool committers_start(struct mongo_store *s, struct err *e)
+{
+    struct committers *all = calloc(1, sizeof *all);
+    pthread_condattr_t monotonic;
+    bool ok = true;
+
+    if (!all)
+        die("out of memory: the committers");
+    all->store = s;
+    all->n = (size_t)PARAM_INT(store, committers);
+    all->workers = calloc(all->n, sizeof *all->workers);
+    if (!all->workers)
+        die("out of memory: the committers");
+    all->last = &all->first;
+    all->room = signal_new();
+    pthread_mutex_init(&all->mutex, NULL);
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&all->work, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+    s->committers = all;
+    for (size_t i = 0; ok && i < all->n; i++)
+        ok = start_worker(all, i, e);
+    return ok;
+}
+
+static void end_worker(struct mongo_store *s, struct worker *w)
+{
+    if (w->committer.client)
+        mongo_client_back(s, w->committer.client);
+    arena_free(&w->committer.arena);
+    free(w->committer.lane.seq);
+    free(w->committer.seq);
+    free(w->slots);
+}
+
+void committers_stop(struct mongo_store *s)
+{
+    struct committers *all = s->committers;
+
+    if (!all)
+        return;
+    pthread_mutex_lock(&all->mutex);
+    all->stop = true;
+    pthread_cond_broadcast(&all->work);
+    pthread_mutex_unlock(&all->mutex);
+    for (size_t i = 0; i < all->started; i++)
+        pthread_join(all->workers[i].thread, NULL);
+    for (size_t i = 0; i < all->n; i++)
+        end_worker(s, &all->workers[i]);
+    signal_free(&all->room);
+    pthread_mutex_destroy(&all->mutex);
+    pthread_cond_destroy(&all->work);
+    free(all->workers);
+    free(all);
+    s->committers = NULL;
+}

@@ -1,0 +1,121 @@
+/* The vtable, opening and closing. */
+#include "store/mongo/mongo.h"
+#include <assert.h>
+
+const struct table *mongo_table(const struct mongo_store *s, const struct kind *k)
+{
+    for (size_t i = 0; i < s->n_tables; i++)
+        if (s->tables[i].kind == k)
+            return &s->tables[i];
+    die("store: kind %s was not given to store_open", k->name);
+}
+
+static struct mongo_store *store_new(const struct store_options *o)
+{
+    struct mongo_store *s = calloc(1, sizeof *s);
+
+    if (!s)
+        die("out of memory: a store");
+    s->node = o->node;
+    s->process = id_new();
+    pthread_mutex_init(&s->state_lock, NULL);
+    while (o->kinds[s->n_tables])
+        s->n_tables++;
+    assert(s->n_tables <= 64);
+    s->tables = calloc(s->n_tables + 1, sizeof *s->tables);
+    if (!s->tables)
+        die("out of memory: tables");
+    for (size_t i = 0; i < s->n_tables; i++) {
+        s->tables[i].kind = o->kinds[i];
+        if (o->kinds[i]->watched)
+            s->tables[i].signal = signal_new();
+    }
+    return s;
+}
+
+static void end_threads(struct mongo_store *s)
+{
+    bool began = s->keeper != NULL;
+
+    committers_stop(s);
+    watcher_stop(s);
+    keeper_stop(s);
+    if (began) {
+        mongoc_client_t *c = mongo_client(s);
+
+        process_end(s, c);
+        mongo_client_back(s, c);
+    }
+}
+
+static void close_store(struct store *st)
+{
+    struct mongo_store *s = (struct mongo_store *)st;
+
+    end_threads(s);
+    if (s->pool)
+        mongoc_client_pool_destroy(s->pool);
+    if (s->uri)
+        mongoc_uri_destroy(s->uri);
+    if (s->majority)
+        mongoc_write_concern_destroy(s->majority);
+    if (s->reading)
+        mongoc_read_concern_destroy(s->reading);
+    for (size_t i = 0; i < s->n_tables; i++)
+        signal_free(&s->tables[i].signal);
+    pthread_mutex_destroy(&s->state_lock);
+    free(s->tables);
+    free(s->database);
+    free(s);
+}
+
+static bool begin(struct mongo_store *s, struct err *e)
+{
+    mongoc_client_t *c = mongo_client(s);
+    bool ok = process_begin(s, c, e);
+
+    mongo_client_back(s, c);
+    return ok && keeper_start(s, e) && watcher_start(s, e) && committers_start(s, e);
+}
+
+static bool open_store(const struct store_options *o, struct bytes place, struct store **out, struct err *e)
+{
+    struct mongo_store *s = store_new(o);
+
+    (void)place;
+    if (mongo_connect(s, o->url, e) && mongo_schema(s, o->schema, e) && begin(s, e)) {
+        *out = &s->store;
+        return true;
+    }
+    close_store(&s->store);
+    return false;
+}
+
+static struct signal *watch_signal(struct store *st, const struct kind *k)
+{
+    const struct table *t = mongo_table((struct mongo_store *)st, k);
+
+    assert(t->signal);
+    return t->signal;
+}
+
+const struct engine engine_mongo = {
+    .schemes = { "mongodb", "mongodb+srv" },
+    .open = open_store,
+    .close = close_store,
+    .now = mongo_now,
+    .has_room = mongo_has_room,
+    .is_up = mongo_is_up,
+    .commit = mongo_commit,
+    .get = mongo_get,
+    .get_by = mongo_get_by,
+    .find = mongo_find,
+    .blob_get = mongo_blob_get,
+    .claim = mongo_claim,
+    .lock = mongo_lock,
+    .lock_renew = mongo_lock_renew,
+    .unlock = mongo_unlock,
+    .watch_read = mongo_watch_read,
+    .watch_end = mongo_watch_end,
+    .watch_signal = watch_signal,
+};

@@ -1,0 +1,299 @@
+/* A group's way into the database, whatever happens on it.
+ *
+ * A group that met another transaction is cut in halves, so that the batches which cannot pass hold up few others; one
+ * alone tries again. One that met no primary waits for the next: it has not been committed for sure. After the commit
+ * was sent, only its answer says what became of it: it is sent again until there is one, and when the server knows
+ * nothing of the transaction any more, the lane's mark tells. Jobs whose deadline passes meanwhile end as ERR_BUSY. */
+#include "base/log.h"
+#include "base/metrics.h"
+#include "base/params.h"
+#include "store/mongo/mongo.h"
+#include <assert.h>
+
+enum { CAREFUL = 16, PAUSE_US = 50000, CONFLICT_PAUSE_US = 2000, CONFLICT_PAUSE_MOST_US = 100000 };
+
+/* ---- ends of jobs ---- */
+
+static size_t count_live(const struct job *jobs)
+{
+    size_t n = 0;
+
+    for (; jobs; jobs = jobs->next)
+        n += !jobs->ended;
+    return n;
+}
+
+static void wake_all(struct job *jobs)
+{
+    size_t n = 0;
+
+    while (jobs) {
+        struct job *j = jobs;
+
+        jobs = j->next; /* after the wake the job is its caller's again */
+        n += j->ok;
+        waiter_wake(&j->waiter);
+    }
+    metric_add(METRIC_store_batches_total, (int64_t)n);
+}
+
+static void fail_all(struct job *jobs, const struct err *e)
+{
+    for (struct job *j = jobs; j; j = j->next)
+        if (!j->ended) {
+            j->ok = false;
+            j->err = *e;
+        }
+    wake_all(jobs);
+}
+
+/* Ends those whose time is over; the others stay in the list. */
+static void fail_late(struct job **jobs, const struct err *e)
+{
+    int64_t now = clock_monotonic();
+
+    while (*jobs) {
+        struct job *j = *jobs;
+
+        if (j->deadline > now) {
+            jobs = &j->next;
+            continue;
+        }
+        *jobs = j->next;
+        j->next = NULL;
+        fail_all(j, e);
+    }
+}
+
+static struct job *cut_half(struct job *jobs)
+{
+    struct job *second;
+
+    for (size_t n = (count_live(jobs) + 1) / 2; n > 1 || jobs->ended; jobs = jobs->next)
+        n -= !jobs->ended;
+    second = jobs->next;
+    jobs->next = NULL;
+    return second;
+}
+
+/* ---- one transaction ---- */
+
+enum outcome {
+    PASSED,
+    OTHERS,   /* one has ended: the others again */
+    FEWER,    /* a conflict: fewer at a time */
+    LATER,    /* not committed: when there is a primary */
+    NOBODY,   /* nobody is left who waits */
+    NOT_OURS, /* not committed: with another lane */
+};
+
+static mongoc_client_session_t *begin(struct committer *c, bson_error_t *why)
+{
+    mongoc_session_opt_t *session_opts = mongoc_session_opts_new();
+    mongoc_transaction_opt_t *opts = mongoc_transaction_opts_new();
+    mongoc_read_concern_t *snapshot = mongoc_read_concern_new();
+    mongoc_client_session_t *session;
+
+    mongoc_session_opts_set_causal_consistency(session_opts, false);
+    session = mongoc_client_start_session(c->client, session_opts, why);
+    mongoc_read_concern_set_level(snapshot, MONGOC_READ_CONCERN_LEVEL_SNAPSHOT);
+    mongoc_transaction_opts_set_read_concern(opts, snapshot);
+    mongoc_transaction_opts_set_write_concern(opts, c->store->majority);
+    if (session && !mongoc_client_session_start_transaction(session, opts, why)) {
+        mongoc_client_session_destroy(session);
+        session = NULL;
+    }
+    mongoc_read_concern_destroy(snapshot);
+    mongoc_transaction_opts_destroy(opts);
+    mongoc_session_opts_destroy(session_opts);
+    return session;
+}
+
+static enum outcome by_mark(struct committer *c, struct err *e)
+{
+    enum committed there;
+
+    if (!lane_committed(c->store, c->client, &c->lane, &there, e))
+        return LATER; /* not known yet: asked again */
+    switch (there) {
+    case COMMITTED_YES: return PASSED;
+    case COMMITTED_NO: return FEWER;
+    case COMMITTED_UNKNOWN: break;
+    }
+    err_set(e, ERR_BUSY, "what became of a commit cannot be found out any more");
+    return NOBODY;
+}
+
+/* Sends the commit until its outcome is known, or nobody waits for it any longer. */
+static enum outcome settle(struct committer *c, mongoc_client_session_t *session, struct job **jobs, struct err *e)
+{
+    bool lost = false; /* the server knows nothing of it any more */
+
+    for (;;) {
+        bson_t reply;
+        bson_error_t why;
+        bool ok = !lost && mongoc_client_session_commit_transaction(session, &reply, &why);
+        enum outcome out;
+
+        if (ok) {
+            bson_destroy(&reply);
+            return PASSED;
+        }
+        if (!lost) {
+            mongo_err(c->store, &why, e);
+            lost = !mongoc_error_has_label(&reply, "UnknownTransactionCommitResult");
+            bson_destroy(&reply);
+        }
+        c->lane.known = false;
+        out = lost ? by_mark(c, e) : LATER;
+        if (out == NOBODY)
+            fail_all(*jobs, e), *jobs = NULL;
+        if (out != LATER)
+            return out;
+        fail_late(jobs, e);
+        if (!*jobs)
+            return NOBODY;
+        usleep(PAUSE_US);
+    }
+}
+
+static enum outcome after_write(enum applied applied)
+{
+    switch (applied) {
+    case REFUSED: return OTHERS;
+    case CONFLICT: return FEWER;
+    case LANE_LOST: return NOT_OURS;
+    case AWAY:
+    case APPLIED: break;
+    }
+    return LATER;
+}
+
+static uint64_t tables_raised(const struct committer *c)
+{
+    uint64_t bits = 0;
+
+    for (size_t i = 0; i < c->store->n_tables; i++)
+        if (c->seq[i] != c->lane.seq[i])
+            bits |= (uint64_t)1 << i;
+    return bits;
+}
+
+static void passed(struct committer *c)
+{
+    uint64_t raised = tables_raised(c);
+
+    memcpy(c->lane.seq, c->seq, c->store->n_tables * sizeof *c->seq);
+    c->lane.group++;
+    c->lane.known = true;
+    mongo_note(c->store, NULL);
+    watcher_raise(c->store, raised);
+}
+
+static enum outcome attempt(struct committer *c, struct job **jobs, struct err *e)
+{
+    mongoc_client_session_t *session;
+    bson_error_t why;
+    enum applied applied;
+    enum outcome out;
+
+    if (!lane_ready(c->store, c->client, &c->lane, e))
+        return LATER;
+    session = begin(c, &why);
+    if (!session) {
+        mongo_err(c->store, &why, e);
+        return LATER;
+    }
+    arena_reset(c->arena);
+    applied = group_write(c->store, c->client, session, &c->lane, c->seq, c->arena, *jobs, c->careful > 0, e);
+    if (applied == APPLIED) {
+        out = settle(c, session, jobs, e);
+        if (out == PASSED)
+            passed(c);
+    } else {
+        mongoc_client_session_abort_transaction(session, &why); /* what is left open ends by itself */
+        c->lane.known = c->lane.known && applied != LANE_LOST;
+        out = after_write(applied);
+    }
+    mongoc_client_session_destroy(session);
+    return out;
+}
+
+/* ---- until all have ended ---- */
+
+/* How long jobs are held for a primary to come: an election. Once it is known that there is none, they fail at once. */
+static bool is_worth_waiting(struct committer *c, const struct job *jobs, int64_t since)
+{
+    int64_t now = clock_monotonic(), down = atomic_load(&c->store->down_since);
+    bool any = false;
+
+    if (atomic_load(&c->store->down) && down < since)
+        since = down;
+    for (; jobs; jobs = jobs->next)
+        any = any || jobs->deadline > now;
+    return any && now - since < PARAM_INT(store, away_wait);
+}
+
+static void commit_jobs(struct committer *c, struct job *jobs);
+
+/* True when the jobs were dealt with. */
+static bool run_fewer(struct committer *c, struct job **jobs, useconds_t *pause, struct err *e)
+{
+    metric_add(METRIC_store_conflicts_total, 1);
+    if (count_live(*jobs) > 1) {
+        struct job *second = cut_half(*jobs);
+
+        commit_jobs(c, *jobs);
+        commit_jobs(c, second);
+        return true;
+    }
+    if (e->code == ERR_BUSY)
+        fail_late(jobs, e);
+    else if (*jobs)
+        fail_all(*jobs, e), *jobs = NULL; /* the batch itself cannot be */
+    if (!*jobs)
+        return true;
+    usleep(*pause);
+    *pause = *pause * 2 < CONFLICT_PAUSE_MOST_US ? *pause * 2 : CONFLICT_PAUSE_MOST_US;
+    return false;
+}
+
+static void commit_jobs(struct committer *c, struct job *jobs)
+{
+    int64_t since = clock_monotonic();
+    useconds_t pause = CONFLICT_PAUSE_US;
+
+    while (jobs) {
+        struct err e = { 0 };
+
+        switch (attempt(c, &jobs, &e)) {
+        case PASSED: wake_all(jobs); return;
+        case NOBODY: return;
+        case NOT_OURS: break;
+        case OTHERS: c->careful = CAREFUL; break;
+        case FEWER:
+            if (run_fewer(c, &jobs, &pause, &e))
+                return;
+            break;
+        case LATER:
+            fail_late(&jobs, &e);
+            if (!is_worth_waiting(c, jobs, since)) {
+                fail_all(jobs, &e);
+                return;
+            }
+            usleep(PAUSE_US);
+            break;
+        }
+    }
+}
+
+void committer_run(struct committer *c, struct job *jobs)
+{
+    int64_t began = clock_monotonic();
+
+    commit_jobs(c, jobs);
+    metric_observe(METRIC_store_commit_seconds, clock_monotonic() - began);
+    metric_add(METRIC_store_groups_total, 1);
+    if (c->careful)
+        c->careful--;
+}

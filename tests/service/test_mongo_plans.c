@@ -1,0 +1,310 @@
+/* The queries of every mail, list and sweep, as the MongoDB engine asks them and as the server explains that it answers
+ * them: by an index, sorting nothing, and looking at no more than twice the documents that it returns. */
+#include "base/params.h"
+#include "net/fiber.h"
+#include "service/kinds.h"
+#include "store/mongo/mongo.h"
+#include "tests/store/mongod.h"
+#include <setjmp.h>
+#include <stdarg.h>
+
+#include <cmocka.h>
+
+#define ROWS  600
+#define OWNER 8 /* of each id that is not the key there are so many */
+
+static struct mongod mongod;
+static struct store *st;
+static struct arena *a;
+static struct id owners[OWNER];
+
+/* ---- rows of every kind ---- */
+
+static bool is_unique(const struct kind *k, const struct field *f)
+{
+    for (size_t i = 0; i < k->n_indexes; i++)
+        for (size_t j = 0; k->indexes[i].unique && j < INDEX_FIELDS && k->indexes[i].fields[j]; j++)
+            if (strcmp(k->indexes[i].fields[j], f->name) == 0)
+                return true;
+    return false;
+}
+
+static struct bytes text_for(const struct kind *k, const struct field *f, int i)
+{
+    if (is_unique(k, f))
+        return arena_bytesf(a, "%s-%d", f->name, i);
+    if (strcmp(f->name, "status") == 0)
+        return i % 16 < 8 ? BYTES("queued") : BYTES("delivered");
+    if (strcmp(f->name, "direction") == 0)
+        return i % 16 < 8 ? BYTES("outbound") : BYTES("inbound");
+    return arena_bytesf(a, "%s-%d", f->name, i / OWNER % 2);
+}
+
+static void fill_field(const struct kind *k, const struct field *f, void *row, int i)
+{
+    struct value v = { .type = f->type };
+
+    switch (f->type) {
+    case FIELD_ID: v.id = f == k->fields ? id_new() : owners[i % OWNER]; break;
+    case FIELD_TEXT: v.bytes = text_for(k, f, i); break;
+    case FIELD_BYTES: v.bytes = arena_bytesf(a, "%d", i); break;
+    case FIELD_JSON: v.bytes = BYTES("{}"); break;
+    case FIELD_INT: v.number = i; break;
+    case FIELD_BOOL: v.number = i % 2; break;
+    case FIELD_TIME: v.number = i % 3 ? 1000 + i : 0; break;
+    }
+    /* A free delivery */
+    if (strcmp(f->name, "lease_until") == 0)
+        v.number = 0;
+    value_put(f, row, &v);
+}
+
+static void fill(const struct kind *k)
+{
+    struct batch *b = batch_new(a);
+    struct err e;
+
+    for (int i = 0; i < ROWS; i++) {
+        void *row = arena_alloc(a, k->size);
+
+        for (size_t j = 0; j < k->n_fields; j++)
+            fill_field(k, &k->fields[j], row, i);
+        batch_insert(b, k, row, NULL, 0);
+    }
+    if (!store_commit(st, b, clock_monotonic() + 30000, &e))
+        die("%s: %s", k->name, e.message);
+}
+
+/* ---- asking ---- */
+
+struct cost {
+    int64_t returned, examined;
+};
+
+static int64_t number_in(const bson_t *doc, const char *path)
+{
+    bson_iter_t at, deep;
+
+    if (!bson_iter_init(&at, doc) || !bson_iter_find_descendant(&at, path, &deep))
+        die("explain says no %s", path);
+    return bson_iter_as_int64(&deep);
+}
+
+static void explain(const char *name, const bson_t *filter, const bson_t *opts, struct cost *cost)
+{
+    struct mongo_store *s = (struct mongo_store *)st;
+    mongoc_client_t *c = mongo_client(s);
+    bson_t find = BSON_INITIALIZER, command = BSON_INITIALIZER, reply;
+    bson_error_t why;
+    char *text;
+
+    bson_append_utf8(&find, "find", -1, name, -1);
+    bson_append_document(&find, "filter", -1, filter);
+    bson_concat(&find, opts);
+    bson_append_document(&command, "explain", -1, &find);
+    bson_append_utf8(&command, "verbosity", -1, "executionStats", -1);
+    if (!mongoc_client_command_simple(c, s->database, &command, NULL, &reply, &why))
+        fail_msg("%s: %s", name, why.message);
+    text = bson_as_relaxed_extended_json(&reply, NULL);
+    if (strstr(text, "\"COLLSCAN\"") || strstr(text, "\"SORT\"") || !strstr(text, "\"IXSCAN\""))
+        fail_msg("%s: %s", name, text);
+    cost->returned += number_in(&reply, "executionStats.nReturned");
+    cost->examined += number_in(&reply, "executionStats.totalDocsExamined");
+    bson_free(text);
+    bson_destroy(&reply);
+    bson_destroy(&find);
+    bson_destroy(&command);
+    mongo_client_back(s, c);
+}
+
+static struct cost ask(const struct query *q, const struct claimable *claim)
+{
+    struct cost cost = { 0, 0 };
+    struct pass pass;
+    struct plan p;
+    struct err e;
+
+    if (!plan_make(q, a, &p, &e))
+        fail_msg("%s", e.message);
+    for (size_t i = 0; plan_pass(&p, i, &pass); i++) {
+        bson_t filter, opts = BSON_INITIALIZER;
+
+        if (!pass.empty && mongo_pass((struct mongo_store *)st, &p, &pass, claim, q->limit, &filter, &opts)) {
+            explain(q->kind->name, &filter, &opts, &cost);
+            bson_destroy(&filter);
+        }
+        bson_destroy(&opts);
+    }
+    return cost;
+}
+
+static void check(struct query *q, const struct claimable *claim)
+{
+    struct cost cost = ask(q, claim);
+
+    if (cost.returned == 0 || cost.examined > 2 * cost.returned)
+        fail_msg("%s.%s: %lld documents for %lld", q->kind->name, q->index ? q->index : "id", (long long)cost.examined,
+                 (long long)cost.returned);
+}
+
+/* ---- the queries ---- */
+
+#define ACCOUNT      COND("account_id", IS, V_ID(owners[0]))
+#define PAST(field_) COND(field_, AT_MOST, V_TIME(1000 + ROWS / 2))
+
+static const struct query *queries(size_t *n)
+{
+    static struct query q[40];
+    struct query list[] = {
+        { .kind = &message_kind, .index = "account", .conds = { ACCOUNT }, .n_conds = 1 },
+        { .kind = &message_kind,
+          .index = "account",
+          .n_conds = 2,
+          .conds = { ACCOUNT, COND("direction", IS, V_TEXT(BYTES("outbound"))) } },
+        { .kind = &message_kind, .index = "content", .conds = { PAST("content_until") }, .n_conds = 1 },
+        { .kind = &message_kind, .index = "expires", .conds = { PAST("expires_at") }, .n_conds = 1 },
+        { .kind = &message_kind,
+          .index = "body",
+          .n_conds = 2,
+          .conds = { COND("body_id", IS, V_ID(owners[1])), COND("content_until", IS_NOT, V_TIME(0)) } },
+        { .kind = &tag_kind,
+          .index = "label",
+          .n_conds = 2,
+          .conds = { ACCOUNT, COND("label", IS, V_TEXT(BYTES("label-1"))) } },
+        { .kind = &tag_kind, .index = "message", .conds = { COND("message_id", IS, V_ID(owners[1])) }, .n_conds = 1 },
+        { .kind = &delivery_kind,
+          .index = "message",
+          .n_conds = 1,
+          .conds = { COND("message_id", IS, V_ID(owners[1])) } },
+        { .kind = &delivery_kind, .index = "account", .conds = { ACCOUNT }, .n_conds = 1 },
+        { .kind = &delivery_kind,
+          .index = "email",
+          .n_conds = 2,
+          .conds = { ACCOUNT, COND("email", IS, V_TEXT(BYTES("email-1"))) } },
+        { .kind = &delivery_kind,
+          .index = "status",
+          .n_conds = 2,
+          .conds = { ACCOUNT, COND("status", IS, V_TEXT(BYTES("queued"))) } },
+        { .kind = &delivery_kind, .index = "keep", .conds = { PAST("keep_until") }, .n_conds = 1 },
+        { .kind = &entry_kind, .index = "uid", .conds = { COND("mailbox_id", IS, V_ID(owners[2])) }, .n_conds = 1 },
+        { .kind = &entry_kind,
+          .index = "uid",
+          .n_conds = 2,
+          .conds = { COND("mailbox_id", IS, V_ID(owners[2])), COND("uid", ABOVE, V_INT(100)) } },
+        { .kind = &entry_kind, .index = "body", .conds = { COND("body_id", IS, V_ID(owners[1])) }, .n_conds = 1 },
+        { .kind = &event_kind, .index = "account", .conds = { ACCOUNT }, .n_conds = 1 },
+        { .kind = &event_kind, .index = "message", .conds = { COND("message_id", IS, V_ID(owners[1])) }, .n_conds = 1 },
+        { .kind = &event_kind, .index = "expires", .conds = { PAST("expires_at") }, .n_conds = 1 },
+        { .kind = &body_kind, .index = "expires", .conds = { PAST("expires_at") }, .n_conds = 1 },
+        { .kind = &idempotency_kind, .index = "expires", .conds = { PAST("expires_at") }, .n_conds = 1 },
+        { .kind = &mailbox_kind, .index = "user", .conds = { COND("user_id", IS, V_ID(owners[3])) }, .n_conds = 1 },
+        { .kind = &user_kind, .index = "account", .conds = { ACCOUNT }, .n_conds = 1 },
+        { .kind = &user_kind, .index = "domain", .conds = { COND("domain_id", IS, V_ID(owners[4])) }, .n_conds = 1 },
+        { .kind = &domain_kind, .index = "account", .conds = { ACCOUNT }, .n_conds = 1 },
+        { .kind = &address_kind, .index = "user", .conds = { COND("user_id", IS, V_ID(owners[3])) }, .n_conds = 1 },
+        { .kind = &key_kind, .index = "account", .conds = { ACCOUNT }, .n_conds = 1 },
+        /* the look-ups of each mail and login, by unique keys */
+        { .kind = &address_kind,
+          .index = "address",
+          .n_conds = 1,
+          .conds = { COND("address", IS, V_TEXT(BYTES("address-7"))) } },
+        { .kind = &user_kind,
+          .index = "address",
+          .n_conds = 1,
+          .conds = { COND("address", IS, V_TEXT(BYTES("address-7"))) } },
+        { .kind = &domain_kind, .index = "name", .conds = { COND("name", IS, V_TEXT(BYTES("name-7"))) }, .n_conds = 1 },
+        { .kind = &key_kind, .index = "hash", .conds = { COND("hash", IS, V_BYTES(BYTES("7"))) }, .n_conds = 1 },
+        { .kind = &idempotency_kind,
+          .index = "slot",
+          .n_conds = 1,
+          .conds = { COND("slot", IS, V_BYTES(BYTES("7"))) } },
+        { .kind = &mailbox_kind,
+          .index = "role",
+          .n_conds = 2,
+          .conds = { COND("user_id", IS, V_ID(owners[7])), COND("role", IS, V_TEXT(BYTES("role-7"))) } },
+    };
+
+    *n = sizeof list / sizeof *list;
+    assert_true(*n <= sizeof q / sizeof *q);
+    memcpy(q, list, sizeof list);
+    return q;
+}
+
+static void every_query_has_its_index(void **state)
+{
+    size_t n;
+    const struct query *all = queries(&n);
+
+    (void)state;
+    for (size_t i = 0; i < n; i++)
+        for (int down = 0; down < 2; down++) {
+            struct query q = all[i];
+
+            q.limit = 20;
+            q.descending = down;
+            check(&q, NULL);
+        }
+}
+
+/* The page behind a cursor costs what the first costs. */
+static void every_page_costs_the_same(void **state)
+{
+    size_t n;
+    const struct query *all = queries(&n);
+
+    (void)state;
+    for (size_t i = 0; i < n; i++) {
+        struct query q = all[i];
+        struct err e;
+        void *rows;
+        size_t found;
+
+        q.limit = 10;
+        if (!store_find(st, &q, a, &rows, &found, &e))
+            fail_msg("%s", e.message);
+        if (found < q.limit)
+            continue;
+        q.after = store_cursor(&q, (char *)rows + (found - 1) * q.kind->size, a);
+        check(&q, NULL);
+    }
+}
+
+static void claims_have_their_index(void **state)
+{
+    struct query q = { .kind = &delivery_kind, .index = "due", .limit = 20, .n_conds = 1 };
+    struct claim claim = { .due = "due_at", .lease = "lease_until", .token = "token", .holder = "holder" };
+    struct claimable able = { &claim, 1000 + ROWS / 2 };
+
+    (void)state;
+    q.conds[0] = COND("due_at", IS_NOT, V_TIME(0));
+    claim.query = q;
+    check(&q, &able);
+}
+
+int main(void)
+{
+    struct net_options o = { .loops = 1, .store_workers = 4, .cpu_workers = 1, .fibers_max = 100 };
+    struct store_options so = { .url = mongod.uri, .kinds = all_kinds, .schema = 1, .node = id_new(), .readers = 1 };
+    const struct CMUnitTest tests[] = { cmocka_unit_test(every_query_has_its_index),
+                                        cmocka_unit_test(every_page_costs_the_same),
+                                        cmocka_unit_test(claims_have_their_index) };
+    struct err e;
+    int failed;
+
+    if (!mongod_start(&mongod, 1))
+        return 0;
+    params_init();
+    a = arena_new(256 << 20);
+    if (!net_start(&o, &e) || !store_open(&so, &st, &e))
+        die("%s", e.message);
+    for (int i = 0; i < OWNER; i++)
+        owners[i] = id_new();
+    for (const struct kind *const *k = all_kinds; *k; k++)
+        fill(*k);
+    failed = cmocka_run_group_tests(tests, NULL, NULL);
+    store_close(&st);
+    arena_free(&a);
+    net_stop();
+    mongod_stop(&mongod);
+    return failed;
+}

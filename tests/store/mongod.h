@@ -1,0 +1,37 @@
+/* tests/store/mongod.h - a replica set of this test's own (script/mongod); it ends with the test, however that ends. */
+#ifndef TESTS_STORE_MONGOD_H
+#define TESTS_STORE_MONGOD_H
+#include <stdbool.h>
+#include <sys/types.h>
+
+#define MONGOD_MEMBERS 8
+struct mongod {
+    char uri[512]; /* with a database of its own, see mongod_fresh */
+    int n;
+    int ports[MONGOD_MEMBERS];
+    pid_t pids[MONGOD_MEMBERS];
+    char command[MONGOD_MEMBERS][2048]; /* of those that were killed, arguments divided by NUL */
+    bool restarted[MONGOD_MEMBERS];
+    pid_t script;
+    int hold, told;
+    char base[400]; /* what is before the database, and the options behind it */
+    char options[64];
+    int databases;
+};
+
+/* False when there is no mongod on this machine: says so. Anything else that fails ends the program. */
+bool mongod_start(struct mongod *m, int members);
+void mongod_stop(struct mongod *m);        /* one never started is accepted */
+double mongod_cpu(const struct mongod *m); /* seconds that all members have used */
+/* Drops the database that the URI names and puts another, new one there. */
+void mongod_fresh(struct mongod *m);
+/* Number of the member that is primary; waits for one. */
+int mongod_primary(struct mongod *m);
+void mongod_settled(struct mongod *m); /* waits until all members are well */
+void mongod_signal(struct mongod *m, int member, int signal);
+void mongod_kill(struct mongod *m, int member);    /* with -9 */
+void mongod_restart(struct mongod *m, int member); /* after mongod_kill */
+/* Runs a command (extended JSON) on a database, "admin" or NULL for the URI's; dies when it fails. The answer as JSON
+ * is to be freed. */
+char *mongod_run(struct mongod *m, const char *database, const char *json);
+#endif
