@@ -11,6 +11,8 @@ import urllib.error
 import urllib.parse
 import urllib.request
 
+import mongod
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BINARY = os.environ.get("POSTRIDER_BIN", str(ROOT / "build/asan/postrider"))
 RELEASE = os.environ.get("POSTRIDER_RELEASE_BIN", str(ROOT / "build/release/postrider"))
@@ -42,21 +44,37 @@ class Answer:
         return f"<{self.status} {self.body[:2000]!r}>"
 
 
-class Server:
-    """`with Server() as s:` or start(), stop(). Extra flags and environment go to `serve`."""
+databases = {}  # of data folders: a server started again on its folder finds its mail
 
-    def __init__(self, *flags, data=None, binary=BINARY, env=None):
+
+def store_of(store, data):
+    if store == "sqlite":
+        return None
+    if store == "mongo":
+        if str(data) not in databases:
+            databases[str(data)] = mongod.shared().uri()
+        return databases[str(data)]
+    return store
+
+
+class Server:
+    """`with Server() as s:` or start(), stop(). Extra flags and environment go to `serve`. `store` is a URL, or "sqlite"
+    or "mongo" ($POSTRIDER_TEST_STORE) for one of the server's own: with MongoDB a database on the set that all share."""
+
+    def __init__(self, *flags, data=None, binary=BINARY, env=None, store=None):
         self.temporary = None if data else tempfile.TemporaryDirectory(prefix="postrider-")
         self.data = pathlib.Path(data or self.temporary.name) / "data" if not data else pathlib.Path(data)
         self.ready = self.data.parent / (self.data.name + ".ready")
         self.flags, self.binary, self.env, self.process, self.log = flags, binary, env or {}, None, None
+        self.store = store_of(store or os.environ.get("POSTRIDER_TEST_STORE", "sqlite"), self.data)
 
     def start(self, wait=True):
         self.ready.unlink(missing_ok=True)
         self.log = open(self.data.parent / (self.data.name + ".log"), "ab")
         environment = {k: v for k, v in os.environ.items() if not k.startswith("POSTRIDER_")} | self.env
         self.process = subprocess.Popen(
-            [self.binary, "serve", "--data", str(self.data), "--ephemeral", "--ready-file", str(self.ready), *self.flags],
+            [self.binary, "serve", "--data", str(self.data), "--ephemeral", "--ready-file", str(self.ready),
+             *(["--store", self.store] if self.store else []), *self.flags],
             stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log, env=environment)
         if wait:
             until(lambda: self.ready.exists() or self.process.poll() is not None, 60)
