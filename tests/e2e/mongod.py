@@ -1,13 +1,28 @@
 """A MongoDB replica set of the tests' own (script/mongod), of one member or more; it ends with the process that asked."""
 import atexit
+import importlib.machinery
+import importlib.util
 import itertools
 import os
 import pathlib
 import signal
+import struct
 import subprocess
 import sys
+import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+
+
+def of_script():
+    """script/mongod as a module: it speaks just enough of the protocol for commands."""
+    loader = importlib.machinery.SourceFileLoader("script_mongod", str(ROOT / "script/mongod"))
+    module = importlib.util.module_from_spec(importlib.util.spec_from_loader(loader.name, loader))
+    loader.exec_module(module)
+    return module
+
+
+script = of_script()
 
 
 class ReplicaSet:
@@ -19,8 +34,6 @@ class ReplicaSet:
         self.base, self.options = self.script.stdout.readline().strip().rsplit("/postrider", 1)
         self.ports, self.pids = zip(*((int(n) for n in pair.split("=")) for pair in self.script.stdout.readline().split()))
         self.ports, self.pids = list(self.ports), list(self.pids)
-        self.arguments = [pathlib.Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[:-1] for pid in self.pids]
-        self.restarted = []
         self.names = itertools.count()
         atexit.register(self.stop)
 
@@ -36,15 +49,45 @@ class ReplicaSet:
         until_gone(self.pids[member])
 
     def restart(self, member):
-        p = subprocess.Popen(self.arguments[member], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
-        self.restarted.append(p)
-        self.pids[member] = p.pid
+        self.script.stdin.write(f"start {member}\n")
+        self.script.stdin.flush()
+        self.pids[member] = int(self.script.stdout.readline())
+
+    def command(self, member, fields, seconds=2):
+        """The raw BSON of the answer. OSError when there is none."""
+        return script.command(self.ports[member], fields, seconds)
+
+    def hello(self, member):
+        try:
+            return self.command(member, {"hello": 1}, 0.5)
+        except OSError:
+            return b""
+
+    def primary(self):
+        """The member that says so, or None."""
+        return next((i for i in range(len(self.pids)) if b"\x08isWritablePrimary\0\x01" in self.hello(i)), None)
+
+    def settled(self, seconds=60):
+        """Waits until one member is primary and the others follow it."""
+        end = time.monotonic() + seconds
+        while True:
+            said = [self.hello(i) for i in range(len(self.pids))]
+            if sum(b"\x08isWritablePrimary\0\x01" in s for s in said) == 1 and sum(b"\x08secondary\0\x01" in s for s in said) == len(said) - 1:
+                return
+            assert time.monotonic() < end, f"the set is not whole within {seconds} s"
+            time.sleep(0.05)
+
+    def term(self):
+        """Raised by every election; 0 when nobody answers."""
+        for i in range(len(self.pids)):
+            try:
+                said = self.command(i, {"replSetGetStatus": 1}, 0.5)
+            except OSError:
+                continue
+            return struct.unpack_from("<q", said, said.index(b"\x12term\0") + 6)[0]
+        return 0
 
     def stop(self):
-        for p in self.restarted:
-            p.kill()
-            p.wait()
-        self.restarted = []
         if self.script.poll() is None:
             self.script.stdin.close()
             self.script.wait(30)
