@@ -15,6 +15,7 @@
 #define COMMAND_MAX  4096  /* longest command or HTTP header we write */
 #define ENVELOPE_MAX 65536 /* MAIL, RCPT …, DATA in one piece */
 #define HEADER_MAX   4096  /* header lines given for HTTP requests, all together */
+#define PATHS_MAX    1024  /* paths that GET takes in turn */
 
 struct options {
     struct sockaddr_in server;
@@ -22,11 +23,13 @@ struct options {
     long total;     /* pieces of work, 0: until the time is over */
     double seconds; /* of work, 0: until all are done */
     size_t size;
-    bool keep, starttls, tls;
+    bool keep, starttls, tls, lmtp;
     const char *from, *to, *user, *password, *path;
     char headers[HEADER_MAX];
     char *text, *form; /* `size` bytes of CRLF lines; the HTTP body's template, NUL at its end */
     size_t text_size, form_size;
+    char *paths[PATHS_MAX]; /* of GET, in turn; none: POST */
+    size_t n_paths;
 };
 extern struct options opt;
 

@@ -1,4 +1,4 @@
-/* HTTP: a piece of work is one POST, its body made from the template. */
+/* HTTP: a piece of work is one POST, its body made from the template, or one GET. */
 #include "load.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -96,11 +96,18 @@ static bool post(struct worker *w, long id, struct answer *a)
            (a->chunked ? skip_chunks(w) : connection_skip(w, (size_t)a->length));
 }
 
+static bool get(struct worker *w, long id, struct answer *a)
+{
+    return connection_printf(w, "GET %s HTTP/1.1\r\nHost: localhost\r\n%s%s\r\n", opt.paths[(size_t)id % opt.n_paths],
+                             opt.headers, opt.keep ? "" : "Connection: close\r\n") &&
+           read_header(w, a) && (a->chunked ? skip_chunks(w) : connection_skip(w, (size_t)a->length));
+}
+
 size_t http_work_size(void)
 {
     size_t size = COMMAND_MAX + HEADER_MAX + 8 * opt.form_size + 1; /* three letters may become a number of 20 */
 
-    for (const char *p = opt.form; (p = strstr(p, "@PAD@")) != NULL; p++)
+    for (const char *p = opt.form; p && (p = strstr(p, "@PAD@")) != NULL; p++)
         size += 2 * opt.size;
     return size;
 }
@@ -110,7 +117,7 @@ bool http_work(struct worker *w, long id)
     double start = now();
     struct answer a;
 
-    if ((w->fd < 0 && !connection_open(w)) || !post(w, id, &a))
+    if ((w->fd < 0 && !connection_open(w)) || !(opt.n_paths ? get(w, id, &a) : post(w, id, &a)))
         return false;
     if (!opt.keep)
         connection_close(w);

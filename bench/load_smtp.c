@@ -39,10 +39,12 @@ static bool login(struct worker *w)
 
 static bool greet(struct worker *w)
 {
-    if (!connection_open(w) || !reply(w, "220") || !connection_printf(w, "EHLO load.test\r\n") || !reply(w, "250"))
+    const char *hello = opt.lmtp ? "LHLO load.test\r\n" : "EHLO load.test\r\n";
+
+    if (!connection_open(w) || !reply(w, "220") || !connection_printf(w, "%s", hello) || !reply(w, "250"))
         return false;
     if (opt.starttls && (!connection_printf(w, "STARTTLS\r\n") || !reply(w, "220") || !connection_tls(w) ||
-                         !connection_printf(w, "EHLO load.test\r\n") || !reply(w, "250")))
+                         !connection_printf(w, "%s", hello) || !reply(w, "250")))
         return false;
     return !opt.user || login(w);
 }
@@ -144,7 +146,10 @@ static bool message(struct worker *w, long id)
     if (!(w->ssl ? send_tls(w, head, head_size, body_size) : send_clear(w, head, head_size, body_size)))
         return false;
     w->bytes += (long)(head_size + body_size);
-    return reply(w, "250");
+    for (int i = opt.lmtp ? opt.recipients : 1; i > 0; i--) /* LMTP answers for each recipient (RFC 2033 section 4.2) */
+        if (!reply(w, "250"))
+            return false;
+    return true;
 }
 
 size_t smtp_work_size(void)

@@ -1,17 +1,18 @@
 /* loadgen: bounded load for mail servers on this machine; one thread a session, blocking sockets. Prints one JSON line.
  *
  *   loadgen smtp -a HOST:PORT [-s sessions] [-m messages | -t seconds] [-l bytes] [-r recipients] [-d] [-P 1] [-T | -S]
- *                [-u user -p password] [-f from] [-c recipient-template] [-R range]
+ *                [-u user -p password] [-f from] [-c recipient-template] [-R range] [-L]
  *   loadgen pop3 -a HOST:PORT [-s sessions] [-m sessions-in-all | -t seconds] [-k retr-per-session] [-P depth] [-T |
- * -S] -u user-template -p password [-R users] loadgen http -a HOST:PORT -U path -b template-file [-s connections] [-m
- * requests | -t seconds] [-l text-bytes]
- *                [-H 'Name: value']... [-R range] [-d] [-S]
+ * -S] -u user-template -p password [-R users] loadgen http -a HOST:PORT {-U path -b template-file | -G file-of-paths}
+ * [-s connections] [-m requests | -t seconds]
+ *                [-l text-bytes] [-H 'Name: value']... [-R range] [-d] [-S]
  *
- * -d keeps the connection for all of a session's messages; -P pipelines; -T STARTTLS or STLS, -S TLS from the start;
- * -v tells why something failed, -v -v the whole conversation. %d in a template is a number below -R. In an HTTP body's
- * template @N@ is a running number, @R@ one below -R, @PAD@ text of -l bytes. The text is lines of random words (always
- * the same) that compress about as real text does. Only loopback addresses are taken, at most 1,000 sessions and 600 s;
- * a session gives up after 20 failures in a row. The exit status is 1 when nothing at all was done. */
+ * -d keeps the connection for all of a session's messages; -P pipelines; -T STARTTLS or STLS, -S TLS from the start; -L
+ * speaks LMTP; -v tells why something failed, -v -v the whole conversation. %d in a template is a number below -R. In
+ * the template of an HTTP body that is posted @N@ is a running number, @R@ one below -R, @PAD@ text of -l bytes; -G
+ * gets the paths of a file (one a line) in turn. The text is lines of random words (always the same) that compress
+ * about as real text does. Only loopback addresses are taken, at most 1,000 sessions and 600 s; a session gives up
+ * after 20 failures in a row. The exit status is 1 when nothing at all was done. */
 #include "load.h"
 #include <arpa/inet.h>
 #include <errno.h>
@@ -183,6 +184,24 @@ static void read_form(const char *file)
     opt.form[opt.form_size] = '\0';
 }
 
+static void read_paths(const char *file)
+{
+    FILE *f = fopen(file, "r");
+    char line[COMMAND_MAX / 2];
+
+    if (!f)
+        fail("cannot read the file of paths");
+    while (fgets(line, sizeof line, f)) {
+        size_t n = strcspn(line, "\n");
+
+        if (line[0] != '/' || line[n] != '\n' || opt.n_paths == PATHS_MAX)
+            fail("a file of paths has at most 1,024 lines, each a path");
+        line[n] = '\0';
+        opt.paths[opt.n_paths++] = must(strdup(line));
+    }
+    fclose(f);
+}
+
 static void add_header(const char *text)
 {
     size_t n = strlen(opt.headers);
@@ -228,8 +247,10 @@ static bool take_word(int letter, const char *value)
     case 'c': opt.to = value; return true;
     case 'U': opt.path = value; return true;
     case 'b': read_form(value); return true;
+    case 'G': read_paths(value); return true;
     case 'H': add_header(value); return true;
     case 'd': opt.keep = true; return true;
+    case 'L': opt.lmtp = true; return true;
     case 'T': opt.starttls = true; return true;
     case 'S': opt.tls = true; return true;
     case 'v': opt.verbose++; return true;
@@ -247,14 +268,14 @@ static void read_options(int argc, char **argv)
     if (!protocol)
         fail("the first word is smtp, pop3 or http; bench/loadgen.c has the manual");
     optind = 2;
-    while ((letter = getopt(argc, argv, "a:s:m:t:l:r:dP:TSu:p:f:c:R:k:U:b:H:v")) != -1)
+    while ((letter = getopt(argc, argv, "a:s:m:t:l:r:dP:TSLu:p:f:c:R:k:U:b:G:H:v")) != -1)
         if (!take_number(letter, optarg) && !take_word(letter, optarg))
             exit(2);
     if (!opt.server.sin_port)
         fail("-a HOST:PORT is missing");
-    if ((protocol->work == http_work && !opt.form) || (protocol->work == pop3_work && !opt.user) ||
+    if ((protocol->work == http_work && !opt.form && !opt.n_paths) || (protocol->work == pop3_work && !opt.user) ||
         (opt.user && !opt.password))
-        fail("http wants -b, pop3 wants -u; -u wants -p");
+        fail("http wants -b or -G, pop3 wants -u; -u wants -p");
     if (!opt.total && opt.seconds <= 0)
         opt.seconds = 3;
     if (opt.seconds > SECONDS_MAX)
