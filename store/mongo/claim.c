@@ -166,7 +166,7 @@ static void run(void *arg)
     free(candidates.rows);
     r->ok = gather_end(&taken, r->ok, r->arena, r->out, r->e);
     mongoc_collection_destroy(r->collection);
-    mongo_client_back(r->store, r->client);
+    mongo_leave(r->store, r->client);
 }
 
 bool mongo_claim(struct store *st, const struct claim *claim, struct plan *p, struct arena *a, struct rows *out,

@@ -3,15 +3,7 @@
 #include "store/mongo/mongo.h"
 #include <assert.h>
 
-/* A frozen server is known for one after CONNECT_MS + HEARTBEAT_MS, before a call to it has run out. */
-enum {
-    PLAIN_CLIENTS = 8,
-    SELECT_MS = 3000,
-    CONNECT_MS = 2000,
-    HEARTBEAT_MS = 1000,
-    PATIENT_MS = 3600000,
-    AWAY_MS = 2500
-};
+enum { PLAIN_CLIENTS = 8, PATIENT_MS = 3600000, QUICK_MS = 500 };
 
 /* ---- the library ---- */
 
@@ -36,81 +28,43 @@ void mongo_library(void)
     pthread_once(&once, library_start);
 }
 
-/* ---- the URI ---- */
-
-static void set_default(mongoc_uri_t *uri, const char *option, int32_t value)
-{
-    if (!mongoc_uri_has_option(uri, option))
-        mongoc_uri_set_option_as_int32(uri, option, value);
-}
-
-/* How long and how many may be chosen in the URI; what is durable may not. One host alone would be spoken to as it is:
- * told not to, the library finds the primary through it. */
-static void set_options(mongoc_uri_t *uri, const struct mongo_store *s)
-{
-    int64_t clients = PARAM_INT(pool, store_workers) + PARAM_INT(store, committers) + PLAIN_CLIENTS + 2;
-    mongoc_read_prefs_t *primary = mongoc_read_prefs_new(MONGOC_READ_PRIMARY);
-
-    set_default(uri, MONGOC_URI_SERVERSELECTIONTIMEOUTMS, SELECT_MS);
-    set_default(uri, MONGOC_URI_CONNECTTIMEOUTMS, CONNECT_MS);
-    set_default(uri, MONGOC_URI_SOCKETTIMEOUTMS, (int32_t)PARAM_INT(store, call_timeout));
-    set_default(uri, MONGOC_URI_HEARTBEATFREQUENCYMS, HEARTBEAT_MS);
-    mongoc_uri_set_option_as_int32(uri, MONGOC_URI_MAXPOOLSIZE, (int32_t)clients);
-    mongoc_uri_set_option_as_bool(uri, MONGOC_URI_RETRYREADS, true);
-    mongoc_uri_set_option_as_bool(uri, MONGOC_URI_RETRYWRITES, true);
-    if (!mongoc_uri_has_option(uri, MONGOC_URI_DIRECTCONNECTION) && !mongoc_uri_get_srv_hostname(uri))
-        mongoc_uri_set_option_as_bool(uri, MONGOC_URI_DIRECTCONNECTION, false);
-    mongoc_uri_set_write_concern(uri, s->majority);
-    mongoc_uri_set_read_concern(uri, s->reading);
-    mongoc_uri_set_read_prefs_t(uri, primary);
-    mongoc_read_prefs_destroy(primary);
-}
-
-static bool is_majority(void)
-{
-#ifdef POSTRIDER_FAULTS
-    /* The control of the crash tests: acknowledged by one member, which may be overruled. */
-    const char *want = getenv("POSTRIDER_TEST_WRITE_CONCERN");
-
-    return !want || strcmp(want, "1") != 0;
-#else
-    return true;
-#endif
-}
+/* ---- pools ---- */
 
 static void make_concerns(struct mongo_store *s)
 {
     s->majority = mongoc_write_concern_new();
-    if (is_majority())
-        mongoc_write_concern_set_wmajority(s->majority, (int32_t)PARAM_INT(store, call_timeout));
-    else
-        mongoc_write_concern_set_w(s->majority, 1);
+    mongoc_write_concern_set_wmajority(s->majority, (int32_t)PARAM_INT(store, call_timeout));
     mongoc_write_concern_set_journal(s->majority, true);
     s->reading = mongoc_read_concern_new();
     mongoc_read_concern_set_level(s->reading, MONGOC_READ_CONCERN_LEVEL_MAJORITY);
 }
 
+static bool make_pool(const struct mongo_store *s, int64_t clients, int64_t silence, mongoc_client_pool_t **out,
+                      struct err *e)
+{
+    mongoc_uri_t *uri = mongoc_uri_copy(s->uri);
+    bson_error_t why;
+
+    mongoc_uri_set_option_as_int32(uri, MONGOC_URI_MAXPOOLSIZE, (int32_t)clients);
+    mongoc_uri_set_option_as_int32(uri, MONGOC_URI_SOCKETTIMEOUTMS, (int32_t)silence);
+    *out = mongoc_client_pool_new_with_error(uri, &why);
+    mongoc_uri_destroy(uri);
+    if (!*out)
+        return err_set(e, ERR_INVALID, "the store's URI cannot be used: %.150s", why.message);
+    mongoc_client_pool_set_error_api(*out, MONGOC_ERROR_API_VERSION_2);
+    mongoc_client_pool_set_appname(*out, "postrider");
+    return true;
+}
+
 bool mongo_connect(struct mongo_store *s, const char *url, struct err *e)
 {
-    bson_error_t why;
-    const char *database;
-
     mongo_library();
     make_concerns(s);
-    s->uri = mongoc_uri_new_with_error(url, &why);
-    if (!s->uri) /* what is wrong with it may be the password */
-        return err_set(e, ERR_INVALID, "the store's URI cannot be read%s%.150s", strchr(url, '@') ? "" : ": ",
-                       strchr(url, '@') ? " (special characters of a password are written as %XX)" : why.message);
-    set_options(s->uri, s);
-    database = mongoc_uri_get_database(s->uri);
-    s->database = strdup(database && *database ? database : "postrider");
-    if (!s->database)
-        die("out of memory: a name");
-    s->pool = mongoc_client_pool_new_with_error(s->uri, &why);
-    if (!s->pool)
-        return err_set(e, ERR_INVALID, "the store's URI cannot be used: %.150s", why.message);
-    mongoc_client_pool_set_error_api(s->pool, MONGOC_ERROR_API_VERSION_2);
-    mongoc_client_pool_set_appname(s->pool, "postrider");
+    if (!mongo_uri(s, url, e) ||
+        !make_pool(s, PARAM_INT(store, committers) + PLAIN_CLIENTS, PARAM_INT(store, call_timeout), &s->pool, e) ||
+        !make_pool(s, PARAM_INT(pool, store_workers) + PLAIN_CLIENTS, PARAM_INT(store, read_timeout), &s->readers, e))
+        return false;
+    mongo_listen(s, s->readers);
     return true;
 }
 
@@ -134,17 +88,20 @@ mongoc_client_t *mongo_client(struct mongo_store *s)
     return mongoc_client_pool_pop(s->pool);
 }
 
-mongoc_client_t *mongo_reach(struct mongo_store *s, struct err *e)
-{
-    if (atomic_load(&s->down) && !atomic_load(&s->full) && clock_monotonic() - atomic_load(&s->down_since) > AWAY_MS &&
-        !mongo_is_up(&s->store, e))
-        return NULL;
-    return mongo_client(s);
-}
-
 void mongo_client_back(struct mongo_store *s, mongoc_client_t *c)
 {
     mongoc_client_pool_push(s->pool, c);
+}
+
+mongoc_client_t *mongo_reach(struct mongo_store *s, struct err *e)
+{
+    return mongo_await(s, e) ? mongoc_client_pool_pop(s->readers) : NULL;
+}
+
+void mongo_leave(struct mongo_store *s, mongoc_client_t *c)
+{
+    if (c)
+        mongoc_client_pool_push(s->readers, c);
 }
 
 mongoc_collection_t *mongo_collection(const struct mongo_store *s, mongoc_client_t *c, const char *name)
@@ -217,6 +174,14 @@ bool mongo_is_away(const bson_error_t *why)
     bool gone;
 
     return away(why, &gone);
+}
+
+bool mongo_again(struct mongo_store *s, const bson_error_t *why, int64_t began)
+{
+    struct err ignored;
+    bool gone;
+
+    return away(why, &gone) && gone && clock_monotonic() - began < QUICK_MS && mongo_await(s, &ignored);
 }
 
 bool mongo_error(struct mongo_store *s, const bson_error_t *why, struct err *e, const char *where)

@@ -13,6 +13,7 @@ const struct table *mongo_table(const struct mongo_store *s, const struct kind *
 static struct mongo_store *store_new(const struct store_options *o)
 {
     struct mongo_store *s = calloc(1, sizeof *s);
+    pthread_condattr_t monotonic;
 
     if (!s)
         die("out of memory: a store");
@@ -21,6 +22,10 @@ static struct mongo_store *store_new(const struct store_options *o)
     pthread_mutex_init(&s->state_lock, NULL);
     while (o->kinds[s->n_tables])
         s->n_tables++;
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&s->primary_came, &monotonic);
+    pthread_condattr_destroy(&monotonic);
     assert(s->n_tables <= 64);
     s->tables = calloc(s->n_tables + 1, sizeof *s->tables);
     if (!s->tables)
@@ -57,6 +62,8 @@ static void close_store(struct store *st)
         mongoc_client_pool_destroy(s->pool);
     if (s->uri)
         mongoc_uri_destroy(s->uri);
+    if (s->readers)
+        mongoc_client_pool_destroy(s->readers);
     if (s->majority)
         mongoc_write_concern_destroy(s->majority);
     if (s->reading)
@@ -65,6 +72,7 @@ static void close_store(struct store *st)
         signal_free(&s->tables[i].signal);
     pthread_mutex_destroy(&s->state_lock);
     free(s->tables);
+    pthread_cond_destroy(&s->primary_came);
     free(s->database);
     free(s);
 }
@@ -77,6 +85,7 @@ static bool begin(struct mongo_store *s, struct err *e)
     mongo_client_back(s, c);
     return ok && keeper_start(s, e) && watcher_start(s, e) && committers_start(s, e);
 }
+    mongoc_client_pool_push(s->readers, mongoc_client_pool_pop(s->readers)); /* begins to listen */
 
 static bool open_store(const struct store_options *o, struct bytes place, struct store **out, struct err *e)
 {

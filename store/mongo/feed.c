@@ -146,8 +146,7 @@ static bool read_feeds(struct places *p, size_t limit, struct arena *a, struct e
     for (size_t i = 0; ok && limit && i < p->n; i++)
         if (p->at[i].from < p->at[i].to)
             ok = read_feed(p, c, i, limit, a, e);
-    if (c)
-        mongo_client_back(p->store, c);
+    mongo_leave(p->store, c);
     return ok;
 }
 
@@ -235,8 +234,7 @@ bool mongo_watch_end(struct store *st, const struct kind *k, struct arena *a, st
         p->at[i].from = p->at[i].to;
     if (ok)
         *place = places_write(p, a);
-    if (c)
-        mongo_client_back(s, c);
+    mongo_leave(s, c);
     places_free(p);
     return ok;
 }

@@ -7,6 +7,7 @@ enum { DUPLICATE_KEY = 11000, TICK = 65536 };
 
 struct errand {
     struct mongo_store *store;
+    struct id mark; /* of this call: a second try finds what the first did without an answer */
     struct bytes name;
     int64_t ttl_ms, *token;
     bool ok;
@@ -18,9 +19,10 @@ static void append_name(bson_t *filter, struct bytes name)
     bson_append_binary(filter, "_id", -1, BSON_SUBTYPE_BINARY, (const uint8_t *)name.p, (uint32_t)name.n);
 }
 
-/* Its time is over, or it is ours of before our start. */
-static void append_free(bson_t *filter, const struct mongo_store *s)
+/* Its time is over, it is ours of before our start, or this very call's. */
+static void append_free(bson_t *filter, const struct errand *r)
 {
+    const struct mongo_store *s = r->store;
     bson_t either, one, test;
 
     bson_append_array_begin(filter, "$or", -1, &either);
@@ -33,6 +35,9 @@ static void append_free(bson_t *filter, const struct mongo_store *s)
     bson_append_int64(&test, "$lte", -1, s->epoch);
     bson_append_document_end(&one, &test);
     bson_append_document_end(&either, &one);
+    bson_append_document_begin(&either, "2", 1, &one);
+    document_id(&one, "mark", r->mark);
+    bson_append_document_end(&either, &one);
     bson_append_array_end(filter, &either);
 }
 
@@ -44,6 +49,7 @@ static void append_taking(bson_t *pipeline, const struct errand *r)
     bson_append_document_begin(pipeline, "0", 1, &stage);
     bson_append_document_begin(&stage, "$set", -1, &set);
     document_id(&set, "holder", r->store->node);
+    document_id(&set, "mark", r->mark);
     BCON_APPEND(&set, "token", "{", "$add", "[", "{", "$max", "[", "$token", BCON_INT64(r->store->epoch), "{",
                 "$multiply", "[", "{", "$toLong", "$$NOW", "}", BCON_INT64(TICK), "]", "}", "]", "}", BCON_INT64(1),
                 "]", "}", "until", "{", "$add", "[", "$$NOW", BCON_INT64(r->ttl_ms), "]", "}");
@@ -84,7 +90,7 @@ static bool take(struct errand *r, mongoc_client_t *client, bool make, bool *tak
     if (make)
         BCON_APPEND(&filter, "token", "{", "$exists", BCON_BOOL(false), "}");
     else
-        append_free(&filter, r->store);
+        append_free(&filter, r);
     append_taking(&pipeline, r);
     ok = find_and_modify(r->store, client, &filter, &pipeline, make, &reply, why);
     *taken = ok && bson_iter_init(&at, &reply) && bson_iter_find_descendant(&at, "value.token", &token);
@@ -96,64 +102,76 @@ static bool take(struct errand *r, mongoc_client_t *client, bool make, bool *tak
     return ok;
 }
 
+/* False: why tells. */
+static bool take_one(struct errand *r, mongoc_client_t *client, bson_error_t *why)
+{
+    return take(r, client, false, &r->ok, why) && (r->ok || take(r, client, true, &r->ok, why));
+}
+
 static void run_take(void *arg)
 {
     struct errand *r = arg;
     mongoc_client_t *client = mongo_reach(r->store, r->e);
+    int64_t began = clock_monotonic();
     bson_error_t why = { 0 };
-
-    if (!client)
-        return;
-    if (!take(r, client, false, &r->ok, &why) || (!r->ok && !take(r, client, true, &r->ok, &why))) {
-        if (why.code == DUPLICATE_KEY)
-            err_set(r->e, ERR_IN_USE, "%.*s is in use", SHOW(r->name));
-        else
-            mongo_err(r->store, &why, r->e);
-    } else if (!r->ok) {
-        err_set(r->e, ERR_INTERNAL, "a lock without a token");
-    }
-    mongo_client_back(r->store, client);
-}
-
-/* Moves the end of a lock that we hold still: ttl_ms from now. */
-static bool move_end(struct errand *r, bool *held)
-{
-    mongoc_client_t *client = mongo_reach(r->store, r->e);
-    mongoc_collection_t *c;
-    bson_t filter = BSON_INITIALIZER, reply, *change;
-    bson_error_t why;
-    bson_iter_t at;
     bool ok;
 
     if (!client)
-        return false;
-    c = mongo_collection(r->store, client, "_lock");
-    change =
+        return;
+    ok = take_one(r, client, &why) || (mongo_again(r->store, &why, began) && take_one(r, client, &why));
+    if (!ok && why.code == DUPLICATE_KEY)
+        err_set(r->e, ERR_IN_USE, "%.*s is in use", SHOW(r->name));
+    else if (!ok)
+        mongo_err(r->store, &why, r->e);
+    else if (!r->ok)
+        err_set(r->e, ERR_INTERNAL, "a lock without a token");
+    mongo_leave(r->store, client);
+}
+
+/* Moves the end of a lock that we hold still: ttl_ms from now. */
+static bool move(struct errand *r, mongoc_client_t *client, bool *held, bson_error_t *why)
+{
+    mongoc_collection_t *c = mongo_collection(r->store, client, "_lock");
+    bson_t filter = BSON_INITIALIZER, reply;
+    bson_t *change =
         BCON_NEW("0", "{", "$set", "{", "until", "{", "$add", "[", "$$NOW", BCON_INT64(r->ttl_ms), "]", "}", "}", "}");
+    bson_iter_t at;
+    bool ok;
+
     append_name(&filter, r->name);
     bson_append_int64(&filter, "token", -1, *r->token);
     BCON_APPEND(&filter, "$expr", "{", "$gt", "[", "$until", "$$NOW", "]", "}");
-    ok = mongoc_collection_update_one(c, &filter, change, NULL, &reply, &why) || mongo_err(r->store, &why, r->e);
+    ok = mongoc_collection_update_one(c, &filter, change, NULL, &reply, why);
     *held = ok && bson_iter_init_find(&at, &reply, "matchedCount") && bson_iter_as_int64(&at) == 1;
     bson_destroy(&reply);
     bson_destroy(&filter);
     bson_destroy(change);
     mongoc_collection_destroy(c);
-    mongo_client_back(r->store, client);
     return ok;
 }
 
 static void run_move(void *arg)
 {
     struct errand *r = arg;
-    bool held;
+    mongoc_client_t *client = mongo_reach(r->store, r->e);
+    int64_t began = clock_monotonic();
+    bson_error_t why = { 0 };
+    bool held = false;
 
-    r->ok = move_end(r, &held) && (held || err_set(r->e, ERR_IN_USE, "the lock %.*s has ended", SHOW(r->name)));
+    if (!client)
+        return;
+    if (!move(r, client, &held, &why) && (!mongo_again(r->store, &why, began) || !move(r, client, &held, &why)))
+        mongo_err(r->store, &why, r->e);
+    else
+        r->ok = held || err_set(r->e, ERR_IN_USE, "the lock %.*s has ended", SHOW(r->name));
+    mongo_leave(r->store, client);
 }
 
 bool mongo_lock(struct store *st, struct bytes name, int64_t ttl_ms, int64_t *token, struct err *e)
 {
-    struct errand r = { .store = (struct mongo_store *)st, .name = name, .ttl_ms = ttl_ms, .token = token, .e = e };
+    struct errand r = {
+        .store = (struct mongo_store *)st, .mark = id_new(), .name = name, .ttl_ms = ttl_ms, .token = token, .e = e
+    };
 
     return offload(POOL_STORE, run_take, &r, e) && r.ok;
 }

@@ -10,7 +10,7 @@
  *
  *     _meta     { _id: "schema", version }, { _id: "epoch", n }
  *     _blob     { _id: id and number of the chunk, bytes }
- *     _lock     { _id: name, holder, token, until }
+ *     _lock     { _id: name, holder, mark, token, until }
  *     _process  { _id, until }: who is alive; the owner of lanes (lane.c)
  *     _lane     { _id: number, owner, group, seq: { kind: n } }
  *     _w        raised in a row by a write that would change nothing else, so that it is a write
@@ -48,7 +48,8 @@ struct mongo_store {
     int64_t epoch;     /* tokens of our node up to it are of an earlier start, and void */
 
     mongoc_uri_t *uri;
-    mongoc_client_pool_t *pool;
+    mongoc_client_pool_t *pool;    /* of the threads of the engine itself */
+    mongoc_client_pool_t *readers; /* of callers, who wait less */
     char *database;
     mongoc_write_concern_t *majority; /* and journaled */
     mongoc_read_concern_t *reading;   /* majority */
@@ -60,23 +61,42 @@ struct mongo_store {
 
     pthread_mutex_t state_lock;
     atomic_bool down, full;
+    pthread_cond_t primary_came;
+    bool primary;  /* is one known? */
+    int64_t heard; /* monotonic ms: when one was last heard of */
     atomic_llong down_since; /* monotonic ms */
     struct err why;
 };
 
 const struct table *mongo_table(const struct mongo_store *s, const struct kind *k);
 
-/* ---- client.c: URI, pool, errors ---- */
+/* ---- uri.c ---- */
+
+/* Unless the URI says otherwise. A frozen server is known for one when it has been silent for both together. */
+#define MONGO_CONNECT_MS   2000
+#define MONGO_HEARTBEAT_MS 1000
+/* Reads it into s->uri, with what holds for every client, and s->database. ERR_INVALID names what is wrong and shows
+ * no secret. */
+bool mongo_uri(struct mongo_store *s, const char *url, struct err *e);
+
+/* ---- client.c: pools, errors ---- */
 
 /* The process's one start of the library. */
 void mongo_library(void);
-/* Reads the URL and makes the pool, asking nobody yet. */
+/* Reads the URL and makes the pools, asking nobody yet. */
 bool mongo_connect(struct mongo_store *s, const char *url, struct err *e);
 /* A client of its own with long patience, for building indexes; NULL never. */
 mongoc_client_t *mongo_patient_client(const struct mongo_store *s);
 mongoc_client_t *mongo_client(struct mongo_store *s);
+/* For threads of the engine: a call fails after store.call_timeout of silence. */
 /* The same for callers whom a store worker serves: NULL and ERR_BUSY at once when the server has been away for a
  * while, so that calls that cannot succeed hold no worker. The keeper finds out when it is back. */
+/* For callers, who hold a store worker: a call fails after store.read_timeout of silence and is not tried again by the
+ * library. NULL and ERR_BUSY without a primary: see mongo_await. */
+mongoc_client_t *mongo_reach(struct mongo_store *s, struct err *e);
+void mongo_leave(struct mongo_store *s, mongoc_client_t *c); /* gives it back; NULL is accepted */
+/* Is it worth a second try of what began then? When the way broke at once, and there is a primary (again). */
+bool mongo_again(struct mongo_store *s, const bson_error_t *why, int64_t began);
 mongoc_client_t *mongo_reach(struct mongo_store *s, struct err *e);
 void mongo_client_back(struct mongo_store *s, mongoc_client_t *c);
 /* A collection as a client sees it, with our concerns; mongoc_collection_destroy. */
@@ -313,3 +333,8 @@ bool watcher_start(struct mongo_store *s, struct err *e);
 void watcher_stop(struct mongo_store *s);
 void watcher_raise(struct mongo_store *s, uint64_t tables); /* rows of these kinds have been committed */
 #endif
+/* Has this pool tell of primaries that come and go. */
+void mongo_listen(struct mongo_store *s, mongoc_client_pool_t *pool);
+/* Waits for a primary until none has been heard of for store.read_timeout: in that time an election may bring one.
+ * After it false and ERR_BUSY, at once for all. Blocks. */
+bool mongo_await(struct mongo_store *s, struct err *e);

@@ -53,19 +53,23 @@ static bool read_once(mongoc_collection_t *c, const bson_t *filter, const bson_t
 bool mongo_read(struct mongo_store *s, mongoc_collection_t *c, const bson_t *filter, const bson_t *opts,
                 uint64_t fields, struct gather *g, struct arena *a, struct err *e)
 {
+    int64_t began = clock_monotonic();
     bson_error_t why;
     size_t n = g->n;
-    bool failed;
+    bool failed, again = false;
 
     for (int try = 0;; try++) {
         if (read_once(c, filter, opts, fields, g, a, &why, &failed, e))
             return true;
         if (!failed)
             return false;
-        if (why.code != SNAPSHOT_UNAVAILABLE || try == SNAPSHOT_TRIES)
-            return mongo_err(s, &why, e);
         g->n = n;
-        usleep(SNAPSHOT_PAUSE_US);
+        if (why.code == SNAPSHOT_UNAVAILABLE && try < SNAPSHOT_TRIES)
+            usleep(SNAPSHOT_PAUSE_US);
+        else if (again || !mongo_again(s, &why, began))
+            return mongo_err(s, &why, e);
+        else
+            again = true;
     }
 }
 
@@ -154,7 +158,7 @@ bool mongo_get(struct store *st, const struct kind *k, const struct id *ids, siz
     bson_destroy(&filter);
     snapshot_end(session, &opts);
     mongoc_collection_destroy(c);
-    mongo_client_back(s, client);
+    mongo_leave(s, client);
     return ok;
 }
 
@@ -202,7 +206,7 @@ bool mongo_get_by(struct store *st, const struct unique_key *key, struct arena *
     bson_destroy(&f.doc);
     bson_destroy(&opts);
     mongoc_collection_destroy(c);
-    mongo_client_back(s, client);
+    mongo_leave(s, client);
     return ok;
 }
 
@@ -311,7 +315,7 @@ bool mongo_find(struct store *st, const struct plan *p, struct arena *a, struct 
         ok = pass.empty || run_pass(s, c, p, &pass, &opts, &g, a, e);
     snapshot_end(session, &opts);
     mongoc_collection_destroy(c);
-    mongo_client_back(s, client);
+    mongo_leave(s, client);
     return gather_end(&g, ok, a, out, e);
 }
 
@@ -367,6 +371,6 @@ bool mongo_blob_get(struct store *st, struct id id, unsigned n, struct arena *a,
     bson_destroy(&filter);
     bson_destroy(&opts);
     mongoc_collection_destroy(c);
-    mongo_client_back(s, client);
+    mongo_leave(s, client);
     return ok;
 }

@@ -2,6 +2,7 @@
  * so that nobody takes our lanes. */
 #include "base/log.h"
 #include "base/metrics.h"
+#include "base/params.h"
 #include "store/mongo/mongo.h"
 #include <errno.h>
 
@@ -29,15 +30,108 @@ void mongo_note(struct mongo_store *s, const struct err *e)
         log_info("store", LOG_TEXT("state", "up"));
 }
 
+/* ---- is there a primary? ---- */
+
+static int64_t patience(void)
+{
+    return PARAM_INT(store, read_timeout);
+}
+
+static void hear(struct mongo_store *s, bool primary, bool heard)
+{
+    pthread_mutex_lock(&s->state_lock);
+    s->primary = primary;
+    if (heard)
+        s->heard = clock_monotonic();
+    if (primary)
+        pthread_cond_broadcast(&s->primary_came);
+    pthread_mutex_unlock(&s->state_lock);
+}
+
+static void topology_changed(const mongoc_apm_topology_changed_t *event)
+{
+    bool primary =
+        mongoc_topology_description_has_writable_server(mongoc_apm_topology_changed_get_new_description(event));
+
+    hear(mongoc_apm_topology_changed_get_context(event), primary, primary);
+}
+
+/* Every member says once in a heartbeat whether it is the primary. */
+static void heartbeat(const mongoc_apm_server_heartbeat_succeeded_t *event)
+{
+    struct mongo_store *s = mongoc_apm_server_heartbeat_succeeded_get_context(event);
+    const bson_t *hello = mongoc_apm_server_heartbeat_succeeded_get_reply(event);
+    bson_iter_t at;
+
+    if ((!bson_iter_init_find(&at, hello, "isWritablePrimary") && !bson_iter_init_find(&at, hello, "ismaster")) ||
+        !bson_iter_as_bool(&at))
+        return;
+    pthread_mutex_lock(&s->state_lock);
+    s->heard = clock_monotonic();
+    pthread_mutex_unlock(&s->state_lock);
+}
+
+void mongo_listen(struct mongo_store *s, mongoc_client_pool_t *pool)
+{
+    mongoc_apm_callbacks_t *callbacks = mongoc_apm_callbacks_new();
+
+    mongoc_apm_set_topology_changed_cb(callbacks, topology_changed);
+    mongoc_apm_set_server_heartbeat_succeeded_cb(callbacks, heartbeat);
+    if (!mongoc_client_pool_set_apm_callbacks(pool, callbacks, s))
+        die("mongodb: a pool takes no callbacks");
+    mongoc_apm_callbacks_destroy(callbacks);
+    s->heard = clock_monotonic();
+}
+
+/* Until when a call may hope: known before it is made. With the lock held. */
+static bool is_hopeless(const struct mongo_store *s, int64_t now)
+{
+    if (atomic_load(&s->down) && !atomic_load(&s->full) && now - atomic_load(&s->down_since) > patience())
+        return true;
+    return !s->primary && now - s->heard > patience();
+}
+
+static bool tell_why(const struct mongo_store *s, struct err *e)
+{
+    if (!atomic_load(&s->down))
+        return err_set(e, ERR_BUSY, "mongodb: no primary has been heard of for %lld s",
+                       (long long)(clock_monotonic() - s->heard) / 1000);
+    *e = s->why;
+    return false;
+}
+
+static void wait_primary(struct mongo_store *s)
+{
+    int64_t end = s->heard + patience() + 1;
+    struct timespec until = { .tv_sec = end / 1000, .tv_nsec = end % 1000 * 1000000 };
+
+    pthread_cond_timedwait(&s->primary_came, &s->state_lock, &until);
+}
+
+bool mongo_await(struct mongo_store *s, struct err *e)
+{
+    bool hopeless;
+
+    pthread_mutex_lock(&s->state_lock);
+    while (!(hopeless = is_hopeless(s, clock_monotonic())) && !s->primary)
+        wait_primary(s);
+    if (hopeless)
+        tell_why(s, e);
+    pthread_mutex_unlock(&s->state_lock);
+    return !hopeless;
+}
+
+/* While an election may be under way mail is taken still, and waits. */
 bool mongo_is_up(struct store *st, struct err *why)
 {
     struct mongo_store *s = (struct mongo_store *)st;
+    struct err ignored;
     bool up;
 
     pthread_mutex_lock(&s->state_lock);
-    up = !atomic_load(&s->down);
-    if (!up && why)
-        *why = s->why;
+    up = !atomic_load(&s->full) && !is_hopeless(s, clock_monotonic());
+    if (!up)
+        tell_why(s, why ? why : &ignored);
     pthread_mutex_unlock(&s->state_lock);
     return up;
 }
