@@ -20,12 +20,12 @@ static struct mongo_store *store_new(const struct store_options *o)
     s->node = o->node;
     s->process = id_new();
     pthread_mutex_init(&s->state_lock, NULL);
-    while (o->kinds[s->n_tables])
-        s->n_tables++;
     pthread_condattr_init(&monotonic);
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     pthread_cond_init(&s->primary_came, &monotonic);
     pthread_condattr_destroy(&monotonic);
+    while (o->kinds[s->n_tables])
+        s->n_tables++;
     assert(s->n_tables <= 64);
     s->tables = calloc(s->n_tables + 1, sizeof *s->tables);
     if (!s->tables)
@@ -60,19 +60,19 @@ static void close_store(struct store *st)
     end_threads(s);
     if (s->pool)
         mongoc_client_pool_destroy(s->pool);
-    if (s->uri)
-        mongoc_uri_destroy(s->uri);
     if (s->readers)
         mongoc_client_pool_destroy(s->readers);
+    if (s->uri)
+        mongoc_uri_destroy(s->uri);
     if (s->majority)
         mongoc_write_concern_destroy(s->majority);
     if (s->reading)
         mongoc_read_concern_destroy(s->reading);
     for (size_t i = 0; i < s->n_tables; i++)
         signal_free(&s->tables[i].signal);
+    pthread_cond_destroy(&s->primary_came);
     pthread_mutex_destroy(&s->state_lock);
     free(s->tables);
-    pthread_cond_destroy(&s->primary_came);
     free(s->database);
     free(s);
 }
@@ -83,9 +83,9 @@ static bool begin(struct mongo_store *s, struct err *e)
     bool ok = process_begin(s, c, e);
 
     mongo_client_back(s, c);
+    mongoc_client_pool_push(s->readers, mongoc_client_pool_pop(s->readers)); /* begins to listen */
     return ok && keeper_start(s, e) && watcher_start(s, e) && committers_start(s, e);
 }
-    mongoc_client_pool_push(s->readers, mongoc_client_pool_pop(s->readers)); /* begins to listen */
 
 static bool open_store(const struct store_options *o, struct bytes place, struct store **out, struct err *e)
 {

@@ -60,10 +60,10 @@ struct mongo_store {
     struct keeper *keeper;
 
     pthread_mutex_t state_lock;
-    atomic_bool down, full;
     pthread_cond_t primary_came;
     bool primary;  /* is one known? */
     int64_t heard; /* monotonic ms: when one was last heard of */
+    atomic_bool down, full;
     atomic_llong down_since; /* monotonic ms */
     struct err why;
 };
@@ -87,18 +87,15 @@ void mongo_library(void);
 bool mongo_connect(struct mongo_store *s, const char *url, struct err *e);
 /* A client of its own with long patience, for building indexes; NULL never. */
 mongoc_client_t *mongo_patient_client(const struct mongo_store *s);
-mongoc_client_t *mongo_client(struct mongo_store *s);
 /* For threads of the engine: a call fails after store.call_timeout of silence. */
-/* The same for callers whom a store worker serves: NULL and ERR_BUSY at once when the server has been away for a
- * while, so that calls that cannot succeed hold no worker. The keeper finds out when it is back. */
+mongoc_client_t *mongo_client(struct mongo_store *s);
+void mongo_client_back(struct mongo_store *s, mongoc_client_t *c);
 /* For callers, who hold a store worker: a call fails after store.read_timeout of silence and is not tried again by the
  * library. NULL and ERR_BUSY without a primary: see mongo_await. */
 mongoc_client_t *mongo_reach(struct mongo_store *s, struct err *e);
 void mongo_leave(struct mongo_store *s, mongoc_client_t *c); /* gives it back; NULL is accepted */
 /* Is it worth a second try of what began then? When the way broke at once, and there is a primary (again). */
 bool mongo_again(struct mongo_store *s, const bson_error_t *why, int64_t began);
-mongoc_client_t *mongo_reach(struct mongo_store *s, struct err *e);
-void mongo_client_back(struct mongo_store *s, mongoc_client_t *c);
 /* A collection as a client sees it, with our concerns; mongoc_collection_destroy. */
 mongoc_collection_t *mongo_collection(const struct mongo_store *s, mongoc_client_t *c, const char *name);
 /* Fills e from what the library says, and returns false: ERR_BUSY when the server is away or has no primary,
@@ -322,6 +319,11 @@ void mongo_unlock(struct store *st, struct bytes name, int64_t token);
 
 void mongo_note(struct mongo_store *s, const struct err *e); /* a call failed because the server is away, or NULL */
 bool mongo_is_up(struct store *st, struct err *why);
+/* Has this pool tell of primaries that come and go. */
+void mongo_listen(struct mongo_store *s, mongoc_client_pool_t *pool);
+/* Waits for a primary until none has been heard of for store.read_timeout: in that time an election may bring one.
+ * After it false and ERR_BUSY, at once for all. Blocks. */
+bool mongo_await(struct mongo_store *s, struct err *e);
 bool mongo_has_room(struct store *st);
 int64_t mongo_now(struct store *st);
 bool keeper_start(struct mongo_store *s, struct err *e); /* renews our process row, reads the server's clock */
@@ -333,8 +335,3 @@ bool watcher_start(struct mongo_store *s, struct err *e);
 void watcher_stop(struct mongo_store *s);
 void watcher_raise(struct mongo_store *s, uint64_t tables); /* rows of these kinds have been committed */
 #endif
-/* Has this pool tell of primaries that come and go. */
-void mongo_listen(struct mongo_store *s, mongoc_client_pool_t *pool);
-/* Waits for a primary until none has been heard of for store.read_timeout: in that time an election may bring one.
- * After it false and ERR_BUSY, at once for all. Blocks. */
-bool mongo_await(struct mongo_store *s, struct err *e);
