@@ -102,32 +102,46 @@ struct login {
     struct bytes name; /* as it is kept, or at least in lower case */
     struct bytes password;
     struct user_row *user; /* id none: nobody, or nobody who may */
+    struct throttle_state state;
 };
 
+/* What could not be counted is not told either. */
 static bool refuse(struct login *l)
 {
     struct call *c = l->c;
 
-    throttle_failed(c->svc->auth->throttle, c->client_net, l->name);
+    if (!throttle_failed(c, l->name, id_is_none(l->user->id) ? NULL : l->user))
+        return false;
     metric_add(METRIC_auth_failures_total, 1);
     log_warn("auth", LOG_BYTES("id", id_text(c->arena, "req", c->request)), LOG_TEXT("result", "failed"),
              LOG_BYTES("client", c->client_ip), LOG_BYTES("user", l->name), LOG_TEXT("door", c->door));
     return err_set(&c->err, ERR_AUTH, "Wrong user or password");
 }
 
-/* Asked before anything is compared, and again after the wait for a hasher: whoever guesses many at once gets no more
- * guesses than one after the other. */
-static bool heard(void *ctx)
+static bool heard(struct login *l, bool ask)
 {
-    struct login *l = ctx;
     struct call *c = l->c;
-    int64_t wait = throttle_wait(c->svc->auth->throttle, c->client_net, l->name);
 
-    if (wait == 0)
+    if (!throttle_look(c, l->name, ask, &l->state))
+        return false;
+    if (l->state.wait == 0)
         return true;
     log_warn("auth", LOG_BYTES("id", id_text(c->arena, "req", c->request)), LOG_TEXT("result", "throttled"),
              LOG_BYTES("client", c->client_ip), LOG_BYTES("user", l->name), LOG_TEXT("door", c->door));
-    return err_set(&c->err, ERR_RATE, "Too many failed logins; try again in %lld s", (long long)(wait / 1000 + 1));
+    return err_set(&c->err, ERR_RATE, "Too many failed logins; try again in %lld s",
+                   (long long)(l->state.wait / 1000 + 1));
+}
+
+/* Asked after the wait for a hasher: whoever guesses many at once gets no more guesses than one after the other. */
+static bool still_heard(void *ctx)
+{
+    return heard(ctx, true);
+}
+
+/* Have failures for this user been counted, at whichever node, that may not be known here? */
+static bool is_guarded(const struct login *l)
+{
+    return l->user->guarded_until > store_now(l->c->store);
 }
 
 static bool find_user(struct login *l, struct bytes given)
@@ -180,12 +194,15 @@ static bool compare(struct login *l)
 {
     bool known = !id_is_none(l->user->id) && l->user->password_hash.p;
     struct hash_job job = { .c = l->c, .password = bytes_head(l->password, PASSWORD_MOST), .make = !known };
+    enum remembered_as how = known ? remember_check(l->c, l->user, l->password) : REMEMBERED_NOTHING;
 
-    if (known && remember_knows(l->c, l->user, l->password))
+    if (how == REMEMBERED_OTHER)
+        throttle_doubt(l->c, l->name);
+    if (how == REMEMBERED_SAME && !l->state.suspect)
         return true;
     if (known)
         snprintf(job.hash, sizeof job.hash, "%.*s", SHOW(l->user->password_hash));
-    if (!auth_hash(&job, heard, l))
+    if (!auth_hash(&job, still_heard, l))
         return false;
     if (!job.ok || !known || l->password.n > PASSWORD_MOST)
         return refuse(l);
@@ -213,9 +230,10 @@ bool auth_password(struct call *c, struct bytes user, struct bytes password, con
 {
     struct login l = { .c = c, .password = password };
 
-    if (!find_user(&l, user) || !heard(&l) || !compare(&l))
+    if (!find_user(&l, user) || !heard(&l, is_guarded(&l)) || !compare(&l))
         return false;
-    throttle_passed(c->svc->auth->throttle, c->client_net, l.name);
+    if (l.state.suspect)
+        throttle_passed(c, l.name);
     seen_note(c->svc, &user_kind, l.user->id);
     *out = principal_of(&l);
     return true;

@@ -38,7 +38,8 @@ struct hash_job {
 bool auth_hash(struct hash_job *job, bool (*still)(void *ctx), void *ctx);
 
 /* ---- verified passwords (auth_remember.c) ---- */
-bool remember_knows(struct call *c, const struct user_row *user, struct bytes password);
+enum remembered_as { REMEMBERED_NOTHING, REMEMBERED_SAME, REMEMBERED_OTHER };
+enum remembered_as remember_check(struct call *c, const struct user_row *user, struct bytes password);
 void remember_add(struct call *c, const struct user_row *user, struct bytes password);
 void remember_clear(struct auth *a, struct id user_id); /* NO_ID: all */
 

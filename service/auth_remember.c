@@ -32,12 +32,12 @@ static void forget(struct auth *a, struct remembered *r)
     free(r);
 }
 
-bool remember_knows(struct call *c, const struct user_row *user, struct bytes password)
+enum remembered_as remember_check(struct call *c, const struct user_row *user, struct bytes password)
 {
     struct auth *a = c->svc->auth;
     uint8_t hash[CRYPT_HASH];
+    enum remembered_as how = REMEMBERED_NOTHING;
     struct remembered *r;
-    bool same;
 
     hash_of(c, user, password, hash);
     pthread_mutex_lock(&a->mutex);
@@ -46,9 +46,12 @@ bool remember_knows(struct call *c, const struct user_row *user, struct bytes pa
         forget(a, r);
         r = NULL;
     }
-    same = r && crypt_equal((struct bytes){ (char *)r->hash, CRYPT_HASH }, (struct bytes){ (char *)hash, CRYPT_HASH });
+    if (r)
+        how = crypt_equal((struct bytes){ (char *)r->hash, CRYPT_HASH }, (struct bytes){ (char *)hash, CRYPT_HASH })
+                  ? REMEMBERED_SAME
+                  : REMEMBERED_OTHER;
     pthread_mutex_unlock(&a->mutex);
-    return same;
+    return how;
 }
 
 void remember_add(struct call *c, const struct user_row *user, struct bytes password)

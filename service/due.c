@@ -15,6 +15,8 @@
 #define SLICE_ARENA ((size_t)64 * 1024 * 1024) /* a message, its mailboxes and what is written; anew for each slice */
 /* Without a poke, how long until due work is looked for again. */
 #define PAUSE_MS 1000
+/* How long a sweep keeps the other nodes from sweeping. */
+#define SWEEP_LOCK_MS 60000
 
 /* Deliveries of one message that are ended by one batch. */
 struct slice {
@@ -336,16 +338,31 @@ static void due_fiber(struct service *svc)
     }
 }
 
+/* Two nodes that sweep at once do no harm (what one deletes fails under the other's condition, and is left), but work
+ * that comes to nothing: so one does it for all. A round may outlast the lock. */
+static bool sweep_is_ours(struct service *svc, int64_t *token, struct err *e)
+{
+    if (store_lock(svc->store, BYTES("sweep"), SWEEP_LOCK_MS, token, e))
+        return true;
+    if (e->code != ERR_IN_USE)
+        log_warn("sweep", LOG_TEXT("error", e->message), LOG_TEXT("where", e->where));
+    return false;
+}
+
 static void sweep_fiber(struct service *svc)
 {
     while (service_sleep(svc, PARAM_INT(sweep, every))) {
         struct err e = { 0 };
+        int64_t token;
         size_t n = 0;
 
+        if (!sweep_is_ours(svc, &token, &e))
+            continue;
         if (!sweep_round(svc, &n, &e))
             log_warn("sweep", LOG_TEXT("error", e.message), LOG_TEXT("where", e.where));
         else if (n)
             log_info("sweep", LOG_INT("rows", n));
+        store_unlock(svc->store, BYTES("sweep"), token);
     }
 }
 

@@ -49,6 +49,7 @@ static const struct field user_fields[] = {
     FIELD(TIME, user_row, last_login_at),
     FIELD(TIME, user_row, created_at),
     FIELD(INT, user_row, addresses),
+    FIELD(TIME, user_row, guarded_until),
 };
 static const struct index user_indexes[] = {
     { .name = "address", .unique = true, .fields = { "address" } },
@@ -306,8 +307,29 @@ static const struct index lease_indexes[] = {
 };
 KIND(lease, "lse", INDEXES(lease));
 
+static const struct field throttle_fields[] = {
+    FIELD(ID, throttle_row, id),
+    FIELD(INT, throttle_row, n),
+    FIELD(TIME, throttle_row, failed_at),
+    FIELD(TIME, throttle_row, expires_at),
+};
+static const struct index throttle_indexes[] = {
+    { .name = "expires", .fields = { "expires_at" }, .when = "expires_at" },
+};
+KIND(throttle, "thr", INDEXES(throttle));
+
+static const struct field limit_fields[] = {
+    FIELD(ID, limit_row, id),
+    FIELD(INT, limit_row, full_at),
+    FIELD(TIME, limit_row, expires_at),
+};
+static const struct index limit_indexes[] = {
+    { .name = "expires", .fields = { "expires_at" }, .when = "expires_at" },
+};
+KIND(limit, "lim", INDEXES(limit));
+
 const struct kind *const all_kinds[] = {
-    &account_kind,        &domain_kind,  &user_kind,        &address_kind, &key_kind,     &setting_kind,
-    &setting_change_kind, &node_kind,    &idempotency_kind, &body_kind,    &message_kind, &tag_kind,
-    &delivery_kind,       &mailbox_kind, &entry_kind,       &event_kind,   &lease_kind,   NULL,
+    &account_kind, &domain_kind,      &user_kind,  &address_kind,  &key_kind,   &setting_kind,  &setting_change_kind,
+    &node_kind,    &idempotency_kind, &body_kind,  &message_kind,  &tag_kind,   &delivery_kind, &mailbox_kind,
+    &entry_kind,   &event_kind,       &lease_kind, &throttle_kind, &limit_kind, NULL,
 };

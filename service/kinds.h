@@ -33,7 +33,8 @@ struct user_row {
     struct bytes send_as;  /* JSON list */
     struct bytes metadata; /* JSON object */
     int64_t last_login_at, created_at;
-    int64_t addresses; /* how many it has, as account.domains */
+    int64_t addresses;     /* how many it has, as account.domains */
+    int64_t guarded_until; /* failed logins of its name are on record until then at most: see throttle.h */
 };
 
 struct address_row {
@@ -175,8 +176,19 @@ struct lease_row { /* a named lock, for engines without one of their own */
     int64_t until, token;
 };
 
+struct throttle_row { /* failed logins of a pair of network and user, by a keyed hash of it */
+    struct id id;
+    int64_t n, failed_at, expires_at; /* by the store's clock */
+};
+
+struct limit_row { /* what a name has taken of its allowance, by a keyed hash of it */
+    struct id id;
+    int64_t full_at; /* when it has all of it again: microseconds of the store's clock */
+    int64_t expires_at;
+};
+
 extern const struct kind account_kind, domain_kind, user_kind, address_kind, key_kind, setting_kind,
     setting_change_kind, node_kind, idempotency_kind, body_kind, message_kind, tag_kind, delivery_kind, mailbox_kind,
-    entry_kind, event_kind, lease_kind;
+    entry_kind, event_kind, lease_kind, throttle_kind, limit_kind;
 extern const struct kind *const all_kinds[]; /* NULL-terminated, for store_open */
 #endif

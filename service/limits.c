@@ -3,13 +3,21 @@
 #define uthash_fatal(message) die("out of memory: limits")
 #include <uthash.h>
 
-#define NAME_MOST 128
+#define NAME_MOST  128
+#define LANES      16               /* names of one lane reserve one after the other */
+#define TRIES      32               /* of raising a row that other nodes raise */
+#define QUICK_US   250000           /* a slice used up within this was too small */
+#define SLICE_PART 32               /* of the allowance is the most reserved ahead */
+#define LEFT_PART  8                /* of what is left, likewise */
+#define REFUSED_US INT64_C(1000000) /* how long a refusal is remembered: a setting may change */
+#define MINUTE_MS  60000
 
-/* GCRA: `full_at` is when the name has its whole allowance again; each taking moves it on by its share of the window.
- */
+/* Amounts are microseconds of the window: n things cost n * window / most. Times are monotonic. */
 struct counted {
     UT_hash_handle hh;
-    int64_t full_at; /* microseconds, monotonic */
+    int64_t held, held_at;                    /* reserved and unused, at that time: it melts */
+    int64_t slice, sliced_at;                 /* the last one ahead, in things */
+    int64_t refused, refused_until, again_at; /* so much was refused; until when that is known; when it would pass */
     size_t n;
     char name[NAME_MOST];
 };
@@ -17,6 +25,7 @@ struct counted {
 struct limits {
     pthread_mutex_t mutex;
     struct counted *all;
+    struct fiber_mutex *lanes[LANES];
 };
 
 struct limits *limits_new(void)
@@ -26,6 +35,8 @@ struct limits *limits_new(void)
     if (!l)
         die("out of memory: limits");
     pthread_mutex_init(&l->mutex, NULL);
+    for (size_t i = 0; i < LANES; i++)
+        l->lanes[i] = fiber_mutex_new();
     return l;
 }
 
@@ -43,9 +54,25 @@ void limits_free(struct limits **l)
         return;
     HASH_ITER (hh, (*l)->all, c, next)
         forget(*l, c);
+    for (size_t i = 0; i < LANES; i++)
+        fiber_mutex_free(&(*l)->lanes[i]);
     pthread_mutex_destroy(&(*l)->mutex);
     free(*l);
     *l = NULL;
+}
+
+static int64_t now_us(void)
+{
+    return clock_monotonic() * 1000;
+}
+
+/* ---- memory: under the mutex ---- */
+
+static int64_t held(const struct counted *c)
+{
+    int64_t left = c->held - (now_us() - c->held_at);
+
+    return left > 0 ? left : 0;
 }
 
 /* Looks at a few of the oldest names only: whoever makes room must not walk the whole table. */
@@ -54,7 +81,7 @@ static void make_room(struct limits *l)
     struct counted *best = l->all, *c = l->all;
 
     for (int i = 0; c && i < 16; i++, c = c->hh.next)
-        if (c->full_at < best->full_at)
+        if (held(c) < held(best))
             best = c;
     if (best)
         forget(l, best);
@@ -77,30 +104,181 @@ static struct counted *find(struct limits *l, struct bytes name)
     return c;
 }
 
-bool limits_take(struct limits *l, struct bytes name, int64_t n, int64_t most, int64_t window_ms, int64_t *wait_ms)
+/* ---- one taking ---- */
+
+struct taking {
+    struct call *c;
+    struct bytes name;
+    int64_t n, most, window, cost; /* cost: of one thing */
+    int64_t ahead;                 /* things to be reserved with it, when there is room */
+    int64_t wait;                  /* in which it would pass; 0: it did */
+};
+
+/* Is it decided by what is known here? Otherwise *t says how much to reserve ahead. */
+static bool decide_here(struct taking *t)
 {
-    int64_t now = clock_monotonic() * 1000, window = window_ms * 1000, after;
+    struct limits *l = t->c->svc->limits;
+    int64_t now = now_us(), left;
+    struct counted *c;
+    bool decided;
+
+    pthread_mutex_lock(&l->mutex);
+    c = find(l, t->name);
+    left = held(c);
+    t->wait = t->n >= c->refused && now < c->refused_until ? c->again_at - now : 0;
+    decided = t->wait > 0 || left >= t->n * t->cost;
+    if (decided && t->wait <= 0) {
+        c->held = left - t->n * t->cost;
+        c->held_at = now;
+    }
+    t->ahead = now - c->sliced_at < QUICK_US ? 2 * c->slice + 1 : 0;
+    pthread_mutex_unlock(&l->mutex);
+    return decided;
+}
+
+static void note_reserved(struct taking *t, int64_t ahead)
+{
+    struct limits *l = t->c->svc->limits;
     struct counted *c;
 
     pthread_mutex_lock(&l->mutex);
-    c = find(l, bytes_head(name, NAME_MOST));
-    after = (c->full_at > now ? c->full_at : now) + n * (window / most);
-    *wait_ms = after - now > window ? (after - now - window) / 1000 + 1 : 0;
-    if (*wait_ms == 0)
-        c->full_at = after;
+    c = find(l, t->name);
+    c->held = held(c) + ahead * t->cost;
+    c->held_at = c->sliced_at = now_us();
+    c->slice = ahead;
     pthread_mutex_unlock(&l->mutex);
-    return *wait_ms == 0;
+}
+
+static void note_refused(struct taking *t)
+{
+    struct limits *l = t->c->svc->limits;
+    struct counted *c;
+
+    pthread_mutex_lock(&l->mutex);
+    c = find(l, t->name);
+    c->refused = t->n;
+    c->again_at = now_us() + t->wait;
+    c->refused_until = now_us() + (t->wait < REFUSED_US ? t->wait : REFUSED_US);
+    pthread_mutex_unlock(&l->mutex);
+}
+
+/* ---- the row ---- */
+
+static bool read_row(struct taking *t, struct limit_row *row, bool *there)
+{
+    struct call *c = t->c;
+    struct err why = { 0 };
+
+    *there = store_get(c->store, &limit_kind, id_of_name(c->svc, "limit", t->name), c->arena, row, &why);
+    if (*there)
+        return true;
+    *row = (struct limit_row){ .id = id_of_name(c->svc, "limit", t->name) };
+    if (why.code == ERR_MISSING)
+        return true;
+    c->err = why;
+    return false;
+}
+
+static int64_t least(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* What the row becomes, and how much of that is ahead; t->wait when there is no room for n. A clock that was set back
+ * makes nobody wait for longer than a window. */
+static int64_t advance(struct taking *t, const struct limit_row *old, struct limit_row *row)
+{
+    int64_t now = store_now(t->c->store) * 1000, full = old->full_at > now ? old->full_at : now;
+    int64_t after = least(full, now + t->window) + t->n * t->cost, left = now + t->window - after, ahead;
+
+    t->wait = left < 0 ? -left : 0;
+    ahead = left < 0 ? 0 : least(t->ahead, least(t->most / SLICE_PART, left / t->cost / LEFT_PART));
+    *row = (struct limit_row){ .id = old->id, .full_at = after + ahead * t->cost };
+    row->expires_at = row->full_at / 1000 + MINUTE_MS;
+    return ahead;
+}
+
+/* One try on the row; *lost when another was faster. */
+static bool reserve_once(struct taking *t, bool *lost)
+{
+    struct call *c = t->c;
+    struct batch *b = batch_new(c->arena);
+    struct limit_row old, row;
+    struct set sets[2];
+    struct cond same;
+    int64_t ahead;
+    bool there;
+
+    *lost = false;
+    if (!read_row(t, &old, &there))
+        return false;
+    ahead = advance(t, &old, &row);
+    if (t->wait) {
+        note_refused(t);
+        return true;
+    }
+    same = COND("full_at", IS, V_INT(old.full_at));
+    sets[0] = SET("full_at", V_INT(row.full_at));
+    sets[1] = SET("expires_at", V_TIME(row.expires_at));
+    if (there)
+        batch_update(b, &limit_kind, old.id, &same, 1, sets, 2);
+    else
+        batch_insert(b, &limit_kind, &row, NULL, 0);
+    if (!store_commit(c->store, b, c->deadline, &c->err)) {
+        *lost = c->err.code == ERR_CONFLICT;
+        return false;
+    }
+    note_reserved(t, ahead);
+    return true;
+}
+
+static bool reserve(struct taking *t)
+{
+    struct err *e = &t->c->err;
+    bool lost = true, ok = false;
+
+    for (int i = 0; i < TRIES && lost; i++) {
+        *e = (struct err){ 0 };
+        ok = reserve_once(t, &lost);
+    }
+    return ok || !lost ? ok : err_again(t->c, ERR_BUSY, "Too many requests at once; try again");
+}
+
+static struct fiber_mutex *lane_of(const struct limits *l, struct id row)
+{
+    return l->lanes[row.b[0] % LANES];
+}
+
+bool limits_take(struct call *c, const struct limit *limit, int64_t n, int64_t *wait_ms)
+{
+    struct taking t = { .c = c, .name = bytes_head(limit->name, NAME_MOST), .n = n, .most = limit->most };
+    struct fiber_mutex *lane;
+    bool ok = true;
+
+    t.window = limit->window_ms * 1000;
+    t.cost = t.window / t.most;
+    if (!decide_here(&t)) {
+        lane = lane_of(c->svc->limits, id_of_name(c->svc, "limit", t.name));
+        fiber_mutex_lock(lane);
+        if (!decide_here(&t)) /* whoever was before us may have reserved for us too */
+            ok = reserve(&t);
+        fiber_mutex_unlock(lane);
+    }
+    *wait_ms = t.wait > 0 ? t.wait / 1000 + 1 : 0;
+    return ok;
 }
 
 bool limits_recipients(struct call *c, int64_t n)
 {
-    int64_t most = PARAM_INT(limits, user_recipients_per_hour), wait;
+    struct limit limit = { .most = PARAM_INT(limits, user_recipients_per_hour), .window_ms = INT64_C(3600000) };
     char name[ID_TEXT + 1];
+    int64_t wait;
 
-    if (most == 0 || !c->who || c->who->kind != WHO_USER)
+    if (limit.most == 0 || !c->who || c->who->kind != WHO_USER)
         return true;
-    if (limits_take(c->svc->limits, id_format("usr", c->who->id, name), n, most, INT64_C(3600000), &wait))
-        return true;
-    return err_set(&c->err, ERR_RATE, "More than %lld recipients in an hour; try again in %lld s", (long long)most,
-                   (long long)(wait / 1000 + 1));
+    limit.name = id_format("usr", c->who->id, name);
+    if (!limits_take(c, &limit, n, &wait))
+        return false;
+    return wait == 0 || err_set(&c->err, ERR_RATE, "More than %lld recipients in an hour; try again in %lld s",
+                                (long long)limit.most, (long long)(wait / 1000 + 1));
 }

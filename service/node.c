@@ -2,7 +2,9 @@
  *
  * Locks and leases are held in the name of the node id, and are void when it starts. So two processes must never run
  * under one id: a folder that was copied from one whose server still runs is refused. The row says where the folder lay
- * (`load`: host and folder); that one's `lock` file tells whether its server lives. */
+ * (`load`: host and folder). On this host that one's `lock` file tells whether its server lives; of another host the
+ * heartbeat does, which is younger than NODE_ALIVE_MS and not the last one of a server that ended. A process that finds
+ * its row taken over says so in the log: it holds no lock any more, since those are fenced. */
 #include "service/secret_file.h"
 #include "service/service_private.h"
 #include <errno.h>
@@ -84,23 +86,43 @@ static bool lives_in(const struct service *svc, struct bytes folder, struct aren
     return locked;
 }
 
-static bool is_copy(const struct service *svc, const struct node_row *row, struct arena *a, struct err *e)
+static bool is_alive(const struct service *svc, const struct node_row *row)
 {
-    struct json_object *load = NULL;
-    struct bytes folder;
-    bool copy;
+    return !row->draining && row->seen_at > store_now(svc->store) - NODE_ALIVE_MS;
+}
 
-    if (!row->load.p || !json_read(row->load, &load, e))
-        return false;
-    folder = json_text(load, "folder");
-    copy = folder.p && !bytes_equal(folder, where_we_are(svc, a)) &&
-           bytes_equal(json_text(load, "host"), host_name(a)) && lives_in(svc, folder, a);
-    if (copy)
-        err_set(e, ERR_INVALID,
-                "%s is a copy of %.*s, whose server runs with the same node id: stop that one, or remove node.id here",
-                svc->data_dir, SHOW(folder));
-    json_object_put(load);
-    return copy;
+/* Does another process run under our id? False fills e. `there` says where the row's process ran. */
+static bool is_alone(const struct service *svc, const struct node_row *row, struct json_object *there, struct arena *a,
+                     struct err *e)
+{
+    struct bytes folder = json_text(there, "folder"), host = json_text(there, "host");
+
+    if (!folder.p || !host.p)
+        return true;
+    if (!bytes_equal(host, host_name(a)))
+        return !is_alive(svc, row) ||
+               err_set(e, ERR_INVALID,
+                       "%s/node.id is that of a server that runs on %.*s in %.*s: stop that one, or remove node.id "
+                       "here. One that was killed is forgotten after %d s",
+                       svc->data_dir, SHOW(host), SHOW(folder), NODE_ALIVE_MS / 1000);
+    return bytes_equal(folder, where_we_are(svc, a)) || !lives_in(svc, folder, a) ||
+           err_set(e, ERR_INVALID,
+                   "%s is a copy of %.*s, whose server runs with the same node id: stop that one, or remove node.id "
+                   "here",
+                   svc->data_dir, SHOW(folder));
+}
+
+static bool check_row(const struct service *svc, const struct node_row *row, struct arena *a, struct err *e)
+{
+    struct json_object *there = NULL;
+    struct err unreadable = { 0 };
+    bool ok;
+
+    if (!row->load.p || !json_read(row->load, &there, &unreadable))
+        return true;
+    ok = is_alone(svc, row, there, a, e);
+    json_object_put(there);
+    return ok;
 }
 
 static struct node_row row_now(const struct service *svc, struct arena *a, bool draining)
@@ -118,8 +140,12 @@ static struct node_row row_now(const struct service *svc, struct arena *a, bool 
     };
 }
 
-static bool row_write(struct service *svc, bool there, bool draining, struct arena *a, struct err *e)
+enum row { ROW_NEW, ROW_OTHERS, ROW_OURS };
+
+/* ERR_CONFLICT when a row that should be ours is another process's. */
+static bool row_write(struct service *svc, enum row was, bool draining, struct arena *a, struct err *e)
 {
+    struct cond ours = COND("started_at", IS, V_TIME(svc->started_at));
     struct batch *b = batch_new(a);
     struct node_row row = row_now(svc, a, draining);
     struct set sets[] = {
@@ -131,10 +157,10 @@ static bool row_write(struct service *svc, bool there, bool draining, struct are
         SET("draining", V_BOOL(draining)),
     };
 
-    if (there)
-        batch_update(b, &node_kind, svc->node, NULL, 0, sets, sizeof sets / sizeof *sets);
-    else
+    if (was == ROW_NEW)
         batch_insert(b, &node_kind, &row, NULL, 0);
+    else
+        batch_update(b, &node_kind, svc->node, &ours, was == ROW_OURS ? 1 : 0, sets, sizeof sets / sizeof *sets);
     return store_commit(svc->store, b, clock_monotonic() + START_DEADLINE_MS, e);
 }
 
@@ -142,15 +168,13 @@ bool node_claim(struct service *svc, struct err *e)
 {
     struct arena *a = arena_new(1024 * 1024);
     struct node_row row = { 0 };
-    struct err missing = { 0 }, copied = { 0 };
+    struct err missing = { 0 };
     bool there = store_get(svc->store, &node_kind, svc->node, a, &row, &missing), ok = false;
 
     if (!there && missing.code != ERR_MISSING)
         *e = missing;
-    else if (there && is_copy(svc, &row, a, &copied))
-        *e = copied;
-    else
-        ok = row_write(svc, there, false, a, e);
+    else if (!there || check_row(svc, &row, a, e))
+        ok = row_write(svc, there ? ROW_OTHERS : ROW_NEW, false, a, e);
     arena_free(&a);
     return ok;
 }
@@ -160,7 +184,14 @@ static void beat(struct service *svc, bool draining)
     struct arena *a = arena_new(1024 * 1024);
     struct err e = { 0 };
 
-    if (!row_write(svc, true, draining, a, &e))
+    if (row_write(svc, ROW_OURS, draining, a, &e)) {
+        arena_free(&a);
+        return;
+    }
+    if (e.code == ERR_CONFLICT)
+        log_error("node", LOG_TEXT("result", "another process runs under our node id"),
+                  LOG_TEXT("reason", "stop one of them, and remove node.id in its data folder"));
+    else
         log_warn("node", LOG_TEXT("result", "no heartbeat"), LOG_TEXT("reason", e.message));
     arena_free(&a);
 }

@@ -5,6 +5,7 @@
  * belong together are noticed before anything is read or written. */
 #include "service/secret_file.h"
 #include "service/service_private.h"
+#include <unistd.h>
 
 #define KEY_HEADER      "postrider server key 1"
 #define FINGERPRINT     16
@@ -70,6 +71,7 @@ static bool stored_fingerprint(struct service *svc, struct arena *a, struct sett
     return false;
 }
 
+/* False with ERR_CONFLICT when another node that starts for the first time was faster. */
 static bool keep_fingerprint(struct service *svc, struct arena *a, const struct server_key *k, struct err *e)
 {
     struct batch *b = batch_new(a);
@@ -82,33 +84,72 @@ static bool keep_fingerprint(struct service *svc, struct arena *a, const struct 
     return store_commit(svc->store, b, clock_monotonic() + START_DEADLINE_MS, e);
 }
 
-/* The key in the file, and the store's word on it. Only a store that never had one gets a new key. */
+/* The key in the file. Only a store that never had one gets a new key. */
+static bool key_load(const char *path, struct arena *a, const struct setting_row *kept, struct server_key *k,
+                     bool *made, struct err *e)
+{
+    struct bytes text;
+    bool found;
+
+    *made = false;
+    if (!secret_read(path, a, &text, &found, e))
+        return false;
+    if (!found && kept->value.p)
+        return err_set(e, ERR_INVALID,
+                       "%s is missing, but the store is encrypted with key %.8s: put the file back from its backup, or "
+                       "copy it from another node of this store",
+                       path, kept->value.p);
+    if (!found) {
+        *made = key_make(path, k, e);
+        return *made;
+    }
+    if (!key_parse(text, k))
+        return err_set(e, ERR_INVALID, "%s is damaged: put it back from its backup", path);
+    crypt_wipe((char *)text.p, text.n);
+    return true;
+}
+
+static bool key_agrees(const char *path, const struct setting_row *kept, const struct server_key *k, struct err *e)
+{
+    return bytes_equal(kept->value, bytes_of(k->fingerprint)) ||
+           err_set(e, ERR_INVALID,
+                   "%s is key %.8s, but the store is encrypted with key %.8s: put the right file there, copied from "
+                   "another node of this store or from a backup",
+                   path, k->fingerprint, kept->value.p);
+}
+
+/* The store's word on the key. Of several nodes that start on an empty store at once the first is heard; a key that was
+ * made for it and lost has sealed nothing yet, and must not lie where it looks like one that has. */
+static bool key_settle(struct service *svc, const char *path, struct arena *a, struct setting_row *kept,
+                       const struct server_key *k, bool made, struct err *e)
+{
+    struct err why = { 0 };
+
+    if (!kept->value.p && keep_fingerprint(svc, a, k, &why))
+        return true;
+    if (why.code && why.code != ERR_CONFLICT) {
+        *e = why;
+        return false;
+    }
+    if (!kept->value.p && !stored_fingerprint(svc, a, kept, e))
+        return false;
+    if (made && !bytes_equal(kept->value, bytes_of(k->fingerprint))) {
+        unlink(path);
+        return err_set(e, ERR_INVALID,
+                       "Another node has just made the key of this store: copy its server.key to %s, and start again",
+                       path);
+    }
+    return key_agrees(path, kept, k, e);
+}
+
 static bool key_find(struct service *svc, struct arena *a, struct server_key *k, struct err *e)
 {
     const char *path = arena_printf(a, "%s/server.key", svc->data_dir);
     struct setting_row kept;
-    struct bytes text;
-    bool found;
+    bool made;
 
-    if (!stored_fingerprint(svc, a, &kept, e) || !secret_read(path, a, &text, &found, e))
-        return false;
-    if (!found && kept.value.p)
-        return err_set(e, ERR_INVALID,
-                       "%s is missing, but the store is encrypted with key %.8s: put the file back from its backup",
-                       path, kept.value.p);
-    if (found && !key_parse(text, k))
-        return err_set(e, ERR_INVALID, "%s is damaged: put it back from its backup", path);
-    if (found)
-        crypt_wipe((char *)text.p, text.n);
-    if (!found && !key_make(path, k, e))
-        return false;
-    if (!kept.value.p)
-        return keep_fingerprint(svc, a, k, e);
-    if (!bytes_equal(kept.value, bytes_of(k->fingerprint)))
-        return err_set(e, ERR_INVALID,
-                       "%s is key %.8s, but the store is encrypted with key %.8s: put the right file there", path,
-                       k->fingerprint, kept.value.p);
-    return true;
+    return stored_fingerprint(svc, a, &kept, e) && key_load(path, a, &kept, k, &made, e) &&
+           key_settle(svc, path, a, &kept, k, made, e);
 }
 
 bool secrets_open(struct service *svc, struct err *e)
@@ -127,6 +168,23 @@ bool secrets_open(struct service *svc, struct err *e)
     crypt_wipe(&k, sizeof k);
     arena_free(&a);
     return ok;
+}
+
+struct id id_of_name(const struct service *svc, const char *purpose, struct bytes name)
+{
+    uint8_t hash[CRYPT_HASH];
+    struct buf text;
+    struct id id;
+
+    buf_init(&text, 8192);
+    buf_addf(&text, "%s %zu ", purpose, name.n);
+    buf_add(&text, bytes_head(name, 4096));
+    crypt_keyed_hash(&svc->idempotency_key, buf_bytes(&text), hash);
+    buf_clear(&text);
+    memcpy(id.b, hash, sizeof id.b);
+    id.b[6] = (uint8_t)(0x80 | (id.b[6] & 0x0F)); /* RFC 9562 5.8 */
+    id.b[8] = (uint8_t)(0x80 | (id.b[8] & 0x3F));
+    return id;
 }
 
 /* ---- keys of users ---- */

@@ -50,6 +50,10 @@ void user_key_make(struct service *svc, struct id user_id, struct arena *a, stru
 bool user_key_open(const struct service *svc, struct id user_id, struct bytes wrapped, struct bytes wrap,
                    struct crypt_key *out, struct err *e);
 
+/* The id of the row that is kept for a name: the same on every node, and telling nobody the name. `purpose` keeps the
+ * names of different uses apart. */
+struct id id_of_name(const struct service *svc, const char *purpose, struct bytes name);
+
 /* Another error instead of the one that is there; false. */
 #define err_again(c, code, ...) ((c)->err = (struct err){ 0 }, err_set(&(c)->err, (code), __VA_ARGS__))
 

@@ -47,6 +47,17 @@ static bool reread(struct service *svc, struct bytes name, struct arena *a, stru
     return true;
 }
 
+/* The end of the feed, and then all values: nothing falls between, not even what changed since the server opened. */
+static bool follow_from_now(struct service *svc, struct buf *cursor, struct arena *a, struct err *e)
+{
+    struct bytes end;
+
+    if (!store_watch_end(svc->store, &setting_change_kind, a, &end, e) || !settings_load(svc, e))
+        return false;
+    buf_add(cursor, end);
+    return true;
+}
+
 /* One wait for changes; the cursor outlives the arena. */
 static bool follow_once(struct service *svc, struct buf *cursor, struct arena *a, struct err *e)
 {
@@ -54,11 +65,8 @@ static bool follow_once(struct service *svc, struct buf *cursor, struct arena *a
     struct bytes next;
     size_t n;
 
-    if (!cursor->n) {
-        if (!store_watch_end(svc->store, &setting_change_kind, a, &next, e))
-            return false;
-        buf_add(cursor, next);
-    }
+    if (!cursor->n && !follow_from_now(svc, cursor, a, e))
+        return false;
     if (!store_watch(svc->store, &setting_change_kind, buf_bytes(cursor), FOLLOW_ROWS, clock_monotonic() + FOLLOW_MS, a,
                      (void **)&rows, &n, &next, e))
         return false;
@@ -80,7 +88,11 @@ void settings_follow(struct service *svc)
         struct err e = { 0 };
 
         arena_reset(a);
-        if (!follow_once(svc, &cursor, a, &e) && !service_sleep(svc, FOLLOW_RETRY_MS))
+        if (follow_once(svc, &cursor, a, &e))
+            continue;
+        if (e.code != ERR_BUSY)
+            buf_reset(&cursor); /* the feed does not know the place: begin anew */
+        if (!service_sleep(svc, FOLLOW_RETRY_MS))
             break;
     }
     buf_clear(&cursor);

@@ -183,8 +183,15 @@ static bool delete_messages(struct sweep *s)
 
 /* ---- rows that just expire ---- */
 
+/* Rows of these kinds are used again, and live longer then: each goes only if its time is past still. */
+static bool is_used_again(const struct kind *k)
+{
+    return k == &throttle_kind || k == &limit_kind;
+}
+
 static bool delete_past(struct sweep *s, const struct kind *k, const char *index, const char *field)
 {
+    struct cond past;
     size_t n;
     void *rows;
     bool done = false;
@@ -194,8 +201,9 @@ static bool delete_past(struct sweep *s, const struct kind *k, const char *index
         if (!find_past(s, k, index, field, (struct cond){ 0 }, &rows, &n))
             return false;
         b = batch_new(s->arena);
+        past = COND(field, AT_MOST, V_TIME(clock_wall()));
         for (size_t i = 0; i < n; i++)
-            batch_delete(b, k, *(struct id *)(void *)((char *)rows + i * k->size), NULL, 0);
+            batch_delete(b, k, *(struct id *)(void *)((char *)rows + i * k->size), &past, is_used_again(k) ? 1 : 0);
         if (!commit(s, b, &done))
             return false;
         s->rows += done ? n : 0;
@@ -211,7 +219,9 @@ bool sweep_round(struct service *svc, size_t *n, struct err *e)
 
     ok = erase_contents(&s) && delete_messages(&s) && delete_past(&s, &delivery_kind, "keep", "keep_until") &&
          delete_past(&s, &tag_kind, "expires", "expires_at") && delete_past(&s, &event_kind, "expires", "expires_at") &&
-         sweep_bodies(&s) && idempotency_sweep(svc, &kept_answers, e);
+         delete_past(&s, &throttle_kind, "expires", "expires_at") &&
+         delete_past(&s, &limit_kind, "expires", "expires_at") && sweep_bodies(&s) &&
+         idempotency_sweep(svc, &kept_answers, e);
     arena_free(&s.arena);
     *n = s.rows + kept_answers;
     return ok;

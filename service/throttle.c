@@ -1,20 +1,24 @@
 #include "service/throttle.h"
-#include "base/clock.h"
-#include "base/crypt.h"
-#include "base/params.h"
-#include <pthread.h>
+#include "service/auth_private.h"
+#include "service/kinds.h"
 #define uthash_fatal(message) die("out of memory: failed logins")
 #include <uthash.h>
 
-struct failures {
+#define TRIES 8 /* of raising a row that others raise, replace and sweep */
+
+/* What this node knows of a pair. Of its failures `n` are in the row, `missed` are not (yet): `sending` of these are on
+ * their way. */
+struct suspect {
     UT_hash_handle hh;
-    uint8_t pair[CRYPT_HASH];
-    int64_t n, until, last;
+    struct id id; /* of the pair's row */
+    int64_t n, missed, sending;
+    int64_t until, last; /* monotonic */
+    bool doubt;
 };
 
 struct throttle {
     pthread_mutex_t mutex;
-    struct failures *all; /* the one that failed longest ago comes first */
+    struct suspect *all; /* the one that failed longest ago comes first */
 };
 
 struct throttle *throttle_new(void)
@@ -27,66 +31,41 @@ struct throttle *throttle_new(void)
     return t;
 }
 
-static void forget(struct throttle *t, struct failures *f)
+static void forget(struct throttle *t, struct suspect *s)
 {
-    HASH_DEL(t->all, f);
-    free(f);
+    HASH_DEL(t->all, s);
+    free(s);
 }
 
 void throttle_free(struct throttle **t)
 {
-    struct failures *f, *next;
+    struct suspect *s, *next;
 
     if (!*t)
         return;
-    HASH_ITER (hh, (*t)->all, f, next)
-        forget(*t, f);
+    HASH_ITER (hh, (*t)->all, s, next)
+        forget(*t, s);
     pthread_mutex_destroy(&(*t)->mutex);
     free(*t);
     *t = NULL;
 }
 
-static void name_pair(struct bytes net, struct bytes user, uint8_t out[CRYPT_HASH])
+static struct id pair_id(struct call *c, struct bytes user)
 {
-    struct buf text;
-
-    buf_init(&text, 2048);
-    buf_addf(&text, "%zu %.*s ", net.n, SHOW(net));
-    buf_add(&text, bytes_head(user, 1024));
-    crypt_hash(buf_bytes(&text), out);
-    buf_clear(&text);
+    return id_of_name(c->svc, "throttle",
+                      arena_bytesf(c->arena, "%zu %.*s %.*s", c->client_net.n, SHOW(c->client_net), SHOW(user)));
 }
 
-static struct failures *find(struct throttle *t, const uint8_t pair[CRYPT_HASH])
+static int64_t keep_ms(void)
 {
-    struct failures *f;
-
-    HASH_FIND(hh, t->all, pair, CRYPT_HASH, f);
-    if (f && clock_monotonic() - f->last > 2 * PARAM_INT(auth, failure_delay_max)) {
-        forget(t, f);
-        f = NULL;
-    }
-    return f;
+    return 2 * PARAM_INT(auth, failure_delay_max);
 }
 
-int64_t throttle_wait(struct throttle *t, struct bytes net, struct bytes user)
-{
-    uint8_t pair[CRYPT_HASH];
-    int64_t wait = 0;
-    struct failures *f;
-
-    name_pair(net, user, pair);
-    pthread_mutex_lock(&t->mutex);
-    f = find(t, pair);
-    if (f)
-        wait = f->until - clock_monotonic();
-    pthread_mutex_unlock(&t->mutex);
-    return wait > 0 ? wait : 0;
-}
-
-static int64_t delay_of(int64_t n)
+/* How long a pair with that many failures is not heard after the last. */
+static int64_t delay_after(int64_t failures)
 {
     int64_t most = PARAM_INT(auth, failure_delay_max), delay = PARAM_INT(auth, failure_delay);
+    int64_t n = failures - PARAM_INT(auth, failures_free) + 1;
 
     if (n <= 0)
         return 0;
@@ -95,46 +74,269 @@ static int64_t delay_of(int64_t n)
     return delay < most ? delay : most;
 }
 
-static struct failures *make(struct throttle *t, const uint8_t pair[CRYPT_HASH])
-{
-    struct failures *f = calloc(1, sizeof *f);
+/* ---- memory: under the mutex ---- */
 
-    if (!f)
-        die("out of memory: failed logins");
-    while (t->all && HASH_COUNT(t->all) >= (unsigned)PARAM_INT(auth, throttle_names))
+static struct suspect *find(struct throttle *t, struct id id)
+{
+    struct suspect *s;
+
+    HASH_FIND(hh, t->all, &id, sizeof id, s);
+    if (s && !s->sending && clock_monotonic() - s->last > keep_ms()) {
+        forget(t, s);
+        s = NULL;
+    }
+    return s;
+}
+
+/* *evicted is the pair that had to make room, if there was one. */
+static struct suspect *find_or_make(struct throttle *t, struct id id, struct id *evicted)
+{
+    struct suspect *s = find(t, id);
+
+    if (s)
+        return s;
+    while (t->all && HASH_COUNT(t->all) >= (unsigned)PARAM_INT(auth, throttle_names)) {
+        *evicted = t->all->n ? t->all->id : *evicted;
         forget(t, t->all);
-    memcpy(f->pair, pair, CRYPT_HASH);
-    return f;
+    }
+    if (!(s = calloc(1, sizeof *s)))
+        die("out of memory: failed logins");
+    s->id = id;
+    s->last = clock_monotonic();
+    HASH_ADD(hh, t->all, id, sizeof s->id, s);
+    return s;
 }
 
-void throttle_failed(struct throttle *t, struct bytes net, struct bytes user)
+static void to_the_end(struct throttle *t, struct suspect *s)
 {
-    uint8_t pair[CRYPT_HASH];
-    struct failures *f;
+    s->last = clock_monotonic();
+    HASH_DEL(t->all, s);
+    HASH_ADD(hh, t->all, id, sizeof s->id, s);
+}
 
-    name_pair(net, user, pair);
-    pthread_mutex_lock(&t->mutex);
-    f = find(t, pair);
-    if (f)
-        HASH_DEL(t->all, f); /* to the end of the line */
+static void wait_at_least(struct suspect *s, int64_t until)
+{
+    if (until > s->until)
+        s->until = until;
+}
+
+static struct throttle_state state_of(const struct suspect *s)
+{
+    int64_t wait = s ? s->until - clock_monotonic() : 0;
+
+    return (struct throttle_state){ .wait = wait > 0 ? wait : 0, .suspect = s && (s->doubt || s->n + s->missed > 0) };
+}
+
+/* ---- rows ---- */
+
+/* A row past its time counts as none. */
+static bool read_row(struct call *c, struct id id, struct throttle_row *row)
+{
+    struct err why = { 0 };
+
+    if (!store_get(c->store, &throttle_kind, id, c->arena, row, &why)) {
+        *row = (struct throttle_row){ .id = id };
+        if (why.code != ERR_MISSING) {
+            c->err = why;
+            return false;
+        }
+    }
+    if (row->expires_at <= store_now(c->store))
+        *row = (struct throttle_row){ .id = id };
+    return true;
+}
+
+/* Whatever comes of it: the sweep takes a row that stays. */
+static void delete_row(struct call *c, struct id id)
+{
+    struct batch *b = batch_new(c->arena);
+    struct err ignored = { 0 };
+
+    if (id_is_none(id))
+        return;
+    batch_delete(b, &throttle_kind, id, NULL, 0);
+    store_commit(c->store, b, c->deadline, &ignored);
+}
+
+/* Adding to a live row, to none, or to one past its time. */
+enum how { RAISE, INSERT, REPLACE };
+
+struct writing {
+    struct call *c;
+    struct throttle_row row; /* as it is when it begins with these failures */
+    const struct user_row *user;
+    enum how how;
+    int slot;
+};
+
+static struct batch *write_batch(struct writing *w)
+{
+    struct arena *a = w->c->arena;
+    struct batch *b = batch_new(a);
+    struct cond *age = arena_alloc(a, sizeof *age);
+    struct set *sets = arena_array(a, 4, sizeof *sets);
+    int64_t now = w->row.failed_at;
+
+    w->slot = batch_slot(b);
+    *age = COND("expires_at", w->how == RAISE ? ABOVE : AT_MOST, V_TIME(now));
+    sets[0] = w->how == RAISE ? ADD_SLOT("n", w->row.n, w->slot) : SET("n", V_INT(w->row.n));
+    sets[1] = SET("failed_at", V_TIME(now));
+    sets[2] = SET("expires_at", V_TIME(w->row.expires_at));
+    if (w->how == INSERT)
+        batch_insert(b, &throttle_kind, &w->row, NULL, 0);
     else
-        f = make(t, pair);
-    f->n++;
-    f->last = clock_monotonic();
-    f->until = f->last + delay_of(f->n - PARAM_INT(auth, failures_free) + 1);
-    HASH_ADD(hh, t->all, pair, CRYPT_HASH, f);
+        batch_update(b, &throttle_kind, w->row.id, age, 1, sets, 3);
+    if (w->user && w->user->guarded_until < w->row.expires_at) { /* seldom: it lasts twice as long as the row */
+        sets[3] = SET("guarded_until", V_TIME(now + 2 * keep_ms()));
+        batch_update(b, &user_kind, w->user->id, NULL, 0, &sets[3], 1);
+    }
+    return b;
+}
+
+static void learn(struct writing *w, struct batch_failure f)
+{
+    if (f.operation != 0)
+        w->user = NULL; /* deleted meanwhile */
+    else if (f.fault == FAULT_MISSING)
+        w->how = INSERT;
+    else
+        w->how = w->how == RAISE ? REPLACE : RAISE;
+}
+
+/* Adds k failures to the pair's row; *n of them are there then. */
+static bool write_failures(struct call *c, struct id id, int64_t k, const struct user_row *user, int64_t *n)
+{
+    int64_t now = store_now(c->store);
+    struct writing w = { .c = c, .user = user, .row = { id, k, now, now + keep_ms() } };
+
+    for (int i = 0; i < TRIES; i++) {
+        struct batch *b = write_batch(&w);
+        struct err why = { 0 };
+
+        if (store_commit(c->store, b, c->deadline, &why)) {
+            *n = w.how == RAISE ? batch_slot_value(b, w.slot) : k;
+            return true;
+        }
+        if (why.code != ERR_CONFLICT) {
+            c->err = why;
+            return false;
+        }
+        learn(&w, batch_failure(b));
+    }
+    return err_set(&c->err, ERR_BUSY, "Too many failed logins at once");
+}
+
+/* ---- both ---- */
+
+/* What a row says is taken over, but a delay that began here is never cut short. */
+static struct throttle_state take_over(struct call *c, const struct throttle_row *row)
+{
+    struct throttle *t = c->svc->auth->throttle;
+    int64_t now = store_now(c->store), age = now > row->failed_at ? now - row->failed_at : 0;
+    struct throttle_state state;
+    struct id evicted = NO_ID;
+    struct suspect *s;
+
+    pthread_mutex_lock(&t->mutex);
+    s = row->n ? find_or_make(t, row->id, &evicted) : find(t, row->id);
+    if (s) {
+        s->n = row->n;
+        if (row->n)
+            wait_at_least(s, clock_monotonic() + delay_after(row->n + s->missed) - age);
+    }
+    state = state_of(s);
+    pthread_mutex_unlock(&t->mutex);
+    delete_row(c, evicted);
+    return state;
+}
+
+bool throttle_look(struct call *c, struct bytes user, bool ask, struct throttle_state *out)
+{
+    struct throttle *t = c->svc->auth->throttle;
+    struct id id = pair_id(c, user);
+    struct throttle_row row;
+
+    pthread_mutex_lock(&t->mutex);
+    *out = state_of(find(t, id));
+    pthread_mutex_unlock(&t->mutex);
+    if (!ask || out->wait)
+        return true;
+    if (!read_row(c, id, &row))
+        return false;
+    *out = take_over(c, &row);
+    return true;
+}
+
+void throttle_doubt(struct call *c, struct bytes user)
+{
+    struct throttle *t = c->svc->auth->throttle;
+    struct id id = pair_id(c, user), evicted = NO_ID;
+
+    pthread_mutex_lock(&t->mutex);
+    find_or_make(t, id, &evicted)->doubt = true;
+    pthread_mutex_unlock(&t->mutex);
+    delete_row(c, evicted);
+}
+
+/* It counts here at once; how many are to be sent along. */
+static int64_t count_failure(struct throttle *t, struct id id, struct id *evicted)
+{
+    struct suspect *s;
+    int64_t k;
+
+    pthread_mutex_lock(&t->mutex);
+    s = find_or_make(t, id, evicted);
+    to_the_end(t, s);
+    s->doubt = false;
+    s->missed++;
+    k = s->missed - s->sending;
+    s->sending += k;
+    wait_at_least(s, s->last + delay_after(s->n + s->missed));
+    pthread_mutex_unlock(&t->mutex);
+    return k;
+}
+
+/* The row has n failures, k of them ours; 0: the store did not take them. */
+static void sent(struct throttle *t, struct id id, int64_t k, int64_t n)
+{
+    struct suspect *s;
+
+    pthread_mutex_lock(&t->mutex);
+    s = find(t, id);
+    if (s && s->sending >= k) { /* otherwise it was forgotten meanwhile, and is new */
+        s->sending -= k;
+        s->missed -= n ? k : 0;
+        s->n = n > s->n ? n : s->n;
+        wait_at_least(s, s->last + delay_after(s->n + s->missed));
+    }
     pthread_mutex_unlock(&t->mutex);
 }
 
-void throttle_passed(struct throttle *t, struct bytes net, struct bytes user)
+bool throttle_failed(struct call *c, struct bytes user, const struct user_row *row)
 {
-    uint8_t pair[CRYPT_HASH];
-    struct failures *f;
+    struct throttle *t = c->svc->auth->throttle;
+    struct id id = pair_id(c, user), evicted = NO_ID;
+    int64_t k = count_failure(t, id, &evicted), n = 0;
+    bool ok = write_failures(c, id, k, row, &n);
 
-    name_pair(net, user, pair);
+    sent(t, id, k, n);
+    delete_row(c, evicted);
+    return ok;
+}
+
+void throttle_passed(struct call *c, struct bytes user)
+{
+    struct throttle *t = c->svc->auth->throttle;
+    struct id id = pair_id(c, user);
+    struct suspect *s;
+    bool has_row;
+
     pthread_mutex_lock(&t->mutex);
-    f = find(t, pair);
-    if (f)
-        forget(t, f);
+    s = find(t, id);
+    has_row = s && s->n + s->sending > 0;
+    if (s)
+        forget(t, s);
     pthread_mutex_unlock(&t->mutex);
+    if (has_row)
+        delete_row(c, id);
 }
