@@ -54,10 +54,16 @@ struct engine {
                       struct err *e); /* (blocks) */
     /* Raised after rows of the kind have committed. */
     struct signal *(*watch_signal)(struct store *st, const struct kind *k);
+
+    bool (*knows_all)(struct store *st, struct err *e); /* (blocks) */
+    /* Rows are struct chunk. (blocks) */
+    bool (*blob_walk)(struct store *st, const struct chunk *after, size_t limit, struct arena *a, struct rows *out,
+                      struct err *e);
 };
 
 struct store {
     const struct engine *engine;
+    int64_t identity; /* set by open */
 };
 
 extern const struct engine engine_sqlite, engine_mongo;

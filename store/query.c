@@ -2,7 +2,7 @@
 #include <assert.h>
 #include <sodium.h>
 
-enum { MARK = 4, B64 = sodium_base64_VARIANT_URLSAFE_NO_PADDING };
+enum { MARK = 4, IDENTITY = 8, B64 = sodium_base64_VARIANT_URLSAFE_NO_PADDING };
 
 /* ---- order ---- */
 
@@ -250,13 +250,14 @@ bool store_cursor_check(const struct query *q, struct bytes cursor)
     return ok;
 }
 
-struct bytes watch_cursor(const struct kind *k, struct bytes place, struct arena *a)
+struct bytes watch_cursor(const struct kind *k, int64_t identity, struct bytes place, struct arena *a)
 {
     struct buf b;
     struct bytes out;
 
-    buf_init(&b, WATCH_PLACE_MAX + MARK);
+    buf_init(&b, WATCH_PLACE_MAX + MARK + IDENTITY);
     add_mark(&b, mark_of(k->name, "watch"));
+    add_number(&b, (uint64_t)identity, IDENTITY);
     buf_add(&b, place);
     assert(!b.overflowed);
     out = encode(buf_bytes(&b), a);
@@ -264,15 +265,17 @@ struct bytes watch_cursor(const struct kind *k, struct bytes place, struct arena
     return out;
 }
 
-bool watch_cursor_read(const struct kind *k, struct bytes cursor, struct arena *a, struct bytes *place)
+bool watch_cursor_read(const struct kind *k, int64_t identity, struct bytes cursor, struct arena *a,
+                       struct bytes *place)
 {
-    uint64_t mark;
+    uint64_t mark, of;
 
     *place = BYTES("");
     if (!cursor.p)
         return true;
     return cursor.n <= WATCH_CURSOR_MAX && decode(cursor, arena_alloc(a, CURSOR_MAX), place) &&
-           take_number(place, MARK, &mark) && mark == mark_of(k->name, "watch");
+           take_number(place, MARK, &mark) && mark == mark_of(k->name, "watch") && take_number(place, IDENTITY, &of) &&
+           of == (uint64_t)identity;
 }
 
 /* ---- plans ---- */

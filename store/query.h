@@ -40,9 +40,10 @@ bool plan_make(const struct query *q, struct arena *a, struct plan *p, struct er
 bool plan_pass(const struct plan *p, size_t i, struct pass *out);
 size_t plan_passes(const struct plan *p);
 
-/* A cursor of a watch: the mark of the kind and the engine's place. */
-#define WATCH_PLACE_MAX (WATCH_CURSOR_MAX / 4 * 3 - 8)
-struct bytes watch_cursor(const struct kind *k, struct bytes place, struct arena *a);
+/* A cursor of a watch: the mark of the kind, the identity of the database and the engine's place. */
+#define WATCH_PLACE_MAX (WATCH_CURSOR_MAX / 4 * 3 - 16)
+struct bytes watch_cursor(const struct kind *k, int64_t identity, struct bytes place, struct arena *a);
 /* NO_BYTES reads as an empty place. The place lies in the arena. */
-bool watch_cursor_read(const struct kind *k, struct bytes cursor, struct arena *a, struct bytes *place);
+bool watch_cursor_read(const struct kind *k, int64_t identity, struct bytes cursor, struct arena *a,
+                       struct bytes *place);
 #endif

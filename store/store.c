@@ -17,6 +17,7 @@ struct errand {
     unsigned chunk;
     const struct unique_key *key;
     const struct plan *plan;
+    const struct chunk *after;
     struct bytes *place;
     struct arena *arena;
     void *row;
@@ -229,7 +230,7 @@ bool store_watch(struct store *st, const struct kind *k, struct bytes after, siz
     struct errand r = { .st = st, .kind = k, .place = &place, .n = limit, .arena = a, .rows = &found, .e = e };
     struct signal *signal = st->engine->watch_signal(st, k);
 
-    if (!watch_cursor_read(k, after, a, &place))
+    if (!watch_cursor_read(k, st->identity, after, a, &place))
         return err_set(e, ERR_INVALID, "not a place in the feed of %s", k->name);
     for (;;) {
         uint64_t seen = signal_count(signal); /* before the look, so that no commit between is slept through */
@@ -241,7 +242,7 @@ bool store_watch(struct store *st, const struct kind *k, struct bytes after, siz
     }
     *rows = found.row;
     *n = found.n;
-    *next = watch_cursor(k, place, a);
+    *next = watch_cursor(k, st->identity, place, a);
     return true;
 }
 
@@ -259,6 +260,47 @@ bool store_watch_end(struct store *st, const struct kind *k, struct arena *a, st
 
     if (!send(&r, run_watch_end))
         return false;
-    *cursor = watch_cursor(k, place, a);
+    *cursor = watch_cursor(k, st->identity, place, a);
+    return true;
+}
+
+/* ---- the whole store ---- */
+
+int64_t store_identity(const struct store *st)
+{
+    return st->identity;
+}
+
+static void run_knows_all(void *arg)
+{
+    struct errand *r = arg;
+
+    r->ok = r->st->engine->knows_all(r->st, r->e);
+}
+
+bool store_knows_all(struct store *st, struct err *e)
+{
+    struct errand r = { .st = st, .e = e };
+
+    return send(&r, run_knows_all);
+}
+
+static void run_blob_walk(void *arg)
+{
+    struct errand *r = arg;
+
+    r->ok = r->st->engine->blob_walk(r->st, r->after, r->n, r->arena, r->rows, r->e);
+}
+
+bool store_blob_walk(struct store *st, const struct chunk *after, size_t limit, struct arena *a, struct chunk **chunks,
+                     size_t *n, struct err *e)
+{
+    struct rows found = { NULL, 0 };
+    struct errand r = { .st = st, .after = after, .n = limit, .arena = a, .rows = &found, .e = e };
+
+    if (!send(&r, run_blob_walk))
+        return false;
+    *chunks = found.row;
+    *n = found.n;
     return true;
 }

@@ -29,6 +29,11 @@ struct store_options {
     int schema;       /* version of `kinds`; a newer database is refused, an older one copied, then migrated */
     struct id node;   /* leases and locks of this node are void at start */
     unsigned readers; /* SQLite: connections for reading = store workers */
+    bool existing;    /* a database that is not there is refused (ERR_MISSING), not made */
+    /* No other process may have it open: ERR_IN_USE. Batches then commit one after the other, and rows of a watched
+     * kind stand in the feed in the order in which their batches were given. Only looked at here: who starts afterwards
+     * is not kept out. */
+    bool alone;
 };
 
 bool store_open(const struct store_options *o, struct store **out, struct err *e);
@@ -203,8 +208,23 @@ void store_unlock(struct store *st, struct bytes name, int64_t token);
 #define WATCH_CURSOR_MAX 4096
 /* Up to `limit` rows that committed behind `after` (NO_BYTES: from the oldest kept; store_watch_end: from now), waiting
  * for one until the deadline (monotonic ms; then *n is 0 and it is true). *next is the cursor behind the last row. No
- * row is left out or shown twice. */
+ * row is left out or shown twice. A cursor holds in the database it is of; in another it is ERR_INVALID. */
 bool store_watch(struct store *st, const struct kind *k, struct bytes after, size_t limit, int64_t deadline,
                  struct arena *a, void **rows, size_t *n, struct bytes *next, struct err *e);
 bool store_watch_end(struct store *st, const struct kind *k, struct arena *a, struct bytes *cursor, struct err *e);
+
+/* ---- the whole store: for copying it ---- */
+
+/* A number that the database was given when it was made, and no other has. */
+int64_t store_identity(const struct store *st);
+/* ERR_INVALID names a field or kind that a newer build keeps there, which this one would leave behind. */
+bool store_knows_all(struct store *st, struct err *e);
+/* Up to `limit` chunks of all blobs in the order of id and number; `after` NULL: from the first. */
+struct chunk {
+    struct id id;
+    int64_t n;
+    struct bytes bytes;
+};
+bool store_blob_walk(struct store *st, const struct chunk *after, size_t limit, struct arena *a, struct chunk **chunks,
+                     size_t *n, struct err *e);
 #endif

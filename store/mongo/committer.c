@@ -288,7 +288,7 @@ bool committers_start(struct mongo_store *s, struct err *e)
     if (!all)
         die("out of memory: the committers");
     all->store = s;
-    all->n = (size_t)PARAM_INT(store, committers);
+    all->n = s->alone ? 1 : (size_t)PARAM_INT(store, committers);
     all->workers = calloc(all->n, sizeof *all->workers);
     if (!all->workers)
         die("out of memory: the committers");

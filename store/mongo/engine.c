@@ -19,6 +19,8 @@ static struct mongo_store *store_new(const struct store_options *o)
         die("out of memory: a store");
     s->node = o->node;
     s->process = id_new();
+    s->existing = o->existing;
+    s->alone = o->alone;
     pthread_mutex_init(&s->state_lock, NULL);
     pthread_condattr_init(&monotonic);
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
@@ -80,7 +82,7 @@ static void close_store(struct store *st)
 static bool begin(struct mongo_store *s, struct err *e)
 {
     mongoc_client_t *c = mongo_client(s);
-    bool ok = process_begin(s, c, e);
+    bool ok = (!s->alone || mongo_is_free(s, c, e)) && process_begin(s, c, e);
 
     mongo_client_back(s, c);
     mongoc_client_pool_push(s->readers, mongoc_client_pool_pop(s->readers)); /* begins to listen */
@@ -127,4 +129,6 @@ const struct engine engine_mongo = {
     .watch_read = mongo_watch_read,
     .watch_end = mongo_watch_end,
     .watch_signal = watch_signal,
+    .knows_all = mongo_knows_all,
+    .blob_walk = mongo_blob_walk,
 };

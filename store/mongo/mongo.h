@@ -8,7 +8,7 @@
  * bytes are binary, texts and JSON are strings, times are dates. Nothing of a client becomes BSON but as one value of
  * one of these types. Fields and collections that begin with '_' are ours:
  *
- *     _meta     { _id: "schema", version }, { _id: "epoch", n }
+ *     _meta     { _id: "schema", version }, { _id: "epoch", n }, { _id: "identity", n }
  *     _blob     { _id: id and number of the chunk, bytes }
  *     _lock     { _id: name, holder, mark, token, until }
  *     _process  { _id, until }: who is alive; the owner of lanes (lane.c)
@@ -44,8 +44,9 @@ struct mongo_store {
     struct table *tables;
     size_t n_tables;
     struct id node;
-    struct id process; /* made at start: the owner of our lanes */
-    int64_t epoch;     /* tokens of our node up to it are of an earlier start, and void */
+    struct id process;    /* made at start: the owner of our lanes */
+    bool existing, alone; /* as in struct store_options */
+    int64_t epoch;        /* tokens of our node up to it are of an earlier start, and void */
 
     mongoc_uri_t *uri;
     mongoc_client_pool_t *pool;    /* of the threads of the engine itself */
@@ -176,6 +177,13 @@ bool mongo_pass(const struct mongo_store *s, const struct plan *p, const struct 
 #define BLOB_KEY 20 /* the id and four bytes of the number, big-endian */
 void blob_key(struct id id, unsigned n, uint8_t key[BLOB_KEY]);
 void blob_range(bson_t *filter, struct id id); /* all chunks of one */
+
+/* ---- whole.c: for moving a whole database ---- */
+
+bool mongo_is_free(struct mongo_store *s, mongoc_client_t *c, struct err *e); /* or ERR_IN_USE */
+bool mongo_knows_all(struct store *st, struct err *e);
+bool mongo_blob_walk(struct store *st, const struct chunk *after, size_t limit, struct arena *a, struct rows *out,
+                     struct err *e);
 
 /* ---- lane.c ---- */
 

@@ -1,3 +1,4 @@
+#include "base/crypt.h"
 #include "store/mongo/mongo.h"
 #include <assert.h>
 
@@ -368,6 +369,9 @@ static bool check_owner(struct making *m, int schema, struct err *e)
     if (!meta(m, "schema", "version", &version, &ours, e) || !look_for(m, NULL, &any, e))
         return false;
     bson_destroy(any);
+    if (!ours && !any && m->store->existing)
+        return err_set(e, ERR_MISSING, "the database %s is not there, or empty: is its name in the URI right?",
+                       m->store->database);
     if (!ours && any)
         return err_set(e, ERR_INVALID, "the database %s is one of another program: name an empty one in the URI",
                        m->store->database);
@@ -403,8 +407,9 @@ static bool set_meta(struct making *m, const char *name, bson_t *pipeline, const
 
 static bool set_versions(struct making *m, int schema, struct err *e)
 {
-    int64_t version;
+    int64_t version, identity;
 
+    crypt_random(&identity, sizeof identity);
     return set_meta(m, "schema",
                     BCON_NEW("0", "{", "$set", "{", "version", "{", "$max", "[", "$version", BCON_INT64(schema), "]",
                              "}", "}", "}"),
@@ -413,7 +418,11 @@ static bool set_versions(struct making *m, int schema, struct err *e)
                     BCON_NEW("0", "{", "$set", "{", "n", "{", "$max", "[", "{", "$add", "[", "$n", BCON_INT64(65536),
                              "]", "}", "{", "$multiply", "[", "{", "$toLong", "$$NOW", "}", BCON_INT64(65536), "]", "}",
                              "]", "}", "}", "}"),
-                    "n", &m->store->epoch, e);
+                    "n", &m->store->epoch, e) &&
+           set_meta(m, "identity",
+                    BCON_NEW("0", "{", "$set", "{", "n", "{", "$ifNull", "[", "$n", BCON_INT64(identity), "]", "}", "}",
+                             "}"),
+                    "n", &m->store->store.identity, e);
 }
 
 bool mongo_schema(struct mongo_store *s, int schema, struct err *e)

@@ -89,7 +89,8 @@ static bool open_store(const struct store_options *o, struct bytes path, struct 
 
     if (!c)
         die("out of memory: a connection");
-    if (make_file(s->path, e) && conn_open(s->path, true, c, e)) {
+    if ((!o->existing || file_is_filled(s->path, e)) && make_file(s->path, e) &&
+        (!o->alone || file_is_free(s->path, e)) && conn_open(s->path, true, c, e)) {
         s->writing = c;
         if (schema_open(s, c, o->schema, e) && writer_start(s, c, e)) {
             *out = &s->store;
@@ -146,6 +147,17 @@ static bool find(struct store *st, const struct plan *p, struct arena *a, struct
 static bool blob_get(struct store *st, struct id id, unsigned n, struct arena *a, struct bytes *out, struct err *e)
 {
     READ(st, select_blob(c, id, n, a, out, e));
+}
+
+static bool blob_walk(struct store *st, const struct chunk *after, size_t limit, struct arena *a, struct rows *out,
+                      struct err *e)
+{
+    READ(st, select_blobs(c, after, limit, a, out, e));
+}
+
+static bool knows_all(struct store *st, struct err *e)
+{
+    READ(st, select_knows_all(s, c, e));
 }
 
 /* A place is eight bytes: the number of the row before it. */
@@ -234,4 +246,6 @@ const struct engine engine_sqlite = {
     .watch_read = watch_read,
     .watch_end = watch_end,
     .watch_signal = watch_signal,
+    .knows_all = knows_all,
+    .blob_walk = blob_walk,
 };

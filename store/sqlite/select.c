@@ -355,3 +355,26 @@ bool select_blob(struct conn *c, struct id id, unsigned n, struct arena *a, stru
     sqlite3_bind_int64(q, 2, n);
     return step_one(c, q, &blob, ALL_FIELDS, a, out, &found, e) && (found || err_set(e, ERR_MISSING, "No such chunk"));
 }
+
+bool select_blobs(struct conn *c, const struct chunk *after, size_t limit, struct arena *a, struct rows *out,
+                  struct err *e)
+{
+    static const struct field fields[] = { FIELD(ID, chunk, id), FIELD(INT, chunk, n), FIELD(BYTES, chunk, bytes) };
+    static const struct kind all = { .name = "_blob", .size = sizeof(struct chunk), .fields = fields, .n_fields = 3 };
+    static const struct chunk first = { .n = -1 };
+    struct gather g = { .kind = &all };
+    struct shape shape;
+    sqlite3_stmt *q;
+
+    after = after ? after : &first;
+    shape_begin(&shape, 'B', &all);
+    q = statement_find(c, &shape);
+    if (!q)
+        q = statement_add(c, &shape, "SELECT id, n, bytes FROM _blob WHERE (id, n) > (?, ?) ORDER BY id, n LIMIT ?", e);
+    if (!q)
+        return false;
+    sqlite3_bind_blob(q, 1, after->id.b, sizeof after->id.b, SQLITE_STATIC);
+    sqlite3_bind_int64(q, 2, after->n);
+    sqlite3_bind_int64(q, 3, limit > INT32_MAX ? INT32_MAX : (int64_t)limit);
+    return gather_end(&g, step_all(c, q, &g, ALL_FIELDS, a, e), a, out, e);
+}

@@ -142,6 +142,14 @@ void read_end(struct conn *c);
 /* The highest number given so far. */
 bool select_watch_end(struct conn *c, const struct kind *k, int64_t *seq, struct err *e);
 bool select_blob(struct conn *c, struct id id, unsigned n, struct arena *a, struct bytes *out, struct err *e);
+bool select_blobs(struct conn *c, const struct chunk *after, size_t limit, struct arena *a, struct rows *out,
+                  struct err *e);
+
+/* ---- whole.c ---- */
+
+bool file_is_filled(const char *path, struct err *e);                         /* or ERR_MISSING */
+bool file_is_free(const char *path, struct err *e);                           /* or ERR_IN_USE */
+bool select_knows_all(struct sqlite_store *s, struct conn *c, struct err *e); /* no newer build's fields */
 
 /* ---- readers.c ---- */
 

@@ -1,6 +1,6 @@
 #include "tests/store/parts.h"
 
-static const struct engine_under_test *engine;
+const struct engine_under_test *engine;
 struct store *st;
 struct arena *a;
 struct err e;
@@ -108,5 +108,5 @@ void join(struct worker *w, int n)
 int engine_conformance(const struct engine_under_test *under_test)
 {
     engine = under_test;
-    return write_conformance() + find_conformance() + wait_conformance();
+    return write_conformance() + find_conformance() + wait_conformance() + whole_conformance();
 }

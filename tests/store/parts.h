@@ -13,6 +13,8 @@
 
 #include <cmocka.h>
 
+extern const struct engine_under_test *engine;
+
 /* Fresh for each test: set_up empties the engine and opens it. */
 extern struct store *st;
 extern struct arena *a;
@@ -47,4 +49,5 @@ void join(struct worker *w, int n);
 int write_conformance(void);
 int find_conformance(void);
 int wait_conformance(void);
+int whole_conformance(void);
 #endif

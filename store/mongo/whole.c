@@ -1,0 +1,162 @@
+/* What moving a whole database asks: is it ours alone, do we know all that is in it, and its chunks in order. */
+#include "store/mongo/mongo.h"
+
+/* ---- who else has it open ---- */
+
+/* Of the rows of living processes, by the server's clock, one that is not of our node. */
+bool mongo_is_free(struct mongo_store *s, mongoc_client_t *c, struct err *e)
+{
+    mongoc_collection_t *process = mongo_collection(s, c, "_process");
+    bson_t *filter = BCON_NEW("$expr", "{", "$gt", "[", "$until", "$$NOW", "]", "}"), other;
+    mongoc_cursor_t *cursor;
+    const bson_t *doc;
+    bson_error_t why;
+    bool used, ok;
+
+    bson_append_document_begin(filter, "node", -1, &other);
+    document_id(&other, "$ne", s->node);
+    bson_append_document_end(filter, &other);
+    cursor = mongoc_collection_find_with_opts(process, filter, NULL, NULL);
+    used = mongoc_cursor_next(cursor, &doc);
+    ok = !mongoc_cursor_error(cursor, &why) || mongo_err(s, &why, e);
+    mongoc_cursor_destroy(cursor);
+    bson_destroy(filter);
+    mongoc_collection_destroy(process);
+    return ok && (!used || err_set(e, ERR_IN_USE,
+                                   "the database %s is in use by a server: stop every server on it first (one that was "
+                                   "killed is forgotten after 30 s)",
+                                   s->database));
+}
+
+/* ---- what a newer build has added ---- */
+
+static const struct kind *kind_named(const struct mongo_store *s, const char *name)
+{
+    for (size_t i = 0; i < s->n_tables; i++)
+        if (strcmp(s->tables[i].kind->name, name) == 0)
+            return s->tables[i].kind;
+    return NULL;
+}
+
+static bool knows_fields(const struct mongo_store *s, const struct kind *k, const bson_t *collection, struct err *e)
+{
+    bson_iter_t at, deep, field;
+
+    if (!bson_iter_init(&at, collection) ||
+        !bson_iter_find_descendant(&at, "options.validator.$jsonSchema.properties", &deep) ||
+        !bson_iter_recurse(&deep, &field))
+        return true;
+    while (bson_iter_next(&field)) {
+        const char *name = bson_iter_key(&field);
+
+        if (*name != '_' && !kind_field(k, name))
+            return err_set(e, ERR_INVALID,
+                           "the database %s holds %s.%s, which a newer postrider made and this one does not know",
+                           s->database, k->name, name);
+    }
+    return true;
+}
+
+static bool knows(const struct mongo_store *s, const bson_t *collection, struct err *e)
+{
+    bson_iter_t at;
+    const char *name =
+        bson_iter_init_find(&at, collection, "name") && BSON_ITER_HOLDS_UTF8(&at) ? bson_iter_utf8(&at, NULL) : "";
+    const struct kind *k = kind_named(s, name);
+
+    if (k)
+        return knows_fields(s, k, collection, e);
+    return *name == '_' || strncmp(name, "system.", 7) == 0 ||
+           err_set(e, ERR_INVALID, "the database %s holds %s, which a newer postrider made and this one does not know",
+                   s->database, name);
+}
+
+bool mongo_knows_all(struct store *st, struct err *e)
+{
+    struct mongo_store *s = (struct mongo_store *)st;
+    mongoc_client_t *c = mongo_client(s);
+    mongoc_database_t *database;
+    mongoc_cursor_t *cursor;
+    const bson_t *found;
+    bson_error_t why;
+    bool ok = true;
+
+    database = mongoc_client_get_database(c, s->database);
+    cursor = mongoc_database_find_collections_with_opts(database, NULL);
+    while (ok && mongoc_cursor_next(cursor, &found))
+        ok = knows(s, found, e);
+    if (ok && mongoc_cursor_error(cursor, &why))
+        ok = mongo_err(s, &why, e);
+    mongoc_cursor_destroy(cursor);
+    mongoc_database_destroy(database);
+    mongo_client_back(s, c);
+    return ok;
+}
+
+/* ---- chunks ---- */
+
+struct keyed {
+    struct bytes key, bytes;
+};
+static const struct field keyed_fields[] = { { "id", FIELD_BYTES, offsetof(struct keyed, key) },
+                                             FIELD(BYTES, keyed, bytes) };
+static const struct kind keyed_kind = {
+    .name = "_blob", .size = sizeof(struct keyed), .fields = keyed_fields, .n_fields = 2
+};
+
+static bool as_chunks(const struct gather *g, struct arena *a, struct rows *out, struct err *e)
+{
+    const struct keyed *rows = (const void *)g->rows;
+    struct chunk *chunks = arena_try(a, (g->n ? g->n : 1) * sizeof *chunks);
+
+    if (!chunks)
+        return err_set(e, ERR_TOO_LARGE, "the answer of the store does not fit its arena");
+    for (size_t i = 0; i < g->n; i++) {
+        const uint8_t *key = (const uint8_t *)rows[i].key.p;
+
+        if (rows[i].key.n != BLOB_KEY)
+            return err_set(e, ERR_INTERNAL, "_blob: a key of %zu bytes", rows[i].key.n);
+        memcpy(chunks[i].id.b, key, sizeof chunks[i].id.b);
+        for (int j = 0; j < 4; j++)
+            chunks[i].n = chunks[i].n << 8 | key[16 + j];
+        chunks[i].bytes = rows[i].bytes;
+    }
+    out->row = chunks;
+    out->n = g->n;
+    return true;
+}
+
+static void append_after(bson_t *filter, const struct chunk *after)
+{
+    uint8_t key[BLOB_KEY];
+    bson_t above;
+
+    blob_key(after->id, (unsigned)after->n, key);
+    bson_append_document_begin(filter, "_id", -1, &above);
+    bson_append_binary(&above, "$gt", -1, BSON_SUBTYPE_BINARY, key, sizeof key);
+    bson_append_document_end(filter, &above);
+}
+
+bool mongo_blob_walk(struct store *st, const struct chunk *after, size_t limit, struct arena *a, struct rows *out,
+                     struct err *e)
+{
+    struct mongo_store *s = (struct mongo_store *)st;
+    mongoc_client_t *client = mongo_client(s);
+    mongoc_collection_t *c;
+    struct gather g = { .kind = &keyed_kind };
+    bson_t filter = BSON_INITIALIZER, *opts;
+    bool ok;
+
+    limit = limit > INT32_MAX ? INT32_MAX : limit;
+    opts = BCON_NEW("sort", "{", "_id", BCON_INT32(1), "}", "limit", BCON_INT64((int64_t)limit));
+    c = mongo_collection(s, client, keyed_kind.name);
+    if (after)
+        append_after(&filter, after);
+    ok = mongo_read(s, c, &filter, opts, ALL_FIELDS, &g, a, e) && as_chunks(&g, a, out, e);
+    free(g.rows);
+    bson_destroy(&filter);
+    bson_destroy(opts);
+    mongoc_collection_destroy(c);
+    mongo_client_back(s, client);
+    return ok;
+}
