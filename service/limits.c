@@ -16,7 +16,7 @@
 struct counted {
     UT_hash_handle hh;
     int64_t held, held_at;                    /* reserved and unused, at that time: it melts */
-    int64_t slice, sliced_at;                 /* the last one ahead, in things */
+    int64_t slice, used, sliced_at;           /* the last one ahead, in things; the amount that was in use then */
     int64_t refused, refused_until, again_at; /* so much was refused; until when that is known; when it would pass */
     size_t n;
     char name[NAME_MOST];
@@ -114,6 +114,16 @@ struct taking {
     int64_t wait;                  /* in which it would pass; 0: it did */
 };
 
+static int64_t least(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+static int64_t most_ahead(const struct taking *t, const struct counted *c)
+{
+    return least(t->most / SLICE_PART, (t->window - c->used) / t->cost / LEFT_PART);
+}
+
 /* Is it decided by what is known here? Otherwise *t says how much to reserve ahead. */
 static bool decide_here(struct taking *t)
 {
@@ -131,12 +141,12 @@ static bool decide_here(struct taking *t)
         c->held = left - t->n * t->cost;
         c->held_at = now;
     }
-    t->ahead = now - c->sliced_at < QUICK_US ? 2 * c->slice + 1 : 0;
+    t->ahead = now - c->sliced_at < QUICK_US ? least(2 * c->slice + 1, most_ahead(t, c)) : 0;
     pthread_mutex_unlock(&l->mutex);
     return decided;
 }
 
-static void note_reserved(struct taking *t, int64_t ahead)
+static void note_reserved(struct taking *t, int64_t ahead, int64_t used)
 {
     struct limits *l = t->c->svc->limits;
     struct counted *c;
@@ -146,6 +156,7 @@ static void note_reserved(struct taking *t, int64_t ahead)
     c->held = held(c) + ahead * t->cost;
     c->held_at = c->sliced_at = now_us();
     c->slice = ahead;
+    c->used = used;
     pthread_mutex_unlock(&l->mutex);
 }
 
@@ -164,84 +175,119 @@ static void note_refused(struct taking *t)
 
 /* ---- the row ---- */
 
-static bool read_row(struct taking *t, struct limit_row *row, bool *there)
+/* Raising a row whose allowance is not whole, making one, or beginning anew with one whose allowance is whole again.
+ * Raises of several nodes do not hinder one another: no one reads what it writes. */
+enum how { RAISE, INSERT, REPLACE };
+
+struct reserving {
+    struct taking *t;
+    struct limit_row row; /* as it is when it begins with this */
+    int64_t now;          /* microseconds of the store's clock */
+    int64_t ahead;
+    enum how how;
+    int slot;
+};
+
+static struct batch *reserve_batch(struct reserving *r)
 {
-    struct call *c = t->c;
+    struct taking *t = r->t;
+    struct arena *a = t->c->arena;
+    struct batch *b = batch_new(a);
+    struct cond *whole = arena_alloc(a, sizeof *whole);
+    struct set *sets = arena_array(a, 2, sizeof *sets);
+    int64_t amount = (t->n + r->ahead) * t->cost;
+
+    r->now = store_now(t->c->store) * 1000;
+    r->slot = batch_slot(b);
+    r->row = (struct limit_row){ .id = id_of_name(t->c->svc, "limit", t->name), .full_at = r->now + amount };
+    r->row.expires_at = (r->now + t->window) / 1000 + MINUTE_MS;
+    *whole = COND("full_at", r->how == RAISE ? AT_LEAST : BELOW, V_INT(r->now));
+    sets[0] = r->how == RAISE ? ADD_BOUND("full_at", amount, NULL, r->now + t->window)
+                              : SET("full_at", V_INT(r->row.full_at));
+    if (r->how == RAISE)
+        sets[0].slot = r->slot;
+    sets[1] = SET("expires_at", V_TIME(r->row.expires_at));
+    if (r->how == INSERT)
+        batch_insert(b, &limit_kind, &r->row, NULL, 0);
+    else
+        batch_update(b, &limit_kind, r->row.id, whole, 1, sets, 2);
+    return b;
+}
+
+/* A row that the clock, set back since, puts further away than a window is brought back to one. */
+static bool mend_clock(struct reserving *r, const struct limit_row *old)
+{
+    struct call *c = r->t->c;
+    struct batch *b = batch_new(c->arena);
+    struct cond same = COND("full_at", IS, V_INT(old->full_at));
+    struct set set = SET("full_at", V_INT(r->now + r->t->window));
     struct err why = { 0 };
 
-    *there = store_get(c->store, &limit_kind, id_of_name(c->svc, "limit", t->name), c->arena, row, &why);
-    if (*there)
+    if (old->full_at <= r->now + r->t->window + MINUTE_MS * 1000)
         return true;
-    *row = (struct limit_row){ .id = id_of_name(c->svc, "limit", t->name) };
-    if (why.code == ERR_MISSING)
+    batch_update(b, &limit_kind, old->id, &same, 1, &set, 1);
+    if (store_commit(c->store, b, c->deadline, &why) || why.code == ERR_CONFLICT)
         return true;
     c->err = why;
     return false;
 }
 
-static int64_t least(int64_t a, int64_t b)
+/* No room for n: how long? */
+static bool refused(struct reserving *r)
 {
-    return a < b ? a : b;
-}
+    struct taking *t = r->t;
+    struct limit_row old = { 0 };
+    struct err why = { 0 };
 
-/* What the row becomes, and how much of that is ahead; t->wait when there is no room for n. A clock that was set back
- * makes nobody wait for longer than a window. */
-static int64_t advance(struct taking *t, const struct limit_row *old, struct limit_row *row)
-{
-    int64_t now = store_now(t->c->store) * 1000, full = old->full_at > now ? old->full_at : now;
-    int64_t after = least(full, now + t->window) + t->n * t->cost, left = now + t->window - after, ahead;
-
-    t->wait = left < 0 ? -left : 0;
-    ahead = left < 0 ? 0 : least(t->ahead, least(t->most / SLICE_PART, left / t->cost / LEFT_PART));
-    *row = (struct limit_row){ .id = old->id, .full_at = after + ahead * t->cost };
-    row->expires_at = row->full_at / 1000 + MINUTE_MS;
-    return ahead;
-}
-
-/* One try on the row; *lost when another was faster. */
-static bool reserve_once(struct taking *t, bool *lost)
-{
-    struct call *c = t->c;
-    struct batch *b = batch_new(c->arena);
-    struct limit_row old, row;
-    struct set sets[2];
-    struct cond same;
-    int64_t ahead;
-    bool there;
-
-    *lost = false;
-    if (!read_row(t, &old, &there))
+    if (!store_get(t->c->store, &limit_kind, r->row.id, t->c->arena, &old, &why) && why.code != ERR_MISSING) {
+        t->c->err = why;
         return false;
-    ahead = advance(t, &old, &row);
-    if (t->wait) {
-        note_refused(t);
-        return true;
     }
-    same = COND("full_at", IS, V_INT(old.full_at));
-    sets[0] = SET("full_at", V_INT(row.full_at));
-    sets[1] = SET("expires_at", V_TIME(row.expires_at));
-    if (there)
-        batch_update(b, &limit_kind, old.id, &same, 1, sets, 2);
+    t->wait = least(old.full_at - r->now, t->window) + t->n * t->cost - t->window;
+    if (t->wait <= 0)
+        t->wait = 1; /* it has become free just now: ask again */
+    note_refused(t);
+    return mend_clock(r, &old);
+}
+
+/* After a refused batch: true when it is to be tried again. */
+static bool learn(struct reserving *r, struct batch_failure f)
+{
+    if (f.fault == FAULT_BOUND && r->ahead == 0)
+        return false;
+    if (f.fault == FAULT_BOUND)
+        r->ahead = 0;
+    else if (f.fault == FAULT_MISSING)
+        r->how = INSERT;
     else
-        batch_insert(b, &limit_kind, &row, NULL, 0);
-    if (!store_commit(c->store, b, c->deadline, &c->err)) {
-        *lost = c->err.code == ERR_CONFLICT;
-        return false;
-    }
-    note_reserved(t, ahead);
+        r->how = r->how == RAISE ? REPLACE : RAISE;
     return true;
 }
 
 static bool reserve(struct taking *t)
 {
-    struct err *e = &t->c->err;
-    bool lost = true, ok = false;
+    struct reserving r = { .t = t, .ahead = t->ahead };
 
-    for (int i = 0; i < TRIES && lost; i++) {
-        *e = (struct err){ 0 };
-        ok = reserve_once(t, &lost);
+    if (t->n > t->most) {
+        t->wait = t->window; /* it never passes */
+        return true;
     }
-    return ok || !lost ? ok : err_again(t->c, ERR_BUSY, "Too many requests at once; try again");
+    for (int i = 0; i < TRIES; i++) {
+        struct batch *b = reserve_batch(&r);
+        struct err why = { 0 };
+
+        if (store_commit(t->c->store, b, t->c->deadline, &why)) {
+            note_reserved(t, r.ahead, (r.how == RAISE ? batch_slot_value(b, r.slot) : r.row.full_at) - r.now);
+            return true;
+        }
+        if (why.code != ERR_CONFLICT) {
+            t->c->err = why;
+            return false;
+        }
+        if (!learn(&r, batch_failure(b)))
+            return refused(&r);
+    }
+    return err_set(&t->c->err, ERR_BUSY, "Too many requests at once; try again");
 }
 
 static struct fiber_mutex *lane_of(const struct limits *l, struct id row)
