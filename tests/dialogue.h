@@ -1,5 +1,5 @@
-/* tests/dialogue.h - runs dialogue files (tests/smtp, tests/pop3) over memory streams against a real service on SQLite
- * in a folder of its own.
+/* tests/dialogue.h - runs dialogue files (tests/smtp, tests/pop3) over memory streams against a real service with a
+ * folder and a store of its own (tests/store/place.h).
  *
  *     A title: what is shown.
  *     # a comment                         empty lines and these are skipped
@@ -25,6 +25,7 @@
 #include "service/service.h"
 #include "service/user.h"
 #include "tests/base/check.h"
+#include "tests/store/place.h"
 #include <dirent.h>
 #include <ftw.h>
 #include <sys/stat.h>
@@ -35,7 +36,7 @@
 /* ---- the service ---- */
 
 struct office {
-    char folder[64];
+    char folder[64], url[PLACE_URL];
     struct service *svc;
     struct arena *arena;
     struct call call;
@@ -78,13 +79,12 @@ static inline void office_fill(struct office *o)
 
 static inline void office_open(struct office *o)
 {
-    char url[128];
-    struct service_options options = { .data_dir = o->folder, .store_url = url };
+    struct service_options options = { .data_dir = o->folder, .store_url = o->url };
 
     memset(o, 0, sizeof *o);
     snprintf(o->folder, sizeof o->folder, "/tmp/postrider-test-XXXXXX");
     assert_non_null(mkdtemp(o->folder));
-    snprintf(url, sizeof url, "sqlite:%s/postrider.db", o->folder);
+    place_make(o->url, o->folder, "postrider");
     o->arena = arena_new(16 << 20);
     must(o, service_open(&options, &o->svc, &o->call.err), "service");
     call_init(&o->call, o->svc, o->arena, "test");
@@ -105,6 +105,7 @@ static inline void office_close(struct office *o)
 {
     service_close(&o->svc);
     arena_free(&o->arena);
+    place_drop(o->url);
     nftw(o->folder, remove_one, 16, FTW_DEPTH | FTW_PHYS);
 }
 

@@ -1,4 +1,5 @@
-/* tests/service/house.h - an empty server in a temporary folder, its operator, and calls in somebody's name. */
+/* tests/service/house.h - an empty server in a temporary folder and place, its operator, and calls in somebody's name.
+ */
 #ifndef TESTS_SERVICE_HOUSE_H
 #define TESTS_SERVICE_HOUSE_H
 /* cmocka.h wants these before it. */
@@ -20,13 +21,14 @@
 #include "service/service_private.h"
 #include "service/setting.h"
 #include "service/user.h"
+#include "tests/store/place.h"
 #include <fcntl.h>
 #include <ftw.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 struct house {
-    char dir[64], url[128];
+    char dir[64], url[PLACE_URL];
     struct service *svc;
     struct arena *arena;
     struct call c;
@@ -113,7 +115,7 @@ static inline int house_setup(void **state)
     log_set(LOG_ERROR, LOG_LOGFMT);
     snprintf(h->dir, sizeof h->dir, "/tmp/postrider-test-XXXXXX");
     assert_non_null(mkdtemp(h->dir));
-    snprintf(h->url, sizeof h->url, "sqlite:%s/postrider.db", h->dir);
+    place_make(h->url, h->dir, "postrider");
     h->arena = arena_new((size_t)256 << 20);
     house_open(h);
     *state = h;
@@ -126,6 +128,7 @@ static inline int house_teardown(void **state)
 
     service_close(&h->svc);
     arena_free(&h->arena);
+    place_drop(h->url);
     nftw(h->dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
     free(h);
     params_free();

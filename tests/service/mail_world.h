@@ -20,11 +20,12 @@
 #include "service/maildrop.h"
 #include "service/message.h"
 #include "service/service_private.h"
+#include "tests/store/place.h"
 #include <ftw.h>
 #include <unistd.h>
 
 struct world {
-    char dir[64];
+    char dir[64], url[PLACE_URL];
     struct service *svc;
     struct arena *arena;
     struct id account, other; /* example.test; other.test */
@@ -157,11 +158,9 @@ static inline void people(struct world *w)
 
 static inline void open_world(struct world *w)
 {
-    char url[128];
-    struct service_options o = { .data_dir = w->dir, .store_url = url };
+    struct service_options o = { .data_dir = w->dir, .store_url = w->url };
     struct err e = { 0 };
 
-    snprintf(url, sizeof url, "sqlite:%s/postrider.db", w->dir);
     if (!service_open(&o, &w->svc, &e))
         fail_msg("%s", e.message);
 }
@@ -175,6 +174,7 @@ static inline int setup(void **state)
     snprintf(w->dir, sizeof w->dir, "/tmp/pr-mail-XXXXXX");
     assert_non_null(mkdtemp(w->dir));
     w->arena = arena_new((size_t)1 << 30);
+    place_make(w->url, w->dir, "postrider");
     open_world(w);
     people(w);
     act(w, &w->key, "api");
@@ -188,6 +188,7 @@ static inline int teardown(void **state)
 
     service_close(&w->svc);
     arena_free(&w->arena);
+    place_drop(w->url);
     nftw(w->dir, remove_one, 8, FTW_DEPTH | FTW_PHYS);
     free(w);
     params_free();

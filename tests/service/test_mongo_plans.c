@@ -292,7 +292,7 @@ int main(void)
     int failed;
 
     if (!mongod_start(&mongod, 1))
-        return 0;
+        return MONGOD_NONE;
     params_init();
     a = arena_new(256 << 20);
     if (!net_start(&o, &e) || !store_open(&so, &st, &e))

@@ -80,11 +80,12 @@ static void another_key_is_refused(void **state)
 
     service_close(&h->svc);
     other = *h;
-    snprintf(other.url, sizeof other.url, "sqlite:%s/other.db", h->dir);
+    place_make(other.url, h->dir, "other");
     assert_int_equal(
         rename(arena_printf(h->arena, "%s/server.key", h->dir), arena_printf(h->arena, "%s/first.key", h->dir)), 0);
     assert_true(house_try_open(&other, &e)); /* a new store makes a new key */
     service_close(&other.svc);
+    place_drop(other.url);
     refused(h, "put the right file");
     assert_int_equal(
         rename(arena_printf(h->arena, "%s/first.key", h->dir), arena_printf(h->arena, "%s/server.key", h->dir)), 0);
@@ -153,7 +154,7 @@ static void a_copy_of_a_running_folder_is_refused(void **state)
     int fd, status;
 
     memcpy(copy.dir + strlen(copy.dir), "-copy", sizeof "-copy");
-    snprintf(copy.url, sizeof copy.url, "sqlite:%s/postrider.db", copy.dir);
+    place_copied(copy.url, h->url, copy.dir);
     service_close(&h->svc);
     status = system(arena_printf(h->arena, "cp -a %s %s", h->dir, copy.dir));
     assert_int_equal(status, 0);

@@ -356,7 +356,7 @@ int main(int argc, char **argv)
     if (argc > 1)
         cmocka_set_test_filter(argv[1]);
     if (!mongod_start(&mongod, 1))
-        return 0;
+        return MONGOD_NONE;
     params_init();
     if (!net_start(&o, &e))
         die("%s", e.message);

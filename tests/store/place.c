@@ -1,0 +1,131 @@
+#include "tests/store/place.h"
+#include "base/err.h"
+#include "tests/store/mongod.h"
+#include <mongoc/mongoc.h>
+#include <stdlib.h>
+
+static struct mongod mongod;
+
+static void stop(void)
+{
+    mongod_stop(&mongod);
+}
+
+static bool is_mongo(void)
+{
+    const char *store = getenv("POSTRIDER_TEST_STORE");
+
+    if (!store || strcmp(store, "sqlite") == 0)
+        return false;
+    if (strcmp(store, "mongo") != 0)
+        die("POSTRIDER_TEST_STORE is sqlite or mongo");
+    return true;
+}
+
+static void started(void)
+{
+    if (mongod.script)
+        return;
+    if (!mongod_start(&mongod, 1))
+        exit(MONGOD_NONE);
+    atexit(stop);
+}
+
+void place_make(char url[PLACE_URL], const char *folder, const char *name)
+{
+    static int number;
+
+    if (is_mongo()) {
+        started();
+        snprintf(url, PLACE_URL, "%s/%s%d%s", mongod.base, name, ++number, mongod.options);
+    } else {
+        snprintf(url, PLACE_URL, "sqlite:%s/%s.db", folder, name);
+    }
+}
+
+void place_copied(char url[PLACE_URL], const char *original, const char *folder)
+{
+    if (is_mongo())
+        snprintf(url, PLACE_URL, "%s", original);
+    else
+        snprintf(url, PLACE_URL, "sqlite:%s%s", folder, strrchr(original, '/'));
+}
+
+static bool file_holds(const char *path, struct bytes text)
+{
+    FILE *f = fopen(path, "rb");
+    struct buf all;
+    char part[65536];
+    size_t n;
+    bool holds;
+
+    buf_init(&all, (size_t)1 << 30);
+    while (f && (n = fread(part, 1, sizeof part, f)) > 0)
+        buf_add(&all, (struct bytes){ part, n });
+    if (f)
+        fclose(f);
+    holds = all.n && memmem(all.p, all.n, text.p, text.n);
+    buf_clear(&all);
+    return holds;
+}
+
+static bool collection_holds(mongoc_collection_t *c, struct bytes text)
+{
+    bson_t everything = BSON_INITIALIZER;
+    mongoc_cursor_t *cursor = mongoc_collection_find_with_opts(c, &everything, NULL, NULL);
+    const bson_t *row;
+    bson_error_t why;
+    bool holds = false;
+
+    while (!holds && mongoc_cursor_next(cursor, &row))
+        holds = memmem(bson_get_data(row), row->len, text.p, text.n);
+    if (mongoc_cursor_error(cursor, &why))
+        die("mongod: %s", why.message);
+    mongoc_cursor_destroy(cursor);
+    bson_destroy(&everything);
+    return holds;
+}
+
+static bool database_holds(const char *url, struct bytes text)
+{
+    mongoc_client_t *client = mongoc_client_new(url);
+    mongoc_database_t *database = mongoc_client_get_default_database(client);
+    bson_error_t why;
+    char **names = mongoc_database_get_collection_names_with_opts(database, NULL, &why);
+    bool holds = false;
+
+    if (!names)
+        die("mongod: %s", why.message);
+    for (size_t i = 0; !holds && names[i]; i++) {
+        mongoc_collection_t *c = mongoc_database_get_collection(database, names[i]);
+
+        holds = collection_holds(c, text);
+        mongoc_collection_destroy(c);
+    }
+    bson_strfreev(names);
+    mongoc_database_destroy(database);
+    mongoc_client_destroy(client);
+    return holds;
+}
+
+bool place_holds(const char *url, struct bytes text)
+{
+    char wal[PLACE_URL];
+
+    if (is_mongo())
+        return database_holds(url, text);
+    url += strlen("sqlite:");
+    snprintf(wal, sizeof wal, "%s-wal", url);
+    return file_holds(url, text) || file_holds(wal, text);
+}
+
+void place_drop(const char *url)
+{
+    const char *name = strrchr(url, '/') + 1;
+    char database[PLACE_URL];
+
+    if (!is_mongo())
+        return;
+    snprintf(database, sizeof database, "%.*s", (int)strcspn(name, "?"), name);
+    bson_free(mongod_run(&mongod, database, "{\"dropDatabase\": 1}"));
+}
