@@ -11,9 +11,13 @@
  *     FIELD_BOOL  bool
  *     FIELD_TIME  int64_t         wall milliseconds, 0 = null
  *
+ * BYTES and JSON have no order (engines differ in it): BYTES may be in a unique index and be looked up by it, but no
+ * list is in their order, and no condition says BELOW or ABOVE.
+ *
  * Field 0 is always { "id", FIELD_ID } and the key. A new field may be added behind the others at any time (older rows
- * read as null, 0, false); fields that a build does not know are kept as they are. The sum of all kinds is the schema;
- * STORE_SCHEMA counts its versions. */
+ * read as null, 0, false); fields that a build does not know are kept as they are, also while it runs beside one that
+ * does. An index is never defined anew under its old name. A number that is new orders a list rightly only once no
+ * older build writes rows without it. The sum of all kinds is the schema; SCHEMA_VERSION counts its versions. */
 #ifndef STORE_KIND_H
 #define STORE_KIND_H
 #include "base/id.h"
@@ -54,6 +58,8 @@ struct kind {
 #member, FIELD_##type_, offsetof(struct struct_, member)                                                       \
     }
 
+/* Asserts what is said here: types of indexed fields, no more than 64 fields. */
+void kind_check(const struct kind *k);
 const struct field *kind_field(const struct kind *k, const char *name); /* NULL when there is none */
 const struct index *kind_index(const struct kind *k, const char *name); /* "id" is built in: NULL, use the key */
 #endif

@@ -315,6 +315,9 @@ bool plan_make(const struct query *q, struct arena *a, struct plan *p, struct er
     if (!when_is_implied(q, p->index))
         return err_set(e, ERR_INTERNAL, "%s: no condition implies that %s holds the rows", k->name, p->index->name);
     order_of(q, p);
+    for (size_t i = p->fixed; i < p->n_order; i++)
+        if (!field_has_order(p->order[i]))
+            return err_set(e, ERR_INTERNAL, "%s.%s: bytes have no order", k->name, p->order[i]->name);
     return read_after(p, a, e);
 }
 

@@ -54,7 +54,7 @@ bool store_open(const struct store_options *o, struct store **out, struct err *e
     if (!engine || !place.n)
         return err_set(e, ERR_INVALID, "not a store: use sqlite:PATH or mongodb://HOST/DATABASE?replicaSet=NAME");
     for (const struct kind *const *k = o->kinds; *k; k++)
-        assert((*k)->n_fields > 0 && (*k)->fields[0].type == FIELD_ID && strcmp((*k)->fields[0].name, "id") == 0);
+        kind_check(*k);
     if (!engine->open(o, place, out, e))
         return false;
     (*out)->engine = engine;

@@ -79,6 +79,11 @@ bool field_may_be_null(const struct kind *k, const struct field *f)
     return f != k->fields && f->type != FIELD_INT && f->type != FIELD_BOOL;
 }
 
+bool field_has_order(const struct field *f)
+{
+    return f->type != FIELD_BYTES && f->type != FIELD_JSON;
+}
+
 static bool is_one_of(const struct cond *c, const struct value *v)
 {
     for (size_t i = 0; i < c->n_list; i++)
@@ -126,9 +131,11 @@ const struct field *field_for(const struct kind *k, const char *name, const stru
 
 const struct field *cond_field(const struct kind *k, const struct cond *c)
 {
-    if (c->compare != ONE_OF)
-        return field_for(k, c->field, &c->value);
-    for (size_t i = 0; i < c->n_list; i++)
+    const struct field *f = field_for(k, c->field, c->compare == ONE_OF ? NULL : &c->value);
+
+    if (c->compare != IS && c->compare != IS_NOT && c->compare != ONE_OF && !field_has_order(f))
+        die("store: %s.%s has no order", k->name, c->field);
+    for (size_t i = 0; c->compare == ONE_OF && i < c->n_list; i++)
         field_for(k, c->field, &c->list[i]);
-    return field_for(k, c->field, NULL);
+    return f;
 }

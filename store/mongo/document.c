@@ -249,6 +249,36 @@ static void append_in(bson_t *doc, const char *op, const struct value *list, siz
 
 static const char *const operators[] = { [IS] = "$eq",    [IS_NOT] = "$ne",    [BELOW] = "$lt", [AT_MOST] = "$lte",
                                          [ABOVE] = "$gt", [AT_LEAST] = "$gte", [ONE_OF] = "$in" };
+static const char *const opposites[] = { [BELOW] = "$gte", [AT_MOST] = "$gt", [ABOVE] = "$lte", [AT_LEAST] = "$lt" };
+
+/* Is 0 on that side? Then so are rows without the field. */
+static bool holds_for_zero(const struct cond *c)
+{
+    int64_t n = c->value.number;
+
+    if (c->value.type != FIELD_INT && c->value.type != FIELD_BOOL)
+        return false;
+    switch (c->compare) {
+    case BELOW: return 0 < n;
+    case AT_MOST: return 0 <= n;
+    case ABOVE: return 0 > n;
+    case AT_LEAST: return 0 >= n;
+    case IS:
+    case IS_NOT:
+    case ONE_OF: break;
+    }
+    return false;
+}
+
+/* "Not the opposite" holds for what is not there, and is still one range of an index. */
+static void append_not(bson_t *test, const struct cond *c)
+{
+    bson_t not ;
+
+    bson_append_document_begin(test, "$not", -1, &not );
+    document_value(&not, opposites[c->compare], &c->value);
+    bson_append_document_end(test, &not );
+}
 
 void filter_cond(struct filter *f, const struct kind *k, const struct field *field, const struct cond *c)
 {
@@ -265,6 +295,8 @@ void filter_cond(struct filter *f, const struct kind *k, const struct field *fie
         append_in(&test, "$in", c->list, c->n_list);
     else if (!ordered && is_absent_too(&c->value))
         append_in(&test, c->compare == IS ? "$in" : "$nin", &c->value, 1);
+    else if (ordered && holds_for_zero(c))
+        append_not(&test, c);
     else
         document_value(&test, operators[c->compare], &c->value);
     bson_append_document_end(&item, &test);

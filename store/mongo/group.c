@@ -2,16 +2,9 @@
  *
  * The rows that operations name have been read (apply.c); batches are applied to them one after the other, as SQLite
  * would in its tables, and what comes out is written in one go: however many batches raise a mailbox's counters, it is
- * one update. So slots and bounds are worked out here. A batch that fails is taken back, row by row. Unique keys are
- * compared among the group's own rows; whether a row outside the group has a key, only the database knows. */
+ * one update. So slots and bounds are worked out here. A batch that fails is taken back, row by row. */
 #include "store/mongo/mongo.h"
 #include <assert.h>
-
-struct unique_entry {
-    const struct index *index;
-    struct row_state *state;
-    struct unique_entry *next;
-};
 
 /* What a job changed, to be put back from the newest on. */
 struct undo {
@@ -23,7 +16,7 @@ struct undo {
 
 /* ---- rows by id ---- */
 
-static size_t hash(const void *p, size_t n, size_t h)
+size_t group_hash(const void *p, size_t n, size_t h)
 {
     for (size_t i = 0; i < n; i++)
         h = (h ^ ((const uint8_t *)p)[i]) * 1099511628211u;
@@ -32,7 +25,7 @@ static size_t hash(const void *p, size_t n, size_t h)
 
 struct row_state *group_row(const struct group *g, const struct kind *k, struct id id)
 {
-    struct row_state *s = g->buckets[hash(id.b, sizeof id.b, 0) & g->mask];
+    struct row_state *s = g->buckets[group_hash(id.b, sizeof id.b, 0) & g->mask];
 
     while (s && !(s->kind == k && id_equal(s->id, id)))
         s = s->in_bucket;
@@ -49,7 +42,7 @@ static struct row_state *name_row(struct group *g, const struct kind *k, struct 
     s->kind = k;
     s->id = id;
     s->row = arena_alloc(g->arena, k->size);
-    bucket = &g->buckets[hash(id.b, sizeof id.b, 0) & g->mask];
+    bucket = &g->buckets[group_hash(id.b, sizeof id.b, 0) & g->mask];
     s->in_bucket = *bucket;
     *bucket = s;
     *g->last_row = s;
@@ -62,7 +55,7 @@ static struct row_state *name_row(struct group *g, const struct kind *k, struct 
 
 static struct chunk_state *name_chunk(struct group *g, const uint8_t key[BLOB_KEY])
 {
-    struct chunk_state **bucket = &g->chunk_buckets[hash(key, BLOB_KEY, 0) & g->mask], *s = *bucket;
+    struct chunk_state **bucket = &g->chunk_buckets[group_hash(key, BLOB_KEY, 0) & g->mask], *s = *bucket;
 
     while (s && memcmp(s->key, key, BLOB_KEY) != 0)
         s = s->in_bucket;
@@ -84,41 +77,16 @@ static uint64_t bit(const struct kind *k, const struct field *f)
     return (uint64_t)1 << (f - k->fields);
 }
 
-static bool is_in(const struct index *x, const struct field *f)
-{
-    for (size_t i = 0; i < INDEX_FIELDS && x->fields[i]; i++)
-        if (strcmp(x->fields[i], f->name) == 0)
-            return true;
-    return x->when && strcmp(x->when, f->name) == 0;
-}
-
-/* A change of one field of a unique key is judged with all of them. */
-static uint64_t key_fields(const struct kind *k, const struct field *f)
-{
-    uint64_t fields = 0;
-
-    for (size_t i = 0; i < k->n_indexes; i++) {
-        const struct index *x = &k->indexes[i];
-
-        if (!x->unique || !is_in(x, f))
-            continue;
-        for (size_t j = 0; j < INDEX_FIELDS && x->fields[j]; j++)
-            fields |= bit(k, kind_field(k, x->fields[j]));
-        if (x->when)
-            fields |= bit(k, kind_field(k, x->when));
-    }
-    return fields;
-}
-
 static uint64_t fields_needed(const struct op *op)
 {
     const struct kind *k = op->kind;
-    uint64_t need = 1;
+    uint64_t need = op->type == OP_DELETE ? 1 | keys_fields(k) : 1;
 
     for (size_t i = 0; i < op->n_conds; i++)
         need |= bit(k, op->cond_fields[i]);
     for (size_t i = 0; i < op->n_sets; i++) {
-        need |= key_fields(k, op->set_fields[i]);
+        if (keys_fields(k) & bit(k, op->set_fields[i]))
+            need |= keys_fields(k);
         if (op->sets[i].how == SET_ADD)
             need |= bit(k, op->set_fields[i]);
         if (op->sets[i].bound_field)
@@ -215,104 +183,6 @@ static void put_back(const struct undo *u)
     }
 }
 
-/* ---- unique keys ---- */
-
-bool group_has_key(const struct kind *k, const struct index *x, const void *row)
-{
-    for (size_t i = 0; i < INDEX_FIELDS && x->fields[i]; i++) {
-        struct value v = value_of(kind_field(k, x->fields[i]), row);
-
-        if (value_is_null(&v))
-            return false;
-    }
-    if (x->when) {
-        struct value v = value_of(kind_field(k, x->when), row);
-
-        if (!x->values)
-            return v.type == FIELD_INT ? v.number != 0 : !value_is_null(&v);
-        for (size_t i = 0; x->values[i]; i++)
-            if (bytes_equal(v.bytes, bytes_of(x->values[i])))
-                return true;
-        return false;
-    }
-    return true;
-}
-
-static size_t key_hash(const struct kind *k, const struct index *x, const void *row)
-{
-    size_t h = (size_t)(uintptr_t)x;
-
-    for (size_t i = 0; i < INDEX_FIELDS && x->fields[i]; i++) {
-        struct value v = value_of(kind_field(k, x->fields[i]), row);
-
-        h = v.bytes.p ? hash(v.bytes.p, v.bytes.n, h)
-                      : hash(v.type == FIELD_ID ? (const void *)v.id.b : &v.number,
-                             v.type == FIELD_ID ? sizeof v.id.b : sizeof v.number, h);
-    }
-    return h;
-}
-
-bool group_same_key(const struct kind *k, const struct index *x, const void *a, const void *b)
-{
-    for (size_t i = 0; i < INDEX_FIELDS && x->fields[i]; i++) {
-        const struct field *f = kind_field(k, x->fields[i]);
-        struct value va = value_of(f, a), vb = value_of(f, b);
-
-        if (value_compare(&va, &vb) != 0)
-            return false;
-    }
-    return true;
-}
-
-static bool take_key(struct group *g, const struct index *x, struct row_state *s)
-{
-    struct unique_entry **bucket, *entry;
-
-    if (!group_has_key(s->kind, x, s->row))
-        return true;
-    bucket = &g->keys[key_hash(s->kind, x, s->row) & g->mask];
-    for (entry = *bucket; entry; entry = entry->next)
-        if (entry->index == x && entry->state != s && entry->state->is &&
-            group_has_key(s->kind, x, entry->state->row) && group_same_key(s->kind, x, entry->state->row, s->row))
-            return false;
-    entry = arena_alloc(g->arena, sizeof *entry);
-    *entry = (struct unique_entry){ x, s, *bucket };
-    *bucket = entry;
-    return true;
-}
-
-static bool is_touched(const struct kind *k, const struct index *x, uint64_t changed)
-{
-    if (!x->unique)
-        return false;
-    for (size_t i = 0; i < k->n_fields; i++)
-        if ((changed >> i & 1) && is_in(x, &k->fields[i]))
-            return true;
-    return false;
-}
-
-static bool changes_key(const struct kind *k, uint64_t changed)
-{
-    for (size_t i = 0; i < k->n_indexes; i++)
-        if (is_touched(k, &k->indexes[i], changed))
-            return true;
-    return false;
-}
-
-/* Takes the unique keys of the row that have one of the `changed` fields. */
-static bool take_keys(struct group *g, struct row_state *s, uint64_t changed, struct batch *b, size_t i, struct err *e)
-{
-    const struct kind *k = s->kind;
-
-    for (size_t j = 0; j < k->n_indexes; j++) {
-        const struct index *x = &k->indexes[j];
-
-        if (is_touched(k, x, changed) && !take_key(g, x, s))
-            return batch_fails(b, i, FAULT_UNIQUE, x->name, e);
-    }
-    return true;
-}
-
 /* ---- one operation ---- */
 
 static void set_number(const struct field *f, void *row, int64_t n)
@@ -329,7 +199,8 @@ static int64_t added(int64_t n, int64_t by)
     return sum < 0 ? 0 : sum;
 }
 
-static uint64_t apply_sets(struct batch *b, const struct op *op, void *row)
+/* A sum that may end where it began would be written without being a write: such a row is held. */
+static uint64_t apply_sets(struct batch *b, const struct op *op, void *row, bool *held)
 {
     uint64_t changed = 0;
 
@@ -344,6 +215,7 @@ static uint64_t apply_sets(struct batch *b, const struct op *op, void *row)
         case SET_FROM_SLOT: set_number(f, row, batch_from_slot(b, s)); break;
         case SET_ADD:
             n = added(value_of(f, row).number, s->value.number);
+            *held = *held || s->value.number <= 0;
             set_number(f, row, n);
             if (s->slot >= 0)
                 b->slots[s->slot] = n;
@@ -362,13 +234,13 @@ static bool insert(struct group *g, struct job *j, size_t i)
         return batch_fails(j->batch, i, FAULT_UNIQUE, "id", &j->err);
     remember(g, s);
     memcpy(s->row, op->row, op->kind->size);
-    apply_sets(j->batch, op, s->row);
+    apply_sets(j->batch, op, s->row, &s->held);
     s->is = true;
     s->replaced = s->was;
     s->dirty = ALL_FIELDS;
     s->by = j;
     s->by_op = i;
-    return take_keys(g, s, ALL_FIELDS, j->batch, i, &j->err);
+    return keys_take(g, s, ALL_FIELDS, j, i);
 }
 
 static bool holds(const struct op *op, const void *row)
@@ -408,13 +280,9 @@ static bool change(struct group *g, struct job *j, size_t i)
         s->is = false;
     if (op->type != OP_UPDATE)
         return true;
-    changed = apply_sets(j->batch, op, s->row);
+    changed = apply_sets(j->batch, op, s->row, &s->held);
     s->dirty |= changed;
-    if (changes_key(s->kind, changed)) {
-        s->by = j;
-        s->by_op = i;
-    }
-    return take_keys(g, s, changed, j->batch, i, &j->err);
+    return keys_take(g, s, changed, j, i);
 }
 
 static bool put_chunk(struct group *g, struct job *j, size_t i)

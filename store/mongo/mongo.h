@@ -235,6 +235,8 @@ struct row_state {
     void *row;                    /* as it stands after the batches so far; `need` and what they wrote is filled */
     uint64_t need, dirty;         /* fields to be read; fields written */
     bool was, is, held, replaced; /* there before; there now; a condition named it; deleted and inserted again */
+    bool yields;                  /* a key that it held goes to another row of the group */
+    const void *before;           /* the row as read; NULL when no key of it can change */
     int64_t seq;                  /* of an inserted row of a watched kind */
     struct job *by;               /* who gave it its unique keys, and the number of the operation */
     size_t by_op;
@@ -266,9 +268,18 @@ void group_begin(struct group *g, struct mongo_store *s, struct arena *a, struct
 struct row_state *group_row(const struct group *g, const struct kind *k, struct id id); /* NULL: not named */
 /* Applies a job's batch to the rows in memory; on false they are as before, and j->err says why. */
 bool group_apply(struct group *g, struct job *j);
+size_t group_hash(const void *p, size_t n, size_t h);
+
+/* ---- keys.c: unique keys among the rows of a group ---- */
+
 /* Does the unique index hold the row? Have two rows the same key? */
-bool group_has_key(const struct kind *k, const struct index *x, const void *row);
-bool group_same_key(const struct kind *k, const struct index *x, const void *a, const void *b);
+bool key_is_held(const struct kind *k, const struct index *x, const void *row);
+bool key_is_same(const struct kind *k, const struct index *x, const void *a, const void *b);
+uint64_t keys_fields(const struct kind *k); /* of all unique indexes */
+void keys_read(struct group *g);            /* after the rows were read, before any batch */
+/* Operation `op` of j changed these fields of the row. On false j->err says which key is taken. */
+bool keys_take(struct group *g, struct row_state *s, uint64_t changed, struct job *j, size_t op);
+uint64_t keys_yielded(const struct row_state *s); /* fields to be null while its keys change hands */
 
 /* ---- apply.c: a group within a transaction ---- */
 
@@ -301,6 +312,9 @@ struct job {
 bool committers_start(struct mongo_store *s, struct err *e);
 void committers_stop(struct mongo_store *s); /* after what waits */
 bool mongo_commit(struct store *st, struct batch *b, int64_t deadline, struct err *e);
+/* Ends jobs that no committer has taken yet and that wait in vain: past their deadline, or for longer than
+ * store.away_wait while the server is away. For committers that cannot go on. */
+void committers_end_late(struct mongo_store *s, const struct err *e);
 
 /* ---- transaction.c: one committer's groups ---- */
 

@@ -23,6 +23,11 @@ int tear_down(void **state)
     return 0;
 }
 
+const char *engine_url(void)
+{
+    return engine->url;
+}
+
 void reopen(void)
 {
     store_close(&st);
@@ -108,5 +113,6 @@ void join(struct worker *w, int n)
 int engine_conformance(const struct engine_under_test *under_test)
 {
     engine = under_test;
-    return write_conformance() + find_conformance() + wait_conformance() + whole_conformance();
+    return write_conformance() + keys_conformance() + find_conformance() + wait_conformance() + builds_conformance() +
+           whole_conformance();
 }

@@ -24,6 +24,7 @@ int set_up(void **state);
 int tear_down(void **state);
 #define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
+const char *engine_url(void);
 void reopen(void);
 void must(bool ok); /* or fails with e */
 void put(const struct note *n);
@@ -49,5 +50,7 @@ void join(struct worker *w, int n);
 int write_conformance(void);
 int find_conformance(void);
 int wait_conformance(void);
+int keys_conformance(void);
+int builds_conformance(void);
 int whole_conformance(void);
 #endif
