@@ -56,8 +56,8 @@ struct engine {
     struct signal *(*watch_signal)(struct store *st, const struct kind *k);
 
     bool (*knows_all)(struct store *st, struct err *e); /* (blocks) */
-    /* Rows are struct chunk. (blocks) */
-    bool (*blob_walk)(struct store *st, const struct chunk *after, size_t limit, struct arena *a, struct rows *out,
+    /* Rows are struct blob_chunk. (blocks) */
+    bool (*blob_walk)(struct store *st, const struct blob_chunk *after, size_t limit, struct arena *a, struct rows *out,
                       struct err *e);
 };
 

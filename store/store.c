@@ -17,7 +17,7 @@ struct errand {
     unsigned chunk;
     const struct unique_key *key;
     const struct plan *plan;
-    const struct chunk *after;
+    const struct blob_chunk *after;
     struct bytes *place;
     struct arena *arena;
     void *row;
@@ -292,8 +292,8 @@ static void run_blob_walk(void *arg)
     r->ok = r->st->engine->blob_walk(r->st, r->after, r->n, r->arena, r->rows, r->e);
 }
 
-bool store_blob_walk(struct store *st, const struct chunk *after, size_t limit, struct arena *a, struct chunk **chunks,
-                     size_t *n, struct err *e)
+bool store_blob_walk(struct store *st, const struct blob_chunk *after, size_t limit, struct arena *a,
+                     struct blob_chunk **chunks, size_t *n, struct err *e)
 {
     struct rows found = { NULL, 0 };
     struct errand r = { .st = st, .after = after, .n = limit, .arena = a, .rows = &found, .e = e };

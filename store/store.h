@@ -220,11 +220,11 @@ int64_t store_identity(const struct store *st);
 /* ERR_INVALID names a field or kind that a newer build keeps there, which this one would leave behind. */
 bool store_knows_all(struct store *st, struct err *e);
 /* Up to `limit` chunks of all blobs in the order of id and number; `after` NULL: from the first. */
-struct chunk {
+struct blob_chunk {
     struct id id;
     int64_t n;
     struct bytes bytes;
 };
-bool store_blob_walk(struct store *st, const struct chunk *after, size_t limit, struct arena *a, struct chunk **chunks,
-                     size_t *n, struct err *e);
+bool store_blob_walk(struct store *st, const struct blob_chunk *after, size_t limit, struct arena *a,
+                     struct blob_chunk **chunks, size_t *n, struct err *e);
 #endif

@@ -182,7 +182,7 @@ void blob_range(bson_t *filter, struct id id); /* all chunks of one */
 
 bool mongo_is_free(struct mongo_store *s, mongoc_client_t *c, struct err *e); /* or ERR_IN_USE */
 bool mongo_knows_all(struct store *st, struct err *e);
-bool mongo_blob_walk(struct store *st, const struct chunk *after, size_t limit, struct arena *a, struct rows *out,
+bool mongo_blob_walk(struct store *st, const struct blob_chunk *after, size_t limit, struct arena *a, struct rows *out,
                      struct err *e);
 
 /* ---- lane.c ---- */

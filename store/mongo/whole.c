@@ -107,7 +107,7 @@ static const struct kind keyed_kind = {
 static bool as_chunks(const struct gather *g, struct arena *a, struct rows *out, struct err *e)
 {
     const struct keyed *rows = (const void *)g->rows;
-    struct chunk *chunks = arena_try(a, (g->n ? g->n : 1) * sizeof *chunks);
+    struct blob_chunk *chunks = arena_try(a, (g->n ? g->n : 1) * sizeof *chunks);
 
     if (!chunks)
         return err_set(e, ERR_TOO_LARGE, "the answer of the store does not fit its arena");
@@ -126,7 +126,7 @@ static bool as_chunks(const struct gather *g, struct arena *a, struct rows *out,
     return true;
 }
 
-static void append_after(bson_t *filter, const struct chunk *after)
+static void append_after(bson_t *filter, const struct blob_chunk *after)
 {
     uint8_t key[BLOB_KEY];
     bson_t above;
@@ -137,7 +137,7 @@ static void append_after(bson_t *filter, const struct chunk *after)
     bson_append_document_end(filter, &above);
 }
 
-bool mongo_blob_walk(struct store *st, const struct chunk *after, size_t limit, struct arena *a, struct rows *out,
+bool mongo_blob_walk(struct store *st, const struct blob_chunk *after, size_t limit, struct arena *a, struct rows *out,
                      struct err *e)
 {
     struct mongo_store *s = (struct mongo_store *)st;

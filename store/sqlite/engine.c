@@ -149,7 +149,7 @@ static bool blob_get(struct store *st, struct id id, unsigned n, struct arena *a
     READ(st, select_blob(c, id, n, a, out, e));
 }
 
-static bool blob_walk(struct store *st, const struct chunk *after, size_t limit, struct arena *a, struct rows *out,
+static bool blob_walk(struct store *st, const struct blob_chunk *after, size_t limit, struct arena *a, struct rows *out,
                       struct err *e)
 {
     READ(st, select_blobs(c, after, limit, a, out, e));

@@ -356,12 +356,15 @@ bool select_blob(struct conn *c, struct id id, unsigned n, struct arena *a, stru
     return step_one(c, q, &blob, ALL_FIELDS, a, out, &found, e) && (found || err_set(e, ERR_MISSING, "No such chunk"));
 }
 
-bool select_blobs(struct conn *c, const struct chunk *after, size_t limit, struct arena *a, struct rows *out,
+bool select_blobs(struct conn *c, const struct blob_chunk *after, size_t limit, struct arena *a, struct rows *out,
                   struct err *e)
 {
-    static const struct field fields[] = { FIELD(ID, chunk, id), FIELD(INT, chunk, n), FIELD(BYTES, chunk, bytes) };
-    static const struct kind all = { .name = "_blob", .size = sizeof(struct chunk), .fields = fields, .n_fields = 3 };
-    static const struct chunk first = { .n = -1 };
+    static const struct field fields[] = { FIELD(ID, blob_chunk, id), FIELD(INT, blob_chunk, n),
+                                           FIELD(BYTES, blob_chunk, bytes) };
+    static const struct kind all = {
+        .name = "_blob", .size = sizeof(struct blob_chunk), .fields = fields, .n_fields = 3
+    };
+    static const struct blob_chunk first = { .n = -1 };
     struct gather g = { .kind = &all };
     struct shape shape;
     sqlite3_stmt *q;

@@ -142,7 +142,7 @@ void read_end(struct conn *c);
 /* The highest number given so far. */
 bool select_watch_end(struct conn *c, const struct kind *k, int64_t *seq, struct err *e);
 bool select_blob(struct conn *c, struct id id, unsigned n, struct arena *a, struct bytes *out, struct err *e);
-bool select_blobs(struct conn *c, const struct chunk *after, size_t limit, struct arena *a, struct rows *out,
+bool select_blobs(struct conn *c, const struct blob_chunk *after, size_t limit, struct arena *a, struct rows *out,
                   struct err *e);
 
 /* ---- whole.c ---- */

@@ -14,7 +14,7 @@ static void put_chunks(const struct id *ids, int n_ids, int n)
 static void chunks_are_walked_in_order(void **state)
 {
     struct id ids[3] = { id_new(), id_new(), id_new() };
-    struct chunk *found, last;
+    struct blob_chunk *found, last;
     size_t n, seen = 0;
 
     (void)state;
@@ -39,7 +39,7 @@ static void chunks_of_great_numbers_come_last(void **state)
 {
     struct id id = id_new();
     struct batch *b = batch_new(a);
-    struct chunk *found;
+    struct blob_chunk *found;
     size_t n;
 
     (void)state;
@@ -56,7 +56,7 @@ static void walking_keeps_to_its_arena(void **state)
     struct arena *small = arena_new(64 * 1024);
     struct id id = id_new();
     struct batch *b = batch_new(a);
-    struct chunk *found;
+    struct blob_chunk *found;
     char *bytes = arena_alloc(a, STORE_CHUNK);
     size_t n;
 
