@@ -75,10 +75,13 @@ wait_port() { # NAME PORT: until NAME listens there; looks, never connects
 	die "$1 did not open port $2; see $WORK/$1.log"
 }
 
-measure() { # PEER LABEL [more of meter.py] -- LOAD...: one result, told and kept
-	local peer=$1 label=$2
+measure() { # PEER LABEL [more of meter.py] -- LOAD...: one result, told and kept. A database that runs is PEER's, and counts
+	local peer=$1 label=$2 also=() helper
 	shift 2
+	for helper in mongod redis; do
+		[ -z "${PID[$helper]:-}" ] || also+=(--also "$helper=${PID[$helper]}")
+	done
 	sync # what earlier points left to write is not this one's
-	"$BENCH/meter.py" --peer "$peer" --label "$label" --pids "${PID[$peer]}" "$@" | tee -a "$RESULTS" |
+	"$BENCH/meter.py" --peer "$peer" --label "$label" --pids "${PID[$peer]:-${PID[postrider]}}" "${also[@]}" "$@" | tee -a "$RESULTS" |
 		jq -r '"  \(.label) | \(.peer): \(.rate)/s, \(.cpu_us) us, \(.failed) failed, others \(.other_cores) cores"'
 }

@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
 """Runs one load against a running server and prints one line of JSON: rate, CPU per message, memory.
 
-    meter.py --pids PID[,PID...] [--peer NAME] [--label TEXT] [--until-files DIR] [--each N] -- LOAD COMMAND...
+    meter.py --pids PID[,PID...] [--also NAME=PID]... [--peer NAME] [--label TEXT] [--until-files DIR] [--each N]
+             -- LOAD COMMAND...
 
 The load prints loadgen's JSON as its last line; "n" is the number of messages. CPU is user and system time of the
-process trees below the pids, reaped children included, so that helpers that come and go count too. With --until-files
+process trees below the pids, reaped children included, so that helpers that come and go count too. --also names what
+the server leans on, a database: it counts as the server does, and `parts_us` says whose the CPU was. With --until-files
 the clock runs on until the files below DIR have grown by n times --each (recipients of a message): a server that
 answers 250 before the mail is in its mailbox is measured to there. `other_cores` is CPU that neither the server nor
 the load used meanwhile, kernel threads included: distrust a rate where it is high; CPU per message holds."""
@@ -47,10 +49,11 @@ def tree(roots, all_processes):
     return members
 
 
-def cpu(roots):
+def cpu(groups):
+    """Name of the group -> (user, system)."""
     now = processes()
-    members = tree(roots, now)
-    return sum(now[pid][1] for pid in members), sum(now[pid][2] for pid in members)
+    members = {name: tree(roots, now) for name, roots in groups.items()}
+    return {name: tuple(sum(now[pid][i] for pid in pids) for i in (1, 2)) for name, pids in members.items()}
 
 
 def machine_cpu():
@@ -111,9 +114,10 @@ def wait_for_files(folder, before, wanted):
 
 def measure(options):
     files = count_files(options.until_files) if options.until_files else 0
-    user, system = cpu(options.pids)
+    groups = {"server": options.pids, **dict(options.also)}
+    before = cpu(groups)
     machine, start = machine_cpu(), time.monotonic()
-    watch = MemoryWatch(options.pids)
+    watch = MemoryWatch([pid for pids in groups.values() for pid in pids])
     watch.start()
     result = run_load(options.command)
     messages = result["n"]
@@ -123,17 +127,25 @@ def measure(options):
         result.update(arrived=arrived, missing=result["n"] * options.each - arrived,
                       rate=round(messages / (time.monotonic() - start), 1))
     elapsed = time.monotonic() - start
-    user, system = (after - before for after, before in zip(cpu(options.pids), (user, system)))
+    used = {name: [x - y for x, y in zip(after, before[name])] for name, after in cpu(groups).items()}
+    user, system = (sum(part[i] for part in used.values()) for i in (0, 1))
     others = machine_cpu() - machine - user - system - sum(os.times()[:4])
     share = 1e6 / (messages or 1)
     return {"peer": options.peer, "label": options.label, **result, "cpu_us": round((user + system) * share, 1),
+            "parts_us": {name: round(sum(part) * share, 1) for name, part in used.items()},
             "user_us": round(user * share, 1), "system_us": round(system * share, 1),
             "memory_mb": round(watch.end(), 1), "other_cores": round(max(0, others) / elapsed, 2)}
+
+
+def named_pids(text):
+    name, pids = text.split("=")
+    return name, [int(pid) for pid in pids.split(",")]
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pids", required=True, type=lambda text: [int(pid) for pid in text.split(",")])
+    parser.add_argument("--also", metavar="NAME=PID", type=named_pids, action="append", default=[])
     parser.add_argument("--label", default="")
     parser.add_argument("--peer", default="")
     parser.add_argument("--until-files", metavar="DIR")

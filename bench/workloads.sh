@@ -52,13 +52,13 @@ accept_point() { # SERVER LABEL ARGUMENTS RECIPIENTS
 		-c user%d@bench.test -R "$USERS"
 }
 
-all_kept() { # FIRST-LINE of the pass in the results: what was acknowledged since lies in the mailboxes
+all_kept() { # FIRST-LINE in the results, NAME there, mails that lay there BEFORE: those acknowledged since lie there now
 	local wanted kept
-	wanted=$(tail -n "+$1" "$RESULTS" | jq -s 'map(select(.peer == "postrider") |
+	wanted=$(tail -n "+$1" "$RESULTS" | jq -s --arg name "$2" 'map(select(.peer == $name and (.label | test("^S?[AC] "))) |
 		.n * (if .label | test("10 recipients") then 10 else 1 end)) | add')
-	kept=$(postrider_kept)
-	[ "$kept" -ge "$wanted" ] || die "postrider acknowledged $wanted mails and kept $kept"
-	echo "  postrider: $wanted mails acknowledged, $kept kept"
+	kept=$(($(postrider_kept) - $3))
+	[ "$kept" -ge "$wanted" ] || die "$2: $wanted mails acknowledged and $kept kept"
+	echo "  $2: $wanted mails acknowledged, $kept kept"
 }
 
 load_A() {
@@ -72,7 +72,7 @@ load_A() {
 			accept_point "$server" "$label" "$arguments" "$recipients"
 		done
 	done
-	all_kept "$first"
+	all_kept "$first" postrider 0
 	postfix_down
 	postrider_down
 }

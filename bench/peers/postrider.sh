@@ -1,5 +1,6 @@
-# Postrider ($POSTRIDER_BIN) with a new data folder below $WORK/postrider: bench.test with user0 … user49, made through
-# the API. Sets POSTRIDER_KEY and the addresses POSTRIDER_{API,SMTP,POP3,POP3S}.
+# Postrider ($POSTRIDER_BIN) with a new data folder below $WORK/postrider: bench.test with user0 … user49 and big, made
+# through the API. Sets POSTRIDER_KEY and the addresses POSTRIDER_{API,SMTP,POP3,POP3S}. It keeps its mail in SQLite
+# (sqlite) or in a replica set of one or three members (mongo1, mongo3; peers/mongod.sh).
 
 postrider_version() {
 	"$POSTRIDER_BIN" version | head -1
@@ -15,9 +16,8 @@ postrider_api() { # PATH [more of curl]: the answer's body; ends the run when it
 postrider_users() {
 	local i
 	postrider_api /v1/domains -d '{"name":"bench.test"}' >/dev/null || die "no domain"
-	for ((i = 0; i < USERS; i++)); do
-		postrider_api /v1/users -d "{\"address\":\"user$i@bench.test\",\"password\":\"$PASSWORD\"}" >/dev/null ||
-			die "no user$i"
+	for i in $(seq -f user%g 0 $((USERS - 1))) big; do
+		postrider_api /v1/users -d "{\"address\":\"$i@bench.test\",\"password\":\"$PASSWORD\"}" >/dev/null || die "no $i"
 	done
 }
 
@@ -31,10 +31,14 @@ postrider_wait() { # READY-FILE
 	die "postrider did not start; see $WORK/postrider.log"
 }
 
-postrider_up() {
-	local ready=$WORK/postrider/ready
+postrider_up() { # [sqlite|mongo1|mongo3]
+	local ready=$WORK/postrider/ready store=()
 	fresh_folder postrider
-	start postrider "$POSTRIDER_BIN" serve --data "$WORK/postrider/data" --ephemeral --ready-file "$ready"
+	if [[ ${1:-} = mongo* ]]; then
+		mongod_up "${1#mongo}"
+		store=(--store "$MONGOD_URI")
+	fi
+	start postrider "$POSTRIDER_BIN" serve --data "$WORK/postrider/data" --ephemeral --ready-file "$ready" "${store[@]}"
 	postrider_wait "$ready"
 	POSTRIDER_KEY=$(jq -r .admin_key "$ready")
 	POSTRIDER_API=$(jq -r .api "$ready")
@@ -58,5 +62,6 @@ postrider_fill() { # the maildrops of workload D, over SMTP
 
 postrider_down() {
 	stop postrider
+	mongod_down
 	rm -rf "$WORK/postrider"
 }
