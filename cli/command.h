@@ -66,6 +66,8 @@ int resource_main(int argc, char **argv);
 int send_main(int argc, char **argv);
 int sendmail_main(int argc, char **argv);
 int check_main(int argc, char **argv);
+int store_main(int argc, char **argv);
+void store_help(void);
 void resource_help(const char *noun);
 extern const struct flag serve_flags[];
 #endif

@@ -17,6 +17,7 @@ static const struct {
     { "message", resource_main, "what was sent" },
     { "mailbox", resource_main, "mailboxes and what is in them" },
     { "config", resource_main, "parameters" },
+    { "store", store_main, "store copy FROM TO: everything into another store" },
 };
 
 static int help_exit_codes(void)
@@ -41,6 +42,10 @@ static int help(int argc, char **argv)
         return help_exit_codes();
     if (argc > 0 && strcmp(argv[0], "serve") == 0) {
         print_flags("postrider serve", serve_flags);
+        return EXIT_FINE;
+    }
+    if (argc > 0 && strcmp(argv[0], "store") == 0) {
+        store_help();
         return EXIT_FINE;
     }
     if (argc > 0) {

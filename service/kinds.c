@@ -328,8 +328,15 @@ static const struct index limit_indexes[] = {
 };
 KIND(limit, "lim", INDEXES(limit));
 
+static const struct field copy_fields[] = {
+    FIELD(ID, copy_row, id),        FIELD(INT, copy_row, origin), FIELD(TEXT, copy_row, step),
+    FIELD(TEXT, copy_row, place),   FIELD(INT, copy_row, rows),   FIELD(TIME, copy_row, started_at),
+    FIELD(TIME, copy_row, done_at),
+};
+KIND(copy, "cpy", .indexes = NULL);
+
 const struct kind *const all_kinds[] = {
     &account_kind, &domain_kind,      &user_kind,  &address_kind,  &key_kind,   &setting_kind,  &setting_change_kind,
     &node_kind,    &idempotency_kind, &body_kind,  &message_kind,  &tag_kind,   &delivery_kind, &mailbox_kind,
-    &entry_kind,   &event_kind,       &lease_kind, &throttle_kind, &limit_kind, NULL,
+    &entry_kind,   &event_kind,       &lease_kind, &throttle_kind, &limit_kind, &copy_kind,     NULL,
 };

@@ -187,8 +187,16 @@ struct limit_row { /* what a name has taken of its allowance, by a keyed hash of
     int64_t expires_at;
 };
 
+struct copy_row { /* at most one: how far a copy into this store is, service/copy.h */
+    struct id id;
+    int64_t origin;           /* identity of the store it comes from */
+    struct bytes step, place; /* kind that is copied, null behind the last one; behind which row */
+    int64_t rows;             /* of that kind */
+    int64_t started_at, done_at;
+};
+
 extern const struct kind account_kind, domain_kind, user_kind, address_kind, key_kind, setting_kind,
     setting_change_kind, node_kind, idempotency_kind, body_kind, message_kind, tag_kind, delivery_kind, mailbox_kind,
-    entry_kind, event_kind, lease_kind, throttle_kind, limit_kind;
+    entry_kind, event_kind, lease_kind, throttle_kind, limit_kind, copy_kind;
 extern const struct kind *const all_kinds[]; /* NULL-terminated, for store_open */
 #endif

@@ -1,3 +1,4 @@
+#include "service/copy.h"
 #include "service/directory.h"
 #include "service/due.h"
 #include "service/limits.h"
@@ -11,7 +12,8 @@
 /* The parts that need a store, in the order in which they rest on each other. */
 static bool open_parts(struct service *svc, const struct service_options *o, struct err *e)
 {
-    return secrets_open(svc, e) && settings_load(svc, e) && node_claim(svc, e) && first_start(svc, o, e);
+    return copy_is_whole(svc->store, e) && secrets_open(svc, e) && settings_load(svc, e) && node_claim(svc, e) &&
+           first_start(svc, o, e);
 }
 
 static bool open_store(struct service *svc, const struct service_options *o, struct err *e)

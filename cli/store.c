@@ -1,0 +1,188 @@
+/* store copy and sync: what works on the store itself, without a server's API. */
+#include "base/clock.h"
+#include "base/crypt.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "cli/boot.h"
+#include "service/copy.h"
+#include <fcntl.h>
+#include <json-c/json.h>
+#include <libgen.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define URL_MAX 1024
+
+const struct flag store_flags[] = {
+    { "json", FLAG_SWITCH, NULL, false, "print JSON (standard when not on a terminal)" },
+    { "quiet", FLAG_SWITCH, NULL, false, "no progress" },
+    { NULL, FLAG_TEXT, NULL, false, NULL },
+};
+
+void store_help(void)
+{
+    puts("postrider store copy FROM TO\n"
+         "  Brings everything of one store into another, empty one, and compares both byte by byte. FROM and TO are\n"
+         "  sqlite:PATH or mongodb://…, or @FILE: the URL stands in a file, where no list of processes shows its\n"
+         "  password. Stop every server first. Ended at any point, run it again: it goes on where it was.\n"
+         "  Exit 0: TO is whole. 1: not, and why. 5: a database is away, run it again.");
+    for (const struct flag *f = store_flags; f->name; f++)
+        printf("  --%-20s %s\n", f->name, f->help);
+}
+
+/* ---- where a store lies ---- */
+
+/* The URL itself, or the first line of the file behind '@'. */
+static bool read_url(const char *word, char out[URL_MAX], struct err *e)
+{
+    FILE *f = *word == '@' ? fopen(word + 1, "r") : NULL;
+    bool ok = *word != '@' || (f && fgets(out, URL_MAX, f));
+
+    if (f)
+        fclose(f);
+    if (!ok)
+        return err_set(e, ERR_INVALID, "cannot read a URL from %s", word + 1);
+    if (*word != '@' && strlen(word) >= URL_MAX)
+        return err_set(e, ERR_INVALID, "a URL is longer than %d bytes", URL_MAX - 1);
+    if (*word != '@')
+        snprintf(out, URL_MAX, "%s", word);
+    out[strcspn(out, "\r\n")] = '\0';
+    return true;
+}
+
+/* What lies in a data folder belongs to the server whose lock is there: held until we end. */
+static bool lock_folder(const char *folder, struct err *e)
+{
+    char path[URL_MAX + 8], pid[32] = "";
+    int fd;
+
+    snprintf(path, sizeof path, "%s/lock", folder);
+    fd = open(path, O_RDWR | O_CLOEXEC);
+    if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB) == 0)
+        return true;
+    if (pread(fd, pid, sizeof pid - 1, 0) < 0)
+        pid[0] = '\0';
+    close(fd);
+    return err_set(e, ERR_IN_USE, "the data folder %s is in use by a server: stop it first (kill %s)", folder, pid);
+}
+
+/* As root: the file belongs to whom its folder belongs, so that the server can open it. */
+static bool make_file(const char *path, const char *folder, struct err *e)
+{
+    struct stat s;
+    int fd;
+
+    if (stat(folder, &s) != 0)
+        return err_set(e, ERR_INVALID, "there is no folder %s", folder);
+    if (geteuid() != 0 || access(path, F_OK) == 0)
+        return true;
+    fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (fd < 0 || fchown(fd, s.st_uid, s.st_gid) != 0)
+        err_set(e, ERR_INVALID, "cannot make %s", path);
+    if (fd >= 0)
+        close(fd);
+    return fd >= 0 && !e->code;
+}
+
+static bool prepare(const char *url, bool fresh, struct err *e)
+{
+    char copy[URL_MAX];
+    const char *path = url + 7, *folder;
+
+    if (strncmp(url, "sqlite:", 7) != 0)
+        return true;
+    snprintf(copy, sizeof copy, "%s", path);
+    folder = dirname(copy);
+    return lock_folder(folder, e) && (!fresh || make_file(path, folder, e));
+}
+
+/* ---- copy ---- */
+
+static void show_progress(void *arg, enum copy_stage stage, const char *kind, int64_t rows)
+{
+    (void)arg;
+    fprintf(stderr, "\r\033[K%s %s %lld", stage == COPY_ROWS ? "copying" : "comparing", kind, (long long)rows);
+}
+
+static void add_time(struct json_object *o, const char *name, int64_t wall)
+{
+    char text[CLOCK_TEXT];
+
+    clock_rfc3339(wall, text);
+    json_object_object_add(o, name, json_object_new_string(text));
+}
+
+static void say_copied(const struct command_line *l, const struct copy_report *r)
+{
+    struct json_object *answer = json_object_new_object(), *rows = json_object_new_array();
+
+    json_object_object_add(answer, "result", json_object_new_string(r->was_done ? "already copied" : "copied"));
+    json_object_object_add(answer, "resumed", json_object_new_boolean(r->resumed && !r->was_done));
+    add_time(answer, "started_at", r->started_at);
+    add_time(answer, "done_at", r->done_at);
+    for (size_t i = 0; i < r->n; i++) {
+        struct json_object *one = json_object_new_object();
+
+        json_object_object_add(one, "kind", json_object_new_string(r->counts[i].kind));
+        json_object_object_add(one, "rows", json_object_new_int64(r->counts[i].rows));
+        json_object_array_add(rows, one);
+    }
+    if (r->was_done)
+        json_object_put(rows);
+    else
+        json_object_object_add(answer, "data", rows);
+    output_answer(l, answer, "kind,rows");
+    if (!r->was_done && !output_json(l))
+        puts("copied, and compared byte by byte: TO is whole");
+    json_object_put(answer);
+}
+
+static int copy(const struct command_line *l)
+{
+    bool shown = !command_switch(l, "quiet") && isatty(STDERR_FILENO);
+    char from[URL_MAX], to[URL_MAX];
+    struct copy_options o = { .from = from, .to = to, .tell = shown ? show_progress : NULL };
+    struct copy_report report;
+    struct err e = { 0 };
+    bool ok = read_url(l->words[2], from, &e) && read_url(l->words[3], to, &e) && prepare(from, false, &e) &&
+              prepare(to, true, &e) && copy_run(&o, &report, &e);
+
+    if (shown)
+        fputs("\r\033[K", stderr);
+    if (ok)
+        say_copied(l, &report);
+    else
+        output_error(l, "%s", e.message);
+    return ok ? EXIT_FINE : e.code == ERR_BUSY ? EXIT_UNREACHABLE : EXIT_FAILED;
+}
+
+static bool start(struct err *e)
+{
+    params_init();
+    crypt_init();
+    log_set(LOG_ERROR, LOG_LOGFMT);
+    return params_from_env(e);
+}
+
+int store_main(int argc, char **argv)
+{
+    const struct flag *tables[] = { store_flags, NULL };
+    struct command_line l;
+    struct err e = { 0 };
+    int status;
+
+    if (!command_parse(argc, argv, tables, &l))
+        return EXIT_USAGE;
+    if (l.n_words != 4 || strcmp(l.words[1], "copy") != 0) {
+        fprintf(stderr, "usage: postrider store copy FROM TO; see `postrider help store`\n");
+        return EXIT_USAGE;
+    }
+    if (!start(&e)) {
+        output_error(&l, "%s", e.message);
+        return EXIT_USAGE;
+    }
+    status = copy(&l);
+    params_free();
+    return status;
+}
