@@ -203,6 +203,44 @@ static void *run(void *arg)
     return NULL;
 }
 
+/* ---- jobs that wait in vain ---- */
+
+static bool is_late(const struct mongo_store *s, const struct job *j, int64_t now)
+{
+    return j->deadline <= now || (atomic_load(&s->down) && now - j->queued > PARAM_INT(store, away_wait));
+}
+
+void committers_end_late(struct mongo_store *s, const struct err *e)
+{
+    struct committers *all = s->committers;
+    struct job **at = &all->first, *late = NULL;
+    int64_t now = clock_monotonic();
+
+    pthread_mutex_lock(&all->mutex);
+    while (*at) {
+        struct job *j = *at;
+
+        if (!is_late(s, j, now)) {
+            at = &j->next;
+            continue;
+        }
+        *at = j->next;
+        all->bytes -= j->weight;
+        all->n_jobs--;
+        j->next = late;
+        late = j;
+    }
+    all->last = at;
+    pthread_mutex_unlock(&all->mutex);
+    while (late) {
+        struct job *j = late;
+
+        late = j->next;
+        j->err = *e;
+        waiter_wake(&j->waiter);
+    }
+}
+
 /* ---- callers ---- */
 
 static bool enqueue(struct committers *all, struct job *j)

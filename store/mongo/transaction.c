@@ -151,7 +151,9 @@ static enum outcome settle(struct committer *c, mongoc_client_session_t *session
         if (out != LATER)
             return out;
         fail_late(jobs, e);
-        if (!*jobs)
+        committers_end_late(c->store, e);
+        if (!*jobs) {
+            end_open(c);
             return NOBODY;
         usleep(PAUSE_US);
     }
@@ -277,6 +279,7 @@ static void commit_jobs(struct committer *c, struct job *jobs)
             break;
         case LATER:
             fail_late(&jobs, &e);
+            committers_end_late(c->store, &e);
             if (!is_worth_waiting(c, jobs, since)) {
                 fail_all(jobs, &e);
                 return;
