@@ -109,10 +109,24 @@ static mongoc_client_session_t *begin(struct committer *c, bson_error_t *why)
     return session;
 }
 
-static enum outcome by_mark(struct committer *c, struct err *e)
+/* Ends what the server may still hold open of it: its rows, and the mark, would be nobody's for a minute. A commit that
+ * is under way is waited for. */
+static void end_session(struct committer *c, const mongoc_client_session_t *session)
+{
+    bson_t *command = BCON_NEW("killSessions", "[", BCON_DOCUMENT(mongoc_client_session_get_lsid(session)), "]");
+    bson_error_t why;
+    struct err ignored; /* whoever comes next finds out what it left */
+
+    if (!mongoc_client_command_simple(c->client, "admin", command, NULL, NULL, &why))
+        mongo_err(c->store, &why, &ignored);
+    bson_destroy(command);
+}
+
+static enum outcome by_mark(struct committer *c, const mongoc_client_session_t *session, struct err *e)
 {
     enum committed there;
 
+    end_session(c, session);
     if (!lane_committed(c->store, c->client, &c->lane, &there, e))
         return LATER; /* not known yet: asked again */
     switch (there) {
@@ -145,7 +159,7 @@ static enum outcome settle(struct committer *c, mongoc_client_session_t *session
             bson_destroy(&reply);
         }
         c->lane.known = false;
-        out = lost ? by_mark(c, e) : LATER;
+        out = lost ? by_mark(c, session, e) : LATER;
         if (out == NOBODY)
             fail_all(*jobs, e), *jobs = NULL;
         if (out != LATER)
@@ -153,8 +167,9 @@ static enum outcome settle(struct committer *c, mongoc_client_session_t *session
         fail_late(jobs, e);
         committers_end_late(c->store, e);
         if (!*jobs) {
-            end_open(c);
+            end_session(c, session);
             return NOBODY;
+        }
         usleep(PAUSE_US);
     }
 }
