@@ -11,6 +11,8 @@ import subprocess
 import sys
 import time
 
+import pymongo
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 
@@ -104,6 +106,15 @@ def until_gone(pid):
 
 
 one = None
+
+
+def drop_all():
+    """Takes away what servers have kept on the shared set; none of them runs any more."""
+    if one:
+        with pymongo.MongoClient(one.uri()) as client:
+            for name in client.list_database_names():
+                if name not in ("admin", "config", "local"):
+                    client.drop_database(name)
 
 
 def shared():

@@ -16,7 +16,7 @@ MAIL = b"From: ana@http.test\r\nTo: ana@http.test\r\nSubject: streamed\r\n\r\n"
 
 
 @pytest.fixture(scope="module")
-def server():
+def server(store):
     with Server() as s:
         s.user("ana@http.test")
         yield s

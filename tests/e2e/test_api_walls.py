@@ -10,7 +10,7 @@ WORLD = {}  # what was made once for the module's server
 
 
 @pytest.fixture(scope="module")
-def server():
+def server(store):
     with Server("--set", "auth.failures_free=1000") as s:  # hundreds of wrong passwords are tried
         WORLD.clear()
         WORLD["a"], WORLD["b"] = tenant(s, "a"), tenant(s, "b")

@@ -1,7 +1,8 @@
-"""What lies on the disk tells nothing of the mail."""
+"""What is kept tells nothing of the mail."""
 import base64
 import smtplib
 
+from kept import everything
 from server import PASSWORD, Server
 
 WORDS = ["Zeppelin-subject", "Quokka-body", "Platypus-html", "narwhal-attachment", "Axolotl-content", "Ocelot-inbound", "Wombat-inbound-body"]
@@ -18,13 +19,13 @@ def test_a_dump_shows_no_content(tmp_path):
         c.sendmail("x@y.test", ["ana@rest.test"], b"Subject: Ocelot-inbound\r\n\r\nWombat-inbound-body\r\n")
     assert len(s.entries("ana@rest.test")) == 2
     s.kill()
-    disk = b"".join(f.read_bytes() for f in (tmp_path / "data").glob("postrider.db*"))
+    disk = everything(s)
     log = s.log_text()
     s.start()
     subjects = {e["subject"] for e in s.entries("ana@rest.test")}
     s.stop()
     assert subjects == {"Zeppelin-subject", "Ocelot-inbound"}
-    disk += b"".join(f.read_bytes() for f in (tmp_path / "data").glob("postrider.db*"))
+    disk += everything(s)
     for word in [*WORDS, PASSWORD, s.key]:
         for form in (word.encode(), base64.b64encode(word.encode())[2:-4]):
             assert form not in disk, word

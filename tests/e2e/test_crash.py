@@ -133,11 +133,13 @@ def test_control_that_answers_before_the_commit_loses_mail(tmp_path):
     assert lost
 
 
+@pytest.mark.only_sqlite("the forgetting file system is SQLite's; what a MongoDB without its majority loses is in test_mongo_crash.py")
 def test_nothing_is_lost_when_the_disk_forgets_what_was_not_synced(tmp_path):
     lost, doubled, answered = crash_run(tmp_path, CYCLES // 5, {"POSTRIDER_TEST_VFS": "forget"})
     assert answered and not lost and not doubled
 
 
+@pytest.mark.only_sqlite("the forgetting file system is SQLite's; what a MongoDB without its majority loses is in test_mongo_crash.py")
 def test_control_without_sync_loses_mail(tmp_path):
     lost, _, _ = crash_run(tmp_path, 5, {"POSTRIDER_TEST_VFS": "forget", "POSTRIDER_TEST_SYNCHRONOUS": "off"})
     assert lost
@@ -167,6 +169,7 @@ def test_a_mail_for_1000_is_filed_once_each_over_kills(tmp_path):
     s.stop()
 
 
+@pytest.mark.only_sqlite("the disk is mongod's there")
 @pytest.mark.parametrize("fault", ["full:150", "io:150"])
 def test_failing_disk_never_answers_yes(tmp_path, fault):
     """Every 150th write fails: that mail is refused for now, the server tries by itself whether the disk works again, and each 250 is true."""

@@ -11,7 +11,7 @@ import pytest
 from server import PASSWORD, RELEASE, Server, until
 
 @pytest.fixture(scope="module")
-def release():
+def release(store):
     if not pathlib.Path(RELEASE).exists():
         pytest.skip("no release build")
     with Server(binary=RELEASE) as s:

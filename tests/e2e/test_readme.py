@@ -9,6 +9,7 @@ import subprocess
 import pytest
 from server import ROOT, until
 
+pytestmark = pytest.mark.own_store  # what the README says
 PORTS = (8025, 1025, 1587, 1465, 1110, 1995)
 
 

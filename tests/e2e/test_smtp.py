@@ -4,8 +4,9 @@ import smtplib
 import subprocess
 
 import pytest
+from kept import rows
 from server import PASSWORD, Server, until
-from wire import Smtp, plain, rows, setting
+from wire import Smtp, plain, setting
 
 BODY = b"From: x@out.test\r\nTo: ana@smtp.test\r\nSubject: %s\r\n\r\ntext\r\n"
 

@@ -13,7 +13,7 @@ from wire import Pop3, Smtp, Wire, plain, setting, smuggling, tls_smtp
 
 
 @pytest.fixture(scope="module")
-def mx():
+def mx(store):
     with Server("--set", "auth.failures_free=1000") as s:
         s.user("ana@attack.test")
         s.user("bo@attack.test")

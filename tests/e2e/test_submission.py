@@ -277,7 +277,7 @@ def test_corners_of_a_login(lines, replies, logins):
 
 
 @pytest.fixture(scope="module")
-def logins():
+def logins(store):
     """A server on which a few failures do not slow the next test down."""
     with Server("--set", "auth.failures_free=1000") as s:
         s.user("ana@sub.test")

@@ -2,7 +2,6 @@
 import base64
 import json
 import socket
-import sqlite3
 import ssl
 
 import pytest
@@ -169,15 +168,6 @@ def smuggling():
     if not path.exists():
         pytest.skip("the public suites are not here (POSTRIDER_SUITES)")
     return [(row["name"], bytes.fromhex(row["hex"])) for row in json.loads(path.read_text())]
-
-
-def rows(server, table, column, **where):
-    """What stands in the database, for what no door shows yet."""
-    with sqlite3.connect(f"file:{server.data}/postrider.db?mode=ro", uri=True) as db:
-        names = " and ".join(f"{k} = ?" for k in where) or "1"
-        found = [row[0] for row in db.execute(f"select {column} from {table} where {names}", tuple(where.values()))]
-    db.close()
-    return found
 
 
 def setting(server, name, value):
