@@ -19,11 +19,22 @@ TABLES = [
     ("D", "POP3", "dovecot", "logins or messages", "Dovecot is tuned: processes are kept between sessions."),
 ]
 
+STORES = {"sqlite": "SQLite", "mongo1": "MongoDB, one member", "mongo3": "MongoDB, three members", "wildduck": "WildDuck"}
+STORE_TABLES = [
+    ("SA", "Stores: accept and store", "mails", "Postrider by SMTP, WildDuck by LMTP; in the mailbox when 250 is said."),
+    ("SC", "Stores: send over HTTP", "sends",
+     "Postrider files each mail in its recipient's mailbox; WildDuck files it in Sent and queues it for ZoneMTA."),
+    ("SD", "Stores: POP3", "logins or messages", "10 maildrops of 1,000 messages."),
+    ("SL", "Stores: a mailbox of 100,000 entries", "pages (mails for filling it)",
+     "Pages of 100 entries: the first one, and a hundred in turn from the 50,000th entry on. Postrider opens the "
+     "summaries of a page, which are encrypted."),
+]
+
 # What we want to reach: label -> rate, CPU in microseconds each.
 AIMS = {
     "A 10 sessions": (6000, 150), "A 64 sessions": (9000, 120), "A 10 sessions, 10 recipients": (3000, 350),
     "A 10 sessions, STARTTLS each time": (1800, 550), "C 10 connections": (5000, 200), "C 50 connections": (5000, 200),
-    "D login and QUIT, 10 sessions": (8000, None), "D login and QUIT, 10 sessions, TLS": (3000, None),
+    "D login and QUIT, 10 sessions": (8000, None), "SA 64 sessions mongo1": (5000, 300), "D login and QUIT, 10 sessions, TLS": (3000, None),
 }
 
 
@@ -36,6 +47,8 @@ class Cell:
         self.rate = statistics.median(self.rates) if lines else None
         self.cpu = statistics.median(line["cpu_us"] for line in lines) if lines else None
         self.latency = statistics.median(line["p99_ms"] for line in lines) if lines else None
+        self.parts = {name: statistics.median(line["parts_us"].get(name, 0) for line in lines)
+                      for name in (lines[0].get("parts_us", {}) if lines else ())}
         self.load = statistics.median(line["gen_cpu_us"] for line in lines) if lines else None
         self.noisy = any(line["other_cores"] > NOISY for line in lines)
         self.bad = sum(max(0, line["failed"]) + line.get("missing", 0) for line in lines)
@@ -92,13 +105,41 @@ def read(path):
     return {key: Cell(value) for key, value in lines.items()}
 
 
+def parts_text(cell):
+    """Whose the CPU was, where it was not the server's alone."""
+    if len(cell.parts) < 2:
+        return number(cell.cpu)
+    return f"{number(cell.cpu)} = " + " + ".join(f"{number(us)} {name}" for name, us in cell.parts.items())
+
+
+def store_rows(label, cells):
+    peer = cells.get((label, "wildduck"), Cell([]))
+    for store, name in STORES.items():
+        cell = cells.get((label, store))
+        if cell:
+            columns = [label[3:], name, cell.rate_text(), parts_text(cell), number(cell.latency, "{:.1f}")]
+            columns += ["", ""] if store == "wildduck" else [ratio(cell.rate, peer.rate), ratio(peer.cpu, cell.cpu)]
+            yield "| " + " | ".join(columns + [number(cell.load), aim_text(f"{label} {store}")]) + " |"
+
+
+def store_table(letters, unit, cells):
+    names = ["load", "store", f"{unit}/s", "CPU µs each", "p99 ms", "rate ×", "CPU ÷", "generator, CPU µs each", "aim"]
+    labels = dict.fromkeys(label for label, _ in cells if label.startswith(letters))
+    rows = [row for label in labels for row in store_rows(label, cells)]
+    return rows and ["| " + " | ".join(names) + " |\n|" + "---|" * len(names), *rows]
+
+
 def tables(cells):
     parts = []
     for letter, title, peer, unit, text in TABLES:
-        labels = list(dict.fromkeys(label for label, _ in cells if label.startswith(letter)))
+        labels = list(dict.fromkeys(label for label, _ in cells if label.startswith(letter + " ")))
         if labels:
             rows = [row(label, cells, peer) for label in labels]
             parts.append("\n".join([f"### {title}\n", text, "", heading(peer, unit), *rows]))
+    for letters, title, unit, text in STORE_TABLES:
+        rows = store_table(letters, unit, cells)
+        if rows:
+            parts.append("\n".join([f"### {title}\n", text, "", *rows]))
     return "\n\n".join(parts)
 
 

@@ -1,8 +1,8 @@
 # Sourced by script/bench: workload S, the store as a dimension. Postrider on SQLite, on a replica set of one member and
-# of three, and WildDuck, each with new data and alone on the machine, one after the other: a database that idles beside
-# a measured one would cost it a few hundredths of a core. Their order turns from pass to pass. SA accepts and stores, SC
-# sends over HTTP, SD reads by POP3, SL lists a mailbox of $LARGE entries by pages of 100. Mails are 10 KiB, those of the
-# large mailbox 1 KiB. WildDuck takes mail by LMTP, and its mailboxes are filled beside it (peers/wildduck_fill.js).
+# of three, and WildDuck, each with new data and alone on the machine, one after the other; their order turns from pass
+# to pass. SD reads by POP3, SA accepts and stores, SC sends over HTTP, SL lists a mailbox of $LARGE entries by pages of
+# 100. Mails are 10 KiB, those of the large mailbox 1 KiB. WildDuck takes mail by LMTP, and its mailboxes are filled
+# beside it (peers/wildduck_fill.js).
 LARGE=100000
 DEEP=50000     # entries before the first of the deep pages
 DEEP_PAGES=100 # that are asked for in turn
@@ -64,7 +64,7 @@ store_send() { # STORE
 	done
 }
 
-# Before anything else is there: the maildrops hold $MESSAGES each.
+# First of all, so that the maildrops hold $MESSAGES each.
 store_read() { # STORE
 	local point label arguments i
 	if [ "$1" = wildduck ]; then

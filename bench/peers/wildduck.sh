@@ -41,7 +41,8 @@ wildduck_conf() { # FOLDER with a copy of what it comes with
 	sed -i "s/0\.0\.0\.0/127.0.0.1/" "$1"/*.toml
 	sed -i "s/^port *=.*/port = ${WILDDUCK_API#*:}/" "$1/api.toml"
 	sed -i "s/^enabled *=.*/enabled = true/; s/^port *=.*/port = ${WILDDUCK_LMTP#*:}/" "$1/lmtp.toml"
-	sed -i "s/^port *=.*/port = ${WILDDUCK_POP3#*:}/; s/^secure = true/secure = false/
+	sed -i "1i ignoreSTARTTLS = true
+		s/^port *=.*/port = ${WILDDUCK_POP3#*:}/; s/^secure = true/secure = false/
 		s/^maxMessages *=.*/maxMessages = $((2 * MESSAGES))/" "$1/pop3.toml"
 	sed -i "0,/^enabled *=/s/^enabled *=.*/enabled = false/" "$1/imap.toml"
 	sed -i "s/^level = \"silly\"/level = \"info\"/; s/^processes *=.*/processes = $WILDDUCK_PROCESSES/" "$1/default.toml"

@@ -1,7 +1,7 @@
 // node wildduck_fill.js MODULES URI ADDRESS COPIES: the one message in the INBOX of ADDRESS becomes COPIES of it.
 //
 // WildDuck takes a hundred mails a second: what it would have stored is written beside it, document by document the
-// same but for id, uid, sequence and thread. Uses the MongoDB driver that came with WildDuck (in MODULES).
+// same but for id, uid, sequence, thread and dates. Uses the MongoDB driver that came with WildDuck (in MODULES).
 'use strict';
 const [modules, uri, address, copies] = process.argv.slice(2);
 const { MongoClient, ObjectId } = require(`${modules}/mongodb`);
@@ -9,7 +9,11 @@ const BATCH = 1000;
 
 function copy(message, number) {
     const id = new ObjectId();
-    return { ...message, _id: id, root: id, thread: new ObjectId(), uid: message.uid + number, modseq: message.modseq + number };
+    const later = date => new Date(date.getTime() + number);
+    return {
+        ...message, _id: id, root: id, thread: new ObjectId(), uid: message.uid + number, modseq: message.modseq + number,
+        idate: later(message.idate), hdate: later(message.hdate)
+    };
 }
 
 async function fill(db) {
