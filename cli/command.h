@@ -68,6 +68,8 @@ int sendmail_main(int argc, char **argv);
 int check_main(int argc, char **argv);
 int store_main(int argc, char **argv);
 void store_help(void);
+int sync_main(int argc, char **argv);
+void sync_help(void);
 void resource_help(const char *noun);
 extern const struct flag serve_flags[];
 #endif

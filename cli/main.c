@@ -18,6 +18,7 @@ static const struct {
     { "mailbox", resource_main, "mailboxes and what is in them" },
     { "config", resource_main, "parameters" },
     { "store", store_main, "store copy FROM TO: everything into another store" },
+    { "sync", sync_main, "count again what is kept counted, and put it right" },
 };
 
 static int help_exit_codes(void)
@@ -44,8 +45,8 @@ static int help(int argc, char **argv)
         print_flags("postrider serve", serve_flags);
         return EXIT_FINE;
     }
-    if (argc > 0 && strcmp(argv[0], "store") == 0) {
-        store_help();
+    if (argc > 0 && (strcmp(argv[0], "store") == 0 || strcmp(argv[0], "sync") == 0)) {
+        (argv[0][1] == 't' ? store_help : sync_help)();
         return EXIT_FINE;
     }
     if (argc > 0) {

@@ -1,10 +1,11 @@
-/* store copy and sync: what works on the store itself, without a server's API. */
+/* store copy and sync: what works on the store itself, not through a server's API. */
 #include "base/clock.h"
 #include "base/crypt.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "cli/boot.h"
 #include "service/copy.h"
+#include "service/sync.h"
 #include <fcntl.h>
 #include <json-c/json.h>
 #include <libgen.h>
@@ -20,6 +21,21 @@ const struct flag store_flags[] = {
     { NULL, FLAG_TEXT, NULL, false, NULL },
 };
 
+const struct flag sync_flags[] = {
+    { "data", FLAG_TEXT, NULL, false, "data folder (POSTRIDER_DATA; ./data)" },
+    { "store", FLAG_TEXT, NULL, false, "sqlite:PATH or mongodb://… (POSTRIDER_STORE; as serve finds it)" },
+    { "config", FLAG_TEXT, NULL, false, "boot file (POSTRIDER_CONFIG; postrider.json in the data folder)" },
+    { "dry-run", FLAG_SWITCH, NULL, false, "only say what is off" },
+    { "json", FLAG_SWITCH, NULL, false, "print JSON (standard when not on a terminal)" },
+    { NULL, FLAG_TEXT, NULL, false, NULL },
+};
+
+static void print_flags(const struct flag *f)
+{
+    for (; f->name; f++)
+        printf("  --%-20s %s\n", f->name, f->help);
+}
+
 void store_help(void)
 {
     puts("postrider store copy FROM TO\n"
@@ -27,8 +43,18 @@ void store_help(void)
          "  sqlite:PATH or mongodb://…, or @FILE: the URL stands in a file, where no list of processes shows its\n"
          "  password. Stop every server first. Ended at any point, run it again: it goes on where it was.\n"
          "  Exit 0: TO is whole. 1: not, and why. 5: a database is away, run it again.");
-    for (const struct flag *f = store_flags; f->name; f++)
-        printf("  --%-20s %s\n", f->name, f->help);
+    print_flags(store_flags);
+}
+
+void sync_help(void)
+{
+    puts("postrider sync\n"
+         "  Counts again what is kept beside for speed (mailboxes' totals, used bytes, uids, how many domains and\n"
+         "  addresses, how the deliveries of each message stand), says what was off, and puts it right. With MongoDB\n"
+         "  servers may go on meanwhile; with SQLite stop the server first.\n"
+         "  Exit 0: all is right now. 1: failed, or with --dry-run something is off. 6: rows kept changing, run it "
+         "again.");
+    print_flags(sync_flags);
 }
 
 /* ---- where a store lies ---- */
@@ -157,12 +183,11 @@ static int copy(const struct command_line *l)
     return ok ? EXIT_FINE : e.code == ERR_BUSY ? EXIT_UNREACHABLE : EXIT_FAILED;
 }
 
-static bool start(struct err *e)
+static void start(void)
 {
     params_init();
     crypt_init();
     log_set(LOG_ERROR, LOG_LOGFMT);
-    return params_from_env(e);
 }
 
 int store_main(int argc, char **argv)
@@ -178,11 +203,130 @@ int store_main(int argc, char **argv)
         fprintf(stderr, "usage: postrider store copy FROM TO; see `postrider help store`\n");
         return EXIT_USAGE;
     }
-    if (!start(&e)) {
+    start();
+    if (params_from_env(&e)) {
+        status = copy(&l);
+    } else {
         output_error(&l, "%s", e.message);
+        status = EXIT_USAGE;
+    }
+    params_free();
+    return status;
+}
+
+/* ---- sync ---- */
+
+/* What is off is shown as it is found, or, as JSON, in one list at the end: the first FOUND_MAX of it. */
+#define FOUND_MAX 10000
+struct finding {
+    const struct command_line *line;
+    struct json_object *list;
+};
+
+static void show_found(void *arg, const struct sync_found *f)
+{
+    struct finding *all = arg;
+    struct json_object *one;
+
+    if (!output_json(all->line)) {
+        printf("%.*s %.*s  %s: %lld, is %lld\n", SHOW(f->id), SHOW(f->name), f->field, (long long)f->was,
+               (long long)f->is);
+        return;
+    }
+    if (json_object_array_length(all->list) == FOUND_MAX)
+        return;
+    one = json_object_new_object();
+    json_object_object_add(one, "id", json_object_new_string_len(f->id.p, (int)f->id.n));
+    json_object_object_add(one, "kind", json_object_new_string(f->kind));
+    json_object_object_add(one, "name", f->name.p ? json_object_new_string_len(f->name.p, (int)f->name.n) : NULL);
+    json_object_object_add(one, "field", json_object_new_string(f->field));
+    json_object_object_add(one, "was", json_object_new_int64(f->was));
+    json_object_object_add(one, "is", json_object_new_int64(f->is));
+    json_object_array_add(all->list, one);
+}
+
+static void say_synced(struct finding *all, const struct sync_report *r, bool dry_run)
+{
+    struct json_object *answer;
+
+    if (!output_json(all->line)) {
+        printf("%lld rows looked at, %lld values off%s; %lld rows kept changing\n", (long long)r->rows,
+               (long long)r->off, dry_run ? "" : " and put right", (long long)r->busy);
+        return;
+    }
+    answer = json_object_new_object();
+    json_object_object_add(answer, "rows", json_object_new_int64(r->rows));
+    json_object_object_add(answer, "off", json_object_new_int64(r->off));
+    json_object_object_add(answer, "mended", json_object_new_int64(dry_run ? 0 : r->off));
+    json_object_object_add(answer, "busy", json_object_new_int64(r->busy));
+    json_object_object_add(answer, "data", json_object_get(all->list));
+    output_answer(all->line, answer, NULL);
+    json_object_put(answer);
+}
+
+/* SQLite has one process at a time; with MongoDB, servers may go on. */
+static bool open_store(const char *url, struct store **st, struct err *e)
+{
+    struct store_options o = { .url = url,
+                               .kinds = all_kinds,
+                               .schema = SCHEMA_VERSION,
+                               .node = id_new(),
+                               .readers = 2,
+                               .existing = true,
+                               .alone = strncmp(url, "sqlite:", 7) == 0 };
+
+    return prepare(url, false, e) && store_open(&o, st, e);
+}
+
+static int sync_status(const struct sync_report *r, bool dry_run)
+{
+    if (r->busy)
+        return EXIT_PARTIAL;
+    return dry_run && r->off ? EXIT_FAILED : EXIT_FINE;
+}
+
+static int sync_store(const struct command_line *l, const char *url)
+{
+    struct finding all = { l, json_object_new_array() };
+    struct sync_options o = { .dry_run = command_switch(l, "dry-run"), .found = show_found, .arg = &all };
+    struct sync_report report;
+    struct store *st = NULL;
+    struct err e = { 0 };
+    int status;
+
+    if (open_store(url, &st, &e) && copy_is_whole(st, &e) && sync_run(st, &o, &report, &e)) {
+        say_synced(&all, &report, o.dry_run);
+        status = sync_status(&report, o.dry_run);
+    } else {
+        output_error(l, "%s", e.message);
+        status = e.code == ERR_BUSY ? EXIT_UNREACHABLE : EXIT_FAILED;
+    }
+    store_close(&st);
+    json_object_put(all.list);
+    return status;
+}
+
+int sync_main(int argc, char **argv)
+{
+    const struct flag *tables[] = { sync_flags, NULL };
+    struct command_line l;
+    struct boot boot;
+    struct err e = { 0 };
+    int status;
+
+    if (!command_parse(argc, argv, tables, &l))
+        return EXIT_USAGE;
+    if (l.n_words != 1) {
+        fprintf(stderr, "usage: postrider sync [--dry-run]; see `postrider help sync`\n");
         return EXIT_USAGE;
     }
-    status = copy(&l);
+    start();
+    if (boot_read(&l, &boot, &e)) {
+        status = sync_store(&l, boot.store);
+    } else {
+        output_error(&l, "%s", e.message);
+        status = EXIT_USAGE;
+    }
     params_free();
     return status;
 }
