@@ -8,7 +8,8 @@
 
 const struct flag serve_flags[] = {
     { "data", FLAG_TEXT, NULL, false, "data folder (POSTRIDER_DATA; ./data)" },
-    { "store", FLAG_TEXT, NULL, false, "sqlite:PATH or mongodb://… (POSTRIDER_STORE; postrider.db in the data folder)" },
+    { "store", FLAG_TEXT, NULL, false,
+      "sqlite:PATH or mongodb://… (POSTRIDER_STORE; postrider.db in the data folder)" },
     { "config", FLAG_TEXT, NULL, false, "boot file (POSTRIDER_CONFIG; postrider.json in the data folder)" },
     { "set", FLAG_TEXTS, NULL, false, "NAME=VALUE: a parameter, may be repeated" },
     { "ephemeral", FLAG_SWITCH, NULL, false, "free loopback ports for every door" },
@@ -60,13 +61,23 @@ static bool take_params(struct boot *b, struct json_object *params, struct err *
     return true;
 }
 
+/* Never half a path. What it is may be a secret, and is not shown. */
+static bool copy_text(char *out, size_t size, const char *value, const char *name, struct err *e)
+{
+    if (strlen(value) >= size)
+        return err_set(e, ERR_INVALID, "%s is longer than %zu bytes", name, size - 1);
+    snprintf(out, size, "%s", value);
+    return true;
+}
+
 static bool take_tree(struct boot *b, struct json_object *tree, struct err *e)
 {
     json_object_object_foreach(tree, name, value)
     {
-        if (strcmp(name, "store") == 0 && json_object_is_type(value, json_type_string))
-            snprintf(b->store, sizeof b->store, "%s", json_object_get_string(value));
-        else if (strcmp(name, "parameters") == 0 && json_object_is_type(value, json_type_object)) {
+        if (strcmp(name, "store") == 0 && json_object_is_type(value, json_type_string)) {
+            if (!copy_text(b->store, sizeof b->store, json_object_get_string(value), "\"store\"", e))
+                return false;
+        } else if (strcmp(name, "parameters") == 0 && json_object_is_type(value, json_type_object)) {
             if (!take_params(b, value, e))
                 return false;
         } else
@@ -95,17 +106,12 @@ static bool take_file(struct boot *b, bool must, struct err *e)
     return ok;
 }
 
-/* The flag or the variable, where one is given; never half a path. */
+/* The flag or the variable, where one is given. */
 static bool choose(char *out, size_t size, const char *flag, const char *environment, struct err *e)
 {
     const char *value = flag ? flag : getenv(environment);
 
-    if (!value || !*value)
-        return true;
-    if (strlen(value) >= size)
-        return err_set(e, ERR_INVALID, "%s is longer than %zu bytes: %.40s…", environment, size - 1, value);
-    snprintf(out, size, "%s", value);
-    return true;
+    return !value || !*value || copy_text(out, size, value, environment, e);
 }
 
 static bool take_flags(const struct command_line *l, struct err *e)

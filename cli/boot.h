@@ -7,7 +7,7 @@
 #include "cli/command.h"
 
 struct boot {
-    char data[400], store[700], ready_file[512], config[512], admin_key_file[512];
+    char data[400], store[2048], ready_file[512], config[512], admin_key_file[512];
     bool ephemeral;
     bool named[PARAMS]; /* by the boot file */
 };

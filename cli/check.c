@@ -7,8 +7,8 @@
 #include "cli/client.h"
 #include "net/dns.h"
 #include "net/fiber.h"
+#include "store/store.h"
 #include <json-c/json.h>
-#include <sqlite3.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
@@ -82,29 +82,24 @@ static void check_file(struct checkup *c, const char *name, const char *mend)
     check_say(c, s.st_mode & 077 ? FAIL : PASS, name, found, "it holds a secret: chmod 600 it");
 }
 
-/* quick_check of a copy would cost too much: one page walk of the schema shows what a start would show. */
+static bool is_file(const struct checkup *c)
+{
+    return strncmp(c->boot.store, "sqlite:", 7) == 0;
+}
+
 static void check_store(struct checkup *c)
 {
-    const char *path = strchr(c->boot.store, ':');
     char found[1000];
-    sqlite3 *db = NULL;
-    sqlite3_stmt *q = NULL;
-    int rc;
+    struct err e = { 0 };
 
-    path = path ? path + 1 : c->boot.store;
-    rc = sqlite3_open_v2(path, &db, SQLITE_OPEN_READONLY, NULL);
-    if (rc == SQLITE_OK)
-        rc = sqlite3_prepare_v2(db, "SELECT count(*) FROM message", -1, &q, NULL);
-    if (rc == SQLITE_OK)
-        rc = sqlite3_step(q);
-    if (rc == SQLITE_ROW)
-        snprintf(found, sizeof found, "%s opens, %lld messages", path, sqlite3_column_int64(q, 0));
+    if (store_probe(c->boot.store, found, sizeof found, &e))
+        check_say(c, PASS, "store", found, "");
     else
-        snprintf(found, sizeof found, "%s: %s", path, sqlite3_errmsg(db));
-    check_say(c, rc == SQLITE_ROW ? PASS : FAIL, "store", found,
-              "look at the log of `postrider serve`; a damaged file is restored from a copy of the data folder");
-    sqlite3_finalize(q);
-    sqlite3_close(db);
+        check_say(
+            c, FAIL, "store", e.message,
+            is_file(c)
+                ? "look at the log of `postrider serve`; a damaged file is restored from a copy of the data folder"
+                : "mend that, or the setting `store` (--store, POSTRIDER_STORE, the boot file)");
 }
 
 static void check_clock(struct checkup *c)
@@ -180,12 +175,11 @@ static bool is_local(const struct command_line *l)
 static void check_files(struct checkup *c)
 {
     char key[600];
-    const char *store = strchr(c->boot.store, ':');
 
     check_folder(c);
     check_room(c);
     snprintf(key, sizeof key, "%s/server.key", c->data);
-    if (access(key, F_OK) != 0 && store && access(store + 1, F_OK) != 0) {
+    if (access(key, F_OK) != 0 && is_file(c) && access(c->boot.store + 7, F_OK) != 0) {
         check_say(c, WARN, "store", "nothing yet: key and store are made at the first start",
                   "start `postrider serve`");
         return;

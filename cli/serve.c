@@ -11,6 +11,7 @@
 #include "net/dns.h"
 #include "net/fiber.h"
 #include "service/secret_file.h"
+#include "store/store.h"
 #include <errno.h>
 #include <signal.h>
 #include <sys/resource.h>
@@ -149,11 +150,13 @@ static bool write_ready_file(struct server *s, struct err *e)
 static void say_open(const struct server *s)
 {
     struct buf text;
+    char store[STORE_SHOWN];
 
     buf_init(&text, 8192);
+    store_url_show(s->boot.store, store);
     doors_describe(&s->doors, NO_BYTES, &text);
     log_info(
-        "serve", LOG_TEXT("result", "open"), LOG_TEXT("version", POSTRIDER_VERSION), LOG_TEXT("store", s->boot.store),
+        "serve", LOG_TEXT("result", "open"), LOG_TEXT("version", POSTRIDER_VERSION), LOG_TEXT("store", store),
         LOG_BYTES("doors", bytes_trim(buf_bytes(&text))),
         LOG_TEXT("mode", service_is_live(s->svc) ? "live" : "sandbox: mail to other servers is captured, never sent"));
     buf_clear(&text);

@@ -147,12 +147,15 @@ static bool greet(struct smtp *s)
 {
     struct bytes host = PARAM_TEXT(server, hostname);
     int64_t delay = PARAM_INT(smtp, greeting_delay);
+    struct err away = { 0 };
 
     smtp_deadline_in(s, PARAM_INT(smtp, goodbye_timeout));
     if (delay)
         fiber_sleep_until(clock_monotonic() + delay);
     if (talks_early(s))
         return smtp_hang_up(s, "554 5.5.0 %.*s speaks first", SHOW(host));
+    if (!service_ready(s->door->svc, &away) && away.code == ERR_BUSY) /* RFC 5321 section 3.1; another MX may be well */
+        return smtp_hang_up(s, "421 4.3.0 %.*s cannot take mail now, come back soon", SHOW(host));
     return smtp_reply(s, "220 %.*s %.*s", SHOW(host), SHOW(PARAM_TEXT(smtp, greeting)));
 }
 

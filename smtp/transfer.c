@@ -160,7 +160,7 @@ static bool keep(struct smtp *s)
     int64_t began = clock_monotonic();
     char id[ID_TEXT + 1];
 
-    s->call.deadline = began + PARAM_INT(smtp, work_timeout);
+    s->call.deadline = began + PARAM_INT(smtp, accept_timeout);
     if (!intake_commit(&s->transfer->intake, &s->call, &out)) {
         smtp_log_refused(s, NULL, NO_BYTES);
         return smtp_reply_error(s);

@@ -26,6 +26,8 @@ struct engine {
     /* (blocks) `place` is the URL behind the colon. */
     bool (*open)(const struct store_options *o, struct bytes place, struct store **out, struct err *e);
     void (*close)(struct store *st); /* (blocks) frees it */
+    /* (blocks) What store_probe says of it. */
+    bool (*probe)(const char *url, struct bytes place, char *found, size_t n, struct err *e);
     int64_t (*now)(struct store *st);
     bool (*has_room)(struct store *st);
     bool (*is_up)(struct store *st, struct err *why);

@@ -43,16 +43,49 @@ static const struct engine *engine_for(struct bytes scheme)
     return NULL;
 }
 
+static bool find_engine(const char *url, const struct engine **out, struct bytes *place, struct err *e)
+{
+    struct bytes scheme;
+
+    *out = bytes_cut(bytes_of(url), ':', &scheme, place) ? engine_for(scheme) : NULL;
+    return (*out && place->n) ||
+           err_set(e, ERR_INVALID, "not a store: use sqlite:PATH or mongodb://HOST/DATABASE?replicaSet=NAME");
+}
+
+bool store_probe(const char *url, char *found, size_t n, struct err *e)
+{
+    const struct engine *engine;
+    struct bytes place;
+
+    return find_engine(url, &engine, &place, e) && engine->probe(url, place, found, n, e);
+}
+
+/* The host begins behind the last '@'. One behind the first '?' may be of an option or of a password with both signs in
+ * it: then nothing is shown. */
+void store_url_show(const char *url, char out[STORE_SHOWN])
+{
+    const char *start = strstr(url, "://"), *query = strchr(url, '?'), *at = strrchr(url, '@');
+
+    if (!start) {
+        snprintf(out, STORE_SHOWN, "%s", url);
+        return;
+    }
+    start += 3;
+    if (at && query && at > query)
+        snprintf(out, STORE_SHOWN, "%.*s***", (int)(start - url), url);
+    else
+        snprintf(out, STORE_SHOWN, "%.*s%s%.*s", (int)(start - url), url, at ? "***@" : "",
+                 query ? (int)(query - (at ? at + 1 : start)) : STORE_SHOWN, at ? at + 1 : start);
+}
+
 bool store_open(const struct store_options *o, struct store **out, struct err *e)
 {
-    struct bytes scheme, place;
-    const struct engine *engine = NULL;
+    struct bytes place;
+    const struct engine *engine;
 
     *out = NULL;
-    if (bytes_cut(bytes_of(o->url), ':', &scheme, &place))
-        engine = engine_for(scheme);
-    if (!engine || !place.n)
-        return err_set(e, ERR_INVALID, "not a store: use sqlite:PATH or mongodb://HOST/DATABASE?replicaSet=NAME");
+    if (!find_engine(o->url, &engine, &place, e))
+        return false;
     for (const struct kind *const *k = o->kinds; *k; k++)
         kind_check(*k);
     if (!engine->open(o, place, out, e))

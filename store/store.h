@@ -38,6 +38,12 @@ struct store_options {
 
 bool store_open(const struct store_options *o, struct store **out, struct err *e);
 void store_close(struct store **st); /* finishes what waits */
+/* Looks whether a store is there and could be used, and changes nothing; `found` says what it is, the error what to do.
+ * Blocks, and needs no store workers. */
+bool store_probe(const char *url, char *found, size_t n, struct err *e);
+/* The URL as it may be shown: without user, password and options. */
+#define STORE_SHOWN 256
+void store_url_show(const char *url, char out[STORE_SHOWN]);
 /* The store's own clock, in wall milliseconds: what leases are judged by. */
 int64_t store_now(struct store *st);
 /* Bytes free for the store, and the floor below which accepting stops; from a value refreshed in the background. */

@@ -102,6 +102,18 @@ static bool open_store(const struct store_options *o, struct bytes place, struct
     return false;
 }
 
+static bool probe(const char *url, struct bytes place, char *found, size_t n, struct err *e)
+{
+    static const struct kind *const none[] = { NULL };
+    struct store_options o = { .kinds = none };
+    struct mongo_store *s = store_new(&o);
+    bool ok = mongo_connect(s, url, e) && mongo_probe(s, found, n, e);
+
+    (void)place;
+    close_store(&s->store);
+    return ok;
+}
+
 static struct signal *watch_signal(struct store *st, const struct kind *k)
 {
     const struct table *t = mongo_table((struct mongo_store *)st, k);
@@ -113,6 +125,7 @@ static struct signal *watch_signal(struct store *st, const struct kind *k)
 const struct engine engine_mongo = {
     .schemes = { "mongodb", "mongodb+srv" },
     .open = open_store,
+    .probe = probe,
     .close = close_store,
     .now = mongo_now,
     .has_room = mongo_has_room,

@@ -145,6 +145,8 @@ bool mongo_schema(struct mongo_store *s, int schema, struct err *e);
 /* After the first failure: what is wrong and what to do, as far as can be found out. */
 bool mongo_diagnose(struct mongo_store *s, const bson_error_t *why, struct err *e);
 bool mongo_check_server(struct mongo_store *s, mongoc_client_t *c, struct err *e);
+/* What there is, without changing it. */
+bool mongo_probe(struct mongo_store *s, char *found, size_t n, struct err *e);
 
 /* ---- select.c: reading ---- */
 
