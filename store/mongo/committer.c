@@ -300,6 +300,8 @@ static bool start_worker(struct committers *all, size_t i, struct err *e)
 {
     struct mongo_store *s = all->store;
     struct worker *w = &all->workers[i];
+    char room[16];
+    const char *key;
 
     w->all = all;
     w->number = (uint8_t)(i + 1);
@@ -310,6 +312,10 @@ static bool start_worker(struct committers *all, size_t i, struct err *e)
     w->committer.seq = calloc(s->n_tables + 1, sizeof *w->committer.seq);
     if (!w->committer.lane.seq || !w->committer.seq)
         die("out of memory: a committer");
+    if (!committer_begin(&w->committer, e))
+        return false;
+    bson_uint32_to_string((uint32_t)i, &key, room, sizeof room);
+    bson_append_document(&s->sessions, key, -1, mongoc_client_session_get_lsid(w->committer.session));
     if (pthread_create(&w->thread, NULL, run, w) != 0)
         return err_set(e, ERR_BUSY, "cannot start a committer: %s", strerror(errno));
     pthread_setname_np(w->thread, "store-committer");
@@ -345,6 +351,8 @@ bool committers_start(struct mongo_store *s, struct err *e)
 
 static void end_worker(struct mongo_store *s, struct worker *w)
 {
+    if (w->committer.session)
+        mongoc_client_session_destroy(w->committer.session);
     if (w->committer.client)
         mongo_client_back(s, w->committer.client);
     arena_free(&w->committer.arena);

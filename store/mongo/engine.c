@@ -19,6 +19,7 @@ static struct mongo_store *store_new(const struct store_options *o)
         die("out of memory: a store");
     s->node = o->node;
     s->process = id_new();
+    bson_init(&s->sessions);
     s->existing = o->existing;
     s->alone = o->alone;
     pthread_mutex_init(&s->state_lock, NULL);
@@ -74,6 +75,7 @@ static void close_store(struct store *st)
         signal_free(&s->tables[i].signal);
     pthread_cond_destroy(&s->primary_came);
     pthread_mutex_destroy(&s->state_lock);
+    bson_destroy(&s->sessions);
     free(s->tables);
     free(s->database);
     free(s);
@@ -82,11 +84,13 @@ static void close_store(struct store *st)
 static bool begin(struct mongo_store *s, struct err *e)
 {
     mongoc_client_t *c = mongo_client(s);
-    bool ok = (!s->alone || mongo_is_free(s, c, e)) && process_begin(s, c, e);
+    bool ok;
 
+    mongo_hear(s); /* making the schema may have taken long, and the pools have not listened yet */
+    ok = (!s->alone || mongo_is_free(s, c, e)) && committers_start(s, e) && process_begin(s, c, e);
     mongo_client_back(s, c);
     mongoc_client_pool_push(s->readers, mongoc_client_pool_pop(s->readers)); /* begins to listen */
-    return ok && keeper_start(s, e) && watcher_start(s, e) && committers_start(s, e);
+    return ok && keeper_start(s, e) && watcher_start(s, e);
 }
 
 static bool open_store(const struct store_options *o, struct bytes place, struct store **out, struct err *e)
@@ -139,6 +143,7 @@ const struct engine engine_mongo = {
     .lock = mongo_lock,
     .lock_renew = mongo_lock_renew,
     .unlock = mongo_unlock,
+    .end_old_locks = mongo_end_old_locks,
     .watch_read = mongo_watch_read,
     .watch_end = mongo_watch_end,
     .watch_signal = watch_signal,

@@ -111,41 +111,55 @@ static void places_free(struct places *p)
     free(p);
 }
 
-static bool read_ends(struct places *p, mongoc_client_t *c, struct err *e)
+static bool read_ends(struct places *p, mongoc_client_t *c, const bson_t *session, struct err *e)
 {
-    bson_t all = BSON_INITIALIZER;
-
-    return lanes_read(p->store, c, &all, note_end, p, e);
+    return lanes_read(p->store, c, &(struct lanes){ .session = session, .each = note_end, .arg = p }, e);
 }
 
 /* ---- reading the feed ---- */
 
-static bool read_feed(struct places *p, mongoc_client_t *c, size_t i, size_t limit, struct arena *a, struct err *e)
+struct part {
+    const bson_t *session;
+    size_t limit;
+    struct arena *arena;
+};
+
+static bool read_feed(struct places *p, mongoc_client_t *c, size_t i, const struct part *part, struct err *e)
 {
     int64_t base = (int64_t)p->at[i].lane << LANE_BITS;
     mongoc_collection_t *collection = mongo_collection(p->store, c, p->wide.name);
     bson_t *filter =
         BCON_NEW("_seq", "{", "$gt", BCON_INT64(base | p->at[i].from), "$lte", BCON_INT64(base | p->at[i].to), "}");
     bson_t *opts = BCON_NEW("sort", "{", "_seq", BCON_INT32(1), "}", "hint", "_seq", "limit",
-                            BCON_INT64((int64_t)limit), "batchSize", BCON_INT64((int64_t)limit));
+                            BCON_INT64((int64_t)part->limit), "batchSize", BCON_INT64((int64_t)part->limit));
     bool ok;
 
+    bson_concat(opts, part->session);
     p->at[i].found.kind = &p->wide;
-    ok = mongo_read(p->store, collection, filter, opts, ALL_FIELDS, &p->at[i].found, a, e);
+    ok = mongo_read(p->store, collection, filter, opts, ALL_FIELDS, &p->at[i].found, part->arena, e);
     bson_destroy(filter);
     bson_destroy(opts);
     mongoc_collection_destroy(collection);
     return ok;
 }
 
+/* In one snapshot: a primary that was just elected may not know yet that a majority has the rows whose marks the one
+ * before has shown us, and they would be passed over. */
 static bool read_feeds(struct places *p, size_t limit, struct arena *a, struct err *e)
 {
     mongoc_client_t *c = mongo_reach(p->store, e);
-    bool ok = c && read_ends(p, c, e);
+    mongoc_client_session_t *session = NULL;
+    bson_t opts;
+    struct part part = { &opts, limit, a };
+    bool ok;
 
+    if (!c)
+        return false;
+    ok = mongo_snapshot_begin(p->store, c, &session, &opts, e) && read_ends(p, c, &opts, e);
     for (size_t i = 0; ok && limit && i < p->n; i++)
         if (p->at[i].from < p->at[i].to)
-            ok = read_feed(p, c, i, limit, a, e);
+            ok = read_feed(p, c, i, &part, e);
+    mongo_snapshot_end(session, &opts);
     mongo_leave(p->store, c);
     return ok;
 }
@@ -228,7 +242,7 @@ bool mongo_watch_end(struct store *st, const struct kind *k, struct arena *a, st
     struct mongo_store *s = (struct mongo_store *)st;
     struct places *p = places_new(s, k);
     mongoc_client_t *c = mongo_reach(s, e);
-    bool ok = c && read_ends(p, c, e);
+    bool ok = c && read_ends(p, c, NULL, e);
 
     for (size_t i = 0; i < p->n; i++)
         p->at[i].from = p->at[i].to;

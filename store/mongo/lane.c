@@ -7,84 +7,12 @@
  * after another had been committed never comes before it.
  *
  * The same mark tells whether a group whose commit had no answer is there. A lane belongs to a process as long as its
- * row in _process is renewed; a write by one that lost it finds another owner in the lane, and fails as a whole. */
+ * row in _process is renewed; a write by one that lost it finds another owner in the lane, and fails as a whole. Who
+ * takes a lane notes how far its owner had come, so that an owner who was only slow can still tell. */
 #include "store/mongo/mongo.h"
 #include <assert.h>
 
-enum { LIVE_MS = 30000, DUPLICATE_KEY = 11000, TAKE_TRIES = 100 };
-
-/* ---- processes ---- */
-
-/* One update; *n rows matched. */
-static bool update(struct mongo_store *s, mongoc_client_t *c, const char *name, const bson_t *filter,
-                   const bson_t *change, const bson_t *opts, int64_t *n, bson_error_t *why)
-{
-    mongoc_collection_t *collection = mongo_collection(s, c, name);
-    bson_t reply;
-    bson_iter_t at;
-    bool ok = mongoc_collection_update_one(collection, filter, change, opts, &reply, why);
-
-    *n = ok && bson_iter_init_find(&at, &reply, "matchedCount") ? bson_iter_as_int64(&at) : 0;
-    bson_destroy(&reply);
-    mongoc_collection_destroy(collection);
-    return ok;
-}
-
-/* Alive by the server's clock for LIVE_MS from now. */
-bool process_renew(struct mongo_store *s, mongoc_client_t *c, struct err *e)
-{
-    bson_t filter = BSON_INITIALIZER, pipeline = BSON_INITIALIZER, stage, set;
-    bson_t *upsert = BCON_NEW("upsert", BCON_BOOL(true));
-    bson_error_t why;
-    int64_t n;
-    bool ok;
-
-    document_id(&filter, "_id", s->process);
-    bson_append_document_begin(&pipeline, "0", 1, &stage);
-    bson_append_document_begin(&stage, "$set", -1, &set);
-    document_id(&set, "node", s->node);
-    BCON_APPEND(&set, "until", "{", "$add", "[", "$$NOW", BCON_INT64(LIVE_MS), "]", "}");
-    bson_append_document_end(&stage, &set);
-    bson_append_document_end(&pipeline, &stage);
-    ok = update(s, c, "_process", &filter, &pipeline, upsert, &n, &why) || mongo_err(s, &why, e);
-    bson_destroy(&filter);
-    bson_destroy(&pipeline);
-    bson_destroy(upsert);
-    return ok;
-}
-
-/* There is one process of a node: earlier ones are dead, and their lanes free. */
-bool process_begin(struct mongo_store *s, mongoc_client_t *c, struct err *e)
-{
-    mongoc_collection_t *process = mongo_collection(s, c, "_process");
-    bson_t earlier = BSON_INITIALIZER;
-    bson_error_t why;
-    bool ok;
-
-    document_id(&earlier, "node", s->node);
-    ok = mongoc_collection_delete_many(process, &earlier, NULL, NULL, &why) || mongo_err(s, &why, e);
-    bson_destroy(&earlier);
-    mongoc_collection_destroy(process);
-    return ok && process_renew(s, c, e);
-}
-
-void process_end(struct mongo_store *s, mongoc_client_t *c)
-{
-    bson_t lanes = BSON_INITIALIZER, self = BSON_INITIALIZER;
-    bson_t *free = BCON_NEW("$unset", "{", "owner", BCON_BOOL(true), "}");
-    mongoc_collection_t *lane = mongo_collection(s, c, "_lane"), *process = mongo_collection(s, c, "_process");
-    bson_error_t why; /* whatever stays behind runs out by itself */
-
-    document_id(&lanes, "owner", s->process);
-    document_id(&self, "_id", s->process);
-    if (mongoc_collection_update_many(lane, &lanes, free, NULL, NULL, &why))
-        mongoc_collection_delete_one(process, &self, NULL, NULL, &why);
-    mongoc_collection_destroy(lane);
-    mongoc_collection_destroy(process);
-    bson_destroy(free);
-    bson_destroy(&lanes);
-    bson_destroy(&self);
-}
+enum { DUPLICATE_KEY = 11000, TAKE_TRIES = 100 };
 
 /* ---- reading lanes ---- */
 
@@ -124,24 +52,26 @@ static void read_lane(const struct mongo_store *s, const bson_t *doc, struct lan
     }
 }
 
-bool lanes_read(struct mongo_store *s, mongoc_client_t *c, const bson_t *filter,
-                bool (*each)(void *arg, const struct lane_row *row), void *arg, struct err *e)
+static bool read_once(struct mongo_store *s, mongoc_client_t *c, const struct lanes *which, const bson_t *filter,
+                      bson_error_t *why)
 {
     mongoc_collection_t *collection = mongo_collection(s, c, "_lane");
     bson_t *opts = BCON_NEW("sort", "{", "_id", BCON_INT32(1), "}");
-    mongoc_cursor_t *cursor = mongoc_collection_find_with_opts(collection, filter, opts, NULL);
+    mongoc_cursor_t *cursor;
     struct lane_row row = { .seq = calloc(s->n_tables + 1, sizeof *row.seq) };
     const bson_t *doc;
-    bson_error_t why;
     bool more = true, ok;
 
     if (!row.seq)
         die("out of memory: a lane");
+    if (which->session)
+        bson_concat(opts, which->session);
+    cursor = mongoc_collection_find_with_opts(collection, filter, opts, NULL);
     while (more && mongoc_cursor_next(cursor, &doc)) {
         read_lane(s, doc, &row);
-        more = each(arg, &row);
+        more = which->each(which->arg, &row);
     }
-    ok = !mongoc_cursor_error(cursor, &why) || mongo_err(s, &why, e);
+    ok = !mongoc_cursor_error(cursor, why);
     free(row.seq);
     mongoc_cursor_destroy(cursor);
     bson_destroy(opts);
@@ -149,27 +79,24 @@ bool lanes_read(struct mongo_store *s, mongoc_client_t *c, const bson_t *filter,
     return ok;
 }
 
-/* ---- taking one ---- */
-
-/* Is the owner's row there, and renewed in time by the server's clock? */
-static bool is_alive(struct mongo_store *s, mongoc_client_t *c, struct id owner, bool *alive, struct err *e)
+bool lanes_read(struct mongo_store *s, mongoc_client_t *c, const struct lanes *which, struct err *e)
 {
-    mongoc_collection_t *collection = mongo_collection(s, c, "_process");
-    bson_t *filter = BCON_NEW("$expr", "{", "$gt", "[", "$until", "$$NOW", "]", "}");
-    mongoc_cursor_t *cursor;
-    const bson_t *doc;
+    bson_t filter = BSON_INITIALIZER;
     bson_error_t why;
     bool ok;
 
-    document_id(filter, "_id", owner);
-    cursor = mongoc_collection_find_with_opts(collection, filter, NULL, NULL);
-    *alive = mongoc_cursor_next(cursor, &doc);
-    ok = !mongoc_cursor_error(cursor, &why) || mongo_err(s, &why, e);
-    mongoc_cursor_destroy(cursor);
-    bson_destroy(filter);
-    mongoc_collection_destroy(collection);
-    return ok;
+    if (which->number)
+        bson_append_int32(&filter, "_id", -1, which->number);
+    ok = read_once(s, c, which, &filter, &why);
+    for (int try = 0; !ok && why.code == SNAPSHOT_UNAVAILABLE && try < SNAPSHOT_TRIES; try++) {
+        usleep(SNAPSHOT_PAUSE_US);
+        ok = read_once(s, c, which, &filter, &why);
+    }
+    bson_destroy(&filter);
+    return ok || mongo_err(s, &why, e);
 }
+
+/* ---- taking one ---- */
 
 struct owners {
     struct {
@@ -192,7 +119,7 @@ static bool note_owner(void *arg, const struct lane_row *row)
 static bool take_over(struct mongo_store *s, mongoc_client_t *c, int32_t number, struct id owner, bool *mine,
                       struct err *e)
 {
-    bson_t filter = BSON_INITIALIZER, change = BSON_INITIALIZER, set;
+    bson_t filter = BSON_INITIALIZER, change = BSON_INITIALIZER, stage, set;
     bson_error_t why;
     int64_t n;
     bool ok;
@@ -202,10 +129,13 @@ static bool take_over(struct mongo_store *s, mongoc_client_t *c, int32_t number,
         bson_append_null(&filter, "owner", -1);
     else
         document_id(&filter, "owner", owner);
-    bson_append_document_begin(&change, "$set", -1, &set);
+    bson_append_document_begin(&change, "0", 1, &stage);
+    bson_append_document_begin(&stage, "$set", -1, &set);
     document_id(&set, "owner", s->process);
-    bson_append_document_end(&change, &set);
-    ok = update(s, c, "_lane", &filter, &change, NULL, &n, &why) || mongo_err(s, &why, e);
+    BCON_APPEND(&set, "before", "{", "owner", "$owner", "group", "$group", "}");
+    bson_append_document_end(&stage, &set);
+    bson_append_document_end(&change, &stage);
+    ok = mongo_update(s, c, "_lane", &filter, &change, NULL, &n, &why) || mongo_err(s, &why, e);
     *mine = ok && n == 1;
     bson_destroy(&filter);
     bson_destroy(&change);
@@ -225,27 +155,38 @@ static bool make_lane(struct mongo_store *s, mongoc_client_t *c, int32_t number,
     return *mine || why.code == DUPLICATE_KEY || mongo_err(s, &why, e);
 }
 
-static bool take_lane(struct mongo_store *s, mongoc_client_t *c, int32_t *number, struct err *e)
+/* A lane that is nobody's, or whose owner is dead. */
+static bool take_free(struct mongo_store *s, mongoc_client_t *c, const struct owners *o, int32_t *number, struct err *e)
 {
-    struct owners *o = calloc(1, sizeof *o);
-    bson_t all = BSON_INITIALIZER;
-    bool mine = false, alive, ok;
+    bool mine = false, alive, ok = true;
 
-    if (!o)
-        die("out of memory: lanes");
-    ok = lanes_read(s, c, &all, note_owner, o, e);
     for (size_t i = 0; ok && !mine && i < o->n; i++) {
         alive = false;
-        ok = id_is_none(o->lanes[i].owner) || is_alive(s, c, o->lanes[i].owner, &alive, e);
+        ok = id_is_none(o->lanes[i].owner) || process_is_alive(s, c, o->lanes[i].owner, &alive, e);
         if (ok && !alive)
             ok = take_over(s, c, *number = o->lanes[i].number, o->lanes[i].owner, &mine, e);
     }
-    if (ok && !mine && o->n == LANES_MAX)
+    *number = mine ? *number : 0;
+    return ok;
+}
+
+static bool take_lane(struct mongo_store *s, mongoc_client_t *c, int32_t *number, struct err *e)
+{
+    struct owners *o = calloc(1, sizeof *o);
+    bool mine = false, ok;
+
+    if (!o)
+        die("out of memory: lanes");
+    *number = 0;
+    ok = process_bury_dead(s, c, e) && lanes_read(s, c, &(struct lanes){ .each = note_owner, .arg = o }, e) &&
+         take_free(s, c, o, number, e);
+    if (ok && !*number && o->n == LANES_MAX)
         ok = err_set(e, ERR_BUSY, "%d committers are at work on this database already", LANES_MAX);
-    if (ok && !mine)
-        ok = make_lane(s, c, *number = o->n ? o->lanes[o->n - 1].number + 1 : 1, &mine, e);
-    if (ok && !mine)
-        *number = 0;
+    if (ok && !*number) {
+        *number = o->n ? o->lanes[o->n - 1].number + 1 : 1;
+        ok = make_lane(s, c, *number, &mine, e);
+        *number = mine ? *number : 0;
+    }
     free(o);
     return ok;
 }
@@ -270,13 +211,10 @@ bool lane_ready(struct mongo_store *s, mongoc_client_t *c, struct lane *l, struc
 {
     for (int try = 0; !l->known && try < TAKE_TRIES; try++) {
         struct wanted w = { s, l, false };
-        bson_t filter = BSON_INITIALIZER;
-        bool ok = l->number || take_lane(s, c, &l->number, e);
 
-        bson_append_int32(&filter, "_id", -1, l->number);
-        ok = ok && (!l->number || lanes_read(s, c, &filter, learn, &w, e));
-        bson_destroy(&filter);
-        if (!ok)
+        if (!l->number && !take_lane(s, c, &l->number, e))
+            return false;
+        if (l->number && !lanes_read(s, c, &(struct lanes){ .number = l->number, .each = learn, .arg = &w }, e))
             return false;
         l->known = w.ours;
         if (!w.ours)
@@ -307,45 +245,55 @@ bool lane_mark(struct mongo_store *s, mongoc_client_t *c, const struct lane *l, 
             bson_append_int64(&set, name, -1, seq[i]);
         }
     bson_append_document_end(&change, &set);
-    ok = update(s, c, "_lane", &filter, &change, session, &n, why);
+    ok = mongo_update(s, c, "_lane", &filter, &change, session, &n, why);
     *ours = n == 1;
     bson_destroy(&filter);
     bson_destroy(&change);
     return ok;
 }
 
-struct mark {
-    const struct mongo_store *store;
-    int64_t group;
-    bool ours;
-};
-
-static bool read_mark(void *arg, const struct lane_row *row)
+/* How far the lane was in our hands; -1: it went through others' since. */
+static int64_t our_group(const struct mongo_store *s, const bson_t *lane)
 {
-    struct mark *m = arg;
+    bson_iter_t at, deep;
+    struct id id = NO_ID;
 
-    m->group = row->group;
-    m->ours = id_equal(row->owner, m->store->process);
-    return false;
+    if (bson_iter_init_find(&at, lane, "owner"))
+        document_read_id(&at, &id);
+    if (id_equal(id, s->process))
+        return bson_iter_init_find(&at, lane, "group") ? bson_iter_as_int64(&at) : -1;
+    if (!bson_iter_init(&at, lane) || !bson_iter_find_descendant(&at, "before.owner", &deep) ||
+        !document_read_id(&deep, &id) || !id_equal(id, s->process))
+        return -1;
+    return bson_iter_init(&at, lane) && bson_iter_find_descendant(&at, "before.group", &deep)
+               ? bson_iter_as_int64(&deep)
+               : -1;
 }
 
-/* Written before it is read: who answers is the primary now, and has finished what was open on the row. In a lane that
- * another process took and went on in, our mark cannot be told from its own. */
+/* Written and read in one: who answers is the primary now, has finished what was open on the row, and a majority has
+ * what it answers. (Read after a write, another primary might answer, who does not know yet what a majority has.) */
 bool lane_committed(struct mongo_store *s, mongoc_client_t *c, const struct lane *l, enum committed *out, struct err *e)
 {
-    bson_t filter = BSON_INITIALIZER, *change = BCON_NEW("$inc", "{", "asked", BCON_INT64(1), "}");
-    struct mark mark = { s, -1, false };
+    bson_t *command = BCON_NEW("findAndModify", "_lane", "query", "{", "_id", BCON_INT32(l->number), "}", "update", "{",
+                               "$inc", "{", "asked", BCON_INT64(1), "}", "}", "new", BCON_BOOL(true));
+    bson_t opts = BSON_INITIALIZER, reply, lane;
+    bson_iter_t at;
     bson_error_t why;
-    int64_t n;
+    const uint8_t *data = NULL;
+    uint32_t n = 0;
+    int64_t group = -1;
     bool ok;
 
-    bson_append_int32(&filter, "_id", -1, l->number);
-    ok = (update(s, c, "_lane", &filter, change, NULL, &n, &why) || mongo_err(s, &why, e)) &&
-         lanes_read(s, c, &filter, read_mark, &mark, e);
-    *out = mark.group == l->group               ? COMMITTED_NO
-           : mark.ours && mark.group > l->group ? COMMITTED_YES
-                                                : COMMITTED_UNKNOWN;
-    bson_destroy(&filter);
-    bson_destroy(change);
+    mongoc_write_concern_append(s->majority, &opts);
+    ok = mongoc_client_write_command_with_opts(c, s->database, command, &opts, &reply, &why) || mongo_err(s, &why, e);
+    if (ok && bson_iter_init_find(&at, &reply, "value") && BSON_ITER_HOLDS_DOCUMENT(&at)) {
+        bson_iter_document(&at, &n, &data);
+        if (bson_init_static(&lane, data, n))
+            group = our_group(s, &lane);
+    }
+    *out = group < 0 ? COMMITTED_UNKNOWN : group > l->group ? COMMITTED_YES : COMMITTED_NO;
+    bson_destroy(&reply);
+    bson_destroy(command);
+    bson_destroy(&opts);
     return ok;
 }

@@ -11,8 +11,8 @@
  *     _meta     { _id: "schema", version }, { _id: "epoch", n }, { _id: "identity", n }
  *     _blob     { _id: id and number of the chunk, bytes }
  *     _lock     { _id: name, holder, mark, token, until }
- *     _process  { _id, until }: who is alive; the owner of lanes (lane.c)
- *     _lane     { _id: number, owner, group, seq: { kind: n } }
+ *     _process  { _id, node, until, sessions }: who is alive; the owner of lanes (process.c)
+ *     _lane     { _id: number, owner, group, seq: { kind: n }, before: { owner, group } } (lane.c)
  *     _w        raised in a row by a write that would change nothing else, so that it is a write
  *     _seq      of watched kinds: the place in the feed, number of the lane * 2^40 + n
  *     _claim    of claimed rows: whose claim this was (claim.c) */
@@ -56,6 +56,7 @@ struct mongo_store {
     mongoc_read_concern_t *reading;   /* majority */
     atomic_llong clock_offset;        /* of the server's clock to ours, ms */
 
+    bson_t sessions; /* of our committers: whoever finds us dead ends them */
     struct committers *committers;
     struct watcher *watcher;
     struct keeper *keeper;
@@ -163,6 +164,13 @@ struct gather {
 };
 void *gather_add(struct gather *g); /* a zeroed row */
 bool gather_end(struct gather *g, bool ok, struct arena *a, struct rows *out, struct err *e);
+/* A session whose reads all see what the majority had at its first, whichever primary answers; opts puts a read into
+ * it. To be ended also when it could not begin. */
+bool mongo_snapshot_begin(struct mongo_store *s, mongoc_client_t *c, mongoc_client_session_t **session, bson_t *opts,
+                          struct err *e);
+void mongo_snapshot_end(mongoc_client_session_t *session, bson_t *opts);
+/* Snapshots of a collection that is just being made are refused for a moment. */
+enum { SNAPSHOT_UNAVAILABLE = 246, SNAPSHOT_TRIES = 20, SNAPSHOT_PAUSE_US = 10000 };
 /* All documents of a find into g (fields as projected by opts). */
 bool mongo_read(struct mongo_store *s, mongoc_collection_t *c, const bson_t *filter, const bson_t *opts,
                 uint64_t fields, struct gather *g, struct arena *a, struct err *e);
@@ -187,6 +195,19 @@ bool mongo_knows_all(struct store *st, struct err *e);
 bool mongo_blob_walk(struct store *st, const struct blob_chunk *after, size_t limit, struct arena *a, struct rows *out,
                      struct err *e);
 
+/* ---- process.c: who is at work on the database ---- */
+
+/* One update with our concerns; *n rows matched. */
+bool mongo_update(struct mongo_store *s, mongoc_client_t *c, const char *name, const bson_t *filter,
+                  const bson_t *change, const bson_t *opts, int64_t *n, bson_error_t *why);
+/* Ends what an earlier process of our node left open, and writes our row. */
+bool process_begin(struct mongo_store *s, mongoc_client_t *c, struct err *e);
+bool process_renew(struct mongo_store *s, mongoc_client_t *c, struct err *e);
+/* The same for all whose row was not renewed: killed, frozen, or cut off. */
+bool process_bury_dead(struct mongo_store *s, mongoc_client_t *c, struct err *e);
+bool process_is_alive(struct mongo_store *s, mongoc_client_t *c, struct id process, bool *alive, struct err *e);
+void process_end(struct mongo_store *s, mongoc_client_t *c); /* gives up the lanes too */
+
 /* ---- lane.c ---- */
 
 #define LANE_BITS 40
@@ -198,9 +219,6 @@ struct lane {
     int64_t group;  /* the last one committed */
     int64_t *seq;   /* by table */
 };
-bool process_begin(struct mongo_store *s, mongoc_client_t *c, struct err *e);
-bool process_renew(struct mongo_store *s, mongoc_client_t *c, struct err *e);
-void process_end(struct mongo_store *s, mongoc_client_t *c); /* gives up the lanes too */
 /* Makes the lane known: takes one when there is none or ours was lost. */
 bool lane_ready(struct mongo_store *s, mongoc_client_t *c, struct lane *l, struct err *e);
 /* The mark of the next group, in its transaction. *ours is false when the lane is not what we thought. */
@@ -216,9 +234,14 @@ struct lane_row {
     int64_t group;
     int64_t *seq; /* by table */
 };
-/* Calls `each` for every lane of the filter, in order of their numbers, until it says false. */
-bool lanes_read(struct mongo_store *s, mongoc_client_t *c, const bson_t *filter,
-                bool (*each)(void *arg, const struct lane_row *row), void *arg, struct err *e);
+/* Which lanes are read and for whom: `each` is called in order of their numbers until it says false. */
+struct lanes {
+    int32_t number;        /* 0: all */
+    const bson_t *session; /* of a snapshot; NULL: none */
+    bool (*each)(void *arg, const struct lane_row *row);
+    void *arg;
+};
+bool lanes_read(struct mongo_store *s, mongoc_client_t *c, const struct lanes *which, struct err *e);
 
 /* ---- feed.c ---- */
 
@@ -323,11 +346,14 @@ void committers_end_late(struct mongo_store *s, const struct err *e);
 struct committer {
     struct mongo_store *store;
     mongoc_client_t *client;
+    mongoc_client_session_t *session;
     struct lane lane;
     struct arena *arena;
     int64_t *seq;     /* by table: where the group that is being written leads */
     unsigned careful; /* groups yet whose unique keys are looked up first */
 };
+/* Its session, which lasts as long as it. */
+bool committer_begin(struct committer *c, struct err *e);
 /* Commits the jobs' batches and wakes their callers. */
 void committer_run(struct committer *c, struct job *jobs);
 
@@ -338,10 +364,12 @@ bool mongo_claim(struct store *st, const struct claim *claim, struct plan *p, st
 bool mongo_lock(struct store *st, struct bytes name, int64_t ttl_ms, int64_t *token, struct err *e);
 bool mongo_lock_renew(struct store *st, struct bytes name, int64_t token, int64_t ttl_ms, struct err *e);
 void mongo_unlock(struct store *st, struct bytes name, int64_t token);
+void mongo_end_old_locks(struct store *st);
 
 /* ---- state.c ---- */
 
 void mongo_note(struct mongo_store *s, const struct err *e); /* a call failed because the server is away, or NULL */
+void mongo_hear(struct mongo_store *s);                      /* as if a member had just said something */
 bool mongo_is_up(struct store *st, struct err *why);
 /* Has this pool tell of primaries that come and go. */
 void mongo_listen(struct mongo_store *s, mongoc_client_pool_t *pool);

@@ -1,9 +1,6 @@
 #include "store/mongo/mongo.h"
 #include <assert.h>
 
-/* Snapshots of a collection that is just being made are refused for a moment. */
-enum { SNAPSHOT_UNAVAILABLE = 246, SNAPSHOT_TRIES = 20, SNAPSHOT_PAUSE_US = 10000 };
-
 /* ---- rows as they come ---- */
 
 void *gather_add(struct gather *g)
@@ -75,9 +72,8 @@ bool mongo_read(struct mongo_store *s, mongoc_collection_t *c, const bson_t *fil
 
 /* ---- one state for several documents ---- */
 
-/* A session whose reads all see what the majority had at its first. */
-static bool snapshot_begin(struct mongo_store *s, mongoc_client_t *c, mongoc_client_session_t **session, bson_t *opts,
-                           struct err *e)
+bool mongo_snapshot_begin(struct mongo_store *s, mongoc_client_t *c, mongoc_client_session_t **session, bson_t *opts,
+                          struct err *e)
 {
     mongoc_session_opt_t *o = mongoc_session_opts_new();
     bson_error_t why;
@@ -92,7 +88,7 @@ static bool snapshot_begin(struct mongo_store *s, mongoc_client_t *c, mongoc_cli
     return ok || mongo_err(s, &why, e);
 }
 
-static void snapshot_end(mongoc_client_session_t *session, bson_t *opts)
+void mongo_snapshot_end(mongoc_client_session_t *session, bson_t *opts)
 {
     bson_destroy(opts);
     if (session)
@@ -149,14 +145,14 @@ bool mongo_get(struct store *st, const struct kind *k, const struct id *ids, siz
     append_ids(&filter, ids, n);
     if (n > 1) {
         bson_destroy(&opts);
-        ok = snapshot_begin(s, client, &session, &opts, e);
+        ok = mongo_snapshot_begin(s, client, &session, &opts, e);
     }
     ok = ok && mongo_read(s, c, &filter, &opts, ALL_FIELDS, &g, a, e);
     if (ok)
         place(&g, ids, n, rows);
     free(g.rows);
     bson_destroy(&filter);
-    snapshot_end(session, &opts);
+    mongo_snapshot_end(session, &opts);
     mongoc_collection_destroy(c);
     mongo_leave(s, client);
     return ok;
@@ -310,10 +306,10 @@ bool mongo_find(struct store *st, const struct plan *p, struct arena *a, struct 
     if (!client)
         return false;
     c = mongo_collection(s, client, p->query->kind->name);
-    ok = snapshot_begin(s, client, &session, &opts, e);
+    ok = mongo_snapshot_begin(s, client, &session, &opts, e);
     for (size_t i = 0; ok && g.n < p->query->limit && plan_pass(p, i, &pass); i++)
         ok = pass.empty || run_pass(s, c, p, &pass, &opts, &g, a, e);
-    snapshot_end(session, &opts);
+    mongo_snapshot_end(session, &opts);
     mongoc_collection_destroy(c);
     mongo_leave(s, client);
     return gather_end(&g, ok, a, out, e);

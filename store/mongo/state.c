@@ -48,6 +48,13 @@ static void hear(struct mongo_store *s, bool primary, bool heard)
     pthread_mutex_unlock(&s->state_lock);
 }
 
+void mongo_hear(struct mongo_store *s)
+{
+    pthread_mutex_lock(&s->state_lock);
+    s->heard = clock_monotonic();
+    pthread_mutex_unlock(&s->state_lock);
+}
+
 static void topology_changed(const mongoc_apm_topology_changed_t *event)
 {
     bool primary =
@@ -205,18 +212,21 @@ static void *keep(void *arg)
     struct keeper *k = arg;
     struct mongo_store *s = k->store;
     mongoc_client_t *c = mongo_client(s);
-    int64_t renew_at = clock_monotonic() + RENEW_EVERY_MS;
+    int64_t renewed = clock_monotonic();
 
     while (wait(k)) {
+        int64_t now = clock_monotonic();
         struct err e;
 
         if (!ask(s, c))
             continue;
-        if (clock_monotonic() < renew_at && !atomic_load(&s->down))
+        if (now < renewed + RENEW_EVERY_MS && !atomic_load(&s->down))
             continue;
         if (process_renew(s, c, &e)) {
             mongo_note(s, NULL);
-            renew_at = clock_monotonic() + RENEW_EVERY_MS;
+            if (now < renewed + 2 * RENEW_EVERY_MS) /* otherwise others, too, may not have been able to */
+                process_bury_dead(s, c, &e);
+            renewed = now;
         }
     }
     mongo_client_back(s, c);

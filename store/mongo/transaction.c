@@ -87,33 +87,37 @@ enum outcome {
     NOT_OURS, /* not committed: with another lane */
 };
 
-static mongoc_client_session_t *begin(struct committer *c, bson_error_t *why)
+bool committer_begin(struct committer *c, struct err *e)
 {
-    mongoc_session_opt_t *session_opts = mongoc_session_opts_new();
+    mongoc_session_opt_t *opts = mongoc_session_opts_new();
+    bson_error_t why;
+
+    mongoc_session_opts_set_causal_consistency(opts, false);
+    c->session = mongoc_client_start_session(c->client, opts, &why);
+    mongoc_session_opts_destroy(opts);
+    return c->session || mongo_err(c->store, &why, e);
+}
+
+static bool begin(struct committer *c, bson_error_t *why)
+{
     mongoc_transaction_opt_t *opts = mongoc_transaction_opts_new();
     mongoc_read_concern_t *snapshot = mongoc_read_concern_new();
-    mongoc_client_session_t *session;
+    bool ok;
 
-    mongoc_session_opts_set_causal_consistency(session_opts, false);
-    session = mongoc_client_start_session(c->client, session_opts, why);
     mongoc_read_concern_set_level(snapshot, MONGOC_READ_CONCERN_LEVEL_SNAPSHOT);
     mongoc_transaction_opts_set_read_concern(opts, snapshot);
     mongoc_transaction_opts_set_write_concern(opts, c->store->majority);
-    if (session && !mongoc_client_session_start_transaction(session, opts, why)) {
-        mongoc_client_session_destroy(session);
-        session = NULL;
-    }
+    ok = mongoc_client_session_start_transaction(c->session, opts, why);
     mongoc_read_concern_destroy(snapshot);
     mongoc_transaction_opts_destroy(opts);
-    mongoc_session_opts_destroy(session_opts);
-    return session;
+    return ok;
 }
 
 /* Ends what the server may still hold open of it: its rows, and the mark, would be nobody's for a minute. A commit that
  * is under way is waited for. */
-static void end_session(struct committer *c, const mongoc_client_session_t *session)
+static void end_open(struct committer *c)
 {
-    bson_t *command = BCON_NEW("killSessions", "[", BCON_DOCUMENT(mongoc_client_session_get_lsid(session)), "]");
+    bson_t *command = BCON_NEW("killSessions", "[", BCON_DOCUMENT(mongoc_client_session_get_lsid(c->session)), "]");
     bson_error_t why;
     struct err ignored; /* whoever comes next finds out what it left */
 
@@ -122,11 +126,11 @@ static void end_session(struct committer *c, const mongoc_client_session_t *sess
     bson_destroy(command);
 }
 
-static enum outcome by_mark(struct committer *c, const mongoc_client_session_t *session, struct err *e)
+static enum outcome by_mark(struct committer *c, struct err *e)
 {
     enum committed there;
 
-    end_session(c, session);
+    end_open(c);
     if (!lane_committed(c->store, c->client, &c->lane, &there, e))
         return LATER; /* not known yet: asked again */
     switch (there) {
@@ -139,14 +143,14 @@ static enum outcome by_mark(struct committer *c, const mongoc_client_session_t *
 }
 
 /* Sends the commit until its outcome is known, or nobody waits for it any longer. */
-static enum outcome settle(struct committer *c, mongoc_client_session_t *session, struct job **jobs, struct err *e)
+static enum outcome settle(struct committer *c, struct job **jobs, struct err *e)
 {
     bool lost = false; /* the server knows nothing of it any more */
 
     for (;;) {
         bson_t reply;
         bson_error_t why;
-        bool ok = !lost && mongoc_client_session_commit_transaction(session, &reply, &why);
+        bool ok = !lost && mongoc_client_session_commit_transaction(c->session, &reply, &why);
         enum outcome out;
 
         if (ok) {
@@ -159,7 +163,7 @@ static enum outcome settle(struct committer *c, mongoc_client_session_t *session
             bson_destroy(&reply);
         }
         c->lane.known = false;
-        out = lost ? by_mark(c, session, e) : LATER;
+        out = lost ? by_mark(c, e) : LATER;
         if (out == NOBODY)
             fail_all(*jobs, e), *jobs = NULL;
         if (out != LATER)
@@ -167,7 +171,7 @@ static enum outcome settle(struct committer *c, mongoc_client_session_t *session
         fail_late(jobs, e);
         committers_end_late(c->store, e);
         if (!*jobs) {
-            end_session(c, session);
+            end_open(c);
             return NOBODY;
         }
         usleep(PAUSE_US);
@@ -209,30 +213,27 @@ static void passed(struct committer *c)
 
 static enum outcome attempt(struct committer *c, struct job **jobs, struct err *e)
 {
-    mongoc_client_session_t *session;
     bson_error_t why;
     enum applied applied;
     enum outcome out;
 
     if (!lane_ready(c->store, c->client, &c->lane, e))
         return LATER;
-    session = begin(c, &why);
-    if (!session) {
+    if (!begin(c, &why)) {
         mongo_err(c->store, &why, e);
         return LATER;
     }
     arena_reset(c->arena);
-    applied = group_write(c->store, c->client, session, &c->lane, c->seq, c->arena, *jobs, c->careful > 0, e);
+    applied = group_write(c->store, c->client, c->session, &c->lane, c->seq, c->arena, *jobs, c->careful > 0, e);
     if (applied == APPLIED) {
-        out = settle(c, session, jobs, e);
+        out = settle(c, jobs, e);
         if (out == PASSED)
             passed(c);
     } else {
-        mongoc_client_session_abort_transaction(session, &why); /* what is left open ends by itself */
+        mongoc_client_session_abort_transaction(c->session, &why); /* what is left open ends by itself */
         c->lane.known = c->lane.known && applied != LANE_LOST;
         out = after_write(applied);
     }
-    mongoc_client_session_destroy(session);
     return out;
 }
 

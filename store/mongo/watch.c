@@ -36,11 +36,10 @@ static bool add_lane(void *arg, const struct lane_row *row)
 static void look(struct watcher *w, mongoc_client_t *c)
 {
     struct mongo_store *s = w->store;
-    bson_t all = BSON_INITIALIZER;
     struct err e;
 
     memset(w->now, 0, s->n_tables * sizeof *w->now);
-    if (!lanes_read(s, c, &all, add_lane, w, &e))
+    if (!lanes_read(s, c, &(struct lanes){ .each = add_lane, .arg = w }, &e))
         return;
     for (size_t i = 0; i < s->n_tables; i++) {
         if (w->now[i] != w->seen[i])
