@@ -62,7 +62,7 @@ static void work(void *arg)
         j->ok = crypt_password_check(j->hash, j->password);
 }
 
-bool auth_hash(struct hash_job *job, bool (*still)(void *ctx), void *ctx)
+bool auth_hash(struct hash_job *job, const struct hash_watch *watch)
 {
     struct call *c = job->c;
     struct auth *a = c->svc->auth;
@@ -75,7 +75,9 @@ bool auth_hash(struct hash_job *job, bool (*still)(void *ctx), void *ctx)
     }
     m = a->hashers[atomic_fetch_add(&a->turn, 1) % (unsigned)PARAM_INT(auth, argon2_parallel)];
     fiber_mutex_lock(m);
-    ok = (!still || still(ctx)) && offload(POOL_CPU, work, job, &c->err);
+    ok = (!watch || watch->before(watch->ctx)) && offload(POOL_CPU, work, job, &c->err);
+    if (ok && watch)
+        watch->after(watch->ctx, job);
     fiber_mutex_unlock(m);
     atomic_fetch_sub(&a->waiting, 1);
     return ok;
@@ -85,7 +87,7 @@ bool password_hash(struct call *c, struct bytes password, struct bytes *out)
 {
     struct hash_job job = { .c = c, .password = password, .make = true };
 
-    if (!auth_hash(&job, NULL, NULL))
+    if (!auth_hash(&job, NULL))
         return false;
     if (!job.ok) {
         c->err = job.err;
@@ -102,6 +104,8 @@ struct login {
     struct bytes name; /* as it is kept, or at least in lower case */
     struct bytes password;
     struct user_row *user; /* id none: nobody, or nobody who may */
+    bool known;            /* there is a hash to compare with */
+    bool right, counted;
     struct throttle_state state;
 };
 
@@ -110,7 +114,7 @@ static bool refuse(struct login *l)
 {
     struct call *c = l->c;
 
-    if (!throttle_failed(c, l->name, id_is_none(l->user->id) ? NULL : l->user))
+    if (!l->counted)
         return false;
     metric_add(METRIC_auth_failures_total, 1);
     log_warn("auth", LOG_BYTES("id", id_text(c->arena, "req", c->request)), LOG_TEXT("result", "failed"),
@@ -136,6 +140,16 @@ static bool heard(struct login *l, bool ask)
 static bool still_heard(void *ctx)
 {
     return heard(ctx, true);
+}
+
+/* Before another has the hasher: of those who wait for it none is heard who should not be. */
+static void judge(void *ctx, const struct hash_job *job)
+{
+    struct login *l = ctx;
+
+    l->right = job->ok && l->known && l->password.n <= PASSWORD_MOST;
+    if (!l->right)
+        l->counted = throttle_failed(l->c, l->name, id_is_none(l->user->id) ? NULL : l->user);
 }
 
 /* Have failures for this user been counted, at whichever node, that may not be known here? */
@@ -192,19 +206,22 @@ static void renew(struct login *l)
 /* The same work for whoever there is not: a hash is made instead of compared. */
 static bool compare(struct login *l)
 {
-    bool known = !id_is_none(l->user->id) && l->user->password_hash.p;
-    struct hash_job job = { .c = l->c, .password = bytes_head(l->password, PASSWORD_MOST), .make = !known };
-    enum remembered_as how = known ? remember_check(l->c, l->user, l->password) : REMEMBERED_NOTHING;
+    struct hash_watch watch = { still_heard, judge, l };
+    struct hash_job job = { .c = l->c, .password = bytes_head(l->password, PASSWORD_MOST) };
+    enum remembered_as how;
 
+    l->known = !id_is_none(l->user->id) && l->user->password_hash.p;
+    job.make = !l->known;
+    how = l->known ? remember_check(l->c, l->user, l->password) : REMEMBERED_NOTHING;
     if (how == REMEMBERED_OTHER)
         throttle_doubt(l->c, l->name);
     if (how == REMEMBERED_SAME && !l->state.suspect)
         return true;
-    if (known)
+    if (l->known)
         snprintf(job.hash, sizeof job.hash, "%.*s", SHOW(l->user->password_hash));
-    if (!auth_hash(&job, still_heard, l))
+    if (!auth_hash(&job, &watch))
         return false;
-    if (!job.ok || !known || l->password.n > PASSWORD_MOST)
+    if (!l->right)
         return refuse(l);
     renew(l);
     remember_add(l->c, l->user, l->password);

@@ -26,8 +26,7 @@ struct auth {
 
 struct crypt_password_cost auth_cost(void);
 
-/* Runs work(arg) on the cpu pool when one of auth.argon2_parallel is free; `still` (may be NULL) is asked just before,
- * and its false ends it. ERR_BUSY past auth.argon2_waiting. */
+/* Makes or compares on the cpu pool when one of auth.argon2_parallel is free. ERR_BUSY past auth.argon2_waiting. */
 struct hash_job {
     struct call *c;
     struct bytes password;
@@ -35,7 +34,14 @@ struct hash_job {
     bool make, ok;
     struct err err;
 };
-bool auth_hash(struct hash_job *job, bool (*still)(void *ctx), void *ctx);
+/* `before` is asked when it is the job's turn, and its false ends it; `after` sees the result before the next has its
+ * turn. */
+struct hash_watch {
+    bool (*before)(void *ctx);
+    void (*after)(void *ctx, const struct hash_job *job);
+    void *ctx;
+};
+bool auth_hash(struct hash_job *job, const struct hash_watch *watch); /* watch may be NULL */
 
 /* ---- verified passwords (auth_remember.c) ---- */
 enum remembered_as { REMEMBERED_NOTHING, REMEMBERED_SAME, REMEMBERED_OTHER };

@@ -176,6 +176,8 @@ bool node_claim(struct service *svc, struct err *e)
     else if (!there || check_row(svc, &row, a, e))
         ok = row_write(svc, there ? ROW_OTHERS : ROW_NEW, false, a, e);
     arena_free(&a);
+    if (ok)
+        store_end_old_locks(svc->store);
     return ok;
 }
 

@@ -12,8 +12,8 @@
  * A remembered login reads nothing, unless the pair is suspect here or its user's `guarded_until`, which a failure at
  * any node raises with the row, is not past; the user's row is read for every login anyhow.
  *
- * Guesses that are being compared at the same instant are counted when they have failed: up to auth.argon2_parallel of
- * each node may pass before the first of them locks the pair.
+ * A guess is counted when it has failed, before another takes its hasher: those that are being compared at the same
+ * instant, auth.argon2_parallel of each node at most, may pass the number of free ones.
  *
  * Bounded: a node remembers auth.throttle_names pairs; of the one that failed longest ago the row goes too. Rows are
  * swept twice auth.failure_delay_max after the last failure. All calls count for c->client_net. Any thread or fiber. */

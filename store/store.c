@@ -246,6 +246,12 @@ void store_unlock(struct store *st, struct bytes name, int64_t token)
     st->engine->unlock(st, name, token);
 }
 
+void store_end_old_locks(struct store *st)
+{
+    if (st->engine->end_old_locks)
+        st->engine->end_old_locks(st);
+}
+
 /* ---- watch ---- */
 
 static void run_watch(void *arg)

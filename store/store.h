@@ -207,6 +207,8 @@ bool store_claim(struct store *st, const struct claim *c, struct arena *a, void 
 bool store_lock(struct store *st, struct bytes name, int64_t ttl_ms, int64_t *token, struct err *e);
 bool store_lock_renew(struct store *st, struct bytes name, int64_t token, int64_t ttl_ms, struct err *e);
 void store_unlock(struct store *st, struct bytes name, int64_t token);
+/* Ends, for all nodes, what our node locked before this start: once it is certain that no other process runs as it. */
+void store_end_old_locks(struct store *st);
 
 /* ---- watch: rows of a watched kind in order of commit ---- */
 

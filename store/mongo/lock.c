@@ -191,3 +191,36 @@ void mongo_unlock(struct store *st, struct bytes name, int64_t token)
 
     offload(POOL_STORE, run_move, &r, &ignored);
 }
+
+static void run_end_old(void *arg)
+{
+    struct errand *r = arg;
+    mongoc_client_t *client = mongo_reach(r->store, r->e);
+    mongoc_collection_t *c;
+    bson_t filter = BSON_INITIALIZER, old, *change;
+    bson_error_t why;
+
+    if (!client)
+        return;
+    c = mongo_collection(r->store, client, "_lock");
+    change = BCON_NEW("$currentDate", "{", "until", BCON_BOOL(true), "}");
+    BCON_APPEND(&filter, "until", "{", "$gt", BCON_DATE_TIME(mongo_now(&r->store->store)), "}");
+    document_id(&filter, "holder", r->store->node);
+    bson_append_document_begin(&filter, "token", -1, &old);
+    bson_append_int64(&old, "$lte", -1, r->store->epoch);
+    bson_append_document_end(&filter, &old);
+    r->ok = mongoc_collection_update_many(c, &filter, change, NULL, NULL, &why) || mongo_err(r->store, &why, r->e);
+    bson_destroy(&filter);
+    bson_destroy(change);
+    mongoc_collection_destroy(c);
+    mongo_client_back(r->store, client);
+}
+
+/* For the other nodes: to ours they are free anyhow. When it fails, they end by their time. */
+void mongo_end_old_locks(struct store *st)
+{
+    struct err ignored;
+    struct errand r = { .store = (struct mongo_store *)st, .e = &ignored };
+
+    offload(POOL_STORE, run_end_old, &r, &ignored);
+}

@@ -359,16 +359,23 @@ static bool meta(struct making *m, const char *name, const char *field, int64_t 
     return ok;
 }
 
-/* A database of ours says so, or is empty. */
+/* A database of ours says so, or is empty, or is being made ours by another process, or was when that one ended: _meta
+ * is the first collection made, and what it says the last thing written. */
 static bool check_owner(struct making *m, int schema, struct err *e)
 {
     int64_t version;
-    bson_t *any;
+    bson_t *any, *begun;
     bool ours;
 
     if (!meta(m, "schema", "version", &version, &ours, e) || !look_for(m, NULL, &any, e))
         return false;
     bson_destroy(any);
+    if (!ours && any) {
+        if (!look_for(m, "_meta", &begun, e))
+            return false;
+        bson_destroy(begun);
+        ours = begun != NULL;
+    }
     if (!ours && !any && m->store->existing)
         return err_set(e, ERR_MISSING, "the database %s is not there, or empty: is its name in the URI right?",
                        m->store->database);
