@@ -33,7 +33,9 @@ class ReplicaSet:
     def __init__(self, members=1):
         self.script = subprocess.Popen([sys.executable, ROOT / "script/mongod", str(members)],
                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        self.base, self.options = self.script.stdout.readline().strip().rsplit("/postrider", 1)
+        uri = self.script.stdout.readline().strip()
+        assert uri, "script/mongod started none (script/bootstrap test installs the server)"
+        self.base, self.options = uri.rsplit("/postrider", 1)
         self.ports, self.pids = zip(*((int(n) for n in pair.split("=")) for pair in self.script.stdout.readline().split()))
         self.ports, self.pids = list(self.ports), list(self.pids)
         self.names = itertools.count()
