@@ -65,6 +65,17 @@ static bool login_failed(const struct mongo_store *s, struct err *e)
                    user ? user : "(none)", source ? source : "admin");
 }
 
+bool mongo_not_allowed(const struct mongo_store *s, const char *what, struct err *e)
+{
+    if (!mongoc_uri_get_username(s->uri) && !mongoc_uri_get_auth_mechanism(s->uri))
+        return err_set(e, ERR_INVALID, "MongoDB wants a login: put user and password in the store's URI (%.100s)",
+                       what);
+    return err_set(e, ERR_INVALID,
+                   "the store's user has not the rights it needs: grant it readWrite and dbAdmin on the database %.64s "
+                   "(%.60s)",
+                   s->database, what);
+}
+
 /* ---- one server asked by itself, without a login ---- */
 
 enum manner { AS_SAID, IN_CLEAR, IN_TLS_UNCHECKED };
@@ -178,19 +189,13 @@ static bool look_at(const struct mongo_store *s, const mongoc_host_list_t *host,
 bool mongo_diagnose(struct mongo_store *s, const bson_error_t *why, struct err *e)
 {
     const mongoc_host_list_t *host = mongoc_uri_get_hosts(s->uri);
-    const char *set = mongoc_uri_get_replica_set(s->uri), *srv = mongoc_uri_get_srv_hostname(s->uri);
+    const char *set = mongoc_uri_get_replica_set(s->uri);
     bool any = false;
 
     if (is_login(why))
         return login_failed(s, e);
     if (why->code == UNAUTHORIZED)
-        return err_set(e, ERR_INVALID, "MongoDB wants a login: put user and password in the store's URI (%.100s)",
-                       why->message);
-    if (srv && !host)
-        return err_set(e, ERR_BUSY,
-                       "the members of the store cannot be found: the SRV record _mongodb._tcp.%.80s has no answer. Is "
-                       "the name right, and does DNS work? (%.60s)",
-                       srv, why->message);
+        return mongo_not_allowed(s, why->message, e);
     for (int i = 0; host && i < 3; host = host->next, i++) {
         bool there;
 
@@ -209,19 +214,7 @@ bool mongo_diagnose(struct mongo_store *s, const bson_error_t *why, struct err *
                    why->message);
 }
 
-bool mongo_check_server(struct mongo_store *s, mongoc_client_t *c, struct err *e)
-{
-    bson_t reply;
-    bson_error_t why;
-    bool ok = hello(c, &reply, &why);
-
-    ok = ok ? check_hello(&reply, mongoc_uri_get_hosts(s->uri) ? mongoc_uri_get_hosts(s->uri)->host_and_port : "SRV", e)
-            : mongo_diagnose(s, &why, e);
-    bson_destroy(&reply);
-    return ok;
-}
-
-/* ---- a look without changing anything ---- */
+/* ---- what its user may do ---- */
 
 /* dbAdmin adds collMod to readWrite. */
 static const char *const rights[] = { "find",        "insert",    "update",          "remove",      "createCollection",
@@ -297,16 +290,27 @@ static bool check_rights(struct mongo_store *s, mongoc_client_t *c, struct err *
         missing = ((1U << RIGHTS) - 1) & ~rights_of(s, &privileges);
     for (unsigned i = 0; missing && i < RIGHTS; i++)
         if (missing >> i & 1) {
-            ok = err_set(e, ERR_INVALID,
-                         "the store's user has not the rights it needs (%s): grant it readWrite and dbAdmin on the "
-                         "database %s",
-                         rights[i], s->database);
+            ok = mongo_not_allowed(s, rights[i], e);
             break;
         }
     bson_destroy(&reply);
     bson_destroy(command);
     return ok;
 }
+
+bool mongo_check_server(struct mongo_store *s, mongoc_client_t *c, struct err *e)
+{
+    bson_t reply;
+    bson_error_t why;
+    bool ok = hello(c, &reply, &why);
+
+    ok = ok ? check_hello(&reply, mongoc_uri_get_hosts(s->uri) ? mongoc_uri_get_hosts(s->uri)->host_and_port : "SRV", e)
+            : mongo_diagnose(s, &why, e);
+    bson_destroy(&reply);
+    return ok && check_rights(s, c, e);
+}
+
+/* ---- a look without changing anything ---- */
 
 bool mongo_probe(struct mongo_store *s, char *found, size_t n, struct err *e)
 {
@@ -315,10 +319,10 @@ bool mongo_probe(struct mongo_store *s, char *found, size_t n, struct err *e)
     const char *set = mongoc_uri_get_replica_set(s->uri);
     bson_error_t why;
     int64_t count = 0;
-    bool ok = mongo_check_server(s, c, e) && check_rights(s, c, e);
+    bool ok = mongo_check_server(s, c, e);
 
     if (ok && (count = mongoc_collection_estimated_document_count(messages, NULL, NULL, NULL, &why)) < 0)
-        ok = why.code == UNAUTHORIZED ? mongo_diagnose(s, &why, e) : mongo_err(s, &why, e);
+        ok = why.code == UNAUTHORIZED ? mongo_not_allowed(s, why.message, e) : mongo_err(s, &why, e);
     if (ok)
         snprintf(found, n, "MongoDB%s%s answers, database %s, %lld messages", set ? " set " : "", set ? set : "",
                  s->database, (long long)count);

@@ -64,6 +64,9 @@ static bool make_pool(const struct mongo_store *s, int64_t clients, int64_t sile
     mongoc_uri_set_option_as_int32(uri, MONGOC_URI_SOCKETTIMEOUTMS, (int32_t)silence);
     *out = mongoc_client_pool_new_with_error(uri, &why);
     mongoc_uri_destroy(uri);
+    if (!*out && mongoc_uri_get_srv_hostname(s->uri))
+        return err_set(e, ERR_BUSY, "the store's members cannot be found: %.120s Is the name right, does DNS work?",
+                       why.message);
     if (!*out)
         return err_set(e, ERR_INVALID, "the store's URI cannot be used: %.150s", why.message);
     mongoc_client_pool_set_error_api(*out, MONGOC_ERROR_API_VERSION_2);

@@ -145,6 +145,8 @@ bool document_partial(bson_t *doc, const struct kind *k, const struct index *x);
 bool mongo_schema(struct mongo_store *s, int schema, struct err *e);
 /* After the first failure: what is wrong and what to do, as far as can be found out. */
 bool mongo_diagnose(struct mongo_store *s, const bson_error_t *why, struct err *e);
+/* Without a login, or with one that may not do `what`; says what to grant. */
+bool mongo_not_allowed(const struct mongo_store *s, const char *what, struct err *e);
 bool mongo_check_server(struct mongo_store *s, mongoc_client_t *c, struct err *e);
 /* What there is, without changing it. */
 bool mongo_probe(struct mongo_store *s, char *found, size_t n, struct err *e);

@@ -15,10 +15,7 @@ struct making {
 static bool failed(struct making *m, const bson_error_t *why, struct err *e)
 {
     if (why->code == UNAUTHORIZED)
-        return err_set(e, ERR_INVALID,
-                       "the store's user has not the rights it needs: grant it readWrite and dbAdmin on the database "
-                       "%s (%.100s)",
-                       m->store->database, why->message);
+        return mongo_not_allowed(m->store, why->message, e);
     return mongo_err(m->store, why, e);
 }
 
