@@ -4,6 +4,7 @@
 mongod_up() { # MEMBERS: sets MONGOD_URI
 	local i
 	fresh_folder mongod
+	: >"$WORK/mongod.uri" # of an earlier one
 	setsid "$BENCH/../script/mongod" "$1" --dir "$WORK/mongod" --cache 1 --election 10000 \
 		< <(exec tail -f /dev/null --pid=$$) >"$WORK/mongod.uri" 2>"$WORK/mongod.log" &
 	PID[mongod]=$!
