@@ -164,10 +164,19 @@ static void say_copied(const struct command_line *l, const struct copy_report *r
     json_object_put(answer);
 }
 
+/* A file that we made, and in which nothing is, goes again. */
+static void remove_empty(const char *url)
+{
+    struct stat s;
+
+    if (strncmp(url, "sqlite:", 7) == 0 && stat(url + 7, &s) == 0 && S_ISREG(s.st_mode) && s.st_size == 0)
+        unlink(url + 7);
+}
+
 static int copy(const struct command_line *l)
 {
     bool shown = !command_switch(l, "quiet") && isatty(STDERR_FILENO);
-    char from[URL_MAX], to[URL_MAX];
+    char from[URL_MAX] = "", to[URL_MAX] = "";
     struct copy_options o = { .from = from, .to = to, .tell = shown ? show_progress : NULL };
     struct copy_report report;
     struct err e = { 0 };
@@ -180,6 +189,8 @@ static int copy(const struct command_line *l)
         say_copied(l, &report);
     else
         output_error(l, "%s", e.message);
+    if (!ok)
+        remove_empty(to);
     return ok ? EXIT_FINE : e.code == ERR_BUSY ? EXIT_UNREACHABLE : EXIT_FAILED;
 }
 
