@@ -9,6 +9,9 @@
 /* Entries looked up at once for QUIT. */
 #define LOOKUP     64
 #define PAGE_ARENA ((size_t)16 * 1024 * 1024)
+/* Entries that one batch of QUIT deletes. A transaction of 100,000 passes what a MongoDB with a small cache can hold.
+ */
+#define DELETE_AT_ONCE 10000
 /* Times QUIT looks again at entries that changed under it. */
 #define DELETE_TRIES 5
 
@@ -208,21 +211,24 @@ static bool look_up(struct maildrop *m, struct removal *r, const struct id *ids,
     return ok;
 }
 
-static bool gather(struct maildrop *m, struct removal *r, const uint8_t *marked, struct err *e)
+/* At most DELETE_AT_ONCE of what is marked from *at on; *at moves behind them. */
+static bool gather(struct maildrop *m, struct removal *r, const uint8_t *marked, size_t *at, struct err *e)
 {
     struct id ids[LOOKUP];
-    size_t n = 0;
+    size_t n = 0, all = 0;
+    bool ok = true;
 
-    for (size_t i = 0; i < m->n; i++) {
-        if (marked[i / 8] & (1u << (i % 8)))
-            ids[n++] = m->items[i].entry_id;
-        if (n && (n == LOOKUP || i + 1 == m->n)) {
-            if (!look_up(m, r, ids, n, e))
-                return false;
+    for (; ok && *at < m->n && all < DELETE_AT_ONCE; ++*at) {
+        if (!(marked[*at / 8] & (1u << (*at % 8))))
+            continue;
+        ids[n++] = m->items[*at].entry_id;
+        all++;
+        if (n == LOOKUP) {
+            ok = look_up(m, r, ids, n, e);
             n = 0;
         }
     }
-    return true;
+    return ok && (!n || look_up(m, r, ids, n, e));
 }
 
 static void lower_counters(struct maildrop *m, struct removal *r)
@@ -238,14 +244,14 @@ static void lower_counters(struct maildrop *m, struct removal *r)
     batch_update(r->batch, &user_kind, m->user_id, NULL, 0, used, 1);
 }
 
-/* One batch for all of it, whatever its number: RFC 1939 6 wants the whole or nothing. *again: something changed. */
-static bool delete_once(struct maildrop *m, struct call *c, const uint8_t *marked, bool *again)
+/* One batch from *at on. *again: something changed. */
+static bool delete_once(struct maildrop *m, struct call *c, const uint8_t *marked, size_t *at, bool *again)
 {
     struct removal r = { .arena = arena_new((size_t)1 << 31) };
     bool ok;
 
     r.batch = batch_new(r.arena);
-    ok = gather(m, &r, marked, &c->err);
+    ok = gather(m, &r, marked, at, &c->err);
     if (ok && r.total) {
         lower_counters(m, &r);
         ok = store_commit(m->store, r.batch, c->deadline, &c->err);
@@ -257,17 +263,28 @@ static bool delete_once(struct maildrop *m, struct call *c, const uint8_t *marke
     return ok;
 }
 
-bool maildrop_delete(struct maildrop *m, struct call *c, const uint8_t *marked, size_t n_marked)
+static bool delete_next(struct maildrop *m, struct call *c, const uint8_t *marked, size_t *at)
 {
-    bool again = n_marked > 0, ok = true;
+    size_t from = *at;
+    bool again = true, ok = true;
 
     for (int tries = 0; again && tries < DELETE_TRIES; tries++) {
         c->err = (struct err){ 0 };
         again = false;
-        ok = delete_once(m, c, marked, &again);
+        *at = from;
+        ok = delete_once(m, c, marked, at, &again);
     }
+    return ok;
+}
+
+bool maildrop_delete(struct maildrop *m, struct call *c, const uint8_t *marked, size_t n_marked)
+{
+    bool ok = true;
+
+    for (size_t at = 0; ok && n_marked && at < m->n;)
+        ok = delete_next(m, c, marked, &at);
     if (!ok && c->err.code == ERR_CONFLICT)
-        return err_set(&c->err, ERR_BUSY, "The mailbox keeps changing; nothing was deleted");
+        return err_set(&c->err, ERR_BUSY, "The mailbox keeps changing; not all was deleted");
     return ok;
 }
 

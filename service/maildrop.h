@@ -21,7 +21,8 @@ struct maildrop_item maildrop_item(const struct maildrop *m, size_t i);
  */
 bool maildrop_read(struct maildrop *m, struct call *c, size_t i,
                    bool (*each)(void *ctx, struct bytes piece, struct err *e), void *ctx);
-/* Deletes for good what is marked (bit i of `marked`): all of it or nothing. */
+/* Deletes for good what is marked (bit i of `marked`): all of it or nothing, when it is no more than 10,000; of more, a
+ * failure may leave some deleted and some not (RFC 1939 6 lets it). */
 bool maildrop_delete(struct maildrop *m, struct call *c, const uint8_t *marked, size_t n_marked);
 /* Keeps the lock alive; call it at least every 60 s. ERR_IN_USE when it was lost. */
 bool maildrop_keep(struct maildrop *m, struct call *c);

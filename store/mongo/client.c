@@ -165,7 +165,7 @@ static const struct {
     { 13436, true }, /* NotPrimaryOrSecondary */
 };
 
-enum { OUT_OF_DISK_SPACE = 14031 };
+enum { OUT_OF_DISK_SPACE = 14031, OBJECT_TOO_LARGE = 10334 };
 
 /* Network, no primary, or a login that was refused; the library's own codes begin anew in each of its domains. */
 static bool is_library(const bson_error_t *why)
@@ -179,6 +179,8 @@ static bool away(const bson_error_t *why, bool *gone)
     *gone = is_library(why);
     if (*gone)
         return true;
+    if (why->domain == MONGOC_ERROR_BSON || why->domain == MONGOC_ERROR_COMMAND)
+        return false; /* nothing was asked of the server */
     for (size_t i = 0; i < sizeof away_codes / sizeof *away_codes; i++)
         if (why->code == away_codes[i].code) {
             *gone = away_codes[i].gone;
@@ -202,14 +204,22 @@ bool mongo_again(struct mongo_store *s, const bson_error_t *why, int64_t began)
     return away(why, &gone) && gone && clock_monotonic() - began < QUICK_MS && mongo_await(s, &ignored);
 }
 
+/* A document over 16 MiB, said by the library or by the server. */
+static bool too_large(const bson_error_t *why)
+{
+    return (why->domain == MONGOC_ERROR_BSON && why->code == MONGOC_ERROR_BSON_INVALID) ||
+           why->code == OBJECT_TOO_LARGE;
+}
+
 bool mongo_error(struct mongo_store *s, const bson_error_t *why, struct err *e, const char *where)
 {
     bool gone, busy = away(why, &gone), full = !busy && why->code == OUT_OF_DISK_SPACE;
 
     err_fill(e,
-             busy   ? ERR_BUSY
-             : full ? ERR_STORAGE_FULL
-                    : ERR_INTERNAL,
+             busy             ? ERR_BUSY
+             : full           ? ERR_STORAGE_FULL
+             : too_large(why) ? ERR_TOO_LARGE
+                              : ERR_INTERNAL,
              where, "mongodb: %.200s (%u)", why->message, why->code);
     if (gone || full)
         mongo_note(s, e);

@@ -1,16 +1,19 @@
 /* A group's way into the database, whatever happens on it.
  *
- * A group that met another transaction is cut in halves, so that the batches which cannot pass hold up few others; one
- * alone tries again. One that met no primary waits for the next: it has not been committed for sure. After the commit
- * was sent, only its answer says what became of it: it is sent again until there is one, and when the server knows
- * nothing of the transaction any more, the lane's mark tells. Jobs whose deadline passes meanwhile end as ERR_BUSY. */
+ * A group that met another process's transaction tries again a few times, after a short pause of random length: the
+ * other begins its next at once, and who paused longer each time would never find the row free. Then it is cut in
+ * halves, so that the batches which cannot pass hold up few others; one alone tries on. One that met no primary waits
+ * for the next: it has not been committed for sure. After the commit was sent, only its answer says what became of it:
+ * it is sent again until there is one, and when the server knows nothing of the transaction any more, the lane's mark
+ * tells. Jobs whose deadline passes meanwhile end as ERR_BUSY. */
 #include "base/log.h"
 #include "base/metrics.h"
 #include "base/params.h"
 #include "store/mongo/mongo.h"
 #include <assert.h>
+#include <sodium.h>
 
-enum { CAREFUL = 16, PAUSE_US = 50000, CONFLICT_PAUSE_US = 2000, CONFLICT_PAUSE_MOST_US = 100000 };
+enum { CAREFUL = 16, PAUSE_US = 50000, CONFLICT_TRIES = 8, CONFLICT_PAUSE_US = 500, CONFLICT_PAUSE_MOST_US = 4000 };
 
 /* ---- ends of jobs ---- */
 
@@ -254,32 +257,33 @@ static bool is_worth_waiting(struct committer *c, const struct job *jobs, int64_
 
 static void commit_jobs(struct committer *c, struct job *jobs);
 
-/* True when the jobs were dealt with. */
-static bool run_fewer(struct committer *c, struct job **jobs, useconds_t *pause, struct err *e)
+/* True when the jobs were dealt with; false: the same again. */
+static bool run_fewer(struct committer *c, struct job **jobs, int tries, struct err *e)
 {
+    bool met = e->code == ERR_BUSY;
+
     metric_add(METRIC_store_conflicts_total, 1);
-    if (count_live(*jobs) > 1) {
+    if (count_live(*jobs) > 1 && (!met || tries > CONFLICT_TRIES)) {
         struct job *second = cut_half(*jobs);
 
         commit_jobs(c, *jobs);
         commit_jobs(c, second);
         return true;
     }
-    if (e->code == ERR_BUSY)
+    if (met)
         fail_late(jobs, e);
     else if (*jobs)
         fail_all(*jobs, e), *jobs = NULL; /* the batch itself cannot be */
     if (!*jobs)
         return true;
-    usleep(*pause);
-    *pause = *pause * 2 < CONFLICT_PAUSE_MOST_US ? *pause * 2 : CONFLICT_PAUSE_MOST_US;
+    usleep(CONFLICT_PAUSE_US + randombytes_uniform(CONFLICT_PAUSE_MOST_US));
     return false;
 }
 
 static void commit_jobs(struct committer *c, struct job *jobs)
 {
     int64_t since = clock_monotonic();
-    useconds_t pause = CONFLICT_PAUSE_US;
+    int tries = 0;
 
     while (jobs) {
         struct err e = { 0 };
@@ -290,7 +294,7 @@ static void commit_jobs(struct committer *c, struct job *jobs)
         case NOT_OURS: break;
         case OTHERS: c->careful = CAREFUL; break;
         case FEWER:
-            if (run_fewer(c, &jobs, &pause, &e))
+            if (run_fewer(c, &jobs, ++tries, &e))
                 return;
             break;
         case LATER:

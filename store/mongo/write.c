@@ -152,7 +152,7 @@ static const struct step {
               { is_replaced, append_replace },
               { is_inserted, append_insert } };
 
-enum { STEPS = sizeof steps / sizeof *steps };
+enum { STEPS = sizeof steps / sizeof *steps, INSERTS = STEPS - 1 };
 
 static const char *index_named(const struct kind *k, struct bytes message)
 {
@@ -178,9 +178,9 @@ static enum applied bulk_failed(struct attempt *t, const bson_t *reply, const bs
     return attempt_broke(t, why);
 }
 
-/* What is written with one call: the operations from `step` and `row` on, at most OPS_AT_ONCE. */
+/* What is written with one call: the operations from `step` and `row` on to the step `end`, at most OPS_AT_ONCE. */
 struct piece {
-    size_t step;
+    size_t step, end;
     struct row_state *row;
     struct row_state *rows[OPS_AT_ONCE];
     size_t n;
@@ -192,7 +192,7 @@ static void fill_piece(struct piece *p, mongoc_bulk_operation_t *bulk, struct ro
 
     bson_append_bool(&unchecked, "validate", -1, false); /* our own field names */
     p->n = 0;
-    while (p->step < STEPS && p->n < OPS_AT_ONCE) {
+    while (p->step < p->end && p->n < OPS_AT_ONCE) {
         if (!p->row) {
             p->step++;
             p->row = all;
@@ -224,17 +224,30 @@ static enum applied write_piece(struct attempt *t, mongoc_collection_t *c, struc
     return result;
 }
 
-static enum applied write_table(struct attempt *t, size_t table)
+static enum applied write_table(struct attempt *t, size_t table, size_t from, size_t to)
 {
     struct row_state *all = t->group.by_table[table];
     mongoc_collection_t *c = attempt_collection(t, t->store->tables[table].kind->name);
     struct piece *p = arena_alloc(t->arena, sizeof *p);
     enum applied result = APPLIED;
 
+    p->step = from;
+    p->end = to;
     p->row = all;
-    while (result == APPLIED && p->step < STEPS)
+    while (result == APPLIED && p->step < to)
         result = write_piece(t, c, p, all);
     mongoc_collection_destroy(c);
+    return result;
+}
+
+/* Rows that other processes may be writing come first: what meets them does so before much was written in vain. */
+static enum applied write_tables(struct attempt *t, size_t from, size_t to)
+{
+    enum applied result = APPLIED;
+
+    for (size_t i = 0; result == APPLIED && i < t->store->n_tables; i++)
+        if (t->group.by_table[i])
+            result = write_table(t, i, from, to);
     return result;
 }
 
@@ -305,14 +318,14 @@ static void number_rows(struct attempt *t, const struct lane *lane, int64_t *seq
 
 enum applied write_group(struct attempt *t, const struct lane *lane, int64_t *seq)
 {
-    enum applied result = APPLIED;
+    enum applied result;
     bson_error_t why;
     bool ours;
 
     number_rows(t, lane, seq);
-    for (size_t i = 0; result == APPLIED && i < t->store->n_tables; i++)
-        if (t->group.by_table[i])
-            result = write_table(t, i);
+    result = write_tables(t, 0, INSERTS);
+    if (result == APPLIED)
+        result = write_tables(t, INSERTS, STEPS);
     if (result == APPLIED && (t->group.chunks || t->group.erased))
         result = write_blobs(t);
     if (result != APPLIED)

@@ -1,6 +1,6 @@
-/* Several processes on one database, killed at random: no row of the feed is left out or shown twice, what they held is
- * free at once, and counters agree with what is there. The processes are this program, called with the word "writer" or
- * "reader". POSTRIDER_SOAK makes it longer. */
+/* Several processes on one database. Killed at random: no row of the feed is left out or shown twice, what they held is
+ * free at once, and counters agree with what is there. Writing the same mailboxes: each gets its share. The processes
+ * are this program, called with the word "writer" or "reader". POSTRIDER_SOAK makes it longer. */
 #include "base/clock.h"
 #include "base/params.h"
 #include "net/fiber.h"
@@ -314,10 +314,48 @@ static void the_feed_of_killed_processes(void **state)
     store_close(&st);
 }
 
+static int64_t rows_told(int64_t first)
+{
+    int64_t n = 0;
+
+    for (int64_t i = first; i < first + THREADS; i++)
+        n += atomic_load(&told[i]);
+    return n;
+}
+
+/* Who meets the other's transaction tries again soon: neither keeps the other from the mailboxes. */
+static void two_processes_get_their_share(void **state)
+{
+    struct process p[2];
+    int64_t first[2], share[2];
+
+    (void)state;
+    mongod_fresh(&mongod);
+    st = open_as(mongod.uri, known_id(98));
+    make_boxes();
+    for (int i = 0; i < 2; i++) {
+        first[i] = next_number;
+        start_writer(&p[i], i);
+    }
+    while (!rows_told(first[0]) || !rows_told(first[1]))
+        usleep(2000);
+    for (int i = 0; i < 2; i++)
+        share[i] = -rows_told(first[i]);
+    wait_acknowledged(1000, 60000);
+    for (int i = 0; i < 2; i++) {
+        share[i] += rows_told(first[i]);
+        kill_writer(&p[i]);
+    }
+    printf("  %lld and %lld\n", (long long)share[0], (long long)share[1]);
+    assert_true(share[0] > 200 && share[1] > 200);
+    store_close(&st);
+}
+
 int main(int argc, char **argv)
 {
     struct net_options o = { .loops = 1, .store_workers = 2, .cpu_workers = 1, .fibers_max = 100 };
-    const struct CMUnitTest tests[] = { cmocka_unit_test(the_feed_of_killed_processes) };
+    const struct CMUnitTest tests[] = { cmocka_unit_test(the_feed_of_killed_processes),
+                                        cmocka_unit_test(two_processes_get_their_share) };
     struct err e;
     int failed;
 

@@ -1,0 +1,194 @@
+/* Groups of batches: how many meet another transaction, and batches that are larger than MongoDB's limits. */
+#include "base/clock.h"
+#include "base/metrics.h"
+#include "base/params.h"
+#include "net/fiber.h"
+#include "tests/store/conformance.h"
+#include "tests/store/mongod.h"
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+
+#include <cmocka.h>
+
+#define CALLERS 64
+#define EACH    20
+#define BOXES   5000
+
+static struct mongod mongod;
+static struct store *st;
+static struct arena *a;
+static struct id boxes[BOXES];
+static unsigned n_boxes;
+static atomic_uint turn;
+
+static int set_up(void **state)
+{
+    (void)state;
+    mongod_fresh(&mongod);
+    st = open_or_die(mongod.uri, test_kinds, 1);
+    a = arena_new(512u << 20);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    store_close(&st);
+    arena_free(&a);
+    return 0;
+}
+
+static void must(bool ok, const struct err *e)
+{
+    if (!ok)
+        fail_msg("%s (%s)", e->message, e->where);
+}
+
+/* ---- how many are aborted ---- */
+
+static void make_boxes(void)
+{
+    struct batch *b = batch_new(a);
+    struct note *n = arena_array(a, n_boxes, sizeof *n);
+    struct err e;
+
+    for (unsigned i = 0; i < n_boxes; i++) {
+        n[i].id = boxes[i] = id_new();
+        batch_insert(b, &note_kind, &n[i], NULL, 0);
+    }
+    must(commit(st, b, &e), &e);
+}
+
+/* A mail: a row with its number, and the mailbox's counter. */
+static void *write_mails(void *arg)
+{
+    struct arena *mine = arena_new(1 << 20);
+
+    (void)arg;
+    for (int i = 0; i < EACH; i++) {
+        struct id box = boxes[atomic_fetch_add(&turn, 1) * 2654435761u % n_boxes];
+        struct batch *b = batch_new(mine);
+        int slot = batch_slot(b);
+        struct note n = { .id = id_new(), .owner = box };
+        struct err e;
+
+        batch_update(b, &note_kind, box, NULL, 0, &ADD_SLOT("n", 1, slot), 1);
+        batch_insert(b, &note_kind, &n, &FROM_SLOT("n", slot, 0), 1);
+        if (!commit(st, b, &e))
+            die("%s", e.message);
+        arena_reset(mine);
+    }
+    arena_free(&mine);
+    return NULL;
+}
+
+/* A committer takes no batch whose rows are in another open group: of the transactions of one process none meets
+ * another, however few mailboxes there are. */
+static void few_are_aborted(void **state)
+{
+    (void)state;
+    for (n_boxes = 50; n_boxes <= BOXES; n_boxes *= 100) {
+        int64_t groups = metric_get(METRIC_store_groups_total), met = metric_get(METRIC_store_conflicts_total);
+        pthread_t threads[CALLERS];
+
+        make_boxes();
+        for (int i = 0; i < CALLERS; i++)
+            assert_int_equal(pthread_create(&threads[i], NULL, write_mails, NULL), 0);
+        for (int i = 0; i < CALLERS; i++)
+            pthread_join(threads[i], NULL);
+        groups = metric_get(METRIC_store_groups_total) - groups;
+        met = metric_get(METRIC_store_conflicts_total) - met;
+        printf("  %u mailboxes: %lld of %lld groups met another\n", n_boxes, (long long)met, (long long)groups);
+        assert_true(groups > 0 && met * 50 < groups);
+    }
+}
+
+/* ---- what is too large ---- */
+
+static void a_row_over_16_mib_fails_alone(void **state)
+{
+    struct big row = { id_new(), { arena_alloc(a, 17 << 20), 17 << 20 } }, small = { id_new(), BYTES("x") };
+    struct batch *b = batch_new(a);
+    struct err e = { 0 };
+
+    (void)state;
+    batch_insert(b, &big_kind, &row, NULL, 0);
+    assert_false(commit(st, b, &e));
+    assert_int_equal(e.code, ERR_TOO_LARGE);
+    b = batch_new(a);
+    batch_insert(b, &big_kind, &small, NULL, 0);
+    must(commit(st, b, &e), &e);
+    assert_true(store_is_up(st, &e));
+}
+
+/* Of a transaction over 16 MiB the oplog has several entries. */
+static void a_batch_over_16_mib(void **state)
+{
+    enum { ROWS = 40 };
+    struct big *rows = arena_array(a, ROWS, sizeof *rows), out;
+    struct batch *b = batch_new(a);
+    struct err e = { 0 };
+
+    (void)state;
+    for (int i = 0; i < ROWS; i++) {
+        rows[i] = (struct big){ id_new(), { arena_alloc(a, 1 << 20), 1 << 20 } };
+        batch_insert(b, &big_kind, &rows[i], NULL, 0);
+    }
+    must(commit(st, b, &e), &e);
+    must(store_get(st, &big_kind, rows[ROWS - 1].id, a, &out, &e), &e);
+    assert_int_equal(out.body.n, 1 << 20);
+}
+
+/* The largest batch that a door makes: 10,000 of a maildrop deleted by QUIT, four times over, on a server with the
+ * smallest cache. (100,000 are more than its 256 MiB hold: WriteConflict until the caller's deadline.) */
+static void forty_thousand_deletes(void **state)
+{
+    enum { ROWS = 40000, AT_ONCE = 10000 };
+    struct note *rows = arena_array(a, ROWS, sizeof *rows);
+    struct query q = { .kind = &note_kind, .limit = 10 };
+    struct batch *b = batch_new(a);
+    struct err e = { 0 };
+    int64_t began;
+    void *found;
+    size_t n;
+
+    (void)state;
+    for (int i = 0; i < ROWS; i++) {
+        rows[i].id = id_new();
+        batch_insert(b, &note_kind, &rows[i], NULL, 0);
+        if (i % AT_ONCE == AT_ONCE - 1) {
+            must(store_commit(st, b, clock_monotonic() + 60000, &e), &e);
+            b = batch_new(a);
+        }
+    }
+    began = clock_monotonic();
+    for (int i = 0; i < ROWS; i++)
+        batch_delete(b, &note_kind, rows[i].id, NULL, 0);
+    must(store_commit(st, b, clock_monotonic() + 60000, &e), &e);
+    printf("  40,000 deletes in %lld ms\n", (long long)(clock_monotonic() - began));
+    must(store_find(st, &q, a, &found, &n, &e), &e);
+    assert_int_equal(n, 0);
+}
+
+#define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+    struct net_options o = { .loops = 1, .store_workers = 4, .cpu_workers = 1, .fibers_max = 100 };
+    const struct CMUnitTest tests[] = { T(few_are_aborted), T(a_row_over_16_mib_fails_alone), T(a_batch_over_16_mib),
+                                        T(forty_thousand_deletes) };
+    struct err e;
+    int failed;
+
+    if (!mongod_start(&mongod, 1))
+        return 0;
+    params_init();
+    if (!net_start(&o, &e))
+        die("%s", e.message);
+    failed = cmocka_run_group_tests(tests, NULL, NULL);
+    net_stop();
+    mongod_stop(&mongod);
+    return failed;
+}
