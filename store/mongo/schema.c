@@ -3,7 +3,14 @@
 #include <assert.h>
 
 /* Building an index of a great collection takes its time, on each member. */
-enum { PATIENCE_MS = 3600000, NAMESPACE_EXISTS = 48, UNAUTHORIZED = 13, LOCKS_KEPT_S = 3600 };
+enum {
+    PATIENCE_MS = 3600000,
+    NAMESPACE_EXISTS = 48,
+    INDEX_DIFFERS = 85,
+    INDEX_KEY_DIFFERS = 86,
+    UNAUTHORIZED = 13,
+    LOCKS_KEPT_S = 3600
+};
 
 struct making {
     struct mongo_store *store;
@@ -19,12 +26,16 @@ static bool failed(struct making *m, const bson_error_t *why, struct err *e)
     return mongo_err(m->store, why, e);
 }
 
+static bool done(struct making *m, const bson_t *command, bson_error_t *why)
+{
+    return mongoc_client_write_command_with_opts(m->client, m->store->database, command, &m->opts, NULL, why);
+}
+
 static bool run(struct making *m, const bson_t *command, struct err *e)
 {
     bson_error_t why;
 
-    return mongoc_client_write_command_with_opts(m->client, m->store->database, command, &m->opts, NULL, &why) ||
-           why.code == NAMESPACE_EXISTS || failed(m, &why, e);
+    return done(m, command, &why) || why.code == NAMESPACE_EXISTS || failed(m, &why, e);
 }
 
 /* ---- validators ---- */
@@ -238,9 +249,15 @@ static bool set_index(struct making *m, const char *collection, const bson_t *sp
     return present == SAME || create_index(m, collection, spec, e);
 }
 
+/* Of a watched kind: the order of its feed. */
+static void feed_index(bson_t *spec)
+{
+    BCON_APPEND(spec, "key", "{", "_seq", BCON_INT32(1), "}", "name", BCON_UTF8("_seq"));
+}
+
 static bool set_indexes(struct making *m, const struct kind *k, struct err *e)
 {
-    bson_t feed;
+    bson_t feed = BSON_INITIALIZER;
     bool ok = true;
 
     for (size_t i = 0; ok && i < k->n_indexes; i++) {
@@ -250,12 +267,37 @@ static bool set_indexes(struct making *m, const struct kind *k, struct err *e)
         ok = set_index(m, k->name, &spec, k->indexes[i].name, e);
         bson_destroy(&spec);
     }
-    if (!ok || !k->watched)
-        return ok;
-    bson_init(&feed);
-    BCON_APPEND(&feed, "key", "{", "_seq", BCON_INT32(1), "}", "name", BCON_UTF8("_seq"));
-    ok = set_index(m, k->name, &feed, "_seq", e);
+    feed_index(&feed);
+    ok = ok && (!k->watched || set_index(m, k->name, &feed, "_seq", e));
     bson_destroy(&feed);
+    return ok;
+}
+
+/* All indexes of a new collection in one command: each alone costs as much as the collection. Should another process be
+ * making it too, and with other indexes, set_indexes sees to what differs. */
+static bool create_indexes(struct making *m, const struct kind *k, struct err *e)
+{
+    bson_t command = BSON_INITIALIZER, list, spec;
+    bson_error_t why;
+    char number[16];
+    uint32_t n = 0;
+    bool ok;
+
+    bson_append_utf8(&command, "createIndexes", -1, k->name, -1);
+    bson_append_array_begin(&command, "indexes", -1, &list);
+    for (size_t i = 0; i < k->n_indexes + k->watched; i++) {
+        snprintf(number, sizeof number, "%u", n++);
+        bson_append_document_begin(&list, number, -1, &spec);
+        if (i < k->n_indexes)
+            append_index(&spec, k, &k->indexes[i]);
+        else
+            feed_index(&spec);
+        bson_append_document_end(&list, &spec);
+    }
+    bson_append_array_end(&command, &list);
+    ok = !n || done(m, &command, &why) || why.code == INDEX_DIFFERS || why.code == INDEX_KEY_DIFFERS ||
+         failed(m, &why, e);
+    bson_destroy(&command);
     return ok;
 }
 
@@ -308,7 +350,7 @@ static bool set_kind(struct making *m, const struct kind *k, struct err *e)
     if (!look_for(m, k->name, &there, e))
         return false;
     if (!there)
-        return create(m, k, e) && set_indexes(m, k, e);
+        return create(m, k, e) && create_indexes(m, k, e) && set_indexes(m, k, e);
     known_properties(there, &known);
     ok = extend(m, k, &known, e) && set_indexes(m, k, e);
     bson_destroy(there);
