@@ -152,9 +152,12 @@ static void check(struct query *q, const struct claimable *claim)
 #define ACCOUNT      COND("account_id", IS, V_ID(owners[0]))
 #define PAST(field_) COND(field_, AT_MOST, V_TIME(1000 + ROWS / 2))
 
+static const char *const states[] = { "queued", "sending", "deferred", "held" };
+
 static const struct query *queries(size_t *n)
 {
-    static struct query q[40];
+    static struct query q[64];
+    static struct value open_states[4];
     struct query list[] = {
         { .kind = &message_kind, .index = "account", .conds = { ACCOUNT }, .n_conds = 1 },
         { .kind = &message_kind,
@@ -222,8 +225,37 @@ static const struct query *queries(size_t *n)
           .index = "role",
           .n_conds = 2,
           .conds = { COND("user_id", IS, V_ID(owners[7])), COND("role", IS, V_TEXT(BYTES("role-7"))) } },
+        { .kind = &mailbox_kind,
+          .index = "slot",
+          .n_conds = 2,
+          .conds = { COND("user_id", IS, V_ID(owners[7])), COND("slot", IS, V_TEXT(BYTES("slot-7"))) } },
+        { .kind = &setting_kind,
+          .index = "name",
+          .n_conds = 1,
+          .conds = { COND("name", IS, V_TEXT(BYTES("name-7"))) } },
+        { .kind = &lease_kind, .index = "name", .n_conds = 1, .conds = { COND("name", IS, V_TEXT(BYTES("name-7"))) } },
+        /* sweeps, checks before a delete, histories */
+        { .kind = &delivery_kind,
+          .index = "body",
+          .n_conds = 2,
+          .conds = { COND("body_id", IS, V_ID(owners[1])), COND_ONE_OF("status", open_states, 4) } },
+        { .kind = &tag_kind, .index = "expires", .conds = { PAST("expires_at") }, .n_conds = 1 },
+        { .kind = &limit_kind, .index = "expires", .conds = { PAST("expires_at") }, .n_conds = 1 },
+        { .kind = &throttle_kind, .index = "expires", .conds = { PAST("expires_at") }, .n_conds = 1 },
+        { .kind = &address_kind, .index = "account", .conds = { ACCOUNT }, .n_conds = 1 },
+        { .kind = &address_kind, .index = "domain", .n_conds = 1, .conds = { COND("domain_id", IS, V_ID(owners[4])) } },
+        { .kind = &setting_change_kind,
+          .index = "name",
+          .n_conds = 1,
+          .conds = { COND("name", IS, V_TEXT(BYTES("name-1"))) } },
+        /* lists by id */
+        { .kind = &account_kind },
+        { .kind = &delivery_kind },
+        { .kind = &setting_kind },
     };
 
+    for (size_t i = 0; i < 4; i++)
+        open_states[i] = V_TEXT(bytes_of(states[i]));
     *n = sizeof list / sizeof *list;
     assert_true(*n <= sizeof q / sizeof *q);
     memcpy(q, list, sizeof list);
@@ -244,6 +276,72 @@ static void every_query_has_its_index(void **state)
             q.descending = down;
             check(&q, NULL);
         }
+}
+
+/* An index is there because something is asked by it: no query of the service is left out here. */
+static void every_index_is_asked(void **state)
+{
+    size_t n;
+    const struct query *all = queries(&n);
+
+    (void)state;
+    for (const struct kind *const *k = all_kinds; *k; k++)
+        for (size_t i = 0; i < (*k)->n_indexes; i++) {
+            const char *name = (*k)->indexes[i].name;
+            bool asked = *k == &delivery_kind && strcmp(name, "due") == 0; /* below, as a claim */
+
+            for (size_t j = 0; j < n; j++)
+                asked = asked || (all[j].kind == *k && all[j].index && strcmp(all[j].index, name) == 0);
+            if (!asked)
+                fail_msg("nothing is asked by %s.%s", (*k)->name, name);
+        }
+}
+
+/* ---- sharding ---- */
+
+static void check_unique(const char *collection, const bson_t *index, char *first, size_t room)
+{
+    bson_iter_t at, key;
+    char name[64] = "";
+
+    if (!bson_iter_init_find(&at, index, "unique") || !bson_iter_as_bool(&at))
+        return;
+    assert_true(bson_iter_init_find(&at, index, "key") && bson_iter_recurse(&at, &key) && bson_iter_next(&key));
+    snprintf(name, sizeof name, "%s", bson_iter_key(&key));
+    if (bson_iter_as_int64(&key) != 1)
+        fail_msg("%s.%s is no range", collection, name);
+    if (*first && strcmp(first, name) != 0)
+        fail_msg("%s has unique indexes that begin with %s and %s: no shard key is a prefix of both", collection, first,
+                 name);
+    snprintf(first, room, "%s", name);
+}
+
+/* A unique index of a sharded collection begins with the shard key. What the server has is looked at, not our tables:
+ * of each collection all unique indexes begin with one and the same field, of one value in each row, ascending. */
+static void nothing_forbids_sharding(void **state)
+{
+    struct mongo_store *s = (struct mongo_store *)st;
+    mongoc_client_t *client = mongo_client(s);
+    mongoc_database_t *database = mongoc_client_get_database(client, s->database);
+    bson_error_t why;
+    char **names = mongoc_database_get_collection_names_with_opts(database, NULL, &why);
+
+    (void)state;
+    assert_non_null(names);
+    for (size_t i = 0; names[i]; i++) {
+        mongoc_collection_t *c = mongoc_database_get_collection(database, names[i]);
+        mongoc_cursor_t *cursor = mongoc_collection_find_indexes_with_opts(c, NULL);
+        const bson_t *index;
+        char first[64] = "";
+
+        while (mongoc_cursor_next(cursor, &index))
+            check_unique(names[i], index, first, sizeof first);
+        mongoc_cursor_destroy(cursor);
+        mongoc_collection_destroy(c);
+    }
+    bson_strfreev(names);
+    mongoc_database_destroy(database);
+    mongo_client_back(s, client);
 }
 
 /* The page behind a cursor costs what the first costs. */
@@ -286,6 +384,8 @@ int main(void)
     struct net_options o = { .loops = 1, .store_workers = 4, .cpu_workers = 1, .fibers_max = 100 };
     struct store_options so = { .url = mongod.uri, .kinds = all_kinds, .schema = 1, .node = id_new(), .readers = 1 };
     const struct CMUnitTest tests[] = { cmocka_unit_test(every_query_has_its_index),
+                                        cmocka_unit_test(every_index_is_asked),
+                                        cmocka_unit_test(nothing_forbids_sharding),
                                         cmocka_unit_test(every_page_costs_the_same),
                                         cmocka_unit_test(claims_have_their_index) };
     struct err e;
