@@ -203,6 +203,31 @@ static void old_rows_have_new_fields(void **state)
     store_close(&st);
 }
 
+/* There is no copy to go back to: nothing is taken away, and a build of before that is at work goes on. */
+static void a_migration_only_adds(void **state)
+{
+    struct big old = { id_new(), BYTES("old") }, meanwhile = { id_new(), BYTES("meanwhile") }, row;
+    struct store *older = open_or_die(mongod.uri, small_kinds, 1), *newer;
+    struct batch *b = batch_new(a);
+    struct bigger wide;
+    struct err e = { 0 };
+
+    (void)state;
+    batch_insert(b, &big_kind, &old, NULL, 0);
+    assert_true(commit(older, b, &e));
+    newer = open_or_die(mongod.uri, bigger_kinds, 2);
+    b = batch_new(a);
+    batch_insert(b, &big_kind, &meanwhile, NULL, 0);
+    assert_true(commit(older, b, &e));
+    assert_true(store_get(older, &big_kind, old.id, a, &row, &e) && bytes_equal(row.body, old.body));
+    assert_true(store_get(newer, &bigger_kind, meanwhile.id, a, &wide, &e) && bytes_equal(wide.body, meanwhile.body));
+    store_close(&older);
+    store_close(&newer);
+    assert_false(opens(small_kinds, 1, &e)); /* but is not started again */
+    assert_non_null(strstr(e.message, "schema 2"));
+    assert_true(opens(bigger_kinds, 2, &e));
+}
+
 /* An older build beside a newer one, in both directions. */
 static void unknown_fields_are_kept(void **state)
 {
@@ -344,6 +369,7 @@ int main(int argc, char **argv)
         T(a_single_member_uri_finds_the_set),
         T(weaker_concerns_are_overridden),
         T(old_rows_have_new_fields),
+        T(a_migration_only_adds),
         T(unknown_fields_are_kept),
         T(a_changed_index_is_made_anew),
         T(validators_hold),
