@@ -75,7 +75,8 @@ wait_port() { # NAME PORT: until NAME listens there; looks, never connects
 	die "$1 did not open port $2; see $WORK/$1.log"
 }
 
-measure() { # PEER LABEL [more of meter.py] -- LOAD...: one result, told and kept. A database that runs is PEER's, and counts
+# One result, told and kept. A database that runs is the peer's, and counts.
+measure() { # PEER LABEL [more of meter.py] -- LOAD...
 	local peer=$1 label=$2 also=() helper
 	shift 2
 	for helper in mongod redis; do

@@ -19,7 +19,8 @@ TABLES = [
     ("D", "POP3", "dovecot", "logins or messages", "Dovecot is tuned: processes are kept between sessions."),
 ]
 
-STORES = {"sqlite": "SQLite", "mongo1": "MongoDB, one member", "mongo3": "MongoDB, three members", "wildduck": "WildDuck"}
+STORES = {"sqlite": "SQLite", "mongo1": "MongoDB, one member", "mongo3": "MongoDB, three members",
+          "wildduck": "WildDuck"}
 STORE_TABLES = [
     ("SA", "Stores: accept and store", "mails", "Postrider by SMTP, WildDuck by LMTP; in the mailbox when 250 is said."),
     ("SC", "Stores: send over HTTP", "sends",
@@ -34,7 +35,8 @@ STORE_TABLES = [
 AIMS = {
     "A 10 sessions": (6000, 150), "A 64 sessions": (9000, 120), "A 10 sessions, 10 recipients": (3000, 350),
     "A 10 sessions, STARTTLS each time": (1800, 550), "C 10 connections": (5000, 200), "C 50 connections": (5000, 200),
-    "D login and QUIT, 10 sessions": (8000, None), "SA 64 sessions mongo1": (5000, 300), "D login and QUIT, 10 sessions, TLS": (3000, None),
+    "D login and QUIT, 10 sessions": (8000, None), "SA 64 sessions mongo1": (5000, 300),
+    "D login and QUIT, 10 sessions, TLS": (3000, None),
 }
 
 

@@ -35,12 +35,13 @@ store_doors() { # STORE: where the load goes
 	if [ "$1" = wildduck ]; then
 		DELIVER=(-a "$WILDDUCK_LMTP" -L) DOOR_HTTP=$WILDDUCK_API DOOR_POP3=("$WILDDUCK_POP3" -u user%d)
 		SEND_PATH=/users/$WILDDUCK_USER/submit HTTP_HEADER="Accept: application/json"
-		SEND='{"from":{"address":"user0@bench.test"},"to":[{"address":"user@R@@bench.test"}],"subject":"bench @N@","text":"@PAD@"}'
+		SEND='{"from":{"address":"user0@bench.test"},"to":[{"address":"user@R@@bench.test"}],'
 	else
 		DELIVER=(-a "$POSTRIDER_SMTP") DOOR_HTTP=${POSTRIDER_API#http://} DOOR_POP3=("$POSTRIDER_POP3" -u user%d@bench.test)
 		SEND_PATH=/v1/messages HTTP_HEADER="Authorization: Bearer $POSTRIDER_KEY"
-		SEND='{"from":"user0@bench.test","to":["user@R@@bench.test"],"subject":"bench @N@","text":"@PAD@"}'
+		SEND='{"from":"user0@bench.test","to":["user@R@@bench.test"],'
 	fi
+	SEND+='"subject":"bench @N@","text":"@PAD@"}'
 	DELIVER=("$LOADGEN" smtp "${DELIVER[@]}" -d -l "$MESSAGE_SIZE" -c user%d@bench.test -R "$USERS")
 }
 
@@ -92,8 +93,8 @@ list_page() { # STORE PATH: prints the number of entries in the page and the pat
 
 list_first() { # STORE: the path of the large mailbox's first page
 	if [ "$1" = wildduck ]; then
-		wildduck_api "/users/$WILDDUCK_BIG/mailboxes" |
-			jq -r --arg user "$WILDDUCK_BIG" '.results[] | select(.path == "INBOX") | "/users/\($user)/mailboxes/\(.id)/messages?limit=100"'
+		wildduck_api "/users/$WILDDUCK_BIG/mailboxes" | jq -r --arg user "$WILDDUCK_BIG" \
+			'.results[] | select(.path == "INBOX") | "/users/\($user)/mailboxes/\(.id)/messages?limit=100"'
 	else
 		postrider_api /v1/users/big@bench.test/mailboxes |
 			jq -r '.data[] | select(.role == "inbox") | "/v1/mailboxes/\(.id)/entries?limit=100"'

@@ -18,8 +18,8 @@ wildduck_install() {
 	grep -qs "\"version\": \"$WILDDUCK_VERSION\"" "$WILDDUCK/package.json" && return
 	echo "bench: installing WildDuck $WILDDUCK_VERSION"
 	mkdir -p "$WORK/wildduck-npm"
-	npm install --silent --no-audit --no-fund --prefix "$WORK/wildduck-npm" "wildduck@$WILDDUCK_VERSION" >"$WORK/npm.log" 2>&1 ||
-		die "npm could not install WildDuck; see $WORK/npm.log"
+	npm install --silent --no-audit --no-fund --prefix "$WORK/wildduck-npm" "wildduck@$WILDDUCK_VERSION" \
+		>"$WORK/npm.log" 2>&1 || die "npm could not install WildDuck; see $WORK/npm.log"
 }
 
 redis_up() { # nothing kept on disk
@@ -79,7 +79,8 @@ wildduck_up() {
 }
 
 wildduck_copies() { # USER COPIES SIZE: one mail by LMTP, and the rest as it stored that one
-	"$LOADGEN" smtp -L -a "$WILDDUCK_LMTP" -m 1 -s 1 -l "$3" -c "$1@bench.test" >/dev/null || die "wildduck took no mail for $1"
+	"$LOADGEN" smtp -L -a "$WILDDUCK_LMTP" -m 1 -s 1 -l "$3" -c "$1@bench.test" >/dev/null ||
+		die "wildduck took no mail for $1"
 	node "$BENCH/peers/wildduck_fill.js" "$WORK/wildduck-npm/node_modules" "${MONGOD_URI/\/postrider?/\/wildduck?}" \
 		"$1@bench.test" "$2" || die "wildduck's mailbox of $1 is not full"
 }

@@ -11,8 +11,8 @@ function copy(message, number) {
     const id = new ObjectId();
     const later = date => new Date(date.getTime() + number);
     return {
-        ...message, _id: id, root: id, thread: new ObjectId(), uid: message.uid + number, modseq: message.modseq + number,
-        idate: later(message.idate), hdate: later(message.hdate)
+        ...message, _id: id, root: id, thread: new ObjectId(), uid: message.uid + number,
+        modseq: message.modseq + number, idate: later(message.idate), hdate: later(message.hdate)
     };
 }
 
