@@ -12,9 +12,9 @@ void mongo_note(struct mongo_store *s, const struct err *e)
 {
     bool was;
 
-    if (!e && !atomic_load_explicit(&s->down, memory_order_relaxed))
-        return;
     pthread_mutex_lock(&s->state_lock);
+    if (!e) /* the readers' pool may hear of that primary a little later: they wait for it */
+        s->heard = clock_monotonic();
     was = atomic_exchange(&s->down, e != NULL);
     atomic_store(&s->full, e && e->code == ERR_STORAGE_FULL);
     if (e)
