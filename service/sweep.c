@@ -2,7 +2,8 @@
  *
  * A body is judged only when it is marked, and deleted on condition that its mark is still the same. Its referents are
  * looked for in this order: open deliveries, messages, entries. A reference moves only from a delivery to an entry
- * (when it is filed), so one that has just moved is still seen. */
+ * (when it is filed), so one that has just moved is still seen. What is past is judged by the store's clock: a node
+ * whose own runs ahead must not sweep what the others still count. */
 #include "base/clock.h"
 #include "base/params.h"
 #include "service/body.h"
@@ -37,7 +38,7 @@ static bool find_past(struct sweep *s, const struct kind *k, const char *index, 
 
     q.only = k == &message_kind ? of_message : id_only;
     arena_reset(s->arena);
-    q.conds[0] = COND(field, AT_MOST, V_TIME(clock_wall()));
+    q.conds[0] = COND(field, AT_MOST, V_TIME(store_now(s->svc->store)));
     if (more.field)
         q.conds[q.n_conds++] = more;
     return store_find(s->svc->store, &q, s->arena, rows, n, s->e);
@@ -115,7 +116,7 @@ static bool sweep_bodies(struct sweep *s)
 
     do {
         q.limit = slice_length();
-        q.conds[0] = COND("expires_at", AT_MOST, V_TIME(clock_wall()));
+        q.conds[0] = COND("expires_at", AT_MOST, V_TIME(store_now(s->svc->store)));
         arena_reset(s->arena);
         if (!store_find(s->svc->store, &q, s->arena, &found, &n, s->e))
             return false;
@@ -201,7 +202,7 @@ static bool delete_past(struct sweep *s, const struct kind *k, const char *index
         if (!find_past(s, k, index, field, (struct cond){ 0 }, &rows, &n))
             return false;
         b = batch_new(s->arena);
-        past = COND(field, AT_MOST, V_TIME(clock_wall()));
+        past = COND(field, AT_MOST, V_TIME(store_now(s->svc->store)));
         for (size_t i = 0; i < n; i++)
             batch_delete(b, k, *(struct id *)(void *)((char *)rows + i * k->size), &past, is_used_again(k) ? 1 : 0);
         if (!commit(s, b, &done))
