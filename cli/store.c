@@ -18,6 +18,7 @@
 const struct flag store_flags[] = {
     { "json", FLAG_SWITCH, NULL, false, "print JSON (standard when not on a terminal)" },
     { "quiet", FLAG_SWITCH, NULL, false, "no progress" },
+    { "progress", FLAG_SWITCH, NULL, false, "a line for each step to standard error (on a terminal one that changes)" },
     { NULL, FLAG_TEXT, NULL, false, NULL },
 };
 
@@ -123,12 +124,25 @@ static bool prepare(const char *url, bool fresh, struct err *e)
     return lock_folder(folder, e) && (!fresh || make_file(path, folder, e));
 }
 
+/* Two names of one file. */
+static bool differ(const char *from, const char *to, struct err *e)
+{
+    struct stat x, y;
+
+    if (strncmp(from, "sqlite:", 7) != 0 || strncmp(to, "sqlite:", 7) != 0 || stat(from + 7, &x) != 0 ||
+        stat(to + 7, &y) != 0 || x.st_dev != y.st_dev || x.st_ino != y.st_ino)
+        return true;
+    return err_set(e, ERR_INVALID, "FROM and TO are the same database");
+}
+
 /* ---- copy ---- */
 
 static void show_progress(void *arg, enum copy_stage stage, const char *kind, int64_t rows)
 {
-    (void)arg;
-    fprintf(stderr, "\r\033[K%s %s %lld", stage == COPY_ROWS ? "copying" : "comparing", kind, (long long)rows);
+    const bool *terminal = arg;
+
+    fprintf(stderr, "%s%s %s %lld%s", *terminal ? "\r\033[K" : "", stage == COPY_ROWS ? "copying" : "comparing", kind,
+            (long long)rows, *terminal ? "" : "\n");
 }
 
 static void add_time(struct json_object *o, const char *name, int64_t wall)
@@ -175,15 +189,16 @@ static void remove_empty(const char *url)
 
 static int copy(const struct command_line *l)
 {
-    bool shown = !command_switch(l, "quiet") && isatty(STDERR_FILENO);
+    bool terminal = isatty(STDERR_FILENO);
+    bool shown = command_switch(l, "progress") || (terminal && !command_switch(l, "quiet"));
     char from[URL_MAX] = "", to[URL_MAX] = "";
-    struct copy_options o = { .from = from, .to = to, .tell = shown ? show_progress : NULL };
+    struct copy_options o = { .from = from, .to = to, .tell = shown ? show_progress : NULL, .arg = &terminal };
     struct copy_report report;
     struct err e = { 0 };
-    bool ok = read_url(l->words[2], from, &e) && read_url(l->words[3], to, &e) && prepare(from, false, &e) &&
-              prepare(to, true, &e) && copy_run(&o, &report, &e);
+    bool ok = read_url(l->words[2], from, &e) && read_url(l->words[3], to, &e) && differ(from, to, &e) &&
+              prepare(from, false, &e) && prepare(to, true, &e) && copy_run(&o, &report, &e);
 
-    if (shown)
+    if (shown && terminal)
         fputs("\r\033[K", stderr);
     if (ok)
         say_copied(l, &report);
@@ -275,20 +290,6 @@ static void say_synced(struct finding *all, const struct sync_report *r, bool dr
     json_object_put(answer);
 }
 
-/* SQLite has one process at a time; with MongoDB, servers may go on. */
-static bool open_store(const char *url, struct store **st, struct err *e)
-{
-    struct store_options o = { .url = url,
-                               .kinds = all_kinds,
-                               .schema = SCHEMA_VERSION,
-                               .node = id_new(),
-                               .readers = 2,
-                               .existing = true,
-                               .alone = strncmp(url, "sqlite:", 7) == 0 };
-
-    return prepare(url, false, e) && store_open(&o, st, e);
-}
-
 static int sync_status(const struct sync_report *r, bool dry_run)
 {
     if (r->busy)
@@ -301,18 +302,17 @@ static int sync_store(const struct command_line *l, const char *url)
     struct finding all = { l, json_object_new_array() };
     struct sync_options o = { .dry_run = command_switch(l, "dry-run"), .found = show_found, .arg = &all };
     struct sync_report report;
-    struct store *st = NULL;
+    bool sqlite = strncmp(url, "sqlite:", 7) == 0; /* one process at a time; with MongoDB, servers may go on */
     struct err e = { 0 };
     int status;
 
-    if (open_store(url, &st, &e) && copy_is_whole(st, &e) && sync_run(st, &o, &report, &e)) {
+    if (prepare(url, false, &e) && sync_url(url, sqlite, &o, &report, &e)) {
         say_synced(&all, &report, o.dry_run);
         status = sync_status(&report, o.dry_run);
     } else {
         output_error(l, "%s", e.message);
         status = e.code == ERR_BUSY ? EXIT_UNREACHABLE : EXIT_FAILED;
     }
-    store_close(&st);
     json_object_put(all.list);
     return status;
 }

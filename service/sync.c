@@ -1,5 +1,6 @@
 #include "service/sync.h"
 #include "base/clock.h"
+#include "service/copy.h"
 #include "service/sync_private.h"
 #include "service/walk.h"
 #include <assert.h>
@@ -248,5 +249,22 @@ bool sync_run(struct store *st, const struct sync_options *o, struct sync_report
     arena_free(&s.arenas[0]);
     arena_free(&s.arenas[1]);
     arena_free(&s.page);
+    return ok;
+}
+
+/* As a node of its own: it takes nothing from a server's. */
+bool sync_url(const char *url, bool alone, const struct sync_options *o, struct sync_report *out, struct err *e)
+{
+    struct store_options how = { .url = url,
+                                 .kinds = all_kinds,
+                                 .schema = SCHEMA_VERSION,
+                                 .node = id_new(),
+                                 .readers = 2,
+                                 .existing = true,
+                                 .alone = alone };
+    struct store *st;
+    bool ok = store_open(&how, &st, e) && copy_is_whole(st, e) && sync_run(st, o, out, e);
+
+    store_close(&st);
     return ok;
 }

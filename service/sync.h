@@ -39,5 +39,7 @@ struct sync_report {
     int64_t busy; /* rows that kept changing: not known */
 };
 
+/* Opens the store, which must be there and be no unfinished copy; `alone` as in struct store_options. */
+bool sync_url(const char *url, bool alone, const struct sync_options *o, struct sync_report *out, struct err *e);
 bool sync_run(struct store *st, const struct sync_options *o, struct sync_report *out, struct err *e);
 #endif
