@@ -8,7 +8,8 @@
 
 #define PLACE_URL 640
 
-/* A new, empty place; `name` tells those of one folder apart. */
+/* An empty place; `name` tells those of one folder apart. On MongoDB it may be one that was given back, without its
+ * rows. */
 void place_make(char url[PLACE_URL], const char *folder, const char *name);
 /* The place as a copy of its folder, made after `place_make`, sees it: a copy of the file, or the same database. */
 void place_copied(char url[PLACE_URL], const char *original, const char *folder);
