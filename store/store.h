@@ -27,8 +27,8 @@ struct store_options {
     const char *url;                 /* "sqlite:/path/postrider.db", "mongodb://host/database?replicaSet=name" */
     const struct kind *const *kinds; /* NULL-terminated; stays valid */
     /* Version of `kinds`. A newer database is refused. An older one is migrated: SQLite is copied first, to go back to;
-     * to MongoDB fields and indexes are only added, so that builds of before go on beside us while they run, and whoever
-     * wants to go back restores a backup of their own (mongodump). */
+     * to MongoDB fields and indexes are only added, so that builds of before go on beside us while they run, and
+     * whoever wants to go back restores a backup of their own (mongodump). */
     int schema;
     struct id node;   /* leases and locks of this node are void at start */
     unsigned readers; /* SQLite: connections for reading = store workers */
