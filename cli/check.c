@@ -7,7 +7,7 @@
 #include "cli/client.h"
 #include "net/dns.h"
 #include "net/fiber.h"
-#include "store/store.h"
+#include "service/service.h"
 #include <json-c/json.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
@@ -92,7 +92,7 @@ static void check_store(struct checkup *c)
     char found[1000];
     struct err e = { 0 };
 
-    if (store_probe(c->boot.store, found, sizeof found, &e))
+    if (service_probe_store(c->boot.store, found, sizeof found, &e))
         check_say(c, PASS, "store", found, "");
     else
         check_say(

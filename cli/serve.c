@@ -11,7 +11,6 @@
 #include "net/dns.h"
 #include "net/fiber.h"
 #include "service/secret_file.h"
-#include "store/store.h"
 #include <errno.h>
 #include <signal.h>
 #include <sys/resource.h>
@@ -150,10 +149,10 @@ static bool write_ready_file(struct server *s, struct err *e)
 static void say_open(const struct server *s)
 {
     struct buf text;
-    char store[STORE_SHOWN];
+    char store[SERVICE_STORE_SHOWN];
 
     buf_init(&text, 8192);
-    store_url_show(s->boot.store, store);
+    service_show_store(s->boot.store, store);
     doors_describe(&s->doors, NO_BYTES, &text);
     log_info(
         "serve", LOG_TEXT("result", "open"), LOG_TEXT("version", POSTRIDER_VERSION), LOG_TEXT("store", store),

@@ -5,6 +5,7 @@
 #include "service/secret_file.h"
 #include "service/service_private.h"
 #include "service/snapshot.h"
+#include <assert.h>
 #include <unistd.h>
 
 #define SLICE_MS 200 /* how soon a sleeping background fiber notices the end */
@@ -144,6 +145,17 @@ struct id service_node(const struct service *svc)
 struct id service_operator_account(const struct service *svc)
 {
     return svc->operator_account;
+}
+
+bool service_probe_store(const char *url, char *found, size_t n, struct err *e)
+{
+    return store_probe(url, found, n, e);
+}
+
+void service_show_store(const char *url, char out[SERVICE_STORE_SHOWN])
+{
+    static_assert(SERVICE_STORE_SHOWN == STORE_SHOWN, "one length");
+    store_url_show(url, out);
 }
 
 bool service_ready(struct service *svc, struct err *e)

@@ -23,6 +23,11 @@ void service_close(struct service **svc);
 struct store *service_store(struct service *svc);
 struct id service_node(const struct service *svc);
 struct id service_operator_account(const struct service *svc);
+/* For `postrider check`: is the store of that URL there, and could we use it? Changes nothing. */
+bool service_probe_store(const char *url, char *found, size_t n, struct err *e);
+/* The URL without user, password and options. */
+#define SERVICE_STORE_SHOWN 256
+void service_show_store(const char *url, char out[SERVICE_STORE_SHOWN]);
 /* True while mail can be accepted: store up, room on the disk. Asked at MAIL and by /readyz. ERR_BUSY,
  * ERR_STORAGE_FULL. */
 bool service_ready(struct service *svc, struct err *e);

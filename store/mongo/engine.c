@@ -34,8 +34,11 @@ static struct mongo_store *store_new(const struct store_options *o)
     if (!s->tables)
         die("out of memory: tables");
     for (size_t i = 0; i < s->n_tables; i++) {
-        s->tables[i].kind = o->kinds[i];
-        if (o->kinds[i]->watched)
+        const struct kind *k = o->kinds[i];
+
+        assert(k);
+        s->tables[i].kind = k;
+        if (k->watched)
             s->tables[i].signal = signal_new();
     }
     return s;
