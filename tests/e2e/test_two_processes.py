@@ -435,11 +435,20 @@ def test_a_copied_folder_is_refused(nodes, tmp_path):
     assert opens(a, "ana@mail.test") and opens(b, "ana@mail.test")
 
 
-@pytest.mark.parametrize("round", range(3))
-def test_first_starts_at_once_make_one_key_and_one_operator(tmp_path, round):
-    """Without a key: one makes it, and the other says to copy it. The copied folder then starts."""
+@pytest.fixture
+def three(tmp_path):
+    """Nodes that were never started, of an empty database."""
     uri = mongod.shared().uri()
     servers = [Server(*CHEAP, store=uri, data=tmp_path / f"n{i}") for i in range(3)]
+    yield servers
+    for s in servers:
+        s.kill()
+
+
+@pytest.mark.parametrize("round", range(3))
+def test_first_starts_at_once_make_one_key_and_one_operator(three, round):
+    """Without a key: one makes it, and the other says to copy it. The copied folder then starts."""
+    servers = three
     for s in servers:
         s.start(wait=False)
     until(lambda: all(s.ready.exists() or s.process.poll() is not None for s in servers), 60)
@@ -458,11 +467,10 @@ def test_first_starts_at_once_make_one_key_and_one_operator(tmp_path, round):
 
 
 @pytest.mark.parametrize("round", range(3))
-def test_first_starts_at_once_with_one_key_all_succeed(tmp_path, round):
+def test_first_starts_at_once_with_one_key_all_succeed(three, tmp_path, round):
     with Server(data=tmp_path / "maker", store="sqlite"):
         pass
-    uri = mongod.shared().uri()
-    servers = [Server(*CHEAP, store=uri, data=tmp_path / f"n{i}") for i in range(3)]
+    servers = three
     for s in servers:
         s.data.mkdir(mode=0o700)
         shutil.copy(tmp_path / "maker" / "server.key", s.data)
