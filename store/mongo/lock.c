@@ -213,7 +213,7 @@ static void run_end_old(void *arg)
     bson_destroy(&filter);
     bson_destroy(change);
     mongoc_collection_destroy(c);
-    mongo_client_back(r->store, client);
+    mongo_leave(r->store, client);
 }
 
 /* For the other nodes: to ours they are free anyhow. When it fails, they end by their time. */
