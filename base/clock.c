@@ -1,5 +1,6 @@
 #include "base/clock.h"
 #include "base/err.h"
+#include <errno.h>
 
 enum { SECOND = 1000, MINUTE = 60 * SECOND, HOUR = 60 * MINUTE, DAY = 24 * HOUR };
 #define FIRST_WALL INT64_C(-62167219200000) /* 0000-01-01T00:00:00Z */
@@ -48,6 +49,23 @@ int64_t clock_wall(void)
 int64_t clock_monotonic(void)
 {
     return read_clock(CLOCK_MONOTONIC);
+}
+
+void clock_cond_init(pthread_cond_t *c)
+{
+    pthread_condattr_t monotonic;
+
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(c, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+}
+
+bool clock_cond_wait(pthread_cond_t *c, pthread_mutex_t *m, int64_t until)
+{
+    struct timespec t = { .tv_sec = until / SECOND, .tv_nsec = until % SECOND * 1000000 };
+
+    return pthread_cond_timedwait(c, m, &t) != ETIMEDOUT;
 }
 
 /* Days since 1970-01-01 of a date in the Gregorian calendar. Counted in years that start in March, so that the leap day

@@ -4,12 +4,17 @@
 #ifndef BASE_CLOCK_H
 #define BASE_CLOCK_H
 #include "base/arena.h"
+#include <pthread.h>
 
 #define CLOCK_NEVER INT64_MAX
 #define CLOCK_TEXT  32
 
 int64_t clock_wall(void);
 int64_t clock_monotonic(void);
+/* A condition variable that is waited for with clock_cond_wait: as pthread_cond_timedwait, until a monotonic time.
+ * False when that has come. */
+void clock_cond_init(pthread_cond_t *c);
+bool clock_cond_wait(pthread_cond_t *c, pthread_mutex_t *m, int64_t until);
 /* "2026-11-21T09:52:00.123Z" (RFC 3339) and NUL. */
 struct bytes clock_rfc3339(int64_t wall, char out[CLOCK_TEXT]);
 /* Any RFC 3339 time with an offset; false on others. Leap second 60 counts as 59.999. */

@@ -69,5 +69,9 @@ struct store {
     int64_t identity; /* set by open */
 };
 
+/* For engines: counts a call that the database failed (e; NULL: one that it did not fail), and logs when that made it
+ * down (`was_down` false) or up. */
+void engine_tell(const struct err *e, bool was_down);
+
 extern const struct engine engine_sqlite, engine_mongo;
 #endif

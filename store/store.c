@@ -1,4 +1,6 @@
 #include "base/clock.h"
+#include "base/log.h"
+#include "base/metrics.h"
 #include "net/fiber.h"
 #include "net/wait.h"
 #include "store/engine.h"
@@ -104,6 +106,16 @@ void store_close(struct store **st)
 int64_t store_now(struct store *st)
 {
     return st->engine->now(st);
+}
+
+void engine_tell(const struct err *e, bool was_down)
+{
+    if (e)
+        metric_add(METRIC_store_failures_total, 1);
+    if (e && !was_down)
+        log_error("store", LOG_TEXT("state", "down"), LOG_TEXT("error", e->message), LOG_TEXT("where", e->where));
+    else if (!e && was_down)
+        log_info("store", LOG_TEXT("state", "up"));
 }
 
 bool store_has_room(struct store *st)

@@ -146,8 +146,8 @@ static enum applied read_all(struct attempt *t)
     enum applied result = APPLIED;
     mongoc_collection_t *c;
 
-    for (size_t i = 0; result == APPLIED && i < t->store->n_tables; i++)
-        result = read_rows(t, t->store->tables[i].kind, t->group.by_table[i]);
+    for (size_t i = 0; result == APPLIED && i < t->store->tables.n; i++)
+        result = read_rows(t, t->store->tables.at[i].kind, t->group.by_table[i]);
     if (result != APPLIED || !t->group.chunks)
         return result;
     c = attempt_collection(t, "_blob");
@@ -184,7 +184,7 @@ enum applied group_write(struct mongo_store *s, mongoc_client_t *c, mongoc_clien
     bson_init(&t.session);
     if (mongoc_client_session_append(session, &t.session, &why)) {
         group_begin(&t.group, s, a, jobs);
-        memcpy(seq, lane->seq, s->n_tables * sizeof *seq);
+        memcpy(seq, lane->seq, s->tables.n * sizeof *seq);
         result = judge_and_write(&t, lane, seq, jobs, careful);
     } else {
         result = attempt_broke(&t, &why);

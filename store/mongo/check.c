@@ -1,7 +1,7 @@
 /* What is wrong with the server, in words that say what to do. */
 #include "store/mongo/mongo.h"
 
-enum { LOOK_MS = 2000, AUTHENTICATION_FAILED = 18, UNAUTHORIZED = 13 };
+enum { LOOK_MS = 2000 };
 
 static bool has_true(const bson_t *doc, const char *name)
 {

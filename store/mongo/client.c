@@ -1,7 +1,6 @@
 #include "base/log.h"
 #include "base/params.h"
 #include "store/mongo/mongo.h"
-#include <assert.h>
 
 enum { PLAIN_CLIENTS = 8, PATIENT_MS = 3600000, QUICK_MS = 500 };
 

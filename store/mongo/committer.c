@@ -10,7 +10,6 @@
  * A group's price hardly grows with its length. So while one group is open the next gathers, and another committer sets
  * out beside it only when MANY wait, or one has waited for LONG_MS: because the open group is slow, or its outcome
  * cannot be learnt for minutes. */
-#include "base/metrics.h"
 #include "base/params.h"
 #include "store/mongo/mongo.h"
 #include <errno.h>
@@ -161,17 +160,10 @@ static bool is_time(const struct committers *all)
 /* Of jobs that wait beside an open group, somebody looks after the time they may wait. */
 static void wait_work(struct committers *all)
 {
-    struct timespec until;
-
-    if (!all->first) {
+    if (all->first)
+        clock_cond_wait(&all->work, &all->mutex, clock_monotonic() + LONG_MS);
+    else
         pthread_cond_wait(&all->work, &all->mutex);
-        return;
-    }
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_nsec += LONG_MS * 1000000L;
-    until.tv_sec += until.tv_nsec / 1000000000L;
-    until.tv_nsec %= 1000000000L;
-    pthread_cond_timedwait(&all->work, &all->mutex, &until);
 }
 
 static struct job *wait_group(struct worker *w)
@@ -308,8 +300,8 @@ static bool start_worker(struct committers *all, size_t i, struct err *e)
     w->committer.store = s;
     w->committer.client = mongo_client(s);
     w->committer.arena = arena_new(ARENA_MAX);
-    w->committer.lane.seq = calloc(s->n_tables + 1, sizeof *w->committer.lane.seq);
-    w->committer.seq = calloc(s->n_tables + 1, sizeof *w->committer.seq);
+    w->committer.lane.seq = calloc(s->tables.n + 1, sizeof *w->committer.lane.seq);
+    w->committer.seq = calloc(s->tables.n + 1, sizeof *w->committer.seq);
     if (!w->committer.lane.seq || !w->committer.seq)
         die("out of memory: a committer");
     if (!committer_begin(&w->committer, e))
@@ -326,7 +318,6 @@ static bool start_worker(struct committers *all, size_t i, struct err *e)
 bool committers_start(struct mongo_store *s, struct err *e)
 {
     struct committers *all = calloc(1, sizeof *all);
-    pthread_condattr_t monotonic;
     bool ok = true;
 
     if (!all)
@@ -339,10 +330,7 @@ bool committers_start(struct mongo_store *s, struct err *e)
     all->last = &all->first;
     all->room = signal_new();
     pthread_mutex_init(&all->mutex, NULL);
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&all->work, &monotonic);
-    pthread_condattr_destroy(&monotonic);
+    clock_cond_init(&all->work);
     s->committers = all;
     for (size_t i = 0; ok && i < all->n; i++)
         ok = start_worker(all, i, e);

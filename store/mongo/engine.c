@@ -1,19 +1,9 @@
 /* The vtable, opening and closing. */
 #include "store/mongo/mongo.h"
-#include <assert.h>
-
-const struct table *mongo_table(const struct mongo_store *s, const struct kind *k)
-{
-    for (size_t i = 0; i < s->n_tables; i++)
-        if (s->tables[i].kind == k)
-            return &s->tables[i];
-    die("store: kind %s was not given to store_open", k->name);
-}
 
 static struct mongo_store *store_new(const struct store_options *o)
 {
     struct mongo_store *s = calloc(1, sizeof *s);
-    pthread_condattr_t monotonic;
 
     if (!s)
         die("out of memory: a store");
@@ -23,24 +13,8 @@ static struct mongo_store *store_new(const struct store_options *o)
     s->existing = o->existing;
     s->alone = o->alone;
     pthread_mutex_init(&s->state_lock, NULL);
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&s->primary_came, &monotonic);
-    pthread_condattr_destroy(&monotonic);
-    while (o->kinds[s->n_tables])
-        s->n_tables++;
-    assert(s->n_tables <= 64);
-    s->tables = calloc(s->n_tables + 1, sizeof *s->tables);
-    if (!s->tables)
-        die("out of memory: tables");
-    for (size_t i = 0; i < s->n_tables; i++) {
-        const struct kind *k = o->kinds[i];
-
-        assert(k);
-        s->tables[i].kind = k;
-        if (k->watched)
-            s->tables[i].signal = signal_new();
-    }
+    clock_cond_init(&s->primary_came);
+    tables_init(&s->tables, o->kinds);
     return s;
 }
 
@@ -74,12 +48,10 @@ static void close_store(struct store *st)
         mongoc_write_concern_destroy(s->majority);
     if (s->reading)
         mongoc_read_concern_destroy(s->reading);
-    for (size_t i = 0; i < s->n_tables; i++)
-        signal_free(&s->tables[i].signal);
+    tables_clear(&s->tables);
     pthread_cond_destroy(&s->primary_came);
     pthread_mutex_destroy(&s->state_lock);
     bson_destroy(&s->sessions);
-    free(s->tables);
     free(s->database);
     free(s);
 }
@@ -123,10 +95,7 @@ static bool probe(const char *url, struct bytes place, char *found, size_t n, st
 
 static struct signal *watch_signal(struct store *st, const struct kind *k)
 {
-    const struct table *t = mongo_table((struct mongo_store *)st, k);
-
-    assert(t->signal);
-    return t->signal;
+    return table_signal(&((struct mongo_store *)st)->tables, k);
 }
 
 const struct engine engine_mongo = {

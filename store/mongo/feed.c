@@ -98,7 +98,7 @@ static struct places *places_new(struct mongo_store *s, const struct kind *k)
     if (!p)
         die("out of memory: a place");
     p->store = s;
-    p->table = (size_t)(mongo_table(s, k) - s->tables);
+    p->table = table_number(&s->tables, k);
     widen(&p->wide, k);
     return p;
 }
@@ -206,7 +206,7 @@ static void move_on(struct places *p, size_t limit)
 
 static bool merge(struct places *p, size_t limit, struct arena *a, struct rows *out, struct err *e)
 {
-    size_t size = p->store->tables[p->table].kind->size, most = 0;
+    size_t size = p->store->tables.at[p->table].kind->size, most = 0;
     const char *row;
 
     for (size_t i = 0; i < p->n; i++)

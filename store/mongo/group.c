@@ -4,7 +4,6 @@
  * would in its tables, and what comes out is written in one go: however many batches raise a mailbox's counters, it is
  * one update. So slots and bounds are worked out here. A batch that fails is taken back, row by row. */
 #include "store/mongo/mongo.h"
-#include <assert.h>
 
 /* What a job changed, to be put back from the newest on. */
 struct undo {
@@ -47,7 +46,7 @@ static struct row_state *name_row(struct group *g, const struct kind *k, struct 
     *bucket = s;
     *g->last_row = s;
     g->last_row = &s->in_group;
-    end = &g->table_end[mongo_table(g->store, k) - g->store->tables];
+    end = &g->table_end[table_number(&g->store->tables, k)];
     **end = s;
     *end = &s->in_table;
     return s;
@@ -131,9 +130,9 @@ void group_begin(struct group *g, struct mongo_store *s, struct arena *a, struct
     g->buckets = arena_array(a, buckets, sizeof *g->buckets);
     g->chunk_buckets = arena_array(a, buckets, sizeof *g->chunk_buckets);
     g->keys = arena_array(a, buckets, sizeof *g->keys);
-    g->by_table = arena_array(a, s->n_tables, sizeof *g->by_table);
-    g->table_end = arena_array(a, s->n_tables, sizeof *g->table_end);
-    for (size_t i = 0; i < s->n_tables; i++)
+    g->by_table = arena_array(a, s->tables.n, sizeof *g->by_table);
+    g->table_end = arena_array(a, s->tables.n, sizeof *g->table_end);
+    for (size_t i = 0; i < s->tables.n; i++)
         g->table_end[i] = &g->by_table[i];
     for (const struct job *j = jobs; j; j = j->next)
         for (size_t i = 0; !j->ended && i < j->batch->n; i++)

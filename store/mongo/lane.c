@@ -10,9 +10,8 @@
  * row in _process is renewed; a write by one that lost it finds another owner in the lane, and fails as a whole. Who
  * takes a lane notes how far its owner had come, so that an owner who was only slow can still tell. */
 #include "store/mongo/mongo.h"
-#include <assert.h>
 
-enum { DUPLICATE_KEY = 11000, TAKE_TRIES = 100 };
+enum { TAKE_TRIES = 100 };
 
 /* ---- reading lanes ---- */
 
@@ -23,8 +22,8 @@ static void read_seqs(const struct mongo_store *s, bson_iter_t *at, int64_t *seq
     if (!bson_iter_recurse(at, &kind))
         return;
     while (bson_iter_next(&kind))
-        for (size_t i = 0; i < s->n_tables; i++)
-            if (strcmp(bson_iter_key(&kind), s->tables[i].kind->name) == 0)
+        for (size_t i = 0; i < s->tables.n; i++)
+            if (strcmp(bson_iter_key(&kind), s->tables.at[i].kind->name) == 0)
                 seq[i] = bson_iter_as_int64(&kind);
 }
 
@@ -35,7 +34,7 @@ static void read_lane(const struct mongo_store *s, const bson_t *doc, struct lan
     row->owner = NO_ID;
     row->number = 0;
     row->group = 0;
-    memset(row->seq, 0, s->n_tables * sizeof *row->seq);
+    memset(row->seq, 0, s->tables.n * sizeof *row->seq);
     if (!bson_iter_init(&at, doc))
         return;
     while (bson_iter_next(&at)) {
@@ -58,7 +57,7 @@ static bool read_once(struct mongo_store *s, mongoc_client_t *c, const struct la
     mongoc_collection_t *collection = mongo_collection(s, c, "_lane");
     bson_t *opts = BCON_NEW("sort", "{", "_id", BCON_INT32(1), "}");
     mongoc_cursor_t *cursor;
-    struct lane_row row = { .seq = calloc(s->n_tables + 1, sizeof *row.seq) };
+    struct lane_row row = { .seq = calloc(s->tables.n + 1, sizeof *row.seq) };
     const bson_t *doc;
     bool more = true, ok;
 
@@ -203,7 +202,7 @@ static bool learn(void *arg, const struct lane_row *row)
 
     w->ours = id_equal(row->owner, w->store->process);
     w->lane->group = row->group;
-    memcpy(w->lane->seq, row->seq, w->store->n_tables * sizeof *row->seq);
+    memcpy(w->lane->seq, row->seq, w->store->tables.n * sizeof *row->seq);
     return false;
 }
 
@@ -237,11 +236,11 @@ bool lane_mark(struct mongo_store *s, mongoc_client_t *c, const struct lane *l, 
     bson_append_int64(&filter, "group", -1, l->group);
     bson_append_document_begin(&change, "$set", -1, &set);
     bson_append_int64(&set, "group", -1, l->group + 1);
-    for (size_t i = 0; i < s->n_tables; i++)
+    for (size_t i = 0; i < s->tables.n; i++)
         if (seq[i] != l->seq[i]) {
             char name[128];
 
-            snprintf(name, sizeof name, "seq.%s", s->tables[i].kind->name);
+            snprintf(name, sizeof name, "seq.%s", s->tables.at[i].kind->name);
             bson_append_int64(&set, name, -1, seq[i]);
         }
     bson_append_document_end(&change, &set);

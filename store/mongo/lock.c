@@ -3,7 +3,7 @@
 #include "net/fiber.h"
 #include "store/mongo/mongo.h"
 
-enum { DUPLICATE_KEY = 11000, TICK = 65536 };
+enum { TICK = 65536 };
 
 struct errand {
     struct mongo_store *store;

@@ -70,7 +70,7 @@ static enum applied find_keys(struct attempt *t, const struct kind *k, const str
 
 static enum applied look_up_index(struct attempt *t, size_t table, const struct index *x)
 {
-    const struct kind *k = t->store->tables[table].kind;
+    const struct kind *k = t->store->tables.at[table].kind;
     struct row_state *s = t->group.by_table[table];
     enum applied result = APPLIED;
 
@@ -98,8 +98,8 @@ enum applied lookup_keys(struct attempt *t)
     static const struct index by_id = { .name = "id", .unique = true, .fields = { "id" } };
     enum applied result = APPLIED;
 
-    for (size_t i = 0; i < t->store->n_tables; i++) {
-        const struct kind *k = t->store->tables[i].kind;
+    for (size_t i = 0; i < t->store->tables.n; i++) {
+        const struct kind *k = t->store->tables.at[i].kind;
 
         for (size_t j = 0; j <= k->n_indexes && t->group.by_table[i]; j++) {
             const struct index *x = j < k->n_indexes ? &k->indexes[j] : &by_id;

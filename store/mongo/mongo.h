@@ -20,20 +20,18 @@
 #define STORE_MONGO_MONGO_H
 #include "base/clock.h"
 #include "net/wait.h"
-#include "store/engine.h"
+#include "store/gather.h"
+#include "store/table.h"
 #include <mongoc/mongoc.h>
 #include <pthread.h>
 #include <stdatomic.h>
 
 #define ALL_FIELDS UINT64_MAX
+/* What the server says, as numbers. */
+enum { UNAUTHORIZED = 13, AUTHENTICATION_FAILED = 18, SNAPSHOT_UNAVAILABLE = 246, DUPLICATE_KEY = 11000 };
 /* The oldest server taken: 6.0, whose partial indexes know $in and $or. */
 #define OLDEST_WIRE 17
 #define OLDEST_NAME "6.0"
-
-struct table {
-    const struct kind *kind;
-    struct signal *signal; /* watched kinds only */
-};
 
 struct committers;
 struct watcher;
@@ -41,8 +39,7 @@ struct keeper;
 
 struct mongo_store {
     struct store store;
-    struct table *tables;
-    size_t n_tables;
+    struct tables tables;
     struct id node;
     struct id process;    /* made at start: the owner of our lanes */
     bool existing, alone; /* as in struct store_options */
@@ -69,8 +66,6 @@ struct mongo_store {
     atomic_llong down_since; /* monotonic ms */
     struct err why;
 };
-
-const struct table *mongo_table(const struct mongo_store *s, const struct kind *k);
 
 /* ---- uri.c ---- */
 
@@ -158,21 +153,13 @@ bool mongo_get(struct store *st, const struct kind *k, const struct id *ids, siz
 bool mongo_get_by(struct store *st, const struct unique_key *key, struct arena *a, void *row, struct err *e);
 bool mongo_find(struct store *st, const struct plan *p, struct arena *a, struct rows *out, struct err *e);
 bool mongo_blob_get(struct store *st, struct id id, unsigned n, struct arena *a, struct bytes *out, struct err *e);
-/* Rows as they come; moved to the arena when their number is known. */
-struct gather {
-    const struct kind *kind;
-    char *rows;
-    size_t n, cap;
-};
-void *gather_add(struct gather *g); /* a zeroed row */
-bool gather_end(struct gather *g, bool ok, struct arena *a, struct rows *out, struct err *e);
 /* A session whose reads all see what the majority had at its first, whichever primary answers; opts puts a read into
  * it. To be ended also when it could not begin. */
 bool mongo_snapshot_begin(struct mongo_store *s, mongoc_client_t *c, mongoc_client_session_t **session, bson_t *opts,
                           struct err *e);
 void mongo_snapshot_end(mongoc_client_session_t *session, bson_t *opts);
-/* Snapshots of a collection that is just being made are refused for a moment. */
-enum { SNAPSHOT_UNAVAILABLE = 246, SNAPSHOT_TRIES = 20, SNAPSHOT_PAUSE_US = 10000 };
+/* Snapshots of a collection that is just being made are SNAPSHOT_UNAVAILABLE for a moment. */
+enum { SNAPSHOT_TRIES = 20, SNAPSHOT_PAUSE_US = 10000 };
 /* All documents of a find into g (fields as projected by opts). */
 bool mongo_read(struct mongo_store *s, mongoc_collection_t *c, const bson_t *filter, const bson_t *opts,
                 uint64_t fields, struct gather *g, struct arena *a, struct err *e);
@@ -208,6 +195,8 @@ bool process_renew(struct mongo_store *s, mongoc_client_t *c, struct err *e);
 /* The same for all whose row was not renewed: killed, frozen, or cut off. */
 bool process_bury_dead(struct mongo_store *s, mongoc_client_t *c, struct err *e);
 bool process_is_alive(struct mongo_store *s, mongoc_client_t *c, struct id process, bool *alive, struct err *e);
+/* Is one of another node? */
+bool process_of_others(struct mongo_store *s, mongoc_client_t *c, bool *alive, struct err *e);
 void process_end(struct mongo_store *s, mongoc_client_t *c); /* gives up the lanes too */
 
 /* ---- lane.c ---- */
@@ -387,5 +376,4 @@ void keeper_stop(struct mongo_store *s);
 
 bool watcher_start(struct mongo_store *s, struct err *e);
 void watcher_stop(struct mongo_store *s);
-void watcher_raise(struct mongo_store *s, uint64_t tables); /* rows of these kinds have been committed */
 #endif

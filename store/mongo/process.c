@@ -120,7 +120,7 @@ void process_end(struct mongo_store *s, mongoc_client_t *c)
     bson_destroy(&self);
 }
 
-bool process_is_alive(struct mongo_store *s, mongoc_client_t *c, struct id owner, bool *alive, struct err *e)
+static bool any_alive(struct mongo_store *s, mongoc_client_t *c, const bson_t *which, bool *any, struct err *e)
 {
     mongoc_collection_t *collection = mongo_collection(s, c, "_process");
     bson_t *filter = BCON_NEW("$expr", "{", "$gt", "[", "$until", "$$NOW", "]", "}");
@@ -129,12 +129,36 @@ bool process_is_alive(struct mongo_store *s, mongoc_client_t *c, struct id owner
     bson_error_t why;
     bool ok;
 
-    document_id(filter, "_id", owner);
+    bson_concat(filter, which);
     cursor = mongoc_collection_find_with_opts(collection, filter, NULL, NULL);
-    *alive = mongoc_cursor_next(cursor, &doc);
+    *any = mongoc_cursor_next(cursor, &doc);
     ok = !mongoc_cursor_error(cursor, &why) || mongo_err(s, &why, e);
     mongoc_cursor_destroy(cursor);
     bson_destroy(filter);
     mongoc_collection_destroy(collection);
+    return ok;
+}
+
+bool process_is_alive(struct mongo_store *s, mongoc_client_t *c, struct id process, bool *alive, struct err *e)
+{
+    bson_t which = BSON_INITIALIZER;
+    bool ok;
+
+    document_id(&which, "_id", process);
+    ok = any_alive(s, c, &which, alive, e);
+    bson_destroy(&which);
+    return ok;
+}
+
+bool process_of_others(struct mongo_store *s, mongoc_client_t *c, bool *alive, struct err *e)
+{
+    bson_t which = BSON_INITIALIZER, other;
+    bool ok;
+
+    bson_append_document_begin(&which, "node", -1, &other);
+    document_id(&other, "$ne", s->node);
+    bson_append_document_end(&which, &other);
+    ok = any_alive(s, c, &which, alive, e);
+    bson_destroy(&which);
     return ok;
 }

@@ -3,14 +3,7 @@
 #include <assert.h>
 
 /* Building an index of a great collection takes its time, on each member. */
-enum {
-    PATIENCE_MS = 3600000,
-    NAMESPACE_EXISTS = 48,
-    INDEX_DIFFERS = 85,
-    INDEX_KEY_DIFFERS = 86,
-    UNAUTHORIZED = 13,
-    LOCKS_KEPT_S = 3600
-};
+enum { PATIENCE_MS = 3600000, NAMESPACE_EXISTS = 48, INDEX_DIFFERS = 85, INDEX_KEY_DIFFERS = 86, LOCKS_KEPT_S = 3600 };
 
 struct making {
     struct mongo_store *store;
@@ -481,8 +474,8 @@ bool mongo_schema(struct mongo_store *s, int schema, struct err *e)
     BCON_APPEND(&m.opts, "writeConcern", "{", "w", "majority", "j", BCON_BOOL(true), "wtimeout",
                 BCON_INT32(PATIENCE_MS), "}");
     ok = mongo_check_server(s, m.client, e) && check_owner(&m, schema, e) && set_ours(&m, e);
-    for (size_t i = 0; ok && i < s->n_tables; i++)
-        ok = set_kind(&m, s->tables[i].kind, e);
+    for (size_t i = 0; ok && i < s->tables.n; i++)
+        ok = set_kind(&m, s->tables.at[i].kind, e);
     ok = ok && set_versions(&m, schema, e);
     bson_destroy(&m.opts);
     mongoc_database_destroy(m.database);

@@ -1,37 +1,4 @@
 #include "store/mongo/mongo.h"
-#include <assert.h>
-
-/* ---- rows as they come ---- */
-
-void *gather_add(struct gather *g)
-{
-    void *row;
-
-    if (g->n == g->cap) {
-        g->cap = g->cap ? g->cap * 2 : 16;
-        g->rows = realloc(g->rows, g->cap * g->kind->size);
-        if (!g->rows)
-            die("out of memory: %zu rows", g->cap);
-    }
-    row = g->rows + g->n++ * g->kind->size;
-    memset(row, 0, g->kind->size);
-    return row;
-}
-
-bool gather_end(struct gather *g, bool ok, struct arena *a, struct rows *out, struct err *e)
-{
-    if (ok) {
-        out->row = arena_try(a, (g->n ? g->n : 1) * g->kind->size);
-        out->n = g->n;
-        if (!out->row)
-            ok = err_set(e, ERR_TOO_LARGE, "the answer of the store does not fit its arena");
-        else if (g->n)
-            memcpy(out->row, g->rows, g->n * g->kind->size);
-    }
-    free(g->rows);
-    g->rows = NULL;
-    return ok;
-}
 
 static bool read_once(mongoc_collection_t *c, const bson_t *filter, const bson_t *opts, uint64_t fields,
                       struct gather *g, struct arena *a, bson_error_t *why, bool *failed, struct err *e)

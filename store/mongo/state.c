@@ -1,7 +1,5 @@
 /* What is known of the server: is it there, what time is it. The keeper asks once a second, and renews our process row,
  * so that nobody takes our lanes. */
-#include "base/log.h"
-#include "base/metrics.h"
 #include "base/params.h"
 #include "store/mongo/mongo.h"
 #include <errno.h>
@@ -22,12 +20,7 @@ void mongo_note(struct mongo_store *s, const struct err *e)
     if (e && !was)
         atomic_store(&s->down_since, clock_monotonic());
     pthread_mutex_unlock(&s->state_lock);
-    if (e)
-        metric_add(METRIC_store_failures_total, 1);
-    if (e && !was)
-        log_error("store", LOG_TEXT("state", "down"), LOG_TEXT("error", e->message), LOG_TEXT("where", e->where));
-    else if (!e && was)
-        log_info("store", LOG_TEXT("state", "up"));
+    engine_tell(e, was);
 }
 
 /* ---- is there a primary? ---- */
@@ -37,14 +30,14 @@ static int64_t patience(void)
     return PARAM_INT(store, read_timeout);
 }
 
-static void hear(struct mongo_store *s, bool primary, bool heard)
+static void set_primary(struct mongo_store *s, bool primary)
 {
     pthread_mutex_lock(&s->state_lock);
     s->primary = primary;
-    if (heard)
+    if (primary) {
         s->heard = clock_monotonic();
-    if (primary)
         pthread_cond_broadcast(&s->primary_came);
+    }
     pthread_mutex_unlock(&s->state_lock);
 }
 
@@ -57,10 +50,9 @@ void mongo_hear(struct mongo_store *s)
 
 static void topology_changed(const mongoc_apm_topology_changed_t *event)
 {
-    bool primary =
-        mongoc_topology_description_has_writable_server(mongoc_apm_topology_changed_get_new_description(event));
-
-    hear(mongoc_apm_topology_changed_get_context(event), primary, primary);
+    set_primary(
+        mongoc_apm_topology_changed_get_context(event),
+        mongoc_topology_description_has_writable_server(mongoc_apm_topology_changed_get_new_description(event)));
 }
 
 /* Every member says once in a heartbeat whether it is the primary. */
@@ -73,9 +65,7 @@ static void heartbeat(const mongoc_apm_server_heartbeat_succeeded_t *event)
     if ((!bson_iter_init_find(&at, hello, "isWritablePrimary") && !bson_iter_init_find(&at, hello, "ismaster")) ||
         !bson_iter_as_bool(&at))
         return;
-    pthread_mutex_lock(&s->state_lock);
-    s->heard = clock_monotonic();
-    pthread_mutex_unlock(&s->state_lock);
+    mongo_hear(s);
 }
 
 void mongo_listen(struct mongo_store *s, mongoc_client_pool_t *pool)
@@ -107,21 +97,13 @@ static bool tell_why(const struct mongo_store *s, struct err *e)
     return false;
 }
 
-static void wait_primary(struct mongo_store *s)
-{
-    int64_t end = s->heard + patience() + 1;
-    struct timespec until = { .tv_sec = end / 1000, .tv_nsec = end % 1000 * 1000000 };
-
-    pthread_cond_timedwait(&s->primary_came, &s->state_lock, &until);
-}
-
 bool mongo_await(struct mongo_store *s, struct err *e)
 {
     bool hopeless;
 
     pthread_mutex_lock(&s->state_lock);
     while (!(hopeless = is_hopeless(s, clock_monotonic())) && !s->primary)
-        wait_primary(s);
+        clock_cond_wait(&s->primary_came, &s->state_lock, s->heard + patience() + 1);
     if (hopeless)
         tell_why(s, e);
     pthread_mutex_unlock(&s->state_lock);
@@ -193,13 +175,11 @@ static bool ask(struct mongo_store *s, mongoc_client_t *c)
 
 static bool wait(struct keeper *k)
 {
-    struct timespec until;
+    int64_t until = clock_monotonic() + ASK_EVERY_MS;
     bool stop;
 
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += ASK_EVERY_MS / 1000;
     pthread_mutex_lock(&k->mutex);
-    while (!k->stop && pthread_cond_timedwait(&k->wake, &k->mutex, &until) != ETIMEDOUT)
+    while (!k->stop && clock_cond_wait(&k->wake, &k->mutex, until))
         ;
     stop = k->stop;
     pthread_mutex_unlock(&k->mutex);
@@ -237,7 +217,6 @@ bool keeper_start(struct mongo_store *s, struct err *e)
 {
     struct keeper *k = calloc(1, sizeof *k);
     mongoc_client_t *c = mongo_client(s);
-    pthread_condattr_t monotonic;
 
     if (!k)
         die("out of memory: the keeper");
@@ -245,10 +224,7 @@ bool keeper_start(struct mongo_store *s, struct err *e)
     mongo_client_back(s, c);
     k->store = s;
     pthread_mutex_init(&k->mutex, NULL);
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&k->wake, &monotonic);
-    pthread_condattr_destroy(&monotonic);
+    clock_cond_init(&k->wake);
     if (pthread_create(&k->thread, NULL, keep, k) != 0) {
         free(k);
         return err_set(e, ERR_BUSY, "cannot start the store's keeper: %s", strerror(errno));

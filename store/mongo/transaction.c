@@ -10,7 +10,6 @@
 #include "base/metrics.h"
 #include "base/params.h"
 #include "store/mongo/mongo.h"
-#include <assert.h>
 #include <sodium.h>
 
 enum { CAREFUL = 16, PAUSE_US = 50000, CONFLICT_TRIES = 8, CONFLICT_PAUSE_US = 500, CONFLICT_PAUSE_MOST_US = 4000 };
@@ -197,7 +196,7 @@ static uint64_t tables_raised(const struct committer *c)
 {
     uint64_t bits = 0;
 
-    for (size_t i = 0; i < c->store->n_tables; i++)
+    for (size_t i = 0; i < c->store->tables.n; i++)
         if (c->seq[i] != c->lane.seq[i])
             bits |= (uint64_t)1 << i;
     return bits;
@@ -207,11 +206,11 @@ static void passed(struct committer *c)
 {
     uint64_t raised = tables_raised(c);
 
-    memcpy(c->lane.seq, c->seq, c->store->n_tables * sizeof *c->seq);
+    memcpy(c->lane.seq, c->seq, c->store->tables.n * sizeof *c->seq);
     c->lane.group++;
     c->lane.known = true;
     mongo_note(c->store, NULL);
-    watcher_raise(c->store, raised);
+    tables_raise(&c->store->tables, raised);
 }
 
 static enum outcome attempt(struct committer *c, struct job **jobs, struct err *e)

@@ -1,4 +1,4 @@
-/* Who waits for rows of the feed is woken by our own commits (watcher_raise), and for those of other processes by a
+/* Who waits for rows of the feed is woken by our own commits, and for those of other processes by a
  * look at the lanes every LOOK_MS, where each group leaves its mark. Looking only wakes: rows are read by the feed's
  * own index (feed.c), so a look that failed has lost nothing.
  *
@@ -17,18 +17,11 @@ struct watcher {
     int64_t *seen, *now; /* by table: the sum over all lanes, which never falls */
 };
 
-void watcher_raise(struct mongo_store *s, uint64_t tables)
-{
-    for (size_t i = 0; i < s->n_tables; i++)
-        if ((tables >> i & 1) && s->tables[i].signal)
-            signal_raise(s->tables[i].signal);
-}
-
 static bool add_lane(void *arg, const struct lane_row *row)
 {
     struct watcher *w = arg;
 
-    for (size_t i = 0; i < w->store->n_tables; i++)
+    for (size_t i = 0; i < w->store->tables.n; i++)
         w->now[i] += row->seq[i];
     return true;
 }
@@ -38,12 +31,12 @@ static void look(struct watcher *w, mongoc_client_t *c)
     struct mongo_store *s = w->store;
     struct err e;
 
-    memset(w->now, 0, s->n_tables * sizeof *w->now);
+    memset(w->now, 0, s->tables.n * sizeof *w->now);
     if (!lanes_read(s, c, &(struct lanes){ .each = add_lane, .arg = w }, &e))
         return;
-    for (size_t i = 0; i < s->n_tables; i++) {
+    for (size_t i = 0; i < s->tables.n; i++) {
         if (w->now[i] != w->seen[i])
-            watcher_raise(s, (uint64_t)1 << i);
+            tables_raise(&s->tables, (uint64_t)1 << i);
         w->seen[i] = w->now[i];
     }
 }
@@ -72,8 +65,8 @@ bool watcher_start(struct mongo_store *s, struct err *e)
 {
     struct watcher *w = calloc(1, sizeof *w);
 
-    if (!w || !(w->seen = calloc(s->n_tables + 1, sizeof *w->seen)) ||
-        !(w->now = calloc(s->n_tables + 1, sizeof *w->now)))
+    if (!w || !(w->seen = calloc(s->tables.n + 1, sizeof *w->seen)) ||
+        !(w->now = calloc(s->tables.n + 1, sizeof *w->now)))
         die("out of memory: the watcher");
     w->store = s;
     if (pthread_create(&w->thread, NULL, run, w) != 0) {

@@ -3,40 +3,19 @@
 
 /* ---- who else has it open ---- */
 
-/* Of the rows of living processes, by the server's clock, one that is not of our node. */
 bool mongo_is_free(struct mongo_store *s, mongoc_client_t *c, struct err *e)
 {
-    mongoc_collection_t *process = mongo_collection(s, c, "_process");
-    bson_t *filter = BCON_NEW("$expr", "{", "$gt", "[", "$until", "$$NOW", "]", "}"), other;
-    mongoc_cursor_t *cursor;
-    const bson_t *doc;
-    bson_error_t why;
-    bool used, ok;
+    bool used;
 
-    bson_append_document_begin(filter, "node", -1, &other);
-    document_id(&other, "$ne", s->node);
-    bson_append_document_end(filter, &other);
-    cursor = mongoc_collection_find_with_opts(process, filter, NULL, NULL);
-    used = mongoc_cursor_next(cursor, &doc);
-    ok = !mongoc_cursor_error(cursor, &why) || mongo_err(s, &why, e);
-    mongoc_cursor_destroy(cursor);
-    bson_destroy(filter);
-    mongoc_collection_destroy(process);
-    return ok && (!used || err_set(e, ERR_IN_USE,
-                                   "the database %s is in use by a server: stop every server on it first (one that was "
-                                   "killed is forgotten after 30 s)",
-                                   s->database));
+    if (!process_of_others(s, c, &used, e))
+        return false;
+    return !used || err_set(e, ERR_IN_USE,
+                            "the database %s is in use by a server: stop every server on it first (one that was "
+                            "killed is forgotten after 20 s)",
+                            s->database);
 }
 
 /* ---- what a newer build has added ---- */
-
-static const struct kind *kind_named(const struct mongo_store *s, const char *name)
-{
-    for (size_t i = 0; i < s->n_tables; i++)
-        if (strcmp(s->tables[i].kind->name, name) == 0)
-            return s->tables[i].kind;
-    return NULL;
-}
 
 static bool knows_fields(const struct mongo_store *s, const struct kind *k, const bson_t *collection, struct err *e)
 {
@@ -62,7 +41,7 @@ static bool knows(const struct mongo_store *s, const bson_t *collection, struct 
     bson_iter_t at;
     const char *name =
         bson_iter_init_find(&at, collection, "name") && BSON_ITER_HOLDS_UTF8(&at) ? bson_iter_utf8(&at, NULL) : "";
-    const struct kind *k = kind_named(s, name);
+    const struct kind *k = table_named(&s->tables, name);
 
     if (k)
         return knows_fields(s, k, collection, e);

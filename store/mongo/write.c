@@ -3,7 +3,7 @@
 #include "store/mongo/apply.h"
 
 /* A call of so many ends before store.call_timeout on a server that is busy. */
-enum { DUPLICATE_KEY = 11000, OPS_AT_ONCE = 4096 };
+enum { OPS_AT_ONCE = 4096 };
 
 /* ---- rows ---- */
 
@@ -227,7 +227,7 @@ static enum applied write_piece(struct attempt *t, mongoc_collection_t *c, struc
 static enum applied write_table(struct attempt *t, size_t table, size_t from, size_t to)
 {
     struct row_state *all = t->group.by_table[table];
-    mongoc_collection_t *c = attempt_collection(t, t->store->tables[table].kind->name);
+    mongoc_collection_t *c = attempt_collection(t, t->store->tables.at[table].kind->name);
     struct piece *p = arena_alloc(t->arena, sizeof *p);
     enum applied result = APPLIED;
 
@@ -245,7 +245,7 @@ static enum applied write_tables(struct attempt *t, size_t from, size_t to)
 {
     enum applied result = APPLIED;
 
-    for (size_t i = 0; result == APPLIED && i < t->store->n_tables; i++)
+    for (size_t i = 0; result == APPLIED && i < t->store->tables.n; i++)
         if (t->group.by_table[i])
             result = write_table(t, i, from, to);
     return result;
@@ -307,8 +307,8 @@ static enum applied write_blobs(struct attempt *t)
 /* Rows of the feed are numbered in the order of their batches. */
 static void number_rows(struct attempt *t, const struct lane *lane, int64_t *seq)
 {
-    for (size_t i = 0; i < t->store->n_tables; i++) {
-        if (!t->store->tables[i].kind->watched)
+    for (size_t i = 0; i < t->store->tables.n; i++) {
+        if (!t->store->tables.at[i].kind->watched)
             continue;
         for (struct row_state *s = t->group.by_table[i]; s; s = s->in_table)
             if (s->is && (!s->was || s->replaced))

@@ -1,35 +1,11 @@
 /* The vtable, opening and closing. */
 #include "base/params.h"
 #include "store/sqlite/sqlite.h"
-#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <unistd.h>
 
 enum { PLAIN_READERS = 8 }; /* connections for threads that are no store workers */
-
-const struct table *table_of(const struct sqlite_store *s, const struct kind *k)
-{
-    for (size_t i = 0; i < s->n_tables; i++)
-        if (s->tables[i].kind == k)
-            return &s->tables[i];
-    die("store: kind %s was not given to store_open", k->name);
-}
-
-static void name_tables(struct sqlite_store *s, const struct kind *const *kinds)
-{
-    while (kinds[s->n_tables])
-        s->n_tables++;
-    assert(s->n_tables <= 64);
-    s->tables = calloc(s->n_tables + 1, sizeof *s->tables);
-    if (!s->tables)
-        die("out of memory: tables");
-    for (size_t i = 0; i < s->n_tables; i++) {
-        s->tables[i].kind = kinds[i];
-        if (kinds[i]->watched)
-            s->tables[i].signal = signal_new();
-    }
-}
 
 static void close_store(struct store *st)
 {
@@ -42,13 +18,11 @@ static void close_store(struct store *st)
         conn_close(c);
         free(c);
     }
-    for (size_t i = 0; i < s->n_tables; i++)
-        signal_free(&s->tables[i].signal);
+    tables_clear(&s->tables);
     locks_free(&s->locks);
     pthread_mutex_destroy(&s->readers_lock);
     pthread_cond_destroy(&s->readers_free);
     pthread_mutex_destroy(&s->state_lock);
-    free(s->tables);
     free(s->path);
     free(s);
 }
@@ -67,7 +41,7 @@ static struct sqlite_store *store_new(const struct store_options *o, struct byte
     s->locks = locks_new();
     atomic_store(&s->room, true);
     atomic_store(&s->room_checked, -1000000);
-    name_tables(s, o->kinds);
+    tables_init(&s->tables, o->kinds);
     return s;
 }
 
@@ -215,10 +189,7 @@ static bool watch_end(struct store *st, const struct kind *k, struct arena *a, s
 
 static struct signal *watch_signal(struct store *st, const struct kind *k)
 {
-    const struct table *t = table_of((struct sqlite_store *)st, k);
-
-    assert(t->signal);
-    return t->signal;
+    return table_signal(&((struct sqlite_store *)st)->tables, k);
 }
 
 /* A walk over one table shows what a start would show; a whole check of a large file would cost too much. */

@@ -240,8 +240,8 @@ static bool set_all(struct sqlite_store *s, struct conn *c, int schema, struct e
                         schema, schema);
     bool ok = true;
 
-    for (size_t i = 0; ok && i < s->n_tables; i++)
-        ok = set_kind(c, s->tables[i].kind, e);
+    for (size_t i = 0; ok && i < s->tables.n; i++)
+        ok = set_kind(c, s->tables.at[i].kind, e);
     ok = ok && conn_run(c, sql, e) && conn_int(c, "SELECT value FROM _meta WHERE name = 'epoch'", &s->epoch, e) &&
          conn_int(c, "SELECT value FROM _meta WHERE name = 'identity'", &s->store.identity, e);
     s->epoch <<= 32;

@@ -106,49 +106,13 @@ bool select_by(struct conn *c, const struct unique_key *key, struct arena *a, vo
 
 /* ---- find ---- */
 
-/* Rows as they come; moved to the arena when their number is known. */
-struct gather {
-    const struct kind *kind;
-    char *rows;
-    size_t n, cap;
-};
-
-static void *gather_row(struct gather *g)
-{
-    void *row;
-
-    if (g->n == g->cap) {
-        g->cap = g->cap ? g->cap * 2 : 16;
-        g->rows = realloc(g->rows, g->cap * g->kind->size);
-        if (!g->rows)
-            die("out of memory: %zu rows", g->cap);
-    }
-    row = g->rows + g->n++ * g->kind->size;
-    memset(row, 0, g->kind->size);
-    return row;
-}
-
-static bool gather_end(struct gather *g, bool ok, struct arena *a, struct rows *out, struct err *e)
-{
-    if (ok) {
-        out->row = arena_try(a, (g->n ? g->n : 1) * g->kind->size);
-        out->n = g->n;
-        if (!out->row)
-            ok = err_set(e, ERR_TOO_LARGE, "the answer of the store does not fit its arena");
-        else if (g->n)
-            memcpy(out->row, g->rows, g->n * g->kind->size);
-    }
-    free(g->rows);
-    return ok;
-}
-
 static bool step_all(struct conn *c, sqlite3_stmt *q, struct gather *g, uint64_t fields, struct arena *a, struct err *e)
 {
     bool ok = true;
     int rc;
 
     while (ok && (rc = sqlite3_step(q)) != SQLITE_DONE)
-        ok = rc == SQLITE_ROW ? read_row(q, 0, g->kind, fields, a, gather_row(g), e) : conn_err(c, e);
+        ok = rc == SQLITE_ROW ? read_row(q, 0, g->kind, fields, a, gather_add(g), e) : conn_err(c, e);
     sqlite3_reset(q);
     return ok;
 }
@@ -308,7 +272,7 @@ bool select_watch(struct conn *c, const struct kind *k, int64_t *seq, size_t lim
     sqlite3_bind_int64(q, 2, limit > INT32_MAX ? INT32_MAX : (int64_t)limit);
     while (ok && (rc = sqlite3_step(q)) == SQLITE_ROW) {
         *seq = sqlite3_column_int64(q, 0);
-        ok = read_row(q, 1, k, ALL_FIELDS, a, gather_row(&g), e);
+        ok = read_row(q, 1, k, ALL_FIELDS, a, gather_add(&g), e);
     }
     if (ok && rc != SQLITE_DONE)
         ok = conn_err(c, e);

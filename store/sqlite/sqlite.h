@@ -10,7 +10,8 @@
 #define STORE_SQLITE_SQLITE_H
 #include "base/clock.h"
 #include "net/wait.h"
-#include "store/engine.h"
+#include "store/gather.h"
+#include "store/table.h"
 #include <pthread.h>
 #include <sqlite3.h>
 #include <stdatomic.h>
@@ -43,19 +44,13 @@ struct conn {
     int64_t captured[OP_SETS]; /* what the capture() calls of an update saw */
 };
 
-struct table {
-    const struct kind *kind;
-    struct signal *signal; /* watched kinds only */
-};
-
 struct writer;
 struct locks;
 
 struct sqlite_store {
     struct store store;
     char *path;
-    struct table *tables;
-    size_t n_tables;
+    struct tables tables;
     struct id node;
     int64_t epoch; /* tokens given since this start are above it; what is not is of an earlier start, and void */
 
@@ -176,8 +171,6 @@ void writer_stop(struct sqlite_store *s);                                 /* aft
 bool writer_commit(struct store *st, struct batch *b, int64_t deadline, struct err *e);
 bool writer_claim(struct store *st, const struct claim *claim, struct plan *p, struct arena *a, struct rows *out,
                   struct err *e);
-const struct table *table_of(const struct sqlite_store *s, const struct kind *k);
-
 /* ---- state.c ---- */
 
 /* Notes that the database failed (e) or works (NULL). */

@@ -1,5 +1,3 @@
-#include "base/log.h"
-#include "base/metrics.h"
 #include "base/params.h"
 #include "store/sqlite/sqlite.h"
 #include <sys/statvfs.h>
@@ -18,12 +16,7 @@ void state_note(struct sqlite_store *s, const struct err *e)
     if (e)
         s->why = *e;
     pthread_mutex_unlock(&s->state_lock);
-    if (e)
-        metric_add(METRIC_store_failures_total, 1);
-    if (e && !was)
-        log_error("store", LOG_TEXT("state", "down"), LOG_TEXT("error", e->message), LOG_TEXT("where", e->where));
-    else if (!e && was)
-        log_info("store", LOG_TEXT("state", "up"));
+    engine_tell(e, was);
 }
 
 bool state_is_up(struct store *st, struct err *why)

@@ -40,17 +40,9 @@ bool file_is_filled(const char *path, struct err *e)
 
 /* ---- what a newer build has added ---- */
 
-static const struct kind *kind_named(const struct sqlite_store *s, const char *name)
-{
-    for (size_t i = 0; i < s->n_tables; i++)
-        if (strcmp(s->tables[i].kind->name, name) == 0)
-            return s->tables[i].kind;
-    return NULL;
-}
-
 static bool is_known(const struct sqlite_store *s, const char *table, const char *column, struct err *e)
 {
-    const struct kind *k = kind_named(s, table);
+    const struct kind *k = table_named(&s->tables, table);
 
     if (k && (*column == '_' || kind_field(k, column)))
         return true;

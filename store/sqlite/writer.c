@@ -2,7 +2,6 @@
 #include "base/metrics.h"
 #include "base/params.h"
 #include "store/sqlite/sqlite.h"
-#include <assert.h>
 #include <errno.h>
 #include <unistd.h>
 
@@ -60,7 +59,7 @@ static uint64_t watched_by(const struct sqlite_store *s, const struct batch *b)
 
     for (size_t i = 0; i < b->n; i++)
         if (b->ops[i].type == OP_INSERT && b->ops[i].kind->watched)
-            bits |= (uint64_t)1 << (table_of(s, b->ops[i].kind) - s->tables);
+            bits |= (uint64_t)1 << table_number(&s->tables, b->ops[i].kind);
     return bits;
 }
 
@@ -183,13 +182,6 @@ static void run_group(struct writer *w, struct job *jobs)
     fail_all(jobs, &e);
 }
 
-static void raise_watched(struct writer *w)
-{
-    for (size_t i = 0; w->watched >> i; i++)
-        if (w->watched >> i & 1)
-            signal_raise(w->store->tables[i].signal);
-}
-
 static size_t wake_all(struct job *jobs)
 {
     size_t n = 0;
@@ -221,7 +213,7 @@ static void run_group_early(struct writer *w, struct job *jobs)
     usleep(EARLY_US);
     if (!conn_run(w->conn, "COMMIT", &e))
         die("the early answer knows no failures: %s", e.message);
-    raise_watched(w);
+    tables_raise(&w->store->tables, w->watched);
 }
 #endif
 
@@ -284,12 +276,10 @@ static struct job *cut_group(struct writer *w)
 /* False after IDLE_MS without work. */
 static bool wait_work(struct writer *w)
 {
-    struct timespec until;
+    int64_t until = clock_monotonic() + IDLE_MS;
 
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += IDLE_MS / 1000;
     while (!w->first && !w->stop)
-        if (pthread_cond_timedwait(&w->work, &w->mutex, &until) == ETIMEDOUT)
+        if (!clock_cond_wait(&w->work, &w->mutex, until))
             return w->first || w->stop;
     return true;
 }
@@ -323,7 +313,7 @@ static void serve(struct writer *w, struct job *group)
     run_group(w, group);
     metric_observe(METRIC_store_commit_seconds, clock_monotonic() - began);
     metric_add(METRIC_store_groups_total, 1);
-    raise_watched(w);
+    tables_raise(&w->store->tables, w->watched);
     metric_add(METRIC_store_batches_total, (int64_t)wake_all(group));
     if (w->careful)
         w->careful--;
@@ -429,7 +419,6 @@ bool writer_claim(struct store *st, const struct claim *claim, struct plan *p, s
 bool writer_start(struct sqlite_store *s, struct conn *c, struct err *e)
 {
     struct writer *w = calloc(1, sizeof *w);
-    pthread_condattr_t monotonic;
 
     if (!w)
         die("out of memory: the writer");
@@ -437,10 +426,7 @@ bool writer_start(struct sqlite_store *s, struct conn *c, struct err *e)
     w->conn = c;
     w->last = &w->first;
     pthread_mutex_init(&w->mutex, NULL);
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&w->work, &monotonic);
-    pthread_condattr_destroy(&monotonic);
+    clock_cond_init(&w->work);
     w->room = signal_new();
     s->writer = w;
     sqlite3_wal_hook(c->db, count_log, w);
