@@ -87,12 +87,23 @@ static bool is_file(const struct checkup *c)
     return strncmp(c->boot.store, "sqlite:", 7) == 0;
 }
 
-static void check_store(struct checkup *c)
+/* Before the first start there is neither a key nor a store. */
+static void check_key_and_store(struct checkup *c)
 {
-    char found[1000];
+    char key[600], found[1000];
     struct err e = { 0 };
+    bool ok = service_probe_store(c->boot.store, found, sizeof found, &e);
 
-    if (service_probe_store(c->boot.store, found, sizeof found, &e))
+    snprintf(key, sizeof key, "%s/server.key", c->data);
+    if (!ok && e.code == ERR_MISSING && access(key, F_OK) != 0) {
+        check_say(c, WARN, "store", "nothing yet: key and store are made at the first start",
+                  "start `postrider serve`");
+        return;
+    }
+    check_file(
+        c, "server.key",
+        "without it no mail can be read: restore it from your copy; a new one is never made beside a filled store");
+    if (ok)
         check_say(c, PASS, "store", found, "");
     else
         check_say(
@@ -172,22 +183,18 @@ static bool is_local(const struct command_line *l)
            (command_value(l, "data") || !getenv("POSTRIDER_URL"));
 }
 
+const struct flag check_flags[] = {
+    { "store", FLAG_TEXT, NULL, false, "as `serve` is given it (POSTRIDER_STORE, the boot file)" },
+    { "config", FLAG_TEXT, NULL, false, "boot file (POSTRIDER_CONFIG; postrider.json in the data folder)" },
+    { "set", FLAG_TEXTS, NULL, false, "NAME=VALUE: a parameter as `serve` is given it, may be repeated" },
+    { NULL, FLAG_TEXT, NULL, false, NULL },
+};
+
 static void check_files(struct checkup *c)
 {
-    char key[600];
-
     check_folder(c);
     check_room(c);
-    snprintf(key, sizeof key, "%s/server.key", c->data);
-    if (access(key, F_OK) != 0 && is_file(c) && access(c->boot.store + 7, F_OK) != 0) {
-        check_say(c, WARN, "store", "nothing yet: key and store are made at the first start",
-                  "start `postrider serve`");
-        return;
-    }
-    check_file(
-        c, "server.key",
-        "without it no mail can be read: restore it from your copy; a new one is never made beside a filled store");
-    check_store(c);
+    check_key_and_store(c);
 }
 
 static bool prepare(struct checkup *c, struct err *e)
@@ -208,7 +215,7 @@ static bool prepare(struct checkup *c, struct err *e)
 
 int check_main(int argc, char **argv)
 {
-    const struct flag *tables[] = { client_flags, NULL };
+    const struct flag *tables[] = { client_flags, check_flags, NULL };
     struct command_line l;
     struct checkup c = { .line = &l };
     struct err e = { 0 };

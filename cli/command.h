@@ -71,5 +71,5 @@ void store_help(void);
 int sync_main(int argc, char **argv);
 void sync_help(void);
 void resource_help(const char *noun);
-extern const struct flag serve_flags[];
+extern const struct flag serve_flags[], check_flags[];
 #endif

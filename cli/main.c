@@ -45,6 +45,10 @@ static int help(int argc, char **argv)
         print_flags("postrider serve", serve_flags);
         return EXIT_FINE;
     }
+    if (argc > 0 && strcmp(argv[0], "check") == 0) {
+        print_flags("postrider check, beside the flags of every command", check_flags);
+        return EXIT_FINE;
+    }
     if (argc > 0 && (strcmp(argv[0], "store") == 0 || strcmp(argv[0], "sync") == 0)) {
         (argv[0][1] == 't' ? store_help : sync_help)();
         return EXIT_FINE;

@@ -23,7 +23,8 @@ void service_close(struct service **svc);
 struct store *service_store(struct service *svc);
 struct id service_node(const struct service *svc);
 struct id service_operator_account(const struct service *svc);
-/* For `postrider check`: is the store of that URL there, and could we use it? Changes nothing. */
+/* For `postrider check`: is the store of that URL there, and could we use it? Changes nothing. ERR_MISSING before the
+ * first start. */
 bool service_probe_store(const char *url, char *found, size_t n, struct err *e);
 /* The URL without user, password and options. */
 #define SERVICE_STORE_SHOWN 256

@@ -41,8 +41,8 @@ struct store_options {
 
 bool store_open(const struct store_options *o, struct store **out, struct err *e);
 void store_close(struct store **st); /* finishes what waits */
-/* Looks whether a store is there and could be used, and changes nothing; `found` says what it is, the error what to do.
- * Blocks, and needs no store workers. */
+/* Looks whether a store is there and could be used, and changes nothing; `found` says what it is, the error what to do:
+ * ERR_MISSING when nothing was ever kept there. Blocks, and needs no store workers. */
 bool store_probe(const char *url, char *found, size_t n, struct err *e);
 /* The URL as it may be shown: without user, password and options. */
 #define STORE_SHOWN 256

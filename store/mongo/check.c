@@ -312,21 +312,30 @@ bool mongo_check_server(struct mongo_store *s, mongoc_client_t *c, struct err *e
 
 /* ---- a look without changing anything ---- */
 
+static bool count(struct mongo_store *s, mongoc_client_t *c, const char *collection, int64_t *n, struct err *e)
+{
+    mongoc_collection_t *rows = mongo_collection(s, c, collection);
+    bson_error_t why;
+
+    *n = mongoc_collection_estimated_document_count(rows, NULL, NULL, NULL, &why);
+    mongoc_collection_destroy(rows);
+    if (*n < 0)
+        return why.code == UNAUTHORIZED ? mongo_not_allowed(s, why.message, e) : mongo_err(s, &why, e);
+    return true;
+}
+
 bool mongo_probe(struct mongo_store *s, char *found, size_t n, struct err *e)
 {
     mongoc_client_t *c = mongo_client(s);
-    mongoc_collection_t *messages = mongo_collection(s, c, "message");
     const char *set = mongoc_uri_get_replica_set(s->uri);
-    bson_error_t why;
-    int64_t count = 0;
-    bool ok = mongo_check_server(s, c, e);
+    int64_t made = 0, messages = 0;
+    bool ok = mongo_check_server(s, c, e) && count(s, c, "_meta", &made, e) && count(s, c, "message", &messages, e);
 
-    if (ok && (count = mongoc_collection_estimated_document_count(messages, NULL, NULL, NULL, &why)) < 0)
-        ok = why.code == UNAUTHORIZED ? mongo_not_allowed(s, why.message, e) : mongo_err(s, &why, e);
+    if (ok && !made)
+        ok = err_set(e, ERR_MISSING, "the server answers, its database %s holds nothing of ours", s->database);
     if (ok)
         snprintf(found, n, "MongoDB%s%s answers, database %s, %lld messages", set ? " set " : "", set ? set : "",
-                 s->database, (long long)count);
-    mongoc_collection_destroy(messages);
+                 s->database, (long long)messages);
     mongo_client_back(s, c);
     return ok;
 }

@@ -207,7 +207,8 @@ static bool probe(const char *url, struct bytes place, char *found, size_t n, st
     if (rc == SQLITE_ROW)
         snprintf(found, n, "%s opens, %lld messages", place.p, sqlite3_column_int64(q, 0));
     else
-        err_set(e, ERR_INVALID, "%.120s: %.100s", place.p, sqlite3_errmsg(db));
+        err_set(e, access(place.p, F_OK) == 0 ? ERR_INVALID : ERR_MISSING, "%.120s: %.100s", place.p,
+                sqlite3_errmsg(db));
     sqlite3_finalize(q);
     sqlite3_close(db);
     return rc == SQLITE_ROW;

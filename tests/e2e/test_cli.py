@@ -9,7 +9,7 @@ from server import BINARY, PASSWORD, Server
 
 
 def run(server, *words, input=None, key=None, env=None, program=None):
-    where = ["--url", server.doors["api"], "--key", key] if key else ["--data", str(server.data)]
+    where = ["--url", server.doors["api"], "--key", key] if key else server.place if words == ("check",) else ["--data", str(server.data)]
     environment = {k: v for k, v in os.environ.items() if not k.startswith("POSTRIDER_")} | (env or {})
     return subprocess.run([program or BINARY, *map(str, words), *(where if program is None else [])], input=input,
                           capture_output=True, text=True, timeout=60, env=environment)
@@ -212,6 +212,7 @@ def test_check_with_and_without_a_server(tmp_path):
     (data / "server.key").unlink()
     with socket.create_server(("127.0.0.1", ports["pop3"])):
         report, status = checked(s)
+    assert report["store"][0] == "pass" and "0 messages" in report["store"][1]
     failed = {name: (found, mend) for name, (result, found, mend) in report.items() if result == "fail"}
     assert status == 1 and set(failed) == {"folder", "server.key", "pop3"} and "chmod 700" in failed["folder"][1]
     assert f"pid {os.getpid()} " in failed["pop3"][0]
