@@ -1,6 +1,8 @@
 #include "base/log.h"
 #include "base/params.h"
 #include "store/mongo/mongo.h"
+#include <sys/mman.h>
+#include <unistd.h>
 
 enum { PLAIN_CLIENTS = 8, PATIENT_MS = 3600000, QUICK_MS = 500 };
 
@@ -11,6 +13,16 @@ static void library_log(mongoc_log_level_t level, const char *domain, const char
     (void)level;
     (void)arg;
     log_debug("store", LOG_TEXT("library", domain), LOG_TEXT("message", message));
+}
+
+/* It keeps counters, which nobody reads, in shared memory under our pid from before main() on: a killed process would
+ * leave them behind, and warn the next of its pid. */
+__attribute__((constructor)) static void no_shared_counters(void)
+{
+    char name[32];
+
+    snprintf(name, sizeof name, "/mongoc-%d", (int)getpid());
+    shm_unlink(name);
 }
 
 static void library_start(void)
