@@ -13,7 +13,8 @@ from server import Server  # noqa: E402
 def store(request):
     """The engine of the servers that say no other (tests/conftest.py); fixtures wider than a test that start one ask for this."""
     os.environ["POSTRIDER_TEST_STORE"] = getattr(request, "param", "sqlite")
-    yield os.environ.pop("POSTRIDER_TEST_STORE")
+    yield os.environ["POSTRIDER_TEST_STORE"]
+    del os.environ["POSTRIDER_TEST_STORE"]
     mongod.drop_all()
 
 

@@ -1,4 +1,5 @@
 """What stands in a server's store, for what no door shows."""
+import datetime
 import sqlite3
 
 import pymongo
@@ -29,3 +30,18 @@ def everything(server):
         ours = {"$regex": f"^{database.name}\\."}
         log = client.get_database("local", codec_options=raw)["oplog.rs"].find({"$or": [{"ns": ours}, {"o.applyOps.ns": ours}]})
         return b"".join(d.raw for d in kept + list(log))
+
+
+def grow_older(server, seconds):
+    """As if so long had passed when it is started again: its clock is moved. With MongoDB the clock is mongod's, so all times kept are
+    moved the other way."""
+    if not server.store:
+        server.env["POSTRIDER_CLOCK_SHIFT"] = str(int(server.env.get("POSTRIDER_CLOCK_SHIFT", 0)) + seconds)
+        return
+    with pymongo.MongoClient(server.store) as client:
+        database = client.get_default_database()
+        for rows in map(database.get_collection, database.list_collection_names()):
+            for row in rows.find():
+                times = {k: v - datetime.timedelta(seconds=seconds) for k, v in row.items() if isinstance(v, datetime.datetime)}
+                if times:
+                    rows.update_one({"_id": row["_id"]}, {"$set": times})

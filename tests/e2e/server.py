@@ -68,13 +68,17 @@ class Server:
         self.flags, self.binary, self.env, self.process, self.log = flags, binary, env or {}, None, None
         self.store = store_of(store or os.environ.get("POSTRIDER_TEST_STORE", "sqlite"), self.data)
 
+    @property
+    def place(self):
+        """The flags that say where it keeps what it keeps."""
+        return ["--data", str(self.data), *(["--store", self.store] if self.store else [])]
+
     def start(self, wait=True):
         self.ready.unlink(missing_ok=True)
         self.log = open(self.data.parent / (self.data.name + ".log"), "ab")
         environment = {k: v for k, v in os.environ.items() if not k.startswith("POSTRIDER_")} | self.env
         self.process = subprocess.Popen(
-            [self.binary, "serve", "--data", str(self.data), "--ephemeral", "--ready-file", str(self.ready),
-             *(["--store", self.store] if self.store else []), *self.flags],
+            [self.binary, "serve", *self.place, "--ephemeral", "--ready-file", str(self.ready), *self.flags],
             stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log, env=environment)
         if wait:
             until(lambda: self.ready.exists() or self.process.poll() is not None, 60)

@@ -6,6 +6,7 @@ import email.policy
 import re
 import threading
 
+import kept
 import pytest
 from api_client import NOBODY, SCOPES, Client, example, operations
 from server import PASSWORD, SUITES, Server, until
@@ -324,7 +325,7 @@ def test_deferred_is_delivered_and_expired_expires(tmp_path):
     by = {r["email"]: r["id"] for r in message["recipients"]}
     until(lambda: all(s.get(f"/v1/deliveries/{d}").json["status"] == "deferred" for d in by.values()), 10)
     s.stop()
-    s.env = {"POSTRIDER_CLOCK_SHIFT": "61"}
+    kept.grow_older(s, 61)
     s.start()
     try:
         until(lambda: s.get(f"/v1/messages/{message['id']}").json["status"] == "partial", 15)
@@ -427,12 +428,12 @@ def test_content_and_messages_go_with_time(tmp_path):
     s.user("ana@send.test")
     message = sent(Client(s), to="x@outside.test", tags=[{"name": "t", "value": "v"}])
     s.stop()
-    s.env = {"POSTRIDER_CLOCK_SHIFT": str(31 * 86400)}
+    kept.grow_older(s, 31 * 86400)
     s.start()
     until(lambda: s.get(f"/v1/messages/{message['id']}").json["content"] == "gone", 15)
     assert s.get(f"/v1/messages/{message['id']}/raw").json["code"] == "content_gone"
     s.stop()
-    s.env = {"POSTRIDER_CLOCK_SHIFT": str(91 * 86400)}
+    kept.grow_older(s, 60 * 86400)
     s.start()
     try:
         until(lambda: s.get(f"/v1/messages/{message['id']}").status == 404, 15)
@@ -618,7 +619,7 @@ def test_a_kept_answer_survives_a_restart(tmp_path):
         again = Client(s).post("/v1/messages", body, headers=keyed("kept"))
         assert again.body == first.body and again.headers["Idempotency-Replayed"] == "true" and len(s.entries("ana@send.test")) == 1
         s.stop()
-        s.env = {"POSTRIDER_CLOCK_SHIFT": "86500"}
+        kept.grow_older(s, 86500)
         s.start()
         later = Client(s).post("/v1/messages", body, headers=keyed("kept"))
         assert later.status == 202 and "Idempotency-Replayed" not in later.headers and len(s.entries("ana@send.test")) == 2

@@ -194,6 +194,7 @@ def test_a_full_mailbox_is_refused_for_now(mx):
     assert subjects(mx, "tiny@smtp.test") == ["fills"]
 
 
+@pytest.mark.only_sqlite("the disk is mongod's there: test_crash.py")
 def test_a_full_disk_refuses_mail_but_is_read():
     with Server() as s:
         s.user("ana@smtp.test")

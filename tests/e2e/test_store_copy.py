@@ -265,15 +265,17 @@ def test_killed_at_any_point_it_goes_on(house, folder, tmp_path, short_transacti
                                   "comparing message", "comparing chunk"]):
         p = subprocess.Popen([BINARY, "store", "copy", source, target, "--progress"], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                              stderr=subprocess.PIPE, text=True, env=env)
+        said = []
         for line in p.stderr:
-            how, kind, rows = line.split()
-            if how == "copying":
+            said.append(line)
+            if line.startswith("copying "):
+                kind, rows = line.split()[1:]
                 assert (STEPS.index(kind), int(rows)) > at, line  # it goes on, and does nothing twice
                 at = STEPS.index(kind), int(rows)
             if line.startswith(goal):
                 break
         else:
-            raise AssertionError(f"it ended before {goal}")
+            raise AssertionError(f"it ended before {goal}: {said[-20:]}")
         p.kill()
         p.communicate()
         here = progress(target)
