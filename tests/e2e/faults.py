@@ -45,7 +45,7 @@ class Load:
         self.ids = collections.defaultdict(set)  # of messages, as the API said
         self.newcomers = []  # users made meanwhile; they have no password
         self.slowest = 0.0
-        self.stop = threading.Event()
+        self.stop, self.abandoned = threading.Event(), threading.Event()
         self.changed = threading.Condition()
         self.broken = []
         self.threads = [threading.Thread(target=self.guard, args=(getattr(self, door), i), daemon=True) for i, door in enumerate(doors)]
@@ -55,7 +55,8 @@ class Load:
             t.start()
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, kind, *_):
+        self.abandoned.set() if kind else None
         self.end()
 
     def end(self):
@@ -91,18 +92,20 @@ class Load:
             self.acknowledged.add(number)
             self.changed.notify_all()
 
-    def wait_more(self, more, seconds=60):
-        """Until so many more are acknowledged."""
+    def more(self, n, seconds):
+        """Waits until so many more are acknowledged; False when they were not in time."""
         with self.changed:
-            goal = len(self.acknowledged) + more
-            assert self.changed.wait_for(lambda: len(self.acknowledged) >= goal, seconds), \
-                f"no service for {seconds} s; {dict(self.answers)}; {self.servers[0].log_text()[-3000:]}"
+            goal = len(self.acknowledged) + n
+            return self.changed.wait_for(lambda: len(self.acknowledged) >= goal, seconds)
+
+    def wait_more(self, n, seconds=60):
+        assert self.more(n, seconds), f"no service for {seconds} s; {dict(self.answers)}; {self.servers[0].log_text()[-3000:]}"
 
     def timed(self, began):
         self.slowest = max(self.slowest, time.monotonic() - began)
 
     def pause(self):
-        time.sleep(0.02)  # the server is away: do not burn the processor until it is back
+        time.sleep(0.1)  # the server is away: do not burn the processor until it is back
 
     # ---- SMTP ----
 
@@ -153,7 +156,7 @@ class Load:
     def keyed(self, i):
         while not self.stop.is_set():
             number, user, _, size = self.next("keyed")
-            while self.post(i, number, user, size, number) != 202:
+            while not self.abandoned.is_set() and self.post(i, number, user, size, number) != 202:
                 self.pause()
 
     def newcomer(self, i):
@@ -161,7 +164,7 @@ class Load:
         while not self.stop.is_set():
             name = f"new-{uuid.uuid4().hex}"
             address = f"{name}@{self.users[0].split('@')[1]}"
-            while self.ask(i, "newcomer", "/v1/users", {"address": address}, name)[0] != 201:
+            while not self.abandoned.is_set() and self.ask(i, "newcomer", "/v1/users", {"address": address}, name)[0] != 201:
                 self.pause()
             self.newcomers.append(address)
             self.smtp_session(i, lambda c: self.smtp_mail(c, address) and False)
@@ -239,14 +242,16 @@ class Follower:
 
 class Fate:
     """Does harm to a set of three and to the servers over it, one thing after the other, and each time waits until mail is taken again;
-    meanwhile the primary steps down every STEP_EVERY seconds, whatever else is the matter."""
+    meanwhile the primary steps down every STEP_EVERY seconds, whatever else is the matter. A member is away until others have taken mail
+    without it, AWAY_MOST seconds at most: of two that are left, the one steps down as the other is just found."""
 
     STEP_EVERY = 5.0
+    AWAY_MOST = 8.0
 
     def __init__(self, members, servers, load, kill=None):
         self.members, self.servers, self.load, self.kill = members, servers, load, kill or servers
         self.did, self.stop = collections.Counter(), threading.Event()
-        self.longest = 0.0
+        self.longest = collections.Counter()  # seconds without service after each harm
         self.steps = threading.Thread(target=self.step_down, daemon=True)
 
     def step_down(self):
@@ -265,21 +270,16 @@ class Fate:
         at = self.members.primary()
         return random.randrange(3) if at is None or random.random() < 0.3 else at
 
-    def until_service(self):
-        began = time.monotonic()
-        self.load.wait_more(20)
-        self.longest = max(self.longest, time.monotonic() - began)
-
     def member_killed(self):
         at = self.victim()
         self.members.kill(at)
-        self.until_service()
+        self.load.more(20, self.AWAY_MOST)
         self.members.restart(at)
 
     def member_frozen(self):
         at = self.victim()
         self.members.signal(at, signal.SIGSTOP)
-        self.until_service()
+        self.load.more(20, self.AWAY_MOST)
         self.members.signal(at, signal.SIGCONT)
 
     def no_majority(self):
@@ -298,21 +298,25 @@ class Fate:
 
     def run(self, goal, least):
         """Until so many mails are acknowledged and each harm was done so often."""
-        pace = goal // (3 * least)
+        pace = goal // (2 * least)
         harms = {"killed": self.member_killed, "frozen": self.member_frozen, "no majority": self.no_majority, "own kills": self.server_killed}
         self.steps.start()
         bag = []
-        while len(self.load.acknowledged) < goal or any(self.did[name] < least for name in harms):
-            bag = bag or random.sample(sorted(harms), len(harms))
-            name = bag.pop()
-            self.load.wait_more(random.randint(1, pace))
-            harms[name]()
-            self.did[name] += 1
-            self.until_service()
-            for server in self.servers:
-                assert server.process.poll() is None, server.log_text()[-6000:]
-        self.stop.set()
-        self.steps.join(30)
+        try:
+            while len(self.load.acknowledged) < goal or any(self.did[name] < least for name in harms):
+                bag = bag or random.sample(sorted(harms), len(harms))
+                name = bag.pop()
+                self.load.wait_more(random.randint(1, pace))
+                began = time.monotonic()
+                harms[name]()
+                self.load.wait_more(20)
+                self.did[name] += 1
+                self.longest[name] = max(self.longest[name], round(time.monotonic() - began, 1))
+                for server in self.servers:
+                    assert server.process.poll() is None, server.log_text()[-6000:]
+        finally:
+            self.stop.set()
+            self.steps.join(30)
 
 
 def start_again(server, seconds=90):
@@ -418,4 +422,4 @@ def report(load, fate, members, result, began):
         heard[door][what] = n
     print(f"\n{len(load.numbers)} tried, {len(load.acknowledged)} acknowledged, {result.there} filed, {len(result.lost)} lost, "
           f"{len(result.doubled)} doubled in {time.monotonic() - began:.0f} s; elections {members.term() - 1}, {dict(fate.did)}; "
-          f"longest without service {fate.longest:.1f} s, slowest answer {load.slowest:.1f} s\nheard: {dict(heard)}")
+          f"longest until 20 more were taken {dict(fate.longest)}, slowest answer {load.slowest:.1f} s\nheard: {dict(heard)}")
