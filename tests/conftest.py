@@ -8,7 +8,7 @@ import pytest
 
 STORES = ("sqlite", "mongo")
 SLOW = ("test_mongo_crash", "test_readme", "test_schemathesis", "test_crash", "test_limits", "test_smtp_attacks", "test_two_processes",
-        "test_store_away", "test_store_copy", "test_api_walls")  # begin first, so that none is left for the end
+        "test_store_away", "test_store_copy", "test_api_walls", "test_large_mailbox")  # begin first, so that none is left for the end
 
 
 def pytest_addoption(parser):
