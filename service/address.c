@@ -9,7 +9,7 @@ static bool missing(struct call *c)
     return err_again(c, ERR_MISSING, "No such address");
 }
 
-static bool by_text(struct call *c, struct bytes text, struct address_row *out)
+bool address_by_text(struct call *c, struct bytes text, struct address_row *out)
 {
     struct address address;
     struct bytes plain;
@@ -33,7 +33,7 @@ static bool find(struct call *c, struct bytes text, struct address_row *out)
     if (id_parse("adr", text, &id))
         found = store_get(c->store, &address_kind, id, c->arena, out, &c->err);
     else
-        found = by_text(c, text, out);
+        found = address_by_text(c, text, out);
     if (found && id_equal(out->account_id, c->account) && call_reaches(c, out->domain_id))
         return true;
     return found ? missing(c) : false;

@@ -1,5 +1,4 @@
 #include "service/user.h"
-#include "mail/address.h"
 #include "service/directory.h"
 #include "service/due.h"
 #include "service/mailbox.h"
@@ -27,17 +26,8 @@ static bool missing(struct call *c)
 static bool by_address(struct call *c, struct bytes text, struct user_row *out)
 {
     struct address_row row = { 0 };
-    struct address address;
-    struct bytes plain;
-    struct err ignored = { 0 };
-    struct value v;
 
-    if (!address_parse(text, c->arena, &address, &ignored) ||
-        !address_normalize(&address, true, c->arena, &plain, &ignored))
-        return missing(c);
-    v = V_TEXT(plain);
-    return store_get_by(c->store, &address_kind, "address", &v, 1, c->arena, &row, &c->err) &&
-           store_get(c->store, &user_kind, row.user_id, c->arena, out, &c->err);
+    return address_by_text(c, text, &row) && store_get(c->store, &user_kind, row.user_id, c->arena, out, &c->err);
 }
 
 bool user_of_account(struct call *c, struct bytes text, struct user_row *out)

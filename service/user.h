@@ -52,6 +52,8 @@ struct user_delete_in {
 }; /* ERR_IN_USE with mail unless erase */
 /* For service/: a user of the account acted in by id or address, whatever the scopes. ERR_MISSING. */
 bool user_of_account(struct call *c, struct bytes id, struct user_row *out);
+/* Likewise the row of an address as it is written, of any account. ERR_MISSING. */
+bool address_by_text(struct call *c, struct bytes text, struct address_row *out);
 bool user_delete(struct call *c, const struct user_delete_in *in, void *out);
 
 struct address_list_in {
