@@ -30,12 +30,7 @@ bool copy_at(const char *side, const struct err *why, struct err *e)
 
 static bool load(struct store *st, struct arena *a, struct copy_row *row, bool *there, struct err *e)
 {
-    struct err why = { 0 };
-
-    *there = store_get(st, &copy_kind, the_copy, a, row, &why);
-    if (!*there && why.code != ERR_MISSING)
-        *e = why;
-    return *there || why.code == ERR_MISSING;
+    return store_look(st, &copy_kind, the_copy, a, row, there, e);
 }
 
 bool copy_is_whole(struct store *st, struct err *e)

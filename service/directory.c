@@ -235,16 +235,6 @@ static bool read_by(struct question *q, const struct kind *k, const char *index,
     return *found || why.code == ERR_MISSING;
 }
 
-static bool read_row(struct question *q, const struct kind *k, struct id id, void *row, bool *found, struct err *e)
-{
-    struct err why = { 0 };
-
-    *found = store_get(q->c->store, k, id, q->c->arena, row, &why);
-    if (!*found && why.code != ERR_MISSING)
-        *e = why;
-    return *found || why.code == ERR_MISSING;
-}
-
 /* ---- domains ---- */
 
 static bool read_domain(struct question *q, struct err *e)
@@ -316,13 +306,16 @@ static bool read_user(struct question *q, struct err *e)
     struct user_row row = { 0 };
     struct account_row account = { 0 };
     struct id id;
+    struct store *st = q->c->store;
     bool open;
 
     memcpy(id.b, q->known.name.p + 1, sizeof id.b);
-    if (!read_row(q, &user_kind, id, &row, &q->known.found, e) || !q->known.found)
-        return !q->known.found && e->code == ERR_NONE;
+    if (!store_look(st, &user_kind, id, q->c->arena, &row, &q->known.found, e))
+        return false;
+    if (!q->known.found)
+        return true;
     fill_user(u, &row);
-    if (!read_row(q, &account_kind, row.account_id, &account, &open, e))
+    if (!store_look(st, &account_kind, row.account_id, q->c->arena, &account, &open, e))
         return false;
     u->disabled = u->disabled || !open || account.disabled;
     return role_id(q, id, BYTES("inbox"), &u->inbox_id, e) && role_id(q, id, BYTES("sent"), &u->sent_id, e);

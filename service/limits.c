@@ -237,12 +237,10 @@ static bool refused(struct reserving *r)
 {
     struct taking *t = r->t;
     struct limit_row old = { 0 };
-    struct err why = { 0 };
+    bool there;
 
-    if (!store_get(t->c->store, &limit_kind, r->row.id, t->c->arena, &old, &why) && why.code != ERR_MISSING) {
-        t->c->err = why;
+    if (!store_look(t->c->store, &limit_kind, r->row.id, t->c->arena, &old, &there, &t->c->err))
         return false;
-    }
     t->wait = least(old.full_at - r->now, t->window) + t->n * t->cost - t->window;
     if (t->wait <= 0)
         t->wait = 1; /* it has become free just now: ask again */

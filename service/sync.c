@@ -46,32 +46,32 @@ bool look_through(struct look *l, const struct looking *what)
     return true;
 }
 
-static bool get(struct look *l, const struct kind *k, struct id id, void *row, bool *there)
-{
-    struct err why = { 0 };
-
-    *there = store_get(l->st, k, id, l->arena, row, &why);
-    if (*there || why.code == ERR_MISSING)
-        return true;
-    *l->e = why;
-    return false;
-}
-
 static void count_one(void *arg, const void *row)
 {
     (void)row;
     ++*(int64_t *)arg;
 }
 
+bool look_count(struct look *l, struct looking what, int64_t *n)
+{
+    const char *only[] = { "id", what.field, NULL };
+
+    *n = 0;
+    what.only = only;
+    what.each = count_one;
+    what.page = NULL;
+    what.arg = n;
+    return look_through(l, &what);
+}
+
 static bool look_at_account(struct look *l, struct id id)
 {
-    static const char *const only[] = { "id", "account_id", NULL };
-    int64_t n = 0;
-    struct looking domains = { &domain_kind, "account", "account_id", id, only, count_one, NULL, &n };
+    struct looking domains = { .kind = &domain_kind, .index = "account", .field = "account_id", .id = id };
     struct account_row row;
+    int64_t n;
     bool there;
 
-    if (!get(l, &account_kind, id, &row, &there) || (there && !look_through(l, &domains)))
+    if (!store_look(l->st, &account_kind, id, l->arena, &row, &there, l->e) || (there && !look_count(l, domains, &n)))
         return false;
     if (there)
         looked_value(look_row(l, &account_kind, id, row.name), "domains", row.domains, n);
@@ -80,13 +80,12 @@ static bool look_at_account(struct look *l, struct id id)
 
 static bool look_at_domain(struct look *l, struct id id)
 {
-    static const char *const only[] = { "id", "domain_id", NULL };
-    int64_t n = 0;
-    struct looking addresses = { &address_kind, "domain", "domain_id", id, only, count_one, NULL, &n };
+    struct looking addresses = { .kind = &address_kind, .index = "domain", .field = "domain_id", .id = id };
     struct domain_row row;
+    int64_t n;
     bool there;
 
-    if (!get(l, &domain_kind, id, &row, &there) || (there && !look_through(l, &addresses)))
+    if (!store_look(l->st, &domain_kind, id, l->arena, &row, &there, l->e) || (there && !look_count(l, addresses, &n)))
         return false;
     if (there)
         looked_value(look_row(l, &domain_kind, id, row.name), "addresses", row.addresses, n);

@@ -110,13 +110,13 @@ static bool look_at_guest(struct look *l, const struct message_row *m, const str
 {
     struct id id = message_id_for(m->body_id, g->account);
     struct message_row row;
-    struct err why = { 0 };
     struct looked *t;
+    bool there;
 
-    if (!store_get(l->st, &message_kind, id, l->arena, &row, &why)) {
-        *l->e = why.code == ERR_MISSING ? *l->e : why;
-        return why.code == ERR_MISSING;
-    }
+    if (!store_look(l->st, &message_kind, id, l->arena, &row, &there, l->e))
+        return false;
+    if (!there)
+        return true;
     t = look_row(l, &message_kind, id, row.header_message_id);
     looked_value(t, "n_open", row.n_open, g->open);
     looked_value(t, "n_delivered", row.n_delivered, g->delivered > row.n_delivered ? g->delivered : row.n_delivered);
@@ -149,12 +149,12 @@ bool look_at_message(struct look *l, struct id id)
     struct message_row row;
     struct tally tally = { .look = l, .message = &row };
     struct looking deliveries = { &delivery_kind, "message", "message_id", id, only, NULL, add_page, &tally };
-    struct err why = { 0 };
+    bool there;
 
-    if (!store_get(l->st, &message_kind, id, l->arena, &row, &why)) {
-        *l->e = why.code == ERR_MISSING ? *l->e : why;
-        return why.code == ERR_MISSING;
-    }
+    if (!store_look(l->st, &message_kind, id, l->arena, &row, &there, l->e))
+        return false;
+    if (!there)
+        return true;
     if (is_sent_here(&row) && bytes_equal(row.direction, BYTES("inbound")))
         return true;
     if (!look_through(l, &deliveries))

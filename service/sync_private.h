@@ -43,6 +43,8 @@ struct looking {
     void *arg;
 };
 bool look_through(struct look *l, const struct looking *what);
+/* How many of these rows there are: what->each, page and only are not looked at. */
+bool look_count(struct look *l, struct looking what, int64_t *n);
 
 /* A look at one row by its id. A row that is gone has no rows. */
 bool look_at_user(struct look *l, struct id id);

@@ -33,14 +33,10 @@ static bool look_at_box(struct look *l, const struct mailbox_row *box, int64_t *
     struct looking entries = { &entry_kind, "uid", "mailbox_id", box->id, only, add_entry, NULL, &sum };
     struct looked *t = look_row(l, &mailbox_kind, box->id, box->name);
     struct mailbox_row again = { .id = NO_ID };
-    struct err why = { 0 };
+    bool there;
 
-    if (!look_through(l, &entries))
+    if (!look_through(l, &entries) || !store_look(l->st, &mailbox_kind, box->id, l->arena, &again, &there, l->e))
         return false;
-    if (!store_get(l->st, &mailbox_kind, box->id, l->arena, &again, &why) && why.code != ERR_MISSING) {
-        *l->e = why;
-        return false;
-    }
     l->changed = l->changed || !same_box(box, &again);
     looked_value(t, "total", box->total, sum.total);
     looked_value(t, "unseen", box->unseen, sum.unseen);
@@ -75,12 +71,6 @@ static void add_box(void *arg, const void *row)
     b->n++;
 }
 
-static void count_one(void *arg, const void *row)
-{
-    (void)row;
-    ++*(int64_t *)arg;
-}
-
 static bool look_at_boxes(struct look *l, struct id user, int64_t *bytes)
 {
     struct boxes boxes = { .look = l };
@@ -96,19 +86,18 @@ static bool look_at_boxes(struct look *l, struct id user, int64_t *bytes)
 
 bool look_at_user(struct look *l, struct id id)
 {
-    static const char *const only[] = { "id", "user_id", NULL };
-    int64_t addresses = 0, bytes = 0;
-    struct looking all = { &address_kind, "user", "user_id", id, only, count_one, NULL, &addresses };
+    struct looking of_user = { .kind = &address_kind, .index = "user", .field = "user_id", .id = id };
+    int64_t addresses, bytes = 0;
     struct user_row row;
     struct looked *t;
-    struct err why = { 0 };
+    bool there;
 
-    if (!store_get(l->st, &user_kind, id, l->arena, &row, &why)) {
-        *l->e = why.code == ERR_MISSING ? *l->e : why;
-        return why.code == ERR_MISSING;
-    }
+    if (!store_look(l->st, &user_kind, id, l->arena, &row, &there, l->e))
+        return false;
+    if (!there)
+        return true;
     t = look_row(l, &user_kind, id, row.address);
-    if (!look_through(l, &all) || !look_at_boxes(l, id, &bytes))
+    if (!look_count(l, of_user, &addresses) || !look_at_boxes(l, id, &bytes))
         return false;
     looked_value(t, "addresses", row.addresses, addresses);
     looked_value(t, "used", row.used, bytes);

@@ -132,16 +132,11 @@ static struct throttle_state state_of(const struct suspect *s)
 /* A row past its time counts as none. */
 static bool read_row(struct call *c, struct id id, struct throttle_row *row)
 {
-    struct err why = { 0 };
+    bool there;
 
-    if (!store_get(c->store, &throttle_kind, id, c->arena, row, &why)) {
-        *row = (struct throttle_row){ .id = id };
-        if (why.code != ERR_MISSING) {
-            c->err = why;
-            return false;
-        }
-    }
-    if (row->expires_at <= store_now(c->store))
+    if (!store_look(c->store, &throttle_kind, id, c->arena, row, &there, &c->err))
+        return false;
+    if (!there || row->expires_at <= store_now(c->store))
         *row = (struct throttle_row){ .id = id };
     return true;
 }

@@ -155,16 +155,24 @@ bool store_get_many(struct store *st, const struct kind *k, const struct id *ids
     return send(&r, run_get);
 }
 
-bool store_get(struct store *st, const struct kind *k, struct id id, struct arena *a, void *row, struct err *e)
+bool store_look(struct store *st, const struct kind *k, struct id id, struct arena *a, void *row, bool *there,
+                struct err *e)
 {
     struct value found;
 
+    *there = false;
     if (!store_get_many(st, k, &id, 1, a, row, e))
         return false;
     found = value_of(&k->fields[0], row);
-    if (value_is_null(&found))
-        return err_set(e, ERR_MISSING, "No such %s", k->name);
+    *there = !value_is_null(&found);
     return true;
+}
+
+bool store_get(struct store *st, const struct kind *k, struct id id, struct arena *a, void *row, struct err *e)
+{
+    bool there;
+
+    return store_look(st, k, id, a, row, &there, e) && (there || err_set(e, ERR_MISSING, "No such %s", k->name));
 }
 
 static void run_get_by(void *arg)

@@ -159,6 +159,9 @@ struct batch_failure batch_failure(const struct batch *b);
 
 /* *row is filled; its bytes lie in the arena. ERR_MISSING when there is none. */
 bool store_get(struct store *st, const struct kind *k, struct id id, struct arena *a, void *row, struct err *e);
+/* The same where none is no error: *there says whether the row was filled. */
+bool store_look(struct store *st, const struct kind *k, struct id id, struct arena *a, void *row, bool *there,
+                struct err *e);
 /* By a unique index (all its fields, in order). */
 bool store_get_by(struct store *st, const struct kind *k, const char *index, const struct value *values, size_t n,
                   struct arena *a, void *row, struct err *e);
