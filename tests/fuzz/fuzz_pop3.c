@@ -1,37 +1,18 @@
-/* A POP3 session over what the fuzzer makes up. The first byte chooses the pace. */
 #include "pop3/pop3.h"
-#include "tests/dialogue.h"
+#include "tests/fuzz/session.h"
 
-static struct office office;
-
-static void start(void)
+static void run(struct stream *s, struct service *svc, uint8_t first)
 {
-    to_the_root();
-    crypt_init();
-    params_init();
-    log_set(LOG_ERROR, LOG_LOGFMT);
-    office_open(&office);
+    struct pop3_door door = { .svc = svc };
+
+    (void)first;
+    pop3_run(s, &door);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    struct stream_options options = { .in_max = 16384, .out_max = 65536 };
-    struct pop3_door door;
-    struct buf in, out;
+    static const struct fuzzed pop3 = { 16384, "USER ana@example.org\r\nPASS correct horse\r\n", run };
 
-    if (!office.svc)
-        start();
-    if (!size)
-        return 0;
-    door = (struct pop3_door){ .svc = office.svc };
-    buf_init(&in, size + 256);
-    buf_init(&out, 1 << 20);
-    if (data[0] & 4) /* into the middle of things */
-        buf_adds(&in, "USER ana@example.org\r\nPASS correct horse\r\n");
-    buf_add(&in, (struct bytes){ (const char *)data + 1, size - 1 });
-    pop3_run(stream_memory(buf_bytes(&in), data[0] & 8 ? 1 : 0, &out, &options), &door);
-    buf_clear(&in);
-    buf_clear(&out);
-    return 0;
+    return fuzz_session(&pop3, data, size);
 }

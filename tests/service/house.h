@@ -43,6 +43,16 @@ static inline int remove_one(const char *path, const struct stat *st, int type, 
     return remove(path);
 }
 
+static inline void set_param(const char *name, const char *value)
+{
+    struct err e = { 0 };
+    enum param p;
+
+    assert_true(param_find(B(name), &p));
+    if (!param_set(p, PARAM_FROM_FLAG, B(value), &e))
+        fail_msg("%s", e.message);
+}
+
 static inline void must(struct house *h, bool ok)
 {
     if (!ok)

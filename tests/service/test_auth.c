@@ -14,20 +14,10 @@ static bool login(struct house *h, const char *name, const char *password, const
     return auth_password(&h->c, B(name), B(password), &who);
 }
 
-static void set(const char *name, const char *value)
-{
-    struct err e = { 0 };
-    enum param p;
-
-    assert_true(param_find(B(name), &p));
-    if (!param_set(p, PARAM_FROM_FLAG, B(value), &e))
-        fail_msg("%s", e.message);
-}
-
 static struct user_row ana(struct house *h, struct principal **p)
 {
-    set("auth.argon2_memory", "64K"); /* the cost is not what is tested here */
-    set("auth.argon2_passes", "1");
+    set_param("auth.argon2_memory", "64K"); /* the cost is not what is tested here */
+    set_param("auth.argon2_passes", "1");
     *p = tenant(h, "a");
     domain(h, *p, "a.test");
     return user(h, *p, "ana@a.test", PASSWORD);
@@ -101,7 +91,7 @@ static void failures_throttle_the_pair_alone(void **state)
     struct principal *p;
 
     ana(h, &p);
-    set("auth.failures_free", "3");
+    set_param("auth.failures_free", "3");
     for (int i = 0; i < 3; i++)
         wont(h, login(h, "ana@a.test", "wrong", "192.0.2.1"), ERR_AUTH);
     wont(h, login(h, "ana@a.test", PASSWORD, "192.0.2.1"), ERR_RATE);
@@ -133,7 +123,7 @@ static void a_verified_password_is_remembered(void **state)
     must(h, user_update(as(h, p), &in, &row));
     wont(h, login(h, "ana@a.test", PASSWORD, "192.0.2.1"), ERR_AUTH);
     assert_int_equal(hashes(h, "ana@a.test", "another horse", true), 1);
-    set("auth.remember", "0s");
+    set_param("auth.remember", "0s");
     in.change.password = BYTES("a third horse");
     must(h, user_update(as(h, p), &in, &row));
     assert_int_equal(hashes(h, "ana@a.test", "a third horse", true), 1);
@@ -150,8 +140,8 @@ static void an_old_cost_is_renewed(void **state)
     struct user_row u = ana(h, &p), now;
     struct crypt_password_cost cost = { .passes = 2, .memory = 128 * 1024 };
 
-    set("auth.argon2_memory", "128K");
-    set("auth.argon2_passes", "2");
+    set_param("auth.argon2_memory", "128K");
+    set_param("auth.argon2_passes", "2");
     assert_true(login(h, "ana@a.test", PASSWORD, "192.0.2.1"));
     must(h, store_get(h->svc->store, &user_kind, u.id, h->arena, &now, &h->c.err));
     assert_false(crypt_password_outdated(arena_text(h->arena, now.password_hash), &cost));
@@ -302,7 +292,7 @@ static void where_a_password_may_cross(void **state)
     struct house *h = *state;
 
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        set("auth.cleartext", rows[i].rule);
+        set_param("auth.cleartext", rows[i].rule);
         as(h, NULL);
         h->c.client_tls = rows[i].tls;
         h->c.client_loopback = rows[i].loopback;
@@ -340,7 +330,7 @@ static void recipients_have_a_rate(void **state)
     struct principal key = { .kind = WHO_KEY, .id = who.id, .account_id = who.account_id };
 
     must(h, limits_recipients(as(h, &who), 1000000)); /* 0: no limit */
-    set("limits.user_recipients_per_hour", "10");
+    set_param("limits.user_recipients_per_hour", "10");
     must(h, limits_recipients(as(h, &who), 4));
     must(h, limits_recipients(as(h, &who), 6));
     wont(h, limits_recipients(as(h, &who), 1), ERR_RATE);

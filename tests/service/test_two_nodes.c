@@ -61,16 +61,6 @@ static int pair_teardown(void **state)
     return house_teardown(&h);
 }
 
-static void set(const char *name, const char *value)
-{
-    struct err e = { 0 };
-    enum param p;
-
-    assert_true(param_find(B(name), &p));
-    if (!param_set(p, PARAM_FROM_FLAG, B(value), &e))
-        fail_msg("%s", e.message);
-}
-
 static bool login_from(struct house *h, const char *net, const char *name, const char *password)
 {
     const struct principal *who;
@@ -89,8 +79,8 @@ static struct user_row ana(struct house *h)
 {
     struct principal *p;
 
-    set("auth.argon2_memory", "64K");
-    set("auth.argon2_passes", "1");
+    set_param("auth.argon2_memory", "64K");
+    set_param("auth.argon2_passes", "1");
     p = tenant(h, "a");
     domain(h, p, "a.test");
     return user(h, p, "ana@a.test", PASSWORD);
@@ -119,8 +109,8 @@ static void a_lockout_holds_at_every_node(void **state)
     int64_t before;
 
     ana(at(p, 0));
-    set("auth.failures_free", "3");
-    set("auth.failure_delay", "30s");
+    set_param("auth.failures_free", "3");
+    set_param("auth.failure_delay", "30s");
     wont(at(p, 0), login(p->h, "wrong"), ERR_AUTH);
     wont(at(p, 1), login(p->h, "wrong"), ERR_AUTH);
     wont(at(p, 0), login(p->h, "wrong"), ERR_AUTH); /* the third of both */
@@ -142,8 +132,8 @@ static void a_remembered_login_is_no_way_around(void **state)
 
     ana(at(p, 1));
     assert_true(login(at(p, 1), PASSWORD));
-    set("auth.failures_free", "2");
-    set("auth.failure_delay", "30s");
+    set_param("auth.failures_free", "2");
+    set_param("auth.failure_delay", "30s");
     for (int i = 0; i < 2; i++)
         wont(at(p, 0), login(p->h, "wrong"), ERR_AUTH);
     wont(at(p, 1), login(p->h, PASSWORD), ERR_RATE);
@@ -154,8 +144,8 @@ static void success_forgets_at_every_node(void **state)
     struct pair *p = *state;
 
     ana(at(p, 0));
-    set("auth.failures_free", "2");
-    set("auth.failure_delay", "30s");
+    set_param("auth.failures_free", "2");
+    set_param("auth.failure_delay", "30s");
     for (int i = 0; i < 4; i++) {
         wont(at(p, i % 2), login(p->h, "wrong"), ERR_AUTH);
         assert_int_equal(rows(p->h, &throttle_kind), 1);
@@ -192,8 +182,8 @@ static void failures_are_swept_when_they_no_longer_count(void **state)
     struct user_row u = ana(at(p, 0)), now;
     size_t n;
 
-    set("auth.failure_delay_max", "1s"); /* they count for twice as long */
-    set("auth.failures_free", "2");
+    set_param("auth.failure_delay_max", "1s"); /* they count for twice as long */
+    set_param("auth.failures_free", "2");
     wont(p->h, login(p->h, "wrong"), ERR_AUTH);
     must(p->h, store_get(p->h->svc->store, &user_kind, u.id, p->h->arena, &now, &p->h->c.err));
     assert_true(now.guarded_until > clock_wall());
@@ -215,7 +205,7 @@ static void rows_of_failures_are_bounded(void **state)
     char name[32];
 
     ana(at(p, 0));
-    set("auth.throttle_names", "100");
+    set_param("auth.throttle_names", "100");
     for (int i = 0; i < 130; i++) {
         snprintf(name, sizeof name, "u%d@a.test", i);
         wont(p->h, login_from(p->h, CLIENT, name, "wrong"), ERR_AUTH);

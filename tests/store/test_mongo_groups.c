@@ -183,7 +183,7 @@ int main(void)
     int failed;
 
     if (!mongod_start(&mongod, 1))
-        return 0;
+        return MONGOD_NONE;
     params_init();
     if (!net_start(&o, &e))
         die("%s", e.message);

@@ -365,7 +365,7 @@ int main(int argc, char **argv)
     if (argc > 4 && strcmp(argv[1], "writer") == 0)
         be_writer(argv);
     if (!mongod_start(&mongod, 1))
-        return 0;
+        return MONGOD_NONE;
     shown = calloc(SEEN, sizeof *shown);
     told = calloc(SEEN, sizeof *told);
     next_of = calloc(SEEN, sizeof *next_of);
