@@ -149,31 +149,41 @@ static const struct {
     uint32_t code;
     bool gone;
 } away_codes[] = {
-    { 6, true },     /* HostUnreachable */
-    { 7, true },     /* HostNotFound */
-    { 13, true },    /* Unauthorized */
-    { 18, true },    /* AuthenticationFailed */
-    { 50, false },   /* MaxTimeMSExpired */
-    { 64, true },    /* WriteConcernFailed: no majority in time */
-    { 89, true },    /* NetworkTimeout */
-    { 91, true },    /* ShutdownInProgress */
-    { 112, false },  /* WriteConflict */
-    { 134, true },   /* ReadConcernMajorityNotAvailableYet */
-    { 189, true },   /* PrimarySteppedDown */
-    { 202, false },  /* NetworkInterfaceExceededTimeLimit */
-    { 225, false },  /* TransactionTooOld */
-    { 239, false },  /* SnapshotTooOld */
-    { 246, false },  /* SnapshotUnavailable */
-    { 251, false },  /* NoSuchTransaction */
-    { 262, false },  /* ExceededTimeLimit */
-    { 290, false },  /* TransactionExceededLifetimeLimitSeconds */
-    { 365, false },  /* TemporarilyUnavailable */
-    { 9001, true },  /* SocketException */
-    { 10107, true }, /* NotWritablePrimary */
-    { 11600, true }, /* InterruptedAtShutdown */
-    { 11602, true }, /* InterruptedDueToReplStateChange */
-    { 13435, true }, /* NotPrimaryNoSecondaryOk */
-    { 13436, true }, /* NotPrimaryOrSecondary */
+    { 6, true },      /* HostUnreachable */
+    { 7, true },      /* HostNotFound */
+    { 13, true },     /* Unauthorized */
+    { 18, true },     /* AuthenticationFailed */
+    { 24, false },    /* LockTimeout: of a transaction, while a build that starts changes the collection */
+    { 43, false },    /* CursorNotFound */
+    { 46, false },    /* LockBusy */
+    { 50, false },    /* MaxTimeMSExpired */
+    { 64, true },     /* WriteConcernFailed: no majority in time */
+    { 89, true },     /* NetworkTimeout */
+    { 90, false },    /* CallbackCanceled */
+    { 91, true },     /* ShutdownInProgress */
+    { 100, true },    /* UnsatisfiableWriteConcern */
+    { 112, false },   /* WriteConflict */
+    { 117, false },   /* ConflictingOperationInProgress */
+    { 134, true },    /* ReadConcernMajorityNotAvailableYet */
+    { 175, false },   /* QueryPlanKilled */
+    { 189, true },    /* PrimarySteppedDown */
+    { 202, false },   /* NetworkInterfaceExceededTimeLimit */
+    { 225, false },   /* TransactionTooOld */
+    { 237, false },   /* CursorKilled */
+    { 239, false },   /* SnapshotTooOld */
+    { 246, false },   /* SnapshotUnavailable */
+    { 251, false },   /* NoSuchTransaction */
+    { 262, false },   /* ExceededTimeLimit */
+    { 279, false },   /* ClientDisconnect */
+    { 290, false },   /* TransactionExceededLifetimeLimitSeconds */
+    { 365, false },   /* TemporarilyUnavailable */
+    { 9001, true },   /* SocketException */
+    { 10107, true },  /* NotWritablePrimary */
+    { 11600, true },  /* InterruptedAtShutdown */
+    { 11601, false }, /* Interrupted: by killSessions of who thought us dead */
+    { 11602, true },  /* InterruptedDueToReplStateChange */
+    { 13435, true },  /* NotPrimaryNoSecondaryOk */
+    { 13436, true },  /* NotPrimaryOrSecondary */
 };
 
 enum { OUT_OF_DISK_SPACE = 14031, OBJECT_TOO_LARGE = 10334 };

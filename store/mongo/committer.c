@@ -9,12 +9,15 @@
  *
  * A group's price hardly grows with its length. So while one group is open the next gathers, and another committer sets
  * out beside it only when MANY wait, or one has waited for LONG_MS: because the open group is slow, or its outcome
- * cannot be learnt for minutes. */
+ * cannot be learnt for minutes.
+ *
+ * A job whose row another process holds is put back, and tried from time to time, alone: a process that was killed
+ * holds its rows for many seconds, and as many jobs as there are committers would keep all others waiting. */
 #include "base/params.h"
 #include "store/mongo/mongo.h"
 #include <errno.h>
 
-enum { SLOTS = 1 << 16, LOOK = 4096, ARENA_MAX = INT32_MAX, MANY = 64, LONG_MS = 20 };
+enum { SLOTS = 1 << 16, LOOK = 4096, ARENA_MAX = INT32_MAX, MANY = 64, LONG_MS = 20, AGAIN_MS = 20 };
 
 struct worker {
     struct committers *all;
@@ -23,6 +26,7 @@ struct worker {
     uint8_t number; /* from 1 */
     uint16_t *slots;
     size_t n_slots, cap;
+    bool tries_again; /* this time a job that was put back has its turn */
 };
 
 struct committers {
@@ -103,6 +107,12 @@ static void next_look(struct committers *all)
     }
 }
 
+/* One that was put back would hinder others in its group: it goes alone, every other time. */
+static bool is_its_turn(const struct worker *w, const struct job *j, const struct job *group)
+{
+    return !j->again || (w->tries_again && !group && clock_monotonic() >= j->again);
+}
+
 /* What may be taken now, oldest first, at most a group; NULL when all that waits has to. */
 static struct job *cut_group(struct worker *w)
 {
@@ -111,11 +121,12 @@ static struct job *cut_group(struct worker *w)
     struct job *group = NULL, **end = &group, **at = &all->first;
 
     next_look(all);
+    w->tries_again = !w->tries_again;
     while (*at && n > 0 && looked++ < LOOK) {
         struct job *j = *at;
         bool fits = !group || (int64_t)j->weight <= bytes;
 
-        if (!fits || !may_take(all, j, w->number)) {
+        if (!fits || !is_its_turn(w, j, group) || !may_take(all, j, w->number)) {
             leave(all, j);
             at = &j->next;
             continue;
@@ -125,7 +136,7 @@ static struct job *cut_group(struct worker *w)
         bytes -= (int64_t)j->weight;
         all->bytes -= j->weight;
         all->n_jobs--;
-        n--;
+        n = j->again ? 0 : n - 1;
         *end = j;
         end = &j->next;
     }
@@ -133,6 +144,77 @@ static struct job *cut_group(struct worker *w)
     for (all->last = at; *all->last; all->last = &(*all->last)->next)
         ;
     return group;
+}
+
+/* ---- jobs that wait in vain ---- */
+
+static bool is_late(const struct mongo_store *s, const struct job *j, int64_t now)
+{
+    return j->deadline <= now || (atomic_load(&s->down) && now - j->queued > PARAM_INT(store, away_wait));
+}
+
+/* With the mutex held. */
+static struct job *cut_late(struct committers *all)
+{
+    struct job **at = &all->first, *late = NULL;
+    int64_t now = clock_monotonic();
+
+    while (*at) {
+        struct job *j = *at;
+
+        if (!is_late(all->store, j, now)) {
+            at = &j->next;
+            continue;
+        }
+        *at = j->next;
+        all->bytes -= j->weight;
+        all->n_jobs--;
+        j->next = late;
+        late = j;
+    }
+    all->last = at;
+    return late;
+}
+
+static void end_jobs(struct committers *all, struct job *late, const struct err *e)
+{
+    if (late && atomic_load(&all->waiting))
+        signal_raise(all->room);
+    while (late) {
+        struct job *j = late;
+
+        late = j->next;
+        j->ok = false;
+        if (!j->again)
+            j->err = *e;
+        waiter_wake(&j->waiter);
+    }
+}
+
+void committers_end_late(struct mongo_store *s, const struct err *e)
+{
+    struct committers *all = s->committers;
+    struct job *late;
+
+    pthread_mutex_lock(&all->mutex);
+    late = cut_late(all);
+    pthread_mutex_unlock(&all->mutex);
+    end_jobs(all, late, e);
+}
+
+void committers_put_back(struct mongo_store *s, struct job *j, const struct err *e)
+{
+    struct committers *all = s->committers;
+
+    j->next = NULL;
+    j->err = *e;
+    j->again = clock_monotonic() + AGAIN_MS;
+    pthread_mutex_lock(&all->mutex);
+    *all->last = j;
+    all->last = &j->next;
+    all->bytes += j->weight;
+    all->n_jobs++;
+    pthread_mutex_unlock(&all->mutex);
 }
 
 /* ---- the threads ---- */
@@ -157,6 +239,20 @@ static bool is_time(const struct committers *all)
            (!all->open || all->n_jobs >= MANY || all->stop || clock_monotonic() - all->first->queued >= LONG_MS);
 }
 
+/* With the mutex held. */
+static void end_passed(struct committers *all)
+{
+    struct err e;
+    struct job *late = cut_late(all);
+
+    if (!late)
+        return;
+    pthread_mutex_unlock(&all->mutex);
+    err_set(&e, ERR_BUSY, "mongodb: rows that are to be written are in use");
+    end_jobs(all, late, &e);
+    pthread_mutex_lock(&all->mutex);
+}
+
 /* Of jobs that wait beside an open group, somebody looks after the time they may wait. */
 static void wait_work(struct committers *all)
 {
@@ -164,6 +260,7 @@ static void wait_work(struct committers *all)
         clock_cond_wait(&all->work, &all->mutex, clock_monotonic() + LONG_MS);
     else
         pthread_cond_wait(&all->work, &all->mutex);
+    end_passed(all);
 }
 
 static struct job *wait_group(struct worker *w)
@@ -193,44 +290,6 @@ static void *run(void *arg)
         give_back(w);
     }
     return NULL;
-}
-
-/* ---- jobs that wait in vain ---- */
-
-static bool is_late(const struct mongo_store *s, const struct job *j, int64_t now)
-{
-    return j->deadline <= now || (atomic_load(&s->down) && now - j->queued > PARAM_INT(store, away_wait));
-}
-
-void committers_end_late(struct mongo_store *s, const struct err *e)
-{
-    struct committers *all = s->committers;
-    struct job **at = &all->first, *late = NULL;
-    int64_t now = clock_monotonic();
-
-    pthread_mutex_lock(&all->mutex);
-    while (*at) {
-        struct job *j = *at;
-
-        if (!is_late(s, j, now)) {
-            at = &j->next;
-            continue;
-        }
-        *at = j->next;
-        all->bytes -= j->weight;
-        all->n_jobs--;
-        j->next = late;
-        late = j;
-    }
-    all->last = at;
-    pthread_mutex_unlock(&all->mutex);
-    while (late) {
-        struct job *j = late;
-
-        late = j->next;
-        j->err = *e;
-        waiter_wake(&j->waiter);
-    }
 }
 
 /* ---- callers ---- */

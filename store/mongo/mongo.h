@@ -318,6 +318,7 @@ struct job {
     struct batch *batch;
     size_t weight;
     int64_t deadline, queued;
+    int64_t again; /* of one that was put back: not before then */
     struct waiter waiter;
     uint16_t *slots; /* of the rows it names, see committer.c */
     size_t n_slots;
@@ -331,9 +332,12 @@ bool mongo_commit(struct store *st, struct batch *b, int64_t deadline, struct er
 /* Ends jobs that no committer has taken yet and that wait in vain: past their deadline, or for longer than
  * store.away_wait while the server is away. For committers that cannot go on. */
 void committers_end_late(struct mongo_store *s, const struct err *e);
+/* To be tried again later: another process holds what it would write. e: why, should its deadline pass before. */
+void committers_put_back(struct mongo_store *s, struct job *j, const struct err *e);
 
 /* ---- transaction.c: one committer's groups ---- */
 
+#define COMMITTER_HALVES 32
 struct committer {
     struct mongo_store *store;
     mongoc_client_t *client;
@@ -342,6 +346,9 @@ struct committer {
     struct arena *arena;
     int64_t *seq;     /* by table: where the group that is being written leads */
     unsigned careful; /* groups yet whose unique keys are looked up first */
+    /* Halves of its group that wait for the first one: at most as many as a group can be cut. */
+    struct job *behind[COMMITTER_HALVES];
+    size_t n_behind;
 };
 /* Its session, which lasts as long as it. */
 bool committer_begin(struct committer *c, struct err *e);

@@ -2,17 +2,25 @@
  *
  * A group that met another process's transaction tries again a few times, after a short pause of random length: the
  * other begins its next at once, and who paused longer each time would never find the row free. Then it is cut in
- * halves, so that the batches which cannot pass hold up few others; one alone tries on. One that met no primary waits
- * for the next: it has not been committed for sure. After the commit was sent, only its answer says what became of it:
- * it is sent again until there is one, and when the server knows nothing of the transaction any more, the lane's mark
- * tells. Jobs whose deadline passes meanwhile end as ERR_BUSY. */
+ * halves, so that the batches which cannot pass hold up few others; one alone goes back to the queue. One that met no
+ * primary waits for the next: it has not been committed for sure. After the commit was sent, only its answer says what
+ * became of it: it is sent again until there is one, and when the server knows nothing of the transaction any more, the
+ * lane's mark tells. Jobs whose deadline passes meanwhile end as ERR_BUSY. */
 #include "base/log.h"
 #include "base/metrics.h"
 #include "base/params.h"
 #include "store/mongo/mongo.h"
+#include <assert.h>
 #include <sodium.h>
 
-enum { CAREFUL = 16, PAUSE_US = 50000, CONFLICT_TRIES = 8, CONFLICT_PAUSE_US = 500, CONFLICT_PAUSE_MOST_US = 4000 };
+enum {
+    CAREFUL = 16,
+    PAUSE_US = 50000,
+    CONFLICT_TRIES = 8,
+    AGAIN_TRIES = 2,
+    CONFLICT_PAUSE_US = 500,
+    CONFLICT_PAUSE_MOST_US = 4000
+};
 
 /* ---- ends of jobs ---- */
 
@@ -67,6 +75,15 @@ static void fail_late(struct job **jobs, const struct err *e)
     }
 }
 
+/* Of the group, of what waits behind it, and of the queue. */
+static void end_late(struct committer *c, struct job **jobs, const struct err *e)
+{
+    fail_late(jobs, e);
+    for (size_t i = 0; i < c->n_behind; i++)
+        fail_late(&c->behind[i], e);
+    committers_end_late(c->store, e);
+}
+
 static struct job *cut_half(struct job *jobs)
 {
     struct job *second;
@@ -82,11 +99,10 @@ static struct job *cut_half(struct job *jobs)
 
 enum outcome {
     PASSED,
-    OTHERS,   /* one has ended: the others again */
-    FEWER,    /* a conflict: fewer at a time */
-    LATER,    /* not committed: when there is a primary */
-    NOBODY,   /* nobody is left who waits */
-    NOT_OURS, /* not committed: with another lane */
+    OTHERS, /* one has ended: the others again */
+    FEWER,  /* a conflict: fewer at a time */
+    LATER,  /* not committed: when there is a primary, and what is known of the lane is true */
+    NOBODY, /* nobody is left who waits */
 };
 
 bool committer_begin(struct committer *c, struct err *e)
@@ -170,8 +186,7 @@ static enum outcome settle(struct committer *c, struct job **jobs, struct err *e
             fail_all(*jobs, e), *jobs = NULL;
         if (out != LATER)
             return out;
-        fail_late(jobs, e);
-        committers_end_late(c->store, e);
+        end_late(c, jobs, e);
         if (!*jobs) {
             end_open(c);
             return NOBODY;
@@ -185,7 +200,7 @@ static enum outcome after_write(enum applied applied)
     switch (applied) {
     case REFUSED: return OTHERS;
     case CONFLICT: return FEWER;
-    case LANE_LOST: return NOT_OURS;
+    case LANE_LOST:
     case AWAY:
     case APPLIED: break;
     }
@@ -233,7 +248,10 @@ static enum outcome attempt(struct committer *c, struct job **jobs, struct err *
             passed(c);
     } else {
         mongoc_client_session_abort_transaction(c->session, &why); /* what is left open ends by itself */
-        c->lane.known = c->lane.known && applied != LANE_LOST;
+        if (applied == LANE_LOST) { /* taken by another, or raised by a group of ours that no majority has yet */
+            c->lane.known = false;
+            err_set(e, ERR_BUSY, "mongodb: the lane is not as the majority knows it");
+        }
         out = after_write(applied);
     }
     return out;
@@ -256,25 +274,48 @@ static bool is_worth_waiting(struct committer *c, const struct job *jobs, int64_
 
 static void commit_jobs(struct committer *c, struct job *jobs);
 
+static void commit_halves(struct committer *c, struct job *first)
+{
+    assert(c->n_behind < COMMITTER_HALVES);
+    c->behind[c->n_behind++] = cut_half(first);
+    commit_jobs(c, first);
+    commit_jobs(c, c->behind[--c->n_behind]);
+}
+
+/* The one that lives; those that have ended do so now. */
+static void put_back(struct committer *c, struct job *jobs, const struct err *e)
+{
+    struct job **at = &jobs, *live;
+
+    while ((*at)->ended)
+        at = &(*at)->next;
+    live = *at;
+    *at = live->next;
+    wake_all(jobs);
+    committers_put_back(c->store, live, e);
+}
+
 /* True when the jobs were dealt with; false: the same again. */
 static bool run_fewer(struct committer *c, struct job **jobs, int tries, struct err *e)
 {
     bool met = e->code == ERR_BUSY;
+    bool often = tries > (*jobs && (*jobs)->again ? AGAIN_TRIES : CONFLICT_TRIES);
 
     metric_add(METRIC_store_conflicts_total, 1);
-    if (count_live(*jobs) > 1 && (!met || tries > CONFLICT_TRIES)) {
-        struct job *second = cut_half(*jobs);
-
-        commit_jobs(c, *jobs);
-        commit_jobs(c, second);
+    if (count_live(*jobs) > 1 && (!met || often)) {
+        commit_halves(c, *jobs);
         return true;
     }
     if (met)
-        fail_late(jobs, e);
+        end_late(c, jobs, e);
     else if (*jobs)
         fail_all(*jobs, e), *jobs = NULL; /* the batch itself cannot be */
     if (!*jobs)
         return true;
+    if (often && count_live(*jobs) == 1) {
+        put_back(c, *jobs, e);
+        return true;
+    }
     usleep(CONFLICT_PAUSE_US + randombytes_uniform(CONFLICT_PAUSE_MOST_US));
     return false;
 }
@@ -290,15 +331,13 @@ static void commit_jobs(struct committer *c, struct job *jobs)
         switch (attempt(c, &jobs, &e)) {
         case PASSED: wake_all(jobs); return;
         case NOBODY: return;
-        case NOT_OURS: break;
         case OTHERS: c->careful = CAREFUL; break;
         case FEWER:
             if (run_fewer(c, &jobs, ++tries, &e))
                 return;
             break;
         case LATER:
-            fail_late(&jobs, &e);
-            committers_end_late(c->store, &e);
+            end_late(c, &jobs, &e);
             if (!is_worth_waiting(c, jobs, since)) {
                 fail_all(jobs, &e);
                 return;

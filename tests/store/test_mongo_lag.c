@@ -1,0 +1,124 @@
+/* Three members that answer, and do not pass on what is written: no majority, and no election either. */
+#include "base/clock.h"
+#include "base/params.h"
+#include "net/fiber.h"
+#include "tests/store/conformance.h"
+#include "tests/store/mongod.h"
+#include <mongoc/mongoc.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+/* A commit without an answer holds its group for twice store.call_timeout. */
+enum { WAIT_MS = 1500, SLACK_MS = 11000, BACK_MS = 20000 };
+
+static struct mongod mongod;
+static struct arena *a;
+static struct store *st;
+
+static void run_on(int member, const char *json)
+{
+    char uri[128];
+    bson_error_t why;
+    bson_t *command = bson_new_from_json((const uint8_t *)json, -1, &why), reply;
+    mongoc_client_t *c;
+
+    snprintf(uri, sizeof uri, "mongodb://127.0.0.1:%d/?directConnection=true", mongod.ports[member]);
+    c = mongoc_client_new(uri);
+    if (!command || !mongoc_client_command_simple(c, "admin", command, NULL, &reply, &why))
+        fail_msg("%s: %s", json, why.message);
+    bson_destroy(&reply);
+    bson_destroy(command);
+    mongoc_client_destroy(c);
+}
+
+static void replicate(int member, bool on)
+{
+    run_on(member, on ? "{\"configureFailPoint\": \"stopReplProducer\", \"mode\": \"off\"}"
+                      : "{\"configureFailPoint\": \"stopReplProducer\", \"mode\": \"alwaysOn\"}");
+}
+
+static int set_up(void **state)
+{
+    (void)state;
+    mongod_settled(&mongod);
+    mongod_fresh(&mongod);
+    a = arena_new(1 << 20);
+    st = open_or_die(mongod.uri, test_kinds, 1);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    for (int i = 0; i < mongod.n; i++)
+        replicate(i, true);
+    store_close(&st);
+    arena_free(&a);
+    return 0;
+}
+
+static bool put(int64_t wait, struct id *id, int64_t *took, struct err *e)
+{
+    struct batch *b = batch_new(a);
+    struct note n = { .id = *id = id_new() };
+    int64_t began = clock_monotonic();
+    bool ok;
+
+    *e = (struct err){ 0 };
+    batch_insert(b, &note_kind, &n, NULL, 0);
+    ok = store_commit(st, b, began + wait, e);
+    *took = clock_monotonic() - began;
+    return ok;
+}
+
+/* The primary has groups of ours which no majority has: the lane reads as before them. */
+static void each_ends_by_its_deadline(void **state)
+{
+    int primary = mongod_primary(&mongod);
+    struct id id;
+    struct err e;
+    int64_t took;
+
+    (void)state;
+    assert_true(put(BACK_MS, &id, &took, &e));
+    for (int i = 0; i < mongod.n; i++)
+        if (i != primary)
+            replicate(i, false);
+    for (int i = 0; i < 4; i++) {
+        assert_false(put(WAIT_MS, &id, &took, &e));
+        printf("  %lld ms: %s\n", (long long)took, e.message);
+        assert_int_equal(e.code, ERR_BUSY);
+        assert_true(took < WAIT_MS + SLACK_MS);
+    }
+    for (int i = 0; i < mongod.n; i++)
+        replicate(i, true);
+    if (!put(BACK_MS, &id, &took, &e))
+        fail_msg("%s", e.message);
+}
+
+int main(int argc, char **argv)
+{
+    struct net_options o = { .loops = 1, .store_workers = 4, .cpu_workers = 1, .fibers_max = 100 };
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(each_ends_by_its_deadline, set_up, tear_down),
+    };
+    struct err e;
+    int bad;
+
+    if (argc > 1)
+        cmocka_set_test_filter(argv[1]);
+    if (!mongod_start(&mongod, 3))
+        return MONGOD_NONE;
+    params_init();
+    if (!param_set(PARAM_store_committers, PARAM_FROM_FLAG, BYTES("1"), &e))
+        die("%s", e.message);
+    if (!net_start(&o, &e))
+        die("%s", e.message);
+    bad = cmocka_run_group_tests(tests, NULL, NULL);
+    net_stop();
+    mongod_stop(&mongod);
+    return bad;
+}
