@@ -135,8 +135,9 @@ void filter_end(struct filter *f); /* f->doc is whole; bson_destroy it */
 /* The condition of a partial index: its `when`, and of a unique one that no field is null. False: it is not partial. */
 bool document_partial(bson_t *doc, const struct kind *k, const struct index *x);
 
-/* ---- schema.c ---- */
+/* ---- schema.c, check.c ---- */
 
+/* Makes what is missing of our collections and indexes. Refuses a strange database, and one of a newer schema. */
 bool mongo_schema(struct mongo_store *s, int schema, struct err *e);
 /* After the first failure: what is wrong and what to do, as far as can be found out. */
 bool mongo_diagnose(struct mongo_store *s, const bson_error_t *why, struct err *e);
