@@ -27,7 +27,7 @@ struct service {
     char *data_dir;
     char wrap_name[WRAP_NAME + 1];
     struct crypt_key wrap_key;        /* wraps users' keys and content keys */
-    struct crypt_key idempotency_key; /* hashes of requests */
+    struct crypt_key idempotency_key; /* hashes of requests, and of names (id_of_name) */
     struct crypt_key answer_key;      /* seals kept answers */
     struct crypt_key remember_key;    /* hashes of verified passwords; random, new in every process */
     struct directory *directory;      /* service/directory.h */

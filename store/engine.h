@@ -1,8 +1,9 @@
 /* store/engine.h - what a database has to offer to become an engine. store.c checks, chooses the thread and calls.
  *
- * An engine's own struct begins with a struct store. Functions marked (blocks) are called on a store worker or a plain
- * thread and may block; the others are called in a fiber too and wait only through net/wait.h. Arenas and rows belong
- * to the caller, who sleeps meanwhile. Errors are those of store.h; a plan has been checked. */
+ * An engine's own struct begins with a struct store; table.h and gather.h are for all of them. Functions marked
+ * (blocks) are called on a store worker or a plain thread and may block; the others are called in a fiber too and wait
+ * only through net/wait.h. Arenas and rows belong to the caller, who sleeps meanwhile. Errors are those of store.h; a
+ * plan has been checked. */
 #ifndef STORE_ENGINE_H
 #define STORE_ENGINE_H
 #include "store/batch.h"

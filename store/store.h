@@ -13,9 +13,10 @@
  * - Batches are committed in groups, but a failing batch fails alone, and touches nothing.
  * - When the outcome of a commit is unknown, the engine itself finds out until the deadline; then ERR_BUSY, and the
  *   batch exists 0 or 1 times.
- * Errors: ERR_CONFLICT a condition, unique key or bound failed (see struct batch: failed); ERR_MISSING;
- * ERR_STORAGE_FULL; ERR_BUSY the engine is away or its queue is full; ERR_INTERNAL the store is damaged or we asked
- * nonsense. */
+ * Errors: ERR_CONFLICT a condition, unique key or bound failed (batch_failure says which); ERR_MISSING; ERR_TOO_LARGE a
+ * row over 16 MiB (MongoDB), or an answer that does not fit the arena; ERR_STORAGE_FULL; ERR_QUEUE_FULL; ERR_BUSY the
+ * database is away, or the deadline has passed; ERR_INVALID a cursor that is none; ERR_INTERNAL the store is damaged or
+ * we asked nonsense. */
 #ifndef STORE_STORE_H
 #define STORE_STORE_H
 #include "base/err.h"
@@ -49,7 +50,8 @@ bool store_probe(const char *url, char *found, size_t n, struct err *e);
 void store_url_show(const char *url, char out[STORE_SHOWN]);
 /* The store's own clock, in wall milliseconds: what leases are judged by. */
 int64_t store_now(struct store *st);
-/* Bytes free for the store, and the floor below which accepting stops; from a value refreshed in the background. */
+/* Is there room to take mail? SQLite: more is free on the disk than store.free_min, looked at once a second, and no
+ * write has failed for want of it. MongoDB: its server has refused no write for that. */
 bool store_has_room(struct store *st);
 /* True while the engine answers (last known state, at once); *why for people. */
 bool store_is_up(struct store *st, struct err *why);
@@ -89,9 +91,9 @@ struct cond {
 /* ---- writing ---- */
 
 /* What an operation sets a field to. ADD raises a number in place; `slot` (>= 0) then remembers the new value, and
- * FROM_SLOT of a later operation of the batch writes it (plus `value.number`). `bound`: the batch fails unless the new
- * value is
- * <= bound_field's present value (when named) + bound. ADD never takes a value below 0: it stops there. */
+ * FROM_SLOT of a later operation of the batch writes it (plus `value.number`). `bounded`: the batch fails when the new
+ * value is above `bound`, plus the present value of bound_field when that is named. ADD never takes a value below 0: it
+ * stops there. */
 enum set_how { SET_VALUE, SET_ADD, SET_FROM_SLOT };
 struct set {
     const char *field;

@@ -80,7 +80,7 @@ void mongo_listen(struct mongo_store *s, mongoc_client_pool_t *pool)
     s->heard = clock_monotonic();
 }
 
-/* Until when a call may hope: known before it is made. With the lock held. */
+/* Has there been no primary for as long as a call would wait for one? Then it need not be made. With the lock held. */
 static bool is_hopeless(const struct mongo_store *s, int64_t now)
 {
     if (atomic_load(&s->down) && !atomic_load(&s->full) && now - atomic_load(&s->down_since) > patience())
