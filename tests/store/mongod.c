@@ -1,5 +1,7 @@
 #include "tests/store/mongod.h"
 #include "base/err.h"
+#include "base/params.h"
+#include "net/fiber.h"
 #include <fcntl.h>
 #include <mongoc/mongoc.h>
 #include <signal.h>
@@ -100,6 +102,25 @@ void mongod_stop(struct mongod *m)
     close(m->hold);
     close(m->told);
     waitpid(m->script, NULL, 0);
+}
+
+bool mongod_world(struct mongod *m, int members, unsigned store_workers)
+{
+    struct net_options o = { .loops = 1, .store_workers = store_workers, .cpu_workers = 1, .fibers_max = 100 };
+    struct err e;
+
+    if (!mongod_start(m, members))
+        return false;
+    params_init();
+    if (!net_start(&o, &e))
+        die("%s", e.message);
+    return true;
+}
+
+void mongod_world_end(struct mongod *m)
+{
+    net_stop();
+    mongod_stop(m);
 }
 
 double mongod_cpu(const struct mongod *m)

@@ -24,7 +24,10 @@ struct mongod {
  * so does all else that fails. */
 #define MONGOD_NONE 77
 bool mongod_start(struct mongod *m, int members);
-void mongod_stop(struct mongod *m);        /* one never started is accepted */
+void mongod_stop(struct mongod *m); /* one never started is accepted */
+/* mongod_start, and then parameters and a network with that many store workers: all that a program of tests needs. */
+bool mongod_world(struct mongod *m, int members, unsigned store_workers);
+void mongod_world_end(struct mongod *m);
 double mongod_cpu(const struct mongod *m); /* seconds that all members have used */
 /* Drops the database that the URI names and puts another, new one there. */
 void mongod_fresh(struct mongod *m);

@@ -1,7 +1,5 @@
 /* The server goes away: how long a call holds its thread, and what becomes of a commit whose answer is not known. */
 #include "base/clock.h"
-#include "base/params.h"
-#include "net/fiber.h"
 #include "tests/store/conformance.h"
 #include "tests/store/mongod.h"
 #include <mongoc/mongoc.h>
@@ -458,7 +456,6 @@ static void rows_that_do_not_come_are_an_error(void **state)
 
 int main(int argc, char **argv)
 {
-    struct net_options o = { .loops = 1, .store_workers = 8, .cpu_workers = 1, .fibers_max = 100 };
     const struct CMUnitTest tests[] = {
         T(a_frozen_primary_holds_nobody),    T(a_killed_primary_holds_nobody),
         T(a_lost_answer_is_asked_for_again), T(a_forgotten_transaction_is_written_anew),
@@ -466,18 +463,13 @@ int main(int argc, char **argv)
         T(those_behind_end_in_time),         T(a_lock_needs_its_majority),
         T(a_claim_needs_its_majority),       T(rows_that_do_not_come_are_an_error),
     };
-    struct err e;
     int failed;
 
     if (argc > 1)
         cmocka_set_test_filter(argv[1]);
-    if (!mongod_start(&mongod, 1))
+    if (!mongod_world(&mongod, 1, 8))
         return MONGOD_NONE;
-    params_init();
-    if (!net_start(&o, &e))
-        die("%s", e.message);
     failed = cmocka_run_group_tests(tests, NULL, NULL);
-    net_stop();
-    mongod_stop(&mongod);
+    mongod_world_end(&mongod);
     return failed;
 }

@@ -1,8 +1,6 @@
 /* Three members, and what is done to them: whatever was acknowledged is there, once; what was not, is there whole or
  * not at all. POSTRIDER_SOAK makes the rounds longer. */
 #include "base/clock.h"
-#include "base/params.h"
-#include "net/fiber.h"
 #include "tests/store/conformance.h"
 #include "tests/store/mongod.h"
 #include <mongoc/mongoc.h>
@@ -314,24 +312,18 @@ static void a_lesser_concern_loses(void **state)
 
 int main(int argc, char **argv)
 {
-    struct net_options o = { .loops = 1, .store_workers = 4, .cpu_workers = 1, .fibers_max = 100 };
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_primary_steps_down), cmocka_unit_test(members_are_killed),
         cmocka_unit_test(the_primary_is_frozen),  cmocka_unit_test(no_majority),
         cmocka_unit_test(a_lesser_concern_loses),
     };
-    struct err e;
     int bad;
 
     if (argc > 1)
         cmocka_set_test_filter(argv[1]);
-    if (!mongod_start(&mongod, 3))
+    if (!mongod_world(&mongod, 3, 4))
         return MONGOD_NONE;
-    params_init();
-    if (!net_start(&o, &e))
-        die("%s", e.message);
     bad = cmocka_run_group_tests(tests, NULL, NULL);
-    net_stop();
-    mongod_stop(&mongod);
+    mongod_world_end(&mongod);
     return bad;
 }

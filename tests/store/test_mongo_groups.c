@@ -1,8 +1,6 @@
 /* Groups of batches: how many meet another transaction, and batches that are larger than MongoDB's limits. */
 #include "base/clock.h"
 #include "base/metrics.h"
-#include "base/params.h"
-#include "net/fiber.h"
 #include "tests/store/conformance.h"
 #include "tests/store/mongod.h"
 #include <pthread.h>
@@ -176,19 +174,13 @@ static void forty_thousand_deletes(void **state)
 
 int main(void)
 {
-    struct net_options o = { .loops = 1, .store_workers = 4, .cpu_workers = 1, .fibers_max = 100 };
     const struct CMUnitTest tests[] = { T(few_are_aborted), T(a_row_over_16_mib_fails_alone), T(a_batch_over_16_mib),
                                         T(forty_thousand_deletes) };
-    struct err e;
     int failed;
 
-    if (!mongod_start(&mongod, 1))
+    if (!mongod_world(&mongod, 1, 4))
         return MONGOD_NONE;
-    params_init();
-    if (!net_start(&o, &e))
-        die("%s", e.message);
     failed = cmocka_run_group_tests(tests, NULL, NULL);
-    net_stop();
-    mongod_stop(&mongod);
+    mongod_world_end(&mongod);
     return failed;
 }

@@ -1,7 +1,5 @@
 /* Rows that another process's transaction holds open, and what stands behind them. */
 #include "base/clock.h"
-#include "base/params.h"
-#include "net/fiber.h"
 #include "tests/store/conformance.h"
 #include "tests/store/mongod.h"
 #include <mongoc/mongoc.h>
@@ -242,25 +240,19 @@ static void what_the_server_ends_is_not_our_failure(void **state)
 
 int main(int argc, char **argv)
 {
-    struct net_options o = { .loops = 1, .store_workers = 4, .cpu_workers = 1, .fibers_max = 100 };
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(others_pass, set_up, tear_down),
         cmocka_unit_test_setup_teardown(those_behind_end_in_time, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_collection_that_is_being_changed, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_the_server_ends_is_not_our_failure, set_up, tear_down),
     };
-    struct err e;
     int bad;
 
     if (argc > 1)
         cmocka_set_test_filter(argv[1]);
-    if (!mongod_start(&mongod, 1))
+    if (!mongod_world(&mongod, 1, 4))
         return MONGOD_NONE;
-    params_init();
-    if (!net_start(&o, &e))
-        die("%s", e.message);
     bad = cmocka_run_group_tests(tests, NULL, NULL);
-    net_stop();
-    mongod_stop(&mongod);
+    mongod_world_end(&mongod);
     return bad;
 }

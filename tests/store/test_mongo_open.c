@@ -1,7 +1,5 @@
 /* Opening: what is refused, and in which words; what is added, what is kept; two processes on one database. */
 #include "base/clock.h"
-#include "base/params.h"
-#include "net/fiber.h"
 #include "tests/store/conformance.h"
 #include "tests/store/mongod.h"
 #include <mongoc/mongoc.h>
@@ -360,7 +358,6 @@ static void a_feed_has_one_order(void **state)
 
 int main(int argc, char **argv)
 {
-    struct net_options o = { .loops = 1, .store_workers = 4, .cpu_workers = 1, .fibers_max = 100 };
     const struct CMUnitTest tests[] = {
         T(a_newer_schema_is_refused),
         T(a_strange_database_is_refused),
@@ -376,18 +373,13 @@ int main(int argc, char **argv)
         T(two_share_all),
         T(a_feed_has_one_order),
     };
-    struct err e;
     int failed;
 
     if (argc > 1)
         cmocka_set_test_filter(argv[1]);
-    if (!mongod_start(&mongod, 1))
+    if (!mongod_world(&mongod, 1, 4))
         return MONGOD_NONE;
-    params_init();
-    if (!net_start(&o, &e))
-        die("%s", e.message);
     failed = cmocka_run_group_tests(tests, NULL, NULL);
-    net_stop();
-    mongod_stop(&mongod);
+    mongod_world_end(&mongod);
     return failed;
 }
