@@ -9,8 +9,7 @@
 /* Entries looked up at once for QUIT. */
 #define LOOKUP     64
 #define PAGE_ARENA ((size_t)16 * 1024 * 1024)
-/* Entries that one batch of QUIT deletes. A transaction of 100,000 passes what a MongoDB with a small cache can hold.
- */
+/* Entries that one batch of QUIT deletes: a transaction of 100,000 is more than a MongoDB with a small cache holds. */
 #define DELETE_AT_ONCE 10000
 /* Times QUIT looks again at entries that changed under it. */
 #define DELETE_TRIES 5

@@ -1,5 +1,4 @@
-/* tests/service/house.h - an empty server in a temporary folder and place, its operator, and calls in somebody's name.
- */
+/* tests/service/house.h - an empty server in a temporary folder and place, its operator, calls in somebody's name. */
 #ifndef TESTS_SERVICE_HOUSE_H
 #define TESTS_SERVICE_HOUSE_H
 /* cmocka.h wants these before it. */
