@@ -13,6 +13,7 @@ static struct mongo_store *store_new(const struct store_options *o)
     s->existing = o->existing;
     s->alone = o->alone;
     pthread_mutex_init(&s->state_lock, NULL);
+    pthread_mutex_init(&s->asking, NULL);
     clock_cond_init(&s->primary_came);
     tables_init(&s->tables, o->kinds);
     return s;
@@ -51,6 +52,7 @@ static void close_store(struct store *st)
     tables_clear(&s->tables);
     pthread_cond_destroy(&s->primary_came);
     pthread_mutex_destroy(&s->state_lock);
+    pthread_mutex_destroy(&s->asking);
     bson_destroy(&s->sessions);
     free(s->database);
     free(s);

@@ -33,6 +33,8 @@ enum { UNAUTHORIZED = 13, AUTHENTICATION_FAILED = 18, SNAPSHOT_UNAVAILABLE = 246
 #define OLDEST_WIRE 17
 #define OLDEST_NAME "6.0"
 
+#define PRIMARY_NAME 300
+
 struct committers;
 struct watcher;
 struct keeper;
@@ -60,8 +62,12 @@ struct mongo_store {
 
     pthread_mutex_t state_lock;
     pthread_cond_t primary_came;
-    bool primary;  /* is one known? */
-    int64_t heard; /* monotonic ms: when one was last heard of */
+    bool primary;                    /* is one known? */
+    char primary_name[PRIMARY_NAME]; /* of the last one heard of, "" when it went */
+    int64_t heard;                   /* monotonic ms: when one was last heard of */
+    pthread_mutex_t asking;
+    atomic_uint came, asked; /* primaries that came; up to which one it has been asked what a majority has */
+    atomic_uint ask_failures;
     atomic_bool down, full;
     atomic_llong down_since; /* monotonic ms */
     struct err why;
@@ -365,7 +371,7 @@ bool mongo_lock_renew(struct store *st, struct bytes name, int64_t token, int64_
 void mongo_unlock(struct store *st, struct bytes name, int64_t token);
 void mongo_end_old_locks(struct store *st);
 
-/* ---- state.c ---- */
+/* ---- state.c, primary.c ---- */
 
 void mongo_note(struct mongo_store *s, const struct err *e); /* a call failed because the server is away, or NULL */
 void mongo_hear(struct mongo_store *s);                      /* as if a member had just said something */
@@ -373,7 +379,8 @@ bool mongo_is_up(struct store *st, struct err *why);
 /* Has this pool tell of primaries that come and go. */
 void mongo_listen(struct mongo_store *s, mongoc_client_pool_t *pool);
 /* Waits for a primary until none has been heard of for store.read_timeout: in that time an election may bring one.
- * After it false and ERR_BUSY, at once for all. Blocks. */
+ * After it false and ERR_BUSY, at once for all. One that has just come is asked first what a majority has, so that no
+ * read goes back behind one before it. Blocks. */
 bool mongo_await(struct mongo_store *s, struct err *e);
 bool mongo_has_room(struct store *st);
 int64_t mongo_now(struct store *st);

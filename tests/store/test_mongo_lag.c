@@ -1,4 +1,4 @@
-/* Three members that answer, and do not pass on what is written: no majority, and no election either. */
+/* Members that lag behind: a primary without a majority, and one that has just come. */
 #include "base/clock.h"
 #include "base/params.h"
 #include "net/fiber.h"
@@ -99,11 +99,54 @@ static void each_ends_by_its_deadline(void **state)
         fail_msg("%s", e.message);
 }
 
+/* ---- a primary that has just come ---- */
+
+static void block_asking(bool on)
+{
+    mongoc_uri_t *uri = mongoc_uri_new(mongod.uri);
+    char json[512];
+
+    snprintf(json, sizeof json,
+             "{\"configureFailPoint\": \"failCommand\", \"mode\": \"%s\", \"data\": {\"failCommands\": [\"find\"], "
+             "\"namespace\": \"%s._meta\", \"errorCode\": 50}}",
+             on ? "alwaysOn" : "off", mongoc_uri_get_database(uri));
+    for (int i = 0; i < mongod.n; i++)
+        run_on(i, json);
+    mongoc_uri_destroy(uri);
+}
+
+/* It is read from only when it knows what was acknowledged by the one before: what a read has shown, the next one shows
+ * too. */
+static void a_new_primary_is_asked_first(void **state)
+{
+    int before = mongod_primary(&mongod), answered = 0;
+    struct note n;
+    struct id id;
+    struct err e;
+    int64_t took, end;
+
+    (void)state;
+    assert_true(put(BACK_MS, &id, &took, &e));
+    assert_true(store_get(st, &note_kind, id, a, &n, &e));
+    block_asking(true);
+    run_on(before, "{\"replSetStepDown\": 20, \"force\": true}");
+    assert_int_not_equal(mongod_primary(&mongod), before);
+    for (end = clock_monotonic() + WAIT_MS; clock_monotonic() < end; usleep(10000)) {
+        answered += store_get(st, &note_kind, id, a, &n, &e);
+        assert_int_not_equal(e.code, ERR_MISSING);
+    }
+    assert_int_equal(answered, 0);
+    block_asking(false);
+    for (end = clock_monotonic() + BACK_MS; !store_get(st, &note_kind, id, a, &n, &e); usleep(10000))
+        assert_true(clock_monotonic() < end);
+}
+
 int main(int argc, char **argv)
 {
     struct net_options o = { .loops = 1, .store_workers = 4, .cpu_workers = 1, .fibers_max = 100 };
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(each_ends_by_its_deadline, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_new_primary_is_asked_first, set_up, tear_down),
     };
     struct err e;
     int bad;
