@@ -62,11 +62,10 @@ struct mongo_store {
 
     pthread_mutex_t state_lock;
     pthread_cond_t primary_came;
-    bool primary;                    /* is one known? */
-    char primary_name[PRIMARY_NAME]; /* of the last one heard of, "" when it went */
-    int64_t heard;                   /* monotonic ms: when one was last heard of */
-    pthread_mutex_t asking;
-    atomic_uint came, asked; /* primaries that came; up to which one it has been asked what a majority has */
+    char primary[PRIMARY_NAME]; /* host and port; "": none is known */
+    int64_t heard;              /* monotonic ms: when one was last heard of */
+    pthread_mutex_t asking;     /* held by the caller who asks a new one what a majority has */
+    atomic_uint came, asked;    /* primaries that came; the last of them that has been asked */
     atomic_uint ask_failures;
     atomic_bool down, full;
     atomic_llong down_since; /* monotonic ms */

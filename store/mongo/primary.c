@@ -22,14 +22,11 @@ static void name_primary(const mongoc_topology_description_t *members, char out[
 
 static void set_primary(struct mongo_store *s, const char *name)
 {
-    bool primary = *name != 0;
-
     pthread_mutex_lock(&s->state_lock);
-    if (primary && strcmp(name, s->primary_name) != 0)
+    if (*name && strcmp(name, s->primary) != 0)
         atomic_fetch_add(&s->came, 1);
-    snprintf(s->primary_name, sizeof s->primary_name, "%s", name);
-    s->primary = primary;
-    if (primary) {
+    snprintf(s->primary, sizeof s->primary, "%s", name);
+    if (*name) {
         s->heard = clock_monotonic();
         pthread_cond_broadcast(&s->primary_came);
     }
@@ -82,7 +79,7 @@ static bool is_hopeless(const struct mongo_store *s, int64_t now)
 {
     if (atomic_load(&s->down) && !atomic_load(&s->full) && now - atomic_load(&s->down_since) > patience())
         return true;
-    return !s->primary && now - s->heard > patience();
+    return !*s->primary && now - s->heard > patience();
 }
 
 static bool tell_why(const struct mongo_store *s, struct err *e)
@@ -154,7 +151,7 @@ bool mongo_await(struct mongo_store *s, struct err *e)
     bool hopeless;
 
     pthread_mutex_lock(&s->state_lock);
-    while (!(hopeless = is_hopeless(s, clock_monotonic())) && !s->primary)
+    while (!(hopeless = is_hopeless(s, clock_monotonic())) && !*s->primary)
         clock_cond_wait(&s->primary_came, &s->state_lock, s->heard + patience() + 1);
     if (hopeless)
         tell_why(s, e);

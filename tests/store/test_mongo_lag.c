@@ -1,7 +1,6 @@
 /* Members that lag behind: a primary without a majority, and one that has just come. */
 #include "base/clock.h"
 #include "base/params.h"
-#include "net/fiber.h"
 #include "tests/store/conformance.h"
 #include "tests/store/mongod.h"
 #include <mongoc/mongoc.h>
@@ -143,7 +142,6 @@ static void a_new_primary_is_asked_first(void **state)
 
 int main(int argc, char **argv)
 {
-    struct net_options o = { .loops = 1, .store_workers = 4, .cpu_workers = 1, .fibers_max = 100 };
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(each_ends_by_its_deadline, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_new_primary_is_asked_first, set_up, tear_down),
@@ -153,15 +151,11 @@ int main(int argc, char **argv)
 
     if (argc > 1)
         cmocka_set_test_filter(argv[1]);
-    if (!mongod_start(&mongod, 3))
+    if (!mongod_world(&mongod, 3, 4))
         return MONGOD_NONE;
-    params_init();
     if (!param_set(PARAM_store_committers, PARAM_FROM_FLAG, BYTES("1"), &e))
         die("%s", e.message);
-    if (!net_start(&o, &e))
-        die("%s", e.message);
     bad = cmocka_run_group_tests(tests, NULL, NULL);
-    net_stop();
-    mongod_stop(&mongod);
+    mongod_world_end(&mongod);
     return bad;
 }
