@@ -177,8 +177,8 @@ static bool take_lane(struct mongo_store *s, mongoc_client_t *c, int32_t *number
     if (!o)
         die("out of memory: lanes");
     *number = 0;
-    ok = process_bury_dead(s, c, e) && lanes_read(s, c, &(struct lanes){ .each = note_owner, .arg = o }, e) &&
-         take_free(s, c, o, number, e);
+    ok = process_same_database(s, c, e) && process_bury_dead(s, c, e) &&
+         lanes_read(s, c, &(struct lanes){ .each = note_owner, .arg = o }, e) && take_free(s, c, o, number, e);
     if (ok && !*number && o->n == LANES_MAX)
         ok = err_set(e, ERR_BUSY, "%d committers are at work on this database already", LANES_MAX);
     if (ok && !*number) {

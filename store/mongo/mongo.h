@@ -195,6 +195,10 @@ bool mongo_blob_walk(struct store *st, const struct blob_chunk *after, size_t li
 /* One update with our concerns; *n rows matched. */
 bool mongo_update(struct mongo_store *s, mongoc_client_t *c, const char *name, const bson_t *filter,
                   const bson_t *change, const bson_t *opts, int64_t *n, bson_error_t *why);
+/* ERR_BUSY, and the store is down, when it is not the database that we opened: one that was dropped would come back bit
+ * by bit by what is written to it, without its unique indexes. Asked wherever a lane or our row could be made anew; and
+ * no group is committed without a lane. */
+bool process_same_database(struct mongo_store *s, mongoc_client_t *c, struct err *e);
 /* Ends what an earlier process of our node left open, and writes our row. */
 bool process_begin(struct mongo_store *s, mongoc_client_t *c, struct err *e);
 bool process_renew(struct mongo_store *s, mongoc_client_t *c, struct err *e);

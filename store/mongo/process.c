@@ -18,6 +18,32 @@ bool mongo_update(struct mongo_store *s, mongoc_client_t *c, const char *name, c
     return ok;
 }
 
+/* ---- is the database still the same? ---- */
+
+bool process_same_database(struct mongo_store *s, mongoc_client_t *c, struct err *e)
+{
+    mongoc_collection_t *meta = mongo_collection(s, c, "_meta");
+    bson_t *filter = BCON_NEW("_id", "identity", "n", BCON_INT64(s->store.identity));
+    mongoc_cursor_t *cursor = mongoc_collection_find_with_opts(meta, filter, NULL, NULL);
+    const bson_t *doc;
+    bson_error_t why;
+    bool same = mongoc_cursor_next(cursor, &doc), ok = !mongoc_cursor_error(cursor, &why) || mongo_err(s, &why, e);
+
+    if (ok && !same) {
+        ok = err_set(e, ERR_BUSY,
+                     "the database %s was dropped or replaced under this server: restore it, or start the server again "
+                     "for a new one",
+                     s->database);
+        mongo_note(s, e);
+    }
+    mongoc_cursor_destroy(cursor);
+    bson_destroy(filter);
+    mongoc_collection_destroy(meta);
+    return ok;
+}
+
+/* ---- our row ---- */
+
 /* Alive by the server's clock for LIVE_MS from now. */
 bool process_renew(struct mongo_store *s, mongoc_client_t *c, struct err *e)
 {
@@ -35,7 +61,8 @@ bool process_renew(struct mongo_store *s, mongoc_client_t *c, struct err *e)
                 BCON_ARRAY(&s->sessions), "}");
     bson_append_document_end(&stage, &set);
     bson_append_document_end(&pipeline, &stage);
-    ok = mongo_update(s, c, "_process", &filter, &pipeline, upsert, &n, &why) || mongo_err(s, &why, e);
+    ok = process_same_database(s, c, e) &&
+         (mongo_update(s, c, "_process", &filter, &pipeline, upsert, &n, &why) || mongo_err(s, &why, e));
     bson_destroy(&filter);
     bson_destroy(&pipeline);
     bson_destroy(upsert);

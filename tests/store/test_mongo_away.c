@@ -375,6 +375,34 @@ static void those_behind_end_in_time(void **state)
     assert_int_equal(there, 0);
 }
 
+/* ---- a database that is not there any more ---- */
+
+/* It does not come back by what we write to it, without the indexes that keep a mail from being there twice. */
+static void a_dropped_database_stays_dropped(void **state)
+{
+    struct store_options o = { .url = mongod.uri, .kinds = test_kinds, .schema = 1, .node = id_new() };
+    struct store *other;
+    struct err e, why = { 0 };
+    struct note n;
+    int64_t took;
+
+    (void)state;
+    assert_true(put(20000, &n, &took, &e));
+    bson_free(mongod_run(&mongod, NULL, "{\"dropDatabase\": 1}"));
+    for (int i = 0; i < 2; i++) {
+        assert_false(put(2000, &n, &took, &e));
+        assert_int_equal(e.code, ERR_BUSY);
+    }
+    assert_non_null(strstr(e.message, "was dropped or replaced"));
+    for (int64_t end = clock_monotonic() + BACK_MS; store_is_up(st, &why); usleep(10000))
+        assert_true(clock_monotonic() < end);
+    assert_non_null(strstr(why.message, "was dropped or replaced"));
+    if (!store_open(&o, &other, &e)) /* nothing was made in its place: it is free for a new start */
+        fail_msg("%s", e.message);
+    assert_false(put(2000, &n, &took, &e));
+    store_close(&other);
+}
+
 /* ---- answers that say less than they seem to ---- */
 
 static void fail_next(const char *command, const char *how)
@@ -457,11 +485,12 @@ static void rows_that_do_not_come_are_an_error(void **state)
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
-        T(a_frozen_primary_holds_nobody),    T(a_killed_primary_holds_nobody),
-        T(a_lost_answer_is_asked_for_again), T(a_forgotten_transaction_is_written_anew),
-        T(a_deadline_without_a_commit),      T(a_deadline_after_a_commit),
-        T(those_behind_end_in_time),         T(a_lock_needs_its_majority),
-        T(a_claim_needs_its_majority),       T(rows_that_do_not_come_are_an_error),
+        T(a_frozen_primary_holds_nobody),      T(a_killed_primary_holds_nobody),
+        T(a_lost_answer_is_asked_for_again),   T(a_forgotten_transaction_is_written_anew),
+        T(a_deadline_without_a_commit),        T(a_deadline_after_a_commit),
+        T(those_behind_end_in_time),           T(a_dropped_database_stays_dropped),
+        T(a_lock_needs_its_majority),          T(a_claim_needs_its_majority),
+        T(rows_that_do_not_come_are_an_error),
     };
     int failed;
 
