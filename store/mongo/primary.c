@@ -1,6 +1,9 @@
 /* Is there a primary, and does it know what was acknowledged before it came? Heard from the readers' pool. */
 #include "base/params.h"
 #include "store/mongo/mongo.h"
+#include <unistd.h>
+
+enum { ASK_AGAIN_MS = 500, ASK_PAUSE_US = 10000 };
 
 static int64_t patience(void)
 {
@@ -94,7 +97,7 @@ static bool tell_why(const struct mongo_store *s, struct err *e)
 /* ---- one that has just come ---- */
 
 /* A linearizable read: when it has been answered, the primary knows that a majority has all of before. */
-static bool ask_majority(struct mongo_store *s, struct err *e)
+static bool ask_majority(struct mongo_store *s, bson_error_t *why)
 {
     mongoc_client_t *c = mongoc_client_pool_pop(s->readers);
     mongoc_collection_t *meta = mongo_collection(s, c, "_meta");
@@ -104,7 +107,6 @@ static bool ask_majority(struct mongo_store *s, struct err *e)
                             BCON_INT64(PARAM_INT(store, read_timeout)));
     mongoc_cursor_t *cursor;
     const bson_t *doc;
-    bson_error_t why;
     bool failed;
 
     mongoc_read_concern_set_level(linearizable, MONGOC_READ_CONCERN_LEVEL_LINEARIZABLE);
@@ -112,14 +114,28 @@ static bool ask_majority(struct mongo_store *s, struct err *e)
     cursor = mongoc_collection_find_with_opts(meta, filter, opts, NULL);
     while (mongoc_cursor_next(cursor, &doc))
         ;
-    failed = mongoc_cursor_error(cursor, &why);
+    failed = mongoc_cursor_error(cursor, why);
     mongoc_cursor_destroy(cursor);
     mongoc_read_concern_destroy(linearizable);
     mongoc_collection_destroy(meta);
     bson_destroy(filter);
     bson_destroy(opts);
     mongoc_client_pool_push(s->readers, c);
-    return !failed || mongo_err(s, &why, e);
+    return !failed;
+}
+
+/* A connection to the one before breaks at once, and is no answer: asked again. */
+static bool ask_again(struct mongo_store *s, struct err *e)
+{
+    int64_t began = clock_monotonic();
+    bson_error_t why;
+
+    while (!ask_majority(s, &why)) {
+        if (!mongo_is_away(&why) || clock_monotonic() - began > ASK_AGAIN_MS)
+            return mongo_err(s, &why, e);
+        usleep(ASK_PAUSE_US);
+    }
+    return true;
 }
 
 /* One that was elected just now does not know at once what the one before it acknowledged, and answers as if that had
@@ -136,7 +152,7 @@ static bool know_majority(struct mongo_store *s, struct err *e)
     if (failures != atomic_load(&s->ask_failures) && atomic_load(&s->asked) != atomic_load(&s->came))
         ok = err_set(e, ERR_BUSY, "mongodb: a new primary does not know yet what a majority has");
     while (ok && atomic_load(&s->asked) != (came = atomic_load(&s->came))) {
-        ok = ask_majority(s, e);
+        ok = ask_again(s, e);
         if (ok)
             atomic_store(&s->asked, came);
         else
