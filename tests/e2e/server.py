@@ -3,6 +3,7 @@ import base64
 import json
 import os
 import pathlib
+import re
 import signal
 import subprocess
 import tempfile
@@ -30,6 +31,13 @@ def until(what, seconds=30.0):
         if time.monotonic() > end:
             raise AssertionError(f"not within {seconds} s: {what}")
         time.sleep(0.02)
+
+
+def link(path):
+    try:
+        return os.readlink(path)
+    except FileNotFoundError:
+        return ""
 
 
 class Answer:
@@ -117,6 +125,14 @@ class Server:
 
     def log_text(self):
         return (self.data.parent / (self.data.name + ".log")).read_text(errors="replace")
+
+    def descriptors(self):
+        """How many it has open, besides connections to its store: those go by the load."""
+        process = pathlib.Path(f"/proc/{self.process.pid}")
+        ports = {f":{int(port):04X}" for port in re.findall(r":(\d+)[,/]", self.store or "")}
+        sockets = [line.split() for line in (process / "net/tcp").read_text().splitlines()[1:]]
+        to_store = {f"socket:[{s[9]}]" for s in sockets if s[2][-5:] in ports}
+        return sum(target not in to_store for target in map(link, (process / "fd").iterdir()))
 
     def port(self, door):
         return int(self.doors[door].rsplit(":", 1)[1])

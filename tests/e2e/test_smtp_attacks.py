@@ -33,10 +33,6 @@ def total(server):
     return sum(server.mailbox(u, r)["total"] for u in ("ana@attack.test", "bo@attack.test") for r in ("inbox", "sent"))
 
 
-def descriptors(server):
-    return len(os.listdir(f"/proc/{server.process.pid}/fd"))
-
-
 def memory(server):
     """Anonymous memory in KiB: what the process holds beyond files."""
     text = pathlib.Path(f"/proc/{server.process.pid}/status").read_text()
@@ -55,9 +51,9 @@ def serves(server):
 def base(mx):
     """Whatever a test does, its sessions end, and the server serves on."""
     serves(mx)
-    before = descriptors(mx)
+    before = mx.descriptors()
     yield mx
-    until(lambda: descriptors(mx) <= before + 2, 3)
+    until(lambda: mx.descriptors() <= before + 2, 3)
     serves(mx)
 
 
