@@ -142,6 +142,16 @@ mongoc_collection_t *mongo_collection(const struct mongo_store *s, mongoc_client
     return collection;
 }
 
+mongoc_collection_t *mongo_snapshot_collection(const struct mongo_store *s, mongoc_client_t *c, const char *name)
+{
+    mongoc_collection_t *collection = mongo_collection(s, c, name);
+    mongoc_read_concern_t *none = mongoc_read_concern_new();
+
+    mongoc_collection_set_read_concern(collection, none);
+    mongoc_read_concern_destroy(none);
+    return collection;
+}
+
 /* ---- errors ---- */
 
 /* Codes of the server that say: not now. `gone`: the server or our way to it, and not this one call. */

@@ -127,7 +127,7 @@ struct part {
 static bool read_feed(struct places *p, mongoc_client_t *c, size_t i, const struct part *part, struct err *e)
 {
     int64_t base = (int64_t)p->at[i].lane << LANE_BITS;
-    mongoc_collection_t *collection = mongo_collection(p->store, c, p->wide.name);
+    mongoc_collection_t *collection = mongo_snapshot_collection(p->store, c, p->wide.name);
     bson_t *filter =
         BCON_NEW("_seq", "{", "$gt", BCON_INT64(base | p->at[i].from), "$lte", BCON_INT64(base | p->at[i].to), "}");
     bson_t *opts = BCON_NEW("sort", "{", "_seq", BCON_INT32(1), "}", "hint", "_seq", "limit",

@@ -54,7 +54,8 @@ static void read_lane(const struct mongo_store *s, const bson_t *doc, struct lan
 static bool read_once(struct mongo_store *s, mongoc_client_t *c, const struct lanes *which, const bson_t *filter,
                       bson_error_t *why)
 {
-    mongoc_collection_t *collection = mongo_collection(s, c, "_lane");
+    mongoc_collection_t *collection =
+        which->session ? mongo_snapshot_collection(s, c, "_lane") : mongo_collection(s, c, "_lane");
     bson_t *opts = BCON_NEW("sort", "{", "_id", BCON_INT32(1), "}");
     mongoc_cursor_t *cursor;
     struct lane_row row = { .seq = calloc(s->tables.n + 1, sizeof *row.seq) };

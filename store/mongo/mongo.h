@@ -100,6 +100,9 @@ void mongo_leave(struct mongo_store *s, mongoc_client_t *c); /* gives it back; N
 bool mongo_again(struct mongo_store *s, const bson_error_t *why, int64_t began);
 /* A collection as a client sees it, with our concerns; mongoc_collection_destroy. */
 mongoc_collection_t *mongo_collection(const struct mongo_store *s, mongoc_client_t *c, const char *name);
+/* For reads in a session of mongo_snapshot_begin, which says its own concern: the library would send the collection's
+ * beside it, and the server take that one. */
+mongoc_collection_t *mongo_snapshot_collection(const struct mongo_store *s, mongoc_client_t *c, const char *name);
 /* Fills e from what the library says, and returns false: ERR_BUSY when the server is away or has no primary,
  * ERR_STORAGE_FULL, ERR_INTERNAL. Notes the state of the store. */
 #define mongo_err(s, why, e) mongo_error((s), (why), (e), ERR_WHERE)

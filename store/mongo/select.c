@@ -108,7 +108,7 @@ bool mongo_get(struct store *st, const struct kind *k, const struct id *ids, siz
 
     if (!client)
         return false;
-    c = mongo_collection(s, client, k->name);
+    c = n > 1 ? mongo_snapshot_collection(s, client, k->name) : mongo_collection(s, client, k->name);
     append_ids(&filter, ids, n);
     if (n > 1) {
         bson_destroy(&opts);
@@ -272,7 +272,7 @@ bool mongo_find(struct store *st, const struct plan *p, struct arena *a, struct 
     client = mongo_reach(s, e);
     if (!client)
         return false;
-    c = mongo_collection(s, client, p->query->kind->name);
+    c = mongo_snapshot_collection(s, client, p->query->kind->name);
     ok = mongo_snapshot_begin(s, client, &session, &opts, e);
     for (size_t i = 0; ok && g.n < p->query->limit && plan_pass(p, i, &pass); i++)
         ok = pass.empty || run_pass(s, c, p, &pass, &opts, &g, a, e);

@@ -335,3 +335,33 @@ def test_what_would_weaken_is_not_heeded():
         for seen in commits + writes:
             concern = seen["command"]["writeConcern"]
             assert concern["w"] == "majority" and concern["j"] is True, seen
+
+
+def profiled(server, *calls):
+    """What the server's commands were while these were made, oldest first."""
+    with pymongo.MongoClient(server.store) as c:
+        database = c.get_default_database()
+        c.admin.command("profile", 0, slowms=0)
+        database.command("profile", 2)
+        for call in calls:
+            call()
+        database.command("profile", 0)
+        c.admin.command("profile", 0, slowms=100)
+        return list(database["system.profile"].find({"command.find": {"$exists": True}}).sort("ts", 1))
+
+
+def test_what_is_read_in_several_steps_is_of_one_moment():
+    """As the server took it: it would take a weaker concern that is sent beside."""
+    with Server(store=mongod.shared().uri()) as s:
+        s.user("ana@moment.example")
+        send = {"from": "ana@moment.example", "to": "ana@moment.example", "text": "x"}
+        s.make("/v1/messages", send)
+        seen = profiled(s, lambda: s.get("/v1/events?follow=true"), lambda: s.entries("ana@moment.example"), lambda: s.make("/v1/messages", send))
+        assert {p["readConcern"]["level"] for p in seen} <= {"majority", "snapshot", "linearizable"}
+        feeds = [p for p in seen if p["ns"].endswith(".event") and "_seq" in p["command"]["filter"]]
+        assert feeds
+        for feed in feeds:
+            lanes = [p for p in seen if p["ns"].endswith("._lane") and p["command"].get("lsid") == feed["command"]["lsid"]]
+            assert lanes and feed["readConcern"]["atClusterTime"] in {p["readConcern"]["atClusterTime"] for p in lanes}
+        lists = [p for p in seen if p["ns"].endswith(".entry") and "txnNumber" not in p["command"]]
+        assert lists and all(p["readConcern"]["level"] == "snapshot" for p in lists)
