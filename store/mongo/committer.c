@@ -9,7 +9,8 @@
  *
  * A group's price hardly grows with its length. So while one group is open the next gathers, and another committer sets
  * out beside it only when MANY wait, or one has waited for LONG_MS: because the open group is slow, or its outcome
- * cannot be learnt for minutes.
+ * cannot be learnt for minutes. With 64 callers MANY = 64 gave 4,366 mails a second at 246 us, 32 gave 5,302 at 287,
+ * and 8 gave 5,412 at 337.
  *
  * A job whose row another process holds is put back, and tried from time to time, alone: a process that was killed
  * holds its rows for many seconds, and as many jobs as there are committers would keep all others waiting. */
@@ -17,7 +18,7 @@
 #include "store/mongo/mongo.h"
 #include <errno.h>
 
-enum { SLOTS = 1 << 16, LOOK = 4096, ARENA_MAX = INT32_MAX, MANY = 64, LONG_MS = 20, AGAIN_MS = 20 };
+enum { SLOTS = 1 << 16, LOOK = 4096, ARENA_MAX = INT32_MAX, MANY = 32, LONG_MS = 20, AGAIN_MS = 20 };
 
 struct worker {
     struct committers *all;
