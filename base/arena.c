@@ -1,5 +1,5 @@
 #include "base/arena.h"
-#include "base/err.h"
+#include "base/budget.h"
 #include <assert.h>
 #include <stdalign.h>
 #include <stdarg.h>
@@ -14,14 +14,27 @@ struct block {
     alignas(max_align_t) char data[];
 };
 
+enum full { ROOM, PAST_MAX, NO_BUDGET };
+
 struct arena {
     size_t max, used;
+    struct budget *budget; /* may be NULL */
+    enum full full;
     struct block *first, *last;
 };
 
-static struct block *block_new(size_t size)
+/* `must`: the budget is charged even when it has none left. NULL when it may not be. */
+static struct block *block_new(struct arena *a, size_t size, bool must)
 {
-    struct block *b = malloc(sizeof *b + size);
+    struct block *b;
+
+    if (!budget_take(a->budget, size)) {
+        if (!must)
+            return NULL;
+        budget_force(a->budget, size);
+        a->full = NO_BUDGET;
+    }
+    b = malloc(sizeof *b + size);
 
     if (!b)
         die("out of memory: %zu bytes for an arena", size);
@@ -31,11 +44,12 @@ static struct block *block_new(size_t size)
     return b;
 }
 
-static void blocks_free(struct block *b)
+static void blocks_free(struct arena *a, struct block *b)
 {
     while (b) {
         struct block *next = b->next;
 
+        budget_give(a->budget, b->size);
         free(b);
         b = next;
     }
@@ -43,18 +57,37 @@ static void blocks_free(struct block *b)
 
 struct arena *arena_new(size_t max)
 {
+    return arena_new_in(NULL, max);
+}
+
+struct arena *arena_new_in(struct budget *b, size_t max)
+{
     struct arena *a = calloc(1, sizeof *a);
 
     if (!a)
         die("out of memory: an arena");
     a->max = max;
+    a->budget = b;
     return a;
+}
+
+bool arena_full(const struct arena *a)
+{
+    return a->full != ROOM;
+}
+
+bool arena_check(const struct arena *a, struct err *e)
+{
+    if (a->full == NO_BUDGET)
+        return err_set(e, ERR_BUSY, "The memory of %s is used up", a->budget->name);
+    return !a->full ||
+           err_set(e, ERR_TOO_LARGE, "This needs more than the %zu KiB of memory it may have", a->max / 1024);
 }
 
 void arena_free(struct arena **a)
 {
     if (*a)
-        blocks_free((*a)->first);
+        blocks_free(*a, (*a)->first);
     free(*a);
     *a = NULL;
 }
@@ -62,16 +95,17 @@ void arena_free(struct arena **a)
 void arena_reset(struct arena *a)
 {
     if (a->first) {
-        blocks_free(a->first->next);
+        blocks_free(a, a->first->next);
         a->first->next = NULL;
         a->first->used = 0;
         if (a->first->size > LARGEST) { /* one huge request must not be held for a whole session */
-            blocks_free(a->first);
+            blocks_free(a, a->first);
             a->first = NULL;
         }
     }
     a->last = a->first;
     a->used = 0;
+    a->full = ROOM;
 }
 
 size_t arena_used(const struct arena *a)
@@ -81,7 +115,7 @@ size_t arena_used(const struct arena *a)
 
 struct arena_mark arena_mark(const struct arena *a)
 {
-    return (struct arena_mark){ a->last, a->last ? a->last->used : 0, a->used };
+    return (struct arena_mark){ a->last, a->last ? a->last->used : 0, a->used, a->full };
 }
 
 void arena_rewind(struct arena *a, struct arena_mark m)
@@ -92,61 +126,76 @@ void arena_rewind(struct arena *a, struct arena_mark m)
         return;
     }
     a->last = m.block;
-    blocks_free(a->last->next);
+    blocks_free(a, a->last->next);
     a->last->next = NULL;
     a->last->used = m.block_used;
     a->used = m.used;
+    a->full = (enum full)m.full;
 }
 
-static void add_block(struct arena *a, size_t n)
+static bool add_block(struct arena *a, size_t n, bool must)
 {
     size_t size = a->last ? a->last->size * 2 : FIRST;
-    struct block *b = NULL;
+    struct block *b;
 
     if (size > LARGEST)
         size = LARGEST;
-    b = block_new(n > size ? n : size);
+    b = block_new(a, n > size ? n : size, must);
+    if (!b)
+        return false;
     if (a->last)
         a->last->next = b;
     else
         a->first = b;
     a->last = b;
+    return true;
 }
 
-static void *take(struct arena *a, size_t n)
+static size_t whole(size_t n)
 {
-    size_t whole = (n + ALIGN - 1) & ~((size_t)ALIGN - 1);
-    void *p = NULL;
+    return n > SIZE_MAX - ALIGN ? SIZE_MAX : ((n ? n : 1) + ALIGN - 1) & ~((size_t)ALIGN - 1);
+}
 
-    if (whole < n || whole > a->max - a->used)
+static size_t room(const struct arena *a)
+{
+    return a->used < a->max ? a->max - a->used : 0;
+}
+
+/* `n` is whole. NULL when the budget is used up and `must` is not set. */
+static void *take(struct arena *a, size_t n, bool must)
+{
+    void *p;
+
+    if ((!a->last || n > a->last->size - a->last->used) && !add_block(a, n, must))
         return NULL;
-    if (!a->last || whole > a->last->size - a->last->used)
-        add_block(a, whole);
     p = a->last->data + a->last->used;
-    a->last->used += whole;
-    a->used += whole;
+    a->last->used += n;
+    a->used += n;
     return p;
 }
 
 void *arena_try(struct arena *a, size_t n)
 {
-    void *p = take(a, n ? n : 1);
+    void *p = whole(n) <= room(a) ? take(a, whole(n), false) : NULL;
 
     return p ? memset(p, 0, n) : NULL;
 }
 
-static void *take_or_die(struct arena *a, size_t n)
+static void *take_always(struct arena *a, size_t n)
 {
-    void *p = take(a, n ? n : 1);
+    size_t all = whole(n);
 
-    if (!p)
-        die("arena of %zu bytes is full: %zu used, %zu asked", a->max, a->used, n);
-    return p;
+    if (all > room(a)) {
+        if (all > ARENA_GRACE || a->used + all > a->max + ARENA_GRACE)
+            die("arena of %zu bytes was passed without a look: %zu used, %zu asked", a->max, a->used, n);
+        a->full = a->full ? a->full : PAST_MAX;
+    }
+    return take(a, all, true);
 }
 
 void *arena_alloc(struct arena *a, size_t n)
 {
-    return memset(take_or_die(a, n), 0, n);
+    return memset(take_always(a, n), 0, n);
 }
 
 void *arena_array(struct arena *a, size_t n, size_t size)
@@ -165,7 +214,7 @@ struct bytes arena_copy(struct arena *a, struct bytes b)
 
 char *arena_text(struct arena *a, struct bytes b)
 {
-    char *p = take_or_die(a, b.n + 1);
+    char *p = take_always(a, b.n + 1);
 
     if (b.n)
         memcpy(p, b.p, b.n);
@@ -184,7 +233,7 @@ __attribute__((format(printf, 2, 0))) static struct bytes format_in(struct arena
     n = vsnprintf(small, sizeof small, format, args);
     if (n < 0)
         die("format \"%s\" failed", format);
-    p = take_or_die(a, (size_t)n + 1);
+    p = take_always(a, (size_t)n + 1);
     if ((size_t)n < sizeof small)
         memcpy(p, small, (size_t)n + 1);
     else

@@ -106,6 +106,8 @@ bool call_commit(struct call *c, struct batch *b, const void *out, struct id ref
 
     if (keyed && !idempotency_add(c, b, out, ref))
         return false;
+    if (!arena_check(c->arena, &c->err))
+        return false;
     if (store_commit(c->store, b, c->deadline, &c->err))
         return true;
     if (keyed)

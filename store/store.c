@@ -29,9 +29,10 @@ struct errand {
     struct err *e;
 };
 
+/* What was read into an arena that is full is not used, nor is anything read for one that was full before. */
 static bool send(struct errand *r, void (*run)(void *arg))
 {
-    return offload(POOL_STORE, run, r, r->e) && r->ok;
+    return offload(POOL_STORE, run, r, r->e) && r->ok && (!r->arena || arena_check(r->arena, r->e));
 }
 
 /* ---- opening ---- */
@@ -133,6 +134,8 @@ bool store_is_up(struct store *st, struct err *why)
 bool store_commit(struct store *st, struct batch *b, int64_t deadline, struct err *e)
 {
     batch_forget(b);
+    if (!arena_check(b->arena, e)) /* half of what was to be kept */
+        return false;
     return b->n == 0 || st->engine->commit(st, b, deadline, e);
 }
 
@@ -244,7 +247,7 @@ bool store_claim(struct store *st, const struct claim *c, struct arena *a, void 
     field_for(c->query.kind, c->lease, &V_TIME(0));
     field_for(c->query.kind, c->token, &V_INT(0));
     field_for(c->query.kind, c->holder, &V_ID(NO_ID));
-    if (!plan_make(&c->query, a, &p, e) || !st->engine->claim(st, c, &p, a, &found, e))
+    if (!plan_make(&c->query, a, &p, e) || !arena_check(a, e) || !st->engine->claim(st, c, &p, a, &found, e))
         return false;
     *rows = found.row;
     *n = found.n;

@@ -14,7 +14,7 @@
  * - When the outcome of a commit is unknown, the engine itself finds out until the deadline; then ERR_BUSY, and the
  *   batch exists 0 or 1 times.
  * Errors: ERR_CONFLICT a condition, unique key or bound failed (batch_failure says which); ERR_MISSING; ERR_TOO_LARGE a
- * row over 16 MiB (MongoDB), or an answer that does not fit the arena; ERR_STORAGE_FULL; ERR_QUEUE_FULL; ERR_BUSY the
+ * row over 16 MiB (MongoDB), or an arena that is full (of an answer, or of the batch); ERR_STORAGE_FULL; ERR_QUEUE_FULL; ERR_BUSY the
  * database is away, or the deadline has passed; ERR_INVALID a cursor that is none; ERR_INTERNAL the store is damaged or
  * we asked nonsense. */
 #ifndef STORE_STORE_H

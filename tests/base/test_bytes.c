@@ -2,6 +2,7 @@
 #include "check.h"
 
 #include "base/arena.h"
+#include "base/budget.h"
 #include <stdalign.h>
 
 static void views_compare(void **state)
@@ -207,6 +208,59 @@ static void an_arena_has_a_maximum(void **state)
     arena_free(&a);
 }
 
+static void a_full_arena_is_remembered(void **state)
+{
+    struct arena *a = arena_new(100000);
+    struct arena_mark before;
+    struct err e = { 0 };
+
+    (void)state;
+    assert_non_null(arena_alloc(a, 90000));
+    before = arena_mark(a);
+    assert_true(arena_check(a, &e));
+    memset(arena_alloc(a, 3000000), 'x', 3000000);
+    assert_string_equal(arena_text(a, BYTES("still works")), "still works");
+    assert_true(arena_full(a));
+    assert_false(arena_check(a, &e));
+    assert_int_equal(e.code, ERR_TOO_LARGE);
+    assert_null(arena_try(a, 1));
+    arena_rewind(a, before);
+    assert_false(arena_full(a));
+    assert_non_null(arena_alloc(a, 20000));
+    assert_true(arena_full(a));
+    arena_reset(a);
+    assert_false(arena_full(a));
+    arena_free(&a);
+}
+
+static void a_budget_is_shared_and_given_back(void **state)
+{
+    struct budget door = { .name = "door", .above = &budget_process, .most = PARAM_smtp_memory_max };
+    struct arena *a, *b;
+    struct err e = { 0 };
+
+    (void)state;
+    params_init();
+    assert_true(param_set(PARAM_smtp_memory_max, PARAM_FROM_FLAG, BYTES("8M"), &e));
+    a = arena_new_in(&door, 64 << 20);
+    b = arena_new_in(&door, 64 << 20);
+    assert_non_null(arena_try(a, 6 << 20));
+    assert_true(budget_used(&budget_process) >= 6 << 20);
+    assert_null(arena_try(b, 6 << 20));
+    assert_false(arena_full(b));
+    memset(arena_alloc(b, 6 << 20), 'x', 6 << 20);
+    assert_false(arena_check(b, &e));
+    assert_int_equal(e.code, ERR_BUSY);
+    arena_free(&a);
+    arena_reset(b);
+    assert_true(arena_check(b, &e));
+    assert_non_null(arena_try(b, 6 << 20));
+    arena_free(&b);
+    assert_int_equal(budget_used(&door), 0);
+    assert_int_equal(budget_used(&budget_process), 0);
+    params_free();
+}
+
 static void an_arena_goes_back_to_a_mark(void **state)
 {
     struct arena *a = arena_new(1 << 20);
@@ -259,6 +313,8 @@ int main(void)
         cmocka_unit_test(a_buffer_grows),
         cmocka_unit_test(an_arena_hands_out_zeroed_memory),
         cmocka_unit_test(an_arena_has_a_maximum),
+        cmocka_unit_test(a_full_arena_is_remembered),
+        cmocka_unit_test(a_budget_is_shared_and_given_back),
         cmocka_unit_test(an_arena_goes_back_to_a_mark),
         cmocka_unit_test(an_arena_keeps_text),
     };
