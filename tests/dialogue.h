@@ -334,14 +334,4 @@ static inline void dialogues_play(const struct dialogue_program *p)
     free(all);
     assert_int_equal(wrong, 0);
 }
-
-/* The tests run from the repository's root, wherever they are started. */
-static inline void to_the_root(void)
-{
-    char path[] = __FILE__;
-
-    *strstr(path, "tests/dialogue.h") = '\0';
-    if (*path)
-        assert_int_equal(chdir(path), 0);
-}
 #endif

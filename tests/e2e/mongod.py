@@ -45,7 +45,10 @@ class ReplicaSet:
         return f"{self.base}/t{os.getpid()}_{next(self.names)}{self.options}"
 
     def signal(self, member, number):
+        """SIGSTOP is waited for: until its last thread has stopped, it may still answer."""
         os.kill(self.pids[member], number)
+        while number == signal.SIGSTOP and not all(state(stat) in "TtZX" for stat in pathlib.Path(f"/proc/{self.pids[member]}/task").glob("*/stat")):
+            time.sleep(0.001)
 
     def kill(self, member):
         """With -9. Back with restart()."""
@@ -97,14 +100,18 @@ class ReplicaSet:
             self.script.wait(30)
 
 
+def state(stat):
+    """The letter in a stat file of /proc; X when what it was about has ended."""
+    try:
+        return stat.read_text().rsplit(")", 1)[1].split()[0]
+    except OSError:
+        return "X"
+
+
 def until_gone(pid):
     """Dead, though its parent may not have asked for its status yet."""
-    while True:
-        try:
-            if pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z":
-                return
-        except OSError:
-            return
+    while state(pathlib.Path(f"/proc/{pid}/stat")) not in "ZX":
+        time.sleep(0.001)
 
 
 one = None

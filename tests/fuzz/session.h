@@ -16,7 +16,6 @@ static inline struct service *fuzz_service(void)
 
     if (office.svc)
         return office.svc;
-    to_the_root();
     crypt_init();
     params_init();
     log_set(LOG_ERROR, LOG_LOGFMT);

@@ -70,7 +70,6 @@ int main(void)
 {
     const struct CMUnitTest tests[] = { cmocka_unit_test(test_dialogues) };
 
-    to_the_root();
     crypt_init();
     log_set(LOG_ERROR, LOG_LOGFMT);
     return cmocka_run_group_tests(tests, NULL, NULL);

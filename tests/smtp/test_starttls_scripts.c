@@ -126,7 +126,6 @@ int main(void)
     const struct CMUnitTest tests[] = { cmocka_unit_test(test_word_is_no_command),
                                         cmocka_unit_test(test_amid_a_transaction) };
 
-    to_the_root();
     crypt_init();
     log_set(LOG_ERROR, LOG_LOGFMT);
     return cmocka_run_group_tests(tests, start, stop);

@@ -225,7 +225,6 @@ int main(void)
         cmocka_unit_test(test_starttls),   cmocka_unit_test(test_drain),
     };
 
-    to_the_root();
     crypt_init();
     log_set(LOG_ERROR, LOG_LOGFMT);
     return cmocka_run_group_tests(tests, start, stop);

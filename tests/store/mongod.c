@@ -2,6 +2,7 @@
 #include "base/err.h"
 #include "base/params.h"
 #include "net/fiber.h"
+#include <dirent.h>
 #include <fcntl.h>
 #include <mongoc/mongoc.h>
 #include <signal.h>
@@ -14,24 +15,16 @@
 
 enum { NO_MONGOD = 3 };
 
-static void script_path(char *out, size_t n)
-{
-    const char *file = __FILE__, *end = strstr(file, "tests/store/mongod.c");
-
-    snprintf(out, n, "%.*sscript/mongod", (int)(end ? end - file : 0), file);
-}
-
 static void run_script(int members, const int in[2], const int out[2])
 {
-    char path[1024], number[16];
+    char number[16];
 
-    script_path(path, sizeof path);
     snprintf(number, sizeof number, "%d", members);
     dup2(in[0], 0);
     dup2(out[1], 1);
     for (int fd = 3; fd < 64; fd++)
         close(fd);
-    execlp(path, path, number, (char *)NULL);
+    execlp("script/mongod", "script/mongod", number, (char *)NULL);
     _exit(127);
 }
 
@@ -59,7 +52,7 @@ static bool none_here(struct mongod *m)
     close(m->told);
     waitpid(m->script, &status, 0);
     if (!WIFEXITED(status) || WEXITSTATUS(status) != NO_MONGOD)
-        die("script/mongod failed (status %d)", status);
+        die("script/mongod failed (status %d); tests run in the project's root", status);
     if (getenv("POSTRIDER_NEED_MONGOD"))
         die("no mongod on this machine: script/bootstrap test installs one");
     fprintf(stderr, "skipped: no mongod on this machine (script/bootstrap test installs one)\n");
@@ -224,9 +217,43 @@ void mongod_settled(struct mongod *m)
     }
 }
 
+/* The state letter of a thread, from /proc; X when it has ended. */
+static char thread_state(pid_t pid, const char *thread)
+{
+    char path[300], line[512] = "", *name_end;
+    FILE *f;
+
+    snprintf(path, sizeof path, "/proc/%d/task/%s/stat", (int)pid, thread);
+    f = fopen(path, "r");
+    if (!f)
+        return 'X';
+    name_end = fgets(line, sizeof line, f) ? strrchr(line, ')') : NULL;
+    fclose(f);
+    return name_end && name_end[1] ? name_end[2] : 'X';
+}
+
+static bool all_stopped(pid_t pid)
+{
+    char path[64];
+    DIR *threads;
+    bool all = true;
+
+    snprintf(path, sizeof path, "/proc/%d/task", (int)pid);
+    threads = opendir(path);
+    if (!threads)
+        return true;
+    for (struct dirent *d = readdir(threads); d && all; d = readdir(threads))
+        all = d->d_name[0] == '.' || strchr("TtZX", thread_state(pid, d->d_name));
+    closedir(threads);
+    return all;
+}
+
 void mongod_signal(struct mongod *m, int member, int signal)
 {
     kill(m->pids[member], signal);
+    for (int try = 0; signal == SIGSTOP && !all_stopped(m->pids[member]); usleep(1000))
+        if (try++ == 30000)
+            die("member %d does not stop", member);
 }
 
 /* Its parent may take a while to bury it: a zombie has no command line. */

@@ -34,6 +34,7 @@ void mongod_fresh(struct mongod *m);
 /* Number of the member that is primary; waits for one. */
 int mongod_primary(struct mongod *m);
 void mongod_settled(struct mongod *m); /* waits until all members are well */
+/* SIGSTOP is waited for: kill(2) returns before the threads have stopped, and until then they may answer a call. */
 void mongod_signal(struct mongod *m, int member, int signal);
 void mongod_kill(struct mongod *m, int member);    /* with -9 */
 void mongod_restart(struct mongod *m, int member); /* after mongod_kill */
