@@ -1,7 +1,7 @@
 #include "api/schema.h"
 #include "base/clock.h"
+#include "base/network.h"
 #include "mail/address.h"
-#include <arpa/inet.h>
 
 static bool in_range(struct bytes text, unsigned char least, unsigned char most)
 {
@@ -147,14 +147,10 @@ static bool keyword(struct bytes text, struct arena *a)
 
 static bool network(struct bytes text, struct arena *a)
 {
-    struct bytes head, tail;
-    bool prefix = bytes_cut(text, '/', &head, &tail);
-    unsigned char raw[16];
-    int64_t bits = 0;
-    const char *address = arena_text(a, head);
-    int most = inet_pton(AF_INET, address, raw) == 1 ? 32 : inet_pton(AF_INET6, address, raw) == 1 ? 128 : -1;
+    struct network n;
 
-    return most > 0 && no_nul(text, a) && (!prefix || (bytes_to_int(tail, &bits) && bits >= 0 && bits <= most));
+    (void)a;
+    return network_parse(text, &n);
 }
 
 #define TYPEID(name, prefix)                                                                                           \

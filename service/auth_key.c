@@ -1,5 +1,6 @@
 /* service/auth_key.c - API keys: found by the hash of the secret, remembered for at most a second, so that a key that
  * another node deletes ends within that; one that this process changes ends at once. */
+#include "base/network.h"
 #include "service/auth_private.h"
 #define uthash_fatal(message) die("out of memory: keys")
 #include <uthash.h>
@@ -186,7 +187,7 @@ static bool from_there(struct call *c, const struct key_row *row)
     if (!row->allowed_ips.p)
         return true;
     list = read_list(c, row->allowed_ips, &n);
-    if (!c->client_ip.p || !network_parse(c->client_ip, &client))
+    if (!c->client_ip.p || !network_parse_address(c->client_ip, &client))
         return false;
     for (size_t i = 0; i < n; i++)
         if (network_parse(list[i], &net) && network_holds(&net, &client))

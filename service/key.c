@@ -1,7 +1,7 @@
 #include "service/key.h"
+#include "base/network.h"
 #include "service/domain.h"
 #include "service/service_private.h"
-#include <arpa/inet.h>
 
 #define SECRET_CHARS 40
 #define HINT_CHARS   12
@@ -115,42 +115,6 @@ static bool write_domains(struct call *c, const struct key_change *in, struct by
     if (!in->n_domain_ids && c->who->n_domain_ids)
         call_fault(c, "/domain_ids", "not_yours", "Your own key is bound to domains: name some of them");
     return true;
-}
-
-bool network_parse(struct bytes text, struct network *out)
-{
-    struct bytes head, rest;
-    bool cut = bytes_cut(text, '/', &head, &rest);
-    char address[INET6_ADDRSTRLEN];
-    int64_t length;
-
-    if (head.n == 0 || head.n >= sizeof address || bytes_find(head, '\0') != head.n)
-        return false;
-    memcpy(address, head.p, head.n);
-    address[head.n] = '\0';
-    *out = (struct network){ .length = 0 };
-    if (inet_pton(AF_INET, address, out->address + 12) == 1) {
-        memset(out->address + 10, 0xff, 2);
-        out->offset = 96;
-    } else if (inet_pton(AF_INET6, address, out->address) != 1) {
-        return false;
-    }
-    length = 128 - out->offset;
-    if (cut && (!bytes_to_int(rest, &length) || length < 0 || length > 128 - out->offset))
-        return false;
-    out->length = out->offset + (int)length;
-    return true;
-}
-
-bool network_holds(const struct network *net, const struct network *address)
-{
-    int whole = net->length / 8, bits = net->length % 8;
-
-    if (net->length < address->offset) /* an IPv6 network that is wider than all of IPv4 means IPv6 */
-        return false;
-    if (memcmp(net->address, address->address, (size_t)whole) != 0)
-        return false;
-    return bits == 0 || ((net->address[whole] ^ address->address[whole]) >> (8 - bits)) == 0;
 }
 
 static struct bytes write_networks(struct call *c, const struct key_change *in)

@@ -73,14 +73,6 @@ struct bytes key_secret_hash(struct bytes text, struct arena *a);
 void key_row_make(struct key_row *row, struct id account_id, struct bytes name, unsigned scopes, bool test,
                   const struct key_secret *secret);
 
-/* An address or network, IPv4 mapped into IPv6. */
-struct network {
-    uint8_t address[16];
-    int offset, length; /* bits: 96 for IPv4; of the prefix, offset included */
-};
-bool network_parse(struct bytes text, struct network *out);
-bool network_holds(const struct network *net, const struct network *address);
-
 /* ---- background ---- */
 
 /* Runs run(svc) as a fiber that service_stop waits for; it must end soon after svc->stopping is set. */
