@@ -26,7 +26,10 @@ struct dns_record {
 
 struct dns_answer {
     enum dns_result result;
-    bool secure; /* validated by DNSSEC */
+    bool secure; /* validated by DNSSEC: every step of the chain of CNAMEs, and what stands at its end */
+    /* Whose records these are (or would be): the end of the chain of CNAMEs, else the name that was asked for; without
+     * the last dot. NO_BYTES with DNS_FAILED, DNS_TIMEOUT and DNS_BOGUS. */
+    struct bytes canonical;
     unsigned ttl;
     struct dns_record *records; /* at most dns.records_max */
     size_t n;

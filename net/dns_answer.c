@@ -108,6 +108,14 @@ static void explain(struct arena *a, enum dns_result result, struct bytes why, s
     out->why = arena_copy(a, why);
 }
 
+/* libunbound follows the chain; one that is a ring, or longer than 11, is a failure of the server's. */
+static struct bytes canonical_name(struct arena *a, const struct ub_result *r)
+{
+    struct bytes name = bytes_of(r->canonname ? r->canonname : r->qname);
+
+    return arena_copy(a, bytes_ends(name, BYTES(".")) ? bytes_head(name, name.n - 1) : name);
+}
+
 void dns_answer_read(struct arena *a, const struct ub_result *r, struct dns_answer *out)
 {
     out->secure = r->secure;
@@ -120,6 +128,8 @@ void dns_answer_read(struct arena *a, const struct ub_result *r, struct dns_answ
         explain(a, DNS_FAILED, arena_bytesf(a, "the server says: %s", rcode_text(r->rcode)), out);
     else if (r->havedata)
         read_records(a, r, out);
+    if (!r->bogus && (r->nxdomain || r->rcode == 0))
+        out->canonical = canonical_name(a, r);
     if (r->bogus || r->nxdomain || r->rcode != 0)
         return;
     if (out->n)

@@ -35,6 +35,11 @@ static const struct reply {
     { "gone.example.org", DNS_A, NXDOMAIN, { { 0 } } },
     { "broken.example.org", DNS_A, SERVFAIL, { { 0 } } },
     { "silent.example.org", DNS_A, SILENT, { { 0 } } },
+    { "alias.example.org", DNS_CNAME, 0, { BYTES_ROW("\6alias2\7example\3org\0") } },
+    { "alias2.example.org", DNS_CNAME, 0, { BYTES_ROW("\4mail\7example\3org\0") } },
+    { "gone-alias.example.org", DNS_CNAME, 0, { BYTES_ROW("\4gone\7example\3org\0") } },
+    { "ring.example.org", DNS_CNAME, 0, { BYTES_ROW("\5ring2\7example\3org\0") } },
+    { "ring2.example.org", DNS_CNAME, 0, { BYTES_ROW("\4ring\7example\3org\0") } },
 };
 
 static int server_fd;
@@ -70,7 +75,7 @@ static void reply_to(const uint8_t *q, size_t n, struct sockaddr_in *from)
     size_t k = end;
 
     for (size_t i = 0; i < sizeof replies / sizeof *replies; i++)
-        if (strcmp(replies[i].name, name) == 0 && replies[i].type == type)
+        if (strcmp(replies[i].name, name) == 0 && (replies[i].type == type || replies[i].type == DNS_CNAME))
             r = &replies[i];
     if (!end || (r && r->rcode == SILENT))
         return;
@@ -83,7 +88,7 @@ static void reply_to(const uint8_t *q, size_t n, struct sockaddr_in *from)
         static const uint8_t fixed[] = { 0xc0, 12, 0, 0, 0, 1, 0, 0, 1, 0 }; /* name, type, IN, 256 s */
 
         memcpy(out + k, fixed, sizeof fixed);
-        out[k + 3] = (uint8_t)type;
+        out[k + 3] = (uint8_t)r->type;
         out[k + 10] = 0;
         out[k + 11] = (uint8_t)r->data[i].n;
         memcpy(out + k + 12, r->data[i].p, r->data[i].n);
@@ -183,6 +188,47 @@ static const struct row {
     { "", DNS_A, DNS_FAILED, 0, { { 0 } }, 0 },
     { "bad..name", DNS_A, DNS_FAILED, 0, { { 0 } }, 0 },
 };
+
+static const struct {
+    const char *name;
+    int type;
+    enum dns_result result;
+    const char *canonical;
+} names[] = {
+    { "mail.example.org", DNS_A, DNS_FOUND, "mail.example.org" },
+    { "alias.example.org", DNS_A, DNS_FOUND, "mail.example.org" },
+    { "alias.example.org.", DNS_AAAA, DNS_FOUND, "mail.example.org" },
+    { "alias2.example.org", DNS_A, DNS_FOUND, "mail.example.org" },
+    { "alias.example.org", DNS_CNAME, DNS_FOUND, "alias.example.org" },
+    { "alias.example.org", DNS_MX, DNS_NO_DATA, "mail.example.org" },
+    { "example.org", DNS_AAAA, DNS_NO_DATA, "example.org" },
+    { "gone-alias.example.org", DNS_A, DNS_NO_NAME, "gone.example.org" },
+    { "gone.example.org", DNS_A, DNS_NO_NAME, "gone.example.org" },
+    { "ring.example.org", DNS_A, DNS_FAILED, NULL },
+    { "broken.example.org", DNS_A, DNS_FAILED, NULL },
+};
+
+static void ask_names(void *arg)
+{
+    struct arena *a = arena_new(1 << 20);
+
+    (void)arg;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        struct dns_answer got;
+
+        dns_ask(a, bytes_of(names[i].name), (enum dns_type)names[i].type, in_ms(20000), &got);
+        if (got.result != names[i].result || !bytes_equal(got.canonical, bytes_of(names[i].canonical)))
+            fail_msg("%s type %d: result %d, canonical %.*s", names[i].name, names[i].type, got.result,
+                     SHOW(got.canonical));
+    }
+    arena_free(&a);
+}
+
+static void chains_of_names(void **state)
+{
+    (void)state;
+    as_fiber(ask_names, NULL);
+}
 
 static bool has(const struct dns_answer *got, struct bytes data)
 {
@@ -323,11 +369,8 @@ static void stop(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_type_and_outcome),
-        cmocka_unit_test(deadlines),
-        cmocka_unit_test(many_at_once),
-        cmocka_unit_test(bad_server),
-        cmocka_unit_test(stop),
+        cmocka_unit_test(every_type_and_outcome), cmocka_unit_test(chains_of_names), cmocka_unit_test(deadlines),
+        cmocka_unit_test(many_at_once),           cmocka_unit_test(bad_server),      cmocka_unit_test(stop),
     };
 
     return cmocka_run_group_tests(tests, up, down);
