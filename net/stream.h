@@ -7,11 +7,14 @@
  * ERR_CLOSED. After ERR_CLOSED or ERR_TIMEOUT from a read call nothing more can be read, but a last answer may still be
  * written and flushed (set a new deadline: "421 4.4.2", or what a peer that closed its side only still waits for).
  * After either from a write call the stream is dead and only stream_free helps. A stream belongs to one fiber or one
- * thread. An idle one holds no buffer. RFC 8446, RFC 9325 (TLS 1.2+). */
+ * thread. An idle one holds no buffer. RFC 8446, RFC 9325 (TLS 1.2+).
+ *
+ * A stream comes from a door (stream_socket), or goes out (stream_connect). */
 #ifndef NET_STREAM_H
 #define NET_STREAM_H
 #include "base/arena.h"
 #include "base/err.h"
+#include "base/network.h"
 
 struct stream;
 struct tls_server; /* net/tls.h */
@@ -30,6 +33,17 @@ struct peer {
 
 /* Takes fd (non-blocking, TCP_NODELAY set by it); closes it in stream_free. */
 struct stream *stream_socket(int fd, const struct stream_options *o);
+/* Where stream_connect goes to. */
+struct stream_target {
+    struct network address;
+    uint16_t port;
+    const struct network *source; /* the address to come from, of the same family; NULL: the system's choice */
+    struct stream_options options;
+};
+/* Connects; the fiber waits, the loop does not. ERR_TIMEOUT at the deadline; ERR_BUSY: refused, reset or unreachable;
+ * ERR_INVALID: the source address cannot be used; ERR_QUEUE_FULL: no socket or port is left here; ERR_CLOSED at
+ * net_stop. The message names address and port. */
+bool stream_connect(const struct stream_target *t, int64_t deadline, struct stream **out, struct err *e);
 /* Input is what `in` holds, output goes to `out` (borrowed). `step` bytes arrive at a time (0: all). */
 struct stream *stream_memory(struct bytes in, size_t step, struct buf *out, const struct stream_options *o);
 void stream_free(struct stream **s); /* flushes nothing; *s may be NULL */
