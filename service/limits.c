@@ -5,7 +5,6 @@
 
 #define NAME_MOST  128
 #define LANES      16               /* names of one lane reserve one after the other */
-#define TRIES      32               /* of raising a row that other nodes raise */
 #define QUICK_US   250000           /* a slice used up within this was too small */
 #define SLICE_PART 32               /* of the allowance is the most reserved ahead */
 #define LEFT_PART  8                /* of what is left, likewise */
@@ -175,25 +174,21 @@ static void note_refused(struct taking *t)
 
 /* ---- the row ---- */
 
-/* Raising a row whose allowance is not whole, making one, or beginning anew with one whose allowance is whole again.
- * Raises of several nodes do not hinder one another: no one reads what it writes. */
-enum how { RAISE, INSERT, REPLACE };
-
 struct reserving {
     struct taking *t;
     struct limit_row row; /* as it is when it begins with this */
     int64_t now;          /* microseconds of the store's clock */
     int64_t ahead;
-    enum how how;
     int slot;
 };
 
+/* A row whose allowance is whole again begins anew. Raises of several nodes do not hinder one another. */
 static struct batch *reserve_batch(struct reserving *r)
 {
     struct taking *t = r->t;
     struct arena *a = t->c->arena;
     struct batch *b = batch_new(a);
-    struct cond *whole = arena_alloc(a, sizeof *whole);
+    struct cond *spent = arena_alloc(a, sizeof *spent);
     struct set *sets = arena_array(a, 2, sizeof *sets);
     int64_t amount = (t->n + r->ahead) * t->cost;
 
@@ -201,16 +196,11 @@ static struct batch *reserve_batch(struct reserving *r)
     r->slot = batch_slot(b);
     r->row = (struct limit_row){ .id = id_of_name(t->c->svc, "limit", t->name), .full_at = r->now + amount };
     r->row.expires_at = (r->now + t->window) / 1000 + MINUTE_MS;
-    *whole = COND("full_at", r->how == RAISE ? AT_LEAST : BELOW, V_INT(r->now));
-    sets[0] = r->how == RAISE ? ADD_BOUND("full_at", amount, NULL, r->now + t->window)
-                              : SET("full_at", V_INT(r->row.full_at));
-    if (r->how == RAISE)
-        sets[0].slot = r->slot;
+    *spent = COND("full_at", AT_LEAST, V_INT(r->now));
+    sets[0] = ADD_BOUND("full_at", amount, NULL, r->now + t->window);
+    sets[0].slot = r->slot;
     sets[1] = SET("expires_at", V_TIME(r->row.expires_at));
-    if (r->how == INSERT)
-        batch_insert(b, &limit_kind, &r->row, NULL, 0);
-    else
-        batch_update(b, &limit_kind, r->row.id, whole, 1, sets, 2);
+    batch_raise(b, &limit_kind, &r->row, spent, sets, 2);
     return b;
 }
 
@@ -248,20 +238,7 @@ static bool refused(struct reserving *r)
     return mend_clock(r, &old);
 }
 
-/* After a refused batch: true when it is to be tried again. */
-static bool learn(struct reserving *r, struct batch_failure f)
-{
-    if (f.fault == FAULT_BOUND && r->ahead == 0)
-        return false;
-    if (f.fault == FAULT_BOUND)
-        r->ahead = 0;
-    else if (f.fault == FAULT_MISSING)
-        r->how = INSERT;
-    else
-        r->how = r->how == RAISE ? REPLACE : RAISE;
-    return true;
-}
-
+/* First with what is wanted ahead, then with what is needed. */
 static bool reserve(struct taking *t)
 {
     struct reserving r = { .t = t, .ahead = t->ahead };
@@ -270,22 +247,22 @@ static bool reserve(struct taking *t)
         t->wait = t->window; /* it never passes */
         return true;
     }
-    for (int i = 0; i < TRIES; i++) {
+    for (;;) {
         struct batch *b = reserve_batch(&r);
         struct err why = { 0 };
 
         if (store_commit(t->c->store, b, t->c->deadline, &why)) {
-            note_reserved(t, r.ahead, (r.how == RAISE ? batch_slot_value(b, r.slot) : r.row.full_at) - r.now);
+            note_reserved(t, r.ahead, batch_slot_value(b, r.slot) - r.now);
             return true;
         }
         if (why.code != ERR_CONFLICT) {
             t->c->err = why;
             return false;
         }
-        if (!learn(&r, batch_failure(b)))
+        if (r.ahead == 0)
             return refused(&r);
+        r.ahead = 0;
     }
-    return err_set(&t->c->err, ERR_BUSY, "Too many requests at once; try again");
 }
 
 static struct fiber_mutex *lane_of(const struct limits *l, struct id row)

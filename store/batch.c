@@ -85,6 +85,12 @@ static int number_of(const struct batch *b)
     return (int)b->n - 1;
 }
 
+static void weigh_row(struct batch *b, const struct kind *k, const void *row)
+{
+    for (size_t i = 0; i < k->n_fields; i++)
+        b->weight += value_of(&k->fields[i], row).bytes.n;
+}
+
 int batch_insert(struct batch *b, const struct kind *k, const void *row, const struct set *sets, size_t n_sets)
 {
     struct value id = value_of(&k->fields[0], row);
@@ -95,8 +101,7 @@ int batch_insert(struct batch *b, const struct kind *k, const void *row, const s
     name_sets(b, op, sets, n_sets);
     for (size_t i = 0; i < n_sets; i++)
         assert(sets[i].how != SET_ADD);
-    for (size_t i = 0; i < k->n_fields; i++)
-        b->weight += value_of(&k->fields[i], row).bytes.n;
+    weigh_row(b, k, row);
     return number_of(b);
 }
 
@@ -108,6 +113,23 @@ int batch_update(struct batch *b, const struct kind *k, struct id id, const stru
     assert(!k->watched);
     name_conds(b, op, conds, n_conds);
     name_sets(b, op, sets, n_sets);
+    return number_of(b);
+}
+
+int batch_raise(struct batch *b, const struct kind *k, const void *row, const struct cond *alive,
+                const struct set *sets, size_t n_sets)
+{
+    struct op *op = add(b, OP_RAISE, k, value_of(&k->fields[0], row).id);
+
+    assert(!k->watched && n_sets && !id_is_none(op->id));
+    for (size_t i = 0; i < k->n_indexes; i++)
+        assert(!k->indexes[i].unique);
+    op->row = row;
+    name_conds(b, op, alive, alive ? 1 : 0);
+    name_sets(b, op, sets, n_sets);
+    for (size_t i = 0; i < n_sets; i++)
+        assert(sets[i].how != SET_FROM_SLOT);
+    weigh_row(b, k, row);
     return number_of(b);
 }
 
@@ -188,6 +210,28 @@ static int64_t number_in(const struct kind *k, const char *name, const void *row
     return value_of(kind_field(k, name), row).number;
 }
 
+static int64_t bound_of(const struct op *op, const struct set *s, const void *row)
+{
+    return s->bound + (s->bound_field ? number_in(op->kind, s->bound_field, row) : 0);
+}
+
+bool batch_begins(struct batch *b, size_t i, struct err *e)
+{
+    const struct op *op = &b->ops[i];
+
+    b->failure = (struct batch_failure){ .operation = -1 };
+    for (size_t j = 0; j < op->n_sets; j++) {
+        const struct set *s = &op->sets[j];
+        int64_t value = value_of(op->set_fields[j], op->row).number;
+
+        if (s->bounded && value > bound_of(op, s, op->row))
+            return batch_fails(b, i, FAULT_BOUND, op->set_fields[j]->name, e);
+        if (s->slot >= 0)
+            b->slots[s->slot] = value;
+    }
+    return true;
+}
+
 bool batch_judge(struct batch *b, size_t i, const void *row, struct err *e)
 {
     const struct op *op = &b->ops[i];
@@ -199,10 +243,9 @@ bool batch_judge(struct batch *b, size_t i, const void *row, struct err *e)
             return batch_fails(b, i, FAULT_CONDITION, op->cond_fields[j]->name, e);
     for (size_t j = 0; j < op->n_sets; j++) {
         const struct set *s = &op->sets[j];
-        int64_t most = s->bound + (s->bound_field ? number_in(op->kind, s->bound_field, row) : 0);
         int64_t value = number_in(op->kind, s->field, row) + s->value.number;
 
-        if (s->bounded && (value < 0 ? 0 : value) > most)
+        if (s->bounded && (value < 0 ? 0 : value) > bound_of(op, s, row))
             return batch_fails(b, i, FAULT_BOUND, op->set_fields[j]->name, e);
     }
     return err_set(e, ERR_INTERNAL, "%s: an operation failed without a reason", op->kind->name);

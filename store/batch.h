@@ -6,7 +6,7 @@
 #define STORE_BATCH_H
 #include "store/store.h"
 
-enum op_type { OP_INSERT, OP_UPDATE, OP_DELETE, OP_REQUIRE, OP_BLOB_PUT, OP_BLOB_DELETE };
+enum op_type { OP_INSERT, OP_UPDATE, OP_RAISE, OP_DELETE, OP_REQUIRE, OP_BLOB_PUT, OP_BLOB_DELETE };
 
 /* Limits of one operation; more is a broken promise. */
 #define OP_CONDS    16
@@ -43,6 +43,9 @@ int64_t batch_from_slot(const struct batch *b, const struct set *s);
 void batch_forget(struct batch *b); /* before it is applied (again) */
 /* Notes why operation `i` failed and fills e with ERR_CONFLICT; false. */
 bool batch_fails(struct batch *b, size_t i, enum batch_fault fault, const char *name, struct err *e);
+/* An OP_RAISE whose row is not there, or counts as such: are the bounds kept by what it begins with? Then its slots are
+ * filled, and the engine writes op->row. Otherwise fills e; false. */
+bool batch_begins(struct batch *b, size_t i, struct err *e);
 /* Judges an update, delete or require that touched no row: `row` is what is there now (NULL: nothing), with the fields
  * that the operation names. Fills e; false. */
 bool batch_judge(struct batch *b, size_t i, const void *row, struct err *e);

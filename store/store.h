@@ -14,9 +14,9 @@
  * - When the outcome of a commit is unknown, the engine itself finds out until the deadline; then ERR_BUSY, and the
  *   batch exists 0 or 1 times.
  * Errors: ERR_CONFLICT a condition, unique key or bound failed (batch_failure says which); ERR_MISSING; ERR_TOO_LARGE a
- * row over 16 MiB (MongoDB), or an arena that is full (of an answer, or of the batch); ERR_STORAGE_FULL; ERR_QUEUE_FULL; ERR_BUSY the
- * database is away, or the deadline has passed; ERR_INVALID a cursor that is none; ERR_INTERNAL the store is damaged or
- * we asked nonsense. */
+ * row over 16 MiB (MongoDB), or an arena that is full (of an answer, or of the batch); ERR_STORAGE_FULL;
+ * ERR_QUEUE_FULL; ERR_BUSY the database is away, or the deadline has passed; ERR_INVALID a cursor that is none;
+ * ERR_INTERNAL the store is damaged or we asked nonsense. */
 #ifndef STORE_STORE_H
 #define STORE_STORE_H
 #include "base/err.h"
@@ -133,7 +133,13 @@ int batch_insert(struct batch *b, const struct kind *k, const void *row, const s
 /* Changes the row with that id if it is there and all conditions hold (FAULT_MISSING, FAULT_CONDITION otherwise). */
 int batch_update(struct batch *b, const struct kind *k, struct id id, const struct cond *conds, size_t n_conds,
                  const struct set *sets, size_t n_sets);
-/* Deletes it under the same rule. */
+/* Adds to a row that may not be there yet: the row with the id of *row is changed by `sets` (SET and ADD) when it is
+ * there and `alive` holds (may be NULL; what does not hold it counts as past its time); otherwise *row is written as it
+ * is, all of it. Bounds and slots are those of what comes out either way. The kind has no unique index. Raises of
+ * several nodes do not hinder one another: nobody reads what he writes. */
+int batch_raise(struct batch *b, const struct kind *k, const void *row, const struct cond *alive,
+                const struct set *sets, size_t n_sets);
+/* Deletes it under the same rule as batch_update. */
 int batch_delete(struct batch *b, const struct kind *k, struct id id, const struct cond *conds, size_t n_conds);
 /* Only checks, and counts as a write on the row. */
 int batch_require(struct batch *b, const struct kind *k, struct id id, const struct cond *conds, size_t n_conds);

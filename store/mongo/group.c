@@ -101,6 +101,7 @@ static void name_op(struct group *g, const struct op *op)
     switch (op->type) {
     case OP_INSERT: name_row(g, op->kind, op->id); break;
     case OP_UPDATE:
+    case OP_RAISE:
     case OP_DELETE:
     case OP_REQUIRE: name_row(g, op->kind, op->id)->need |= fields_needed(op); break;
     case OP_BLOB_PUT:
@@ -224,6 +225,17 @@ static uint64_t apply_sets(struct batch *b, const struct op *op, void *row, bool
     return changed;
 }
 
+static void put_row(struct group *g, struct row_state *s, struct job *j, size_t i)
+{
+    remember(g, s);
+    memcpy(s->row, j->batch->ops[i].row, s->kind->size);
+    s->is = true;
+    s->replaced = s->was;
+    s->dirty = ALL_FIELDS;
+    s->by = j;
+    s->by_op = i;
+}
+
 static bool insert(struct group *g, struct job *j, size_t i)
 {
     const struct op *op = &j->batch->ops[i];
@@ -231,22 +243,23 @@ static bool insert(struct group *g, struct job *j, size_t i)
 
     if (s->is)
         return batch_fails(j->batch, i, FAULT_UNIQUE, "id", &j->err);
-    remember(g, s);
-    memcpy(s->row, op->row, op->kind->size);
+    put_row(g, s, j, i);
     apply_sets(j->batch, op, s->row, &s->held);
-    s->is = true;
-    s->replaced = s->was;
-    s->dirty = ALL_FIELDS;
-    s->by = j;
-    s->by_op = i;
     return keys_take(g, s, ALL_FIELDS, j, i);
 }
 
-static bool holds(const struct op *op, const void *row)
+static bool conditions_hold(const struct op *op, const void *row)
 {
     for (size_t i = 0; i < op->n_conds; i++)
         if (!cond_holds(op->cond_fields[i], &op->conds[i], row))
             return false;
+    return true;
+}
+
+static bool holds(const struct op *op, const void *row)
+{
+    if (!conditions_hold(op, row))
+        return false;
     for (size_t i = 0; i < op->n_sets; i++) {
         const struct set *s = &op->sets[i];
         int64_t most = s->bound + (s->bound_field ? value_of(kind_field(op->kind, s->bound_field), row).number : 0);
@@ -277,11 +290,24 @@ static bool change(struct group *g, struct job *j, size_t i)
     s->held = s->held || op->n_conds || op->type == OP_REQUIRE || has_bound(op);
     if (op->type == OP_DELETE)
         s->is = false;
-    if (op->type != OP_UPDATE)
+    if (op->type == OP_DELETE || op->type == OP_REQUIRE)
         return true;
     changed = apply_sets(j->batch, op, s->row, &s->held);
     s->dirty |= changed;
     return keys_take(g, s, changed, j, i);
+}
+
+static bool raise_row(struct group *g, struct job *j, size_t i)
+{
+    const struct op *op = &j->batch->ops[i];
+    struct row_state *s = group_row(g, op->kind, op->id);
+
+    if (s->is && conditions_hold(op, s->row))
+        return change(g, j, i);
+    if (!batch_begins(j->batch, i, &j->err))
+        return false;
+    put_row(g, s, j, i);
+    return true;
 }
 
 static bool put_chunk(struct group *g, struct job *j, size_t i)
@@ -319,6 +345,7 @@ static bool apply_op(struct group *g, struct job *j, size_t i)
 {
     switch (j->batch->ops[i].type) {
     case OP_INSERT: return insert(g, j, i);
+    case OP_RAISE: return raise_row(g, j, i);
     case OP_UPDATE:
     case OP_DELETE:
     case OP_REQUIRE: return change(g, j, i);

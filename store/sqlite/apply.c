@@ -5,18 +5,20 @@ enum done { DONE, FAULTY, FAILED };
 
 /* ---- insert ---- */
 
-static sqlite3_stmt *insert_statement(struct conn *c, const struct kind *k, struct err *e)
+static sqlite3_stmt *insert_statement(struct conn *c, const struct op *op, struct err *e)
 {
+    const struct kind *k = op->kind;
+    bool replaces = op->type == OP_RAISE;
     struct shape shape;
     struct buf sql;
     sqlite3_stmt *q;
 
-    shape_begin(&shape, 'i', k);
+    shape_begin(&shape, replaces ? 'r' : 'i', k);
     q = statement_find(c, &shape);
     if (q)
         return q;
     buf_init(&sql, SQL_MAX);
-    buf_adds(&sql, "INSERT INTO ");
+    buf_adds(&sql, replaces ? "INSERT OR REPLACE INTO " : "INSERT INTO ");
     sql_name(&sql, k->name);
     buf_adds(&sql, " (");
     sql_columns(&sql, k, ALL_FIELDS);
@@ -74,13 +76,13 @@ static enum done wrote(struct conn *c, struct batch *b, size_t i, int rc, struct
 static enum done insert(struct conn *c, struct batch *b, size_t i, struct err *e)
 {
     const struct op *op = &b->ops[i];
-    sqlite3_stmt *q = insert_statement(c, op->kind, e);
+    sqlite3_stmt *q = insert_statement(c, op, e);
     enum done done;
 
     if (!q)
         return FAILED;
     bind_row(q, op->kind, op->row);
-    for (size_t j = 0; j < op->n_sets; j++) {
+    for (size_t j = 0; op->type == OP_INSERT && j < op->n_sets; j++) {
         int at = (int)(op->set_fields[j] - op->kind->fields) + 1;
 
         if (op->sets[j].how == SET_FROM_SLOT)
@@ -93,13 +95,18 @@ static enum done insert(struct conn *c, struct batch *b, size_t i, struct err *e
     return done;
 }
 
-/* ---- update, delete, require ---- */
+/* ---- update, raise, delete, require ---- */
+
+static bool is_update(const struct op *op)
+{
+    return op->type == OP_UPDATE || op->type == OP_RAISE;
+}
 
 static void op_shape(struct shape *s, const struct op *op)
 {
     const struct kind *k = op->kind;
 
-    shape_begin(s, op->type == OP_UPDATE ? 'U' : op->type == OP_DELETE ? 'D' : 'R', k);
+    shape_begin(s, is_update(op) ? 'U' : op->type == OP_DELETE ? 'D' : 'R', k);
     shape_add(s, (unsigned)op->n_sets);
     for (size_t i = 0; i < op->n_sets; i++) {
         const struct set *set = &op->sets[i];
@@ -136,7 +143,7 @@ static void sql_bound(struct buf *sql, const struct set *s)
 
 static void sql_op(struct buf *sql, const struct op *op)
 {
-    buf_adds(sql, op->type == OP_UPDATE ? "UPDATE " : op->type == OP_DELETE ? "DELETE FROM " : "SELECT 1 FROM ");
+    buf_adds(sql, is_update(op) ? "UPDATE " : op->type == OP_DELETE ? "DELETE FROM " : "SELECT 1 FROM ");
     sql_name(sql, op->kind->name);
     for (size_t i = 0; i < op->n_sets; i++) {
         buf_adds(sql, i ? ", " : " SET ");
@@ -237,6 +244,19 @@ static enum done change(struct conn *c, struct batch *b, size_t i, struct err *e
     return DONE;
 }
 
+/* Nearly always the row is there: then it is one update. */
+static enum done raise_row(struct conn *c, struct batch *b, size_t i, struct err *e)
+{
+    struct err why = { 0 };
+    enum done done = change(c, b, i, &why);
+
+    if (done == FAULTY && batch_failure(b).fault != FAULT_BOUND)
+        return batch_begins(b, i, e) ? insert(c, b, i, e) : FAULTY;
+    if (done != DONE)
+        *e = why;
+    return done;
+}
+
 /* ---- blobs ---- */
 
 static sqlite3_stmt *fixed(struct conn *c, char op, const char *sql, struct err *e)
@@ -315,6 +335,7 @@ static enum done apply_op(struct conn *c, struct batch *b, size_t i, struct err 
 {
     switch (b->ops[i].type) {
     case OP_INSERT: return insert(c, b, i, e);
+    case OP_RAISE: return raise_row(c, b, i, e);
     case OP_UPDATE:
     case OP_DELETE:
     case OP_REQUIRE: return change(c, b, i, e);

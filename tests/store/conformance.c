@@ -113,6 +113,6 @@ void join(struct worker *w, int n)
 int engine_conformance(const struct engine_under_test *under_test)
 {
     engine = under_test;
-    return write_conformance() + keys_conformance() + find_conformance() + wait_conformance() + builds_conformance() +
-           whole_conformance();
+    return write_conformance() + raise_conformance() + keys_conformance() + find_conformance() + wait_conformance() +
+           builds_conformance() + whole_conformance();
 }

@@ -29,7 +29,13 @@ struct big {
     struct bytes body;
 };
 
-extern const struct kind note_kind, feed_kind, big_kind;
+struct tally {
+    struct id id;
+    int64_t n, extra, until;
+    struct bytes word;
+};
+
+extern const struct kind note_kind, feed_kind, big_kind, tally_kind;
 extern const struct kind *const test_kinds[];
 
 struct store *open_or_die(const char *url, const struct kind *const *kinds, int schema);

@@ -62,7 +62,7 @@ static const struct field wide_big_fields[] = { INNER(ID, wide_big, big, id), IN
                                                 FIELD(INT, wide_big, size) };
 static const struct kind wide_big_kind = { "big", "big", sizeof(struct wide_big), wide_big_fields, 3, NULL, 0,
                                            false, true };
-static const struct kind *const wide_kinds[] = { &wide_note_kind, &wide_feed_kind, &wide_big_kind, NULL };
+static const struct kind *const wide_kinds[] = { &wide_note_kind, &wide_feed_kind, &wide_big_kind, &tally_kind, NULL };
 
 /* ---- the newer build, on another node; the older one is `st` ---- */
 

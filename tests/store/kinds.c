@@ -24,7 +24,11 @@ const struct kind feed_kind = { "feed", "feed", sizeof(struct feed), feed_fields
 static const struct field big_fields[] = { FIELD(ID, big, id), FIELD(BYTES, big, body) };
 const struct kind big_kind = { "big", "big", sizeof(struct big), big_fields, 2, NULL, 0, false, true };
 
-const struct kind *const test_kinds[] = { &note_kind, &feed_kind, &big_kind, NULL };
+static const struct field tally_fields[] = { FIELD(ID, tally, id), FIELD(INT, tally, n), FIELD(INT, tally, extra),
+                                             FIELD(TIME, tally, until), FIELD(TEXT, tally, word) };
+const struct kind tally_kind = { "tally", "tal", sizeof(struct tally), tally_fields, 5, NULL, 0, false, false };
+
+const struct kind *const test_kinds[] = { &note_kind, &feed_kind, &big_kind, &tally_kind, NULL };
 
 struct store *open_or_die(const char *url, const struct kind *const *kinds, int schema)
 {

@@ -48,6 +48,7 @@ void join(struct worker *w, int n);
 
 /* The parts; each returns the number of failed tests. */
 int write_conformance(void);
+int raise_conformance(void);
 int find_conformance(void);
 int wait_conformance(void);
 int keys_conformance(void);
