@@ -3,8 +3,8 @@ import pathlib
 import re
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
-BELOW = {"base": "", "net": "base", "mail": "base", "store": "net base", "service": "mail store net base",
-         "api": "service mail net base", "smtp": "service mail net base", "pop3": "service mail net base",
+BELOW = {"base": "", "net": "base", "http": "base", "mail": "base", "store": "net base", "service": "mail store net base",
+         "api": "service mail http net base", "smtp": "service mail net base", "pop3": "service mail net base",
          "cli": "api smtp pop3 service net base"}
 GENERATED = {"openapi_tables.h", "openapi_tables.inc"}
 
