@@ -17,8 +17,8 @@ bool api_account_create(struct request *r)
     const struct account_create_in in = { .name = body_text(r, "name") };
     struct account_create_out out;
 
-    answer_kept(r, MHD_HTTP_CREATED, &account_kept_shape);
-    return account_create(&r->call, &in, &out) && answer_object(r, MHD_HTTP_CREATED, &account_created_shape, &out);
+    answer_kept(r, HTTP_CREATED, &account_kept_shape);
+    return account_create(&r->call, &in, &out) && answer_object(r, HTTP_CREATED, &account_created_shape, &out);
 }
 
 bool api_account_get(struct request *r)
@@ -26,7 +26,7 @@ bool api_account_get(struct request *r)
     const struct account_get_in in = { .id = r->parameter[0] };
     struct account_row out;
 
-    return account_get(&r->call, &in, &out) && answer_object(r, MHD_HTTP_OK, &account_shape, &out);
+    return account_get(&r->call, &in, &out) && answer_object(r, HTTP_OK, &account_shape, &out);
 }
 
 bool api_account_update(struct request *r)
@@ -39,7 +39,7 @@ bool api_account_update(struct request *r)
     };
     struct account_row out;
 
-    return account_update(&r->call, &in, &out) && answer_object(r, MHD_HTTP_OK, &account_shape, &out);
+    return account_update(&r->call, &in, &out) && answer_object(r, HTTP_OK, &account_shape, &out);
 }
 
 bool api_account_delete(struct request *r)
@@ -65,7 +65,7 @@ bool api_setting_get(struct request *r)
     const struct setting_get_in in = { .name = r->parameter[0] };
     struct setting_view out;
 
-    return setting_get(&r->call, &in, &out) && answer_object(r, MHD_HTTP_OK, &setting_shape, &out);
+    return setting_get(&r->call, &in, &out) && answer_object(r, HTTP_OK, &setting_shape, &out);
 }
 
 bool api_setting_update(struct request *r)
@@ -78,7 +78,7 @@ bool api_setting_update(struct request *r)
     };
     struct setting_view out;
 
-    return setting_update(&r->call, &in, &out) && answer_object(r, MHD_HTTP_OK, &setting_shape, &out);
+    return setting_update(&r->call, &in, &out) && answer_object(r, HTTP_OK, &setting_shape, &out);
 }
 
 bool api_setting_history(struct request *r)
@@ -117,5 +117,5 @@ bool api_me_get(struct request *r)
     static const struct shape shape = { me_write, "/v1/me", "", 0 };
     struct me_out out = { 0 };
 
-    return me_get(&r->call, NULL, &out) && answer_object(r, MHD_HTTP_OK, &shape, &out);
+    return me_get(&r->call, NULL, &out) && answer_object(r, HTTP_OK, &shape, &out);
 }

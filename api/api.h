@@ -1,5 +1,5 @@
-/* api/api.h - the HTTP door: libmicrohttpd fed by our own listener, requests handed to loop threads as fibers; routing
- * and request checking come from openapi/postrider.yaml. It holds no rule. */
+/* api/api.h - the HTTP door: HTTP/1.1 as http/ reads it, a fiber for each connection; routing and request checking come
+ * from openapi/postrider.yaml. It holds no rule. RFC 9110, 9112, 9457. */
 #ifndef API_API_H
 #define API_API_H
 #include "net/tls.h"
@@ -21,6 +21,6 @@ bool api_listen(struct api *a, struct bytes host, uint16_t port, struct err *e);
 uint16_t api_port(const struct api *a); /* of the first; 0: there is none */
 bool api_serve(struct api *a, struct err *e);
 bool api_reload(struct api *a, struct err *e); /* certificates */
-void api_stop(struct api *a);                  /* accepts no more, finishes what runs */
-void api_close(struct api **a);                /* after api_stop, before net_stop */
+void api_stop(struct api *a);                  /* accepts no more, waits for what runs, server.grace at most */
+void api_close(struct api **a);                /* after net_stop: connections are fibers */
 #endif

@@ -21,8 +21,8 @@ bool api_domain_create(struct request *r)
     };
     struct domain_row out;
 
-    answer_kept(r, MHD_HTTP_CREATED, &domain_shape);
-    return domain_create(&r->call, &in, &out) && answer_object(r, MHD_HTTP_CREATED, &domain_shape, &out);
+    answer_kept(r, HTTP_CREATED, &domain_shape);
+    return domain_create(&r->call, &in, &out) && answer_object(r, HTTP_CREATED, &domain_shape, &out);
 }
 
 bool api_domain_get(struct request *r)
@@ -30,7 +30,7 @@ bool api_domain_get(struct request *r)
     const struct domain_get_in in = { .id = r->parameter[0] };
     struct domain_row out;
 
-    return domain_get(&r->call, &in, &out) && answer_object(r, MHD_HTTP_OK, &domain_shape, &out);
+    return domain_get(&r->call, &in, &out) && answer_object(r, HTTP_OK, &domain_shape, &out);
 }
 
 bool api_domain_update(struct request *r)
@@ -44,7 +44,7 @@ bool api_domain_update(struct request *r)
     };
     struct domain_row out;
 
-    return domain_update(&r->call, &in, &out) && answer_object(r, MHD_HTTP_OK, &domain_shape, &out);
+    return domain_update(&r->call, &in, &out) && answer_object(r, HTTP_OK, &domain_shape, &out);
 }
 
 bool api_domain_delete(struct request *r)
@@ -59,6 +59,6 @@ bool api_domain_verify(struct request *r)
     const struct domain_verify_in in = { .id = r->parameter[0], .force = body_bool(r, "force") };
     struct domain_row out;
 
-    answer_kept(r, MHD_HTTP_OK, &domain_shape);
-    return domain_verify(&r->call, &in, &out) && answer_object(r, MHD_HTTP_OK, &domain_shape, &out);
+    answer_kept(r, HTTP_OK, &domain_shape);
+    return domain_verify(&r->call, &in, &out) && answer_object(r, HTTP_OK, &domain_shape, &out);
 }

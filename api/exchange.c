@@ -1,110 +1,105 @@
 #include "api/exchange.h"
 #include "api/private.h"
 #include "api/request.h"
+#include "base/budget.h"
 #include "base/clock.h"
 #include "base/params.h"
+#include <time.h>
 
-#define OUT_STEP ((size_t)256 * 1024) /* a streamed answer's bytes that wait for the client */
-#define OUT_MOST ((size_t)4 * 1024 * 1024)
-
-struct exchange *exchange_new(struct api *api, const char *target)
+struct http_limits exchange_limits(void)
 {
-    struct exchange *x = calloc(1, sizeof *x);
-    char *copy = strdup(target);
-
-    if (!x || !copy)
-        die("out of memory: a request");
-    x->api = api;
-    x->target = bytes_of(copy);
-    x->holders = 1;
-    pthread_mutex_init(&x->lock, NULL);
-    return x;
+    return (struct http_limits){
+        .head_max = (size_t)PARAM_INT(api, head_max),
+        .fields_max = (size_t)PARAM_INT(api, fields_max),
+        .extension_max = (size_t)PARAM_INT(api, chunk_extension_max),
+        .trailer_max = (size_t)PARAM_INT(api, trailer_max),
+    };
 }
 
-void exchange_drop(struct exchange *x)
+void exchange_begin(struct exchange *x)
 {
-    if (atomic_fetch_sub(&x->holders, 1) > 1)
-        return;
-    if (x->response)
-        MHD_destroy_response(x->response);
+    http_body_init(&x->body, &x->head);
+    x->continued = !x->head.expects || http_body_ended(&x->body);
+    x->line->reading = !http_body_ended(&x->body);
+}
+
+void exchange_clear(struct exchange *x)
+{
     request_free(&x->request);
-    atomic_fetch_sub(&x->api->body_memory, (int64_t)x->counted);
-    buf_clear(&x->in);
-    buf_clear(&x->out);
-    pthread_mutex_destroy(&x->lock);
-    free((char *)x->target.p);
-    free(x);
+    exchange_forget_body(x);
+    unpack_free(&x->unpack);
 }
 
-/* ---- both sides, with the lock held ---- */
+/* ---- the body ---- */
 
-static void wake(struct exchange *x)
+static bool malformed(struct exchange *x, enum http_result result, struct err *e)
 {
-    struct waiter *w = x->waiting;
-
-    x->waiting = NULL;
-    if (w)
-        waiter_wake(w);
+    x->lost = true;
+    if (result == HTTP_LARGE)
+        return err_set(e, ERR_HEADERS_TOO_LARGE, "%s", x->body.why);
+    x->request->malformed = true;
+    return err_set(e, ERR_BAD_JSON, "%s", x->body.why);
 }
 
-static void resume(struct exchange *x)
+static bool more(struct exchange *x, struct err *e)
 {
-    if (!x->suspended)
-        return;
-    x->suspended = false;
-    MHD_resume_connection(x->mhd);
+    struct err why = { 0 };
+
+    if (!x->continued && !stream_write(x->line->stream, BYTES("HTTP/1.1 100 Continue\r\n\r\n"), &why))
+        x->lost = true;
+    x->continued = true;
+    if (!x->lost && stream_fill(x->line->stream, &why))
+        return true;
+    x->lost = true;
+    return why.code == ERR_TIMEOUT ? err_set(e, ERR_TIMEOUT, "The request was not complete in time")
+                                   : err_set(e, ERR_CLOSED, "The client went away");
 }
 
-static void suspend(struct exchange *x)
+/* With the framing taken off. */
+static bool framed_piece(struct exchange *x, struct bytes *piece, struct err *e)
 {
-    x->suspended = true;
-    MHD_suspend_connection(x->mhd);
-}
+    const struct http_limits limits = exchange_limits();
+    struct stream *s = x->line->stream;
 
-static enum MHD_Result queue(struct exchange *x)
-{
-    struct MHD_Response *response = x->response;
-    enum MHD_Result result;
+    for (;;) {
+        size_t used;
+        enum http_result result = http_body_next(&x->body, stream_peek(s), &used, piece, &limits);
 
-    x->response = NULL;
-    x->queued = true;
-    atomic_store(&x->line->reading, false);
-    atomic_store(&x->line->due, clock_monotonic() + PARAM_INT(api, answer_deadline));
-    result = MHD_queue_response(x->mhd, x->status, response);
-    MHD_destroy_response(response);
-    return result;
-}
-
-/* ---- libmicrohttpd's side ---- */
-
-static void start(struct exchange *x)
-{
-    struct err e = { 0 };
-
-    x->started = true;
-    atomic_fetch_add(&x->holders, 1);
-    atomic_fetch_add(&x->api->running, 1);
-    if (fiber_start(FIBER_ANY, request_run, x->request, &e))
-        return;
-    request_refuse(x->request, &e); /* sets x->response; the body is dropped */
-    api_request_ended(x->api);
-    atomic_fetch_sub(&x->holders, 1);
-}
-
-enum MHD_Result exchange_head(struct exchange *x, const char *method)
-{
-    enum MHD_Result result = MHD_YES;
-
-    x->plan = request_begin(x, method);
-    pthread_mutex_lock(&x->lock);
-    if (x->plan == BODY_REFUSE) {
-        atomic_store(&x->line->unread, true);
-        result = queue(x);
-    } else if (x->plan == BODY_WAIT) {
-        start(x);
+        stream_skip(s, used);
+        x->line->reading = !http_body_ended(&x->body);
+        if (used)
+            x->continued = true; /* who sends already waits for no 100 */
+        if (result == HTTP_BAD || result == HTTP_LARGE)
+            return malformed(x, result, e);
+        if (piece->n || result == HTTP_WHOLE)
+            return true;
+        if (!used && !more(x, e))
+            return false;
     }
-    pthread_mutex_unlock(&x->lock);
-    return result;
+}
+
+static bool unpacked_piece(struct exchange *x, struct bytes *piece, struct err *e)
+{
+    for (;;) {
+        if (!unpack_next(x->unpack, &x->packed, piece, e))
+            return false;
+        if (piece->n)
+            return true;
+        if (!framed_piece(x, &x->packed, e))
+            return false;
+        if (!x->packed.n)
+            return unpack_end(x->unpack, e);
+    }
+}
+
+bool exchange_piece(struct exchange *x, struct bytes *piece, struct err *e)
+{
+    if (x->lost)
+        return err_set(e, ERR_CLOSED, "The client went away");
+    if (!(x->unpack ? unpacked_piece : framed_piece)(x, piece, e))
+        return false;
+    x->in_total += piece->n;
+    return x->in_total <= x->in_max || err_set(e, ERR_TOO_LARGE, "The body is larger than %zu bytes", x->in_max);
 }
 
 /* Counts against the memory of all bodies together. */
@@ -116,241 +111,149 @@ static bool memory_take(struct exchange *x, size_t n)
         atomic_fetch_sub(&api->body_memory, (int64_t)n);
         return false;
     }
+    if (!budget_take(&budget_api, n)) {
+        atomic_fetch_sub(&api->body_memory, (int64_t)n);
+        return false;
+    }
     x->counted += n;
-    return true;
-}
-
-static void body_fails(struct exchange *x, enum err_code why)
-{
-    struct err e = { 0 };
-
-    x->in_error = why;
-    if (x->plan == BODY_COLLECT && !x->started) {
-        x->plan = BODY_DROP;
-        if (why == ERR_TOO_LARGE)
-            err_set(&e, why, "The body is larger than %zu bytes", x->in_max);
-        else
-            err_set(&e, why, "Too many large requests at once; try again later");
-        request_refuse(x->request, &e);
-    }
-}
-
-static void keep(struct exchange *x, struct bytes data)
-{
-    if (x->in_total + data.n > x->in_max) {
-        body_fails(x, ERR_TOO_LARGE);
-    } else if (!x->in_step && !memory_take(x, data.n)) {
-        body_fails(x, ERR_BUSY);
-    } else {
-        x->in_total += data.n;
-        buf_add(&x->in, data);
-    }
-}
-
-enum MHD_Result exchange_bytes(struct exchange *x, const char *data, size_t *n)
-{
-    enum MHD_Result result = MHD_YES;
-
-    pthread_mutex_lock(&x->lock);
-    if (x->plan == BODY_DROP || x->in_error || x->response || x->queued) {
-        x->in_total += *n;
-        result = x->in_total > x->in_max + API_DROP_MOST ? MHD_NO : MHD_YES;
-        *n = 0;
-    } else if (x->plan == BODY_WAIT || (x->in_step && x->in.n >= x->in_step)) {
-        suspend(x);
-    } else {
-        keep(x, (struct bytes){ data, *n });
-        *n = 0;
-    }
-    wake(x);
-    pthread_mutex_unlock(&x->lock);
-    return result;
-}
-
-enum MHD_Result exchange_complete(struct exchange *x)
-{
-    enum MHD_Result result = MHD_YES;
-
-    pthread_mutex_lock(&x->lock);
-    x->in_end = true;
-    atomic_store(&x->line->reading, false);
-    atomic_store(&x->line->due, CLOCK_NEVER);
-    if (!x->response && !x->started)
-        start(x);
-    if (x->response)
-        result = x->queued ? MHD_YES : queue(x);
-    else
-        suspend(x);
-    wake(x);
-    pthread_mutex_unlock(&x->lock);
-    return result;
-}
-
-void exchange_gone(struct exchange *x)
-{
-    pthread_mutex_lock(&x->lock);
-    x->gone = true;
-    wake(x);
-    pthread_mutex_unlock(&x->lock);
-    exchange_drop(x);
-}
-
-/* ---- the fiber's side ---- */
-
-/* Sleeps until the other side has done something. */
-static void wait_locked(struct exchange *x)
-{
-    struct waiter w;
-
-    waiter_init(&w);
-    x->waiting = &w;
-    pthread_mutex_unlock(&x->lock);
-    waiter_wait(&w);
-    pthread_mutex_lock(&x->lock);
-}
-
-void exchange_accept(struct exchange *x, size_t max, size_t step)
-{
-    pthread_mutex_lock(&x->lock);
-    if (x->plan == BODY_WAIT) {
-        x->plan = BODY_COLLECT;
-        x->in_max = max;
-        x->in_step = step;
-        buf_init(&x->in, step ? step + API_CHUNK_MOST : max);
-    }
-    resume(x);
-    pthread_mutex_unlock(&x->lock);
-}
-
-static bool body_error(const struct exchange *x, struct err *e)
-{
-    if (x->in_error == ERR_TOO_LARGE)
-        return err_set(e, ERR_TOO_LARGE, "The body is larger than %zu bytes", x->in_max);
-    if (x->in_error)
-        return err_set(e, x->in_error, "Too many large requests at once; try again later");
-    if (x->gone && !x->in_end)
-        return err_set(e, ERR_CLOSED, "The client went away");
     return true;
 }
 
 bool exchange_collect(struct exchange *x, struct err *e)
 {
-    bool whole;
+    struct bytes piece;
 
-    pthread_mutex_lock(&x->lock);
-    while (!x->in_end && !x->gone && !x->in_error)
-        wait_locked(x);
-    whole = body_error(x, e);
-    pthread_mutex_unlock(&x->lock);
-    return whole;
-}
-
-bool exchange_piece(struct exchange *x, struct buf *piece, struct err *e)
-{
-    bool good;
-
-    buf_reset(piece);
-    pthread_mutex_lock(&x->lock);
-    while (!x->in.n && !x->in_end && !x->gone && !x->in_error)
-        wait_locked(x);
-    good = body_error(x, e);
-    if (good) {
-        struct buf taken = x->in;
-
-        x->in = *piece;
-        *piece = taken;
-        if (!x->in.max)
-            buf_init(&x->in, taken.max);
-        if (!x->in_end)
-            resume(x);
+    buf_init(&x->in, x->in_max);
+    for (;;) {
+        if (!exchange_piece(x, &piece, e))
+            return false;
+        if (!piece.n)
+            return true;
+        if (!memory_take(x, piece.n))
+            return err_set(e, ERR_BUSY, "Too many large requests at once; try again later");
+        buf_add(&x->in, piece);
     }
-    pthread_mutex_unlock(&x->lock);
-    return good;
 }
 
 void exchange_forget_body(struct exchange *x)
 {
-    pthread_mutex_lock(&x->lock);
     buf_clear(&x->in);
     atomic_fetch_sub(&x->api->body_memory, (int64_t)x->counted);
+    budget_give(&budget_api, x->counted);
     x->counted = 0;
-    pthread_mutex_unlock(&x->lock);
 }
 
-void exchange_answer(struct exchange *x, unsigned status, struct MHD_Response *response)
+/* ---- the answer ---- */
+
+static void put(struct exchange *x, struct bytes text)
 {
-    pthread_mutex_lock(&x->lock);
-    x->status = status;
-    x->response = response;
-    resume(x);
-    pthread_mutex_unlock(&x->lock);
+    struct err ignored = { 0 };
+
+    if (!stream_write(x->line->stream, text, &ignored))
+        x->broken = true;
 }
 
-/* ---- streamed answers ---- */
-
-static ssize_t read_out(void *ctx, uint64_t at, char *to, size_t most)
+static void put_text(struct exchange *x, const char *text)
 {
-    struct exchange *x = ctx;
-    ssize_t n = 0;
-
-    (void)at;
-    pthread_mutex_lock(&x->lock);
-    if (x->out_at < x->out.n) {
-        n = (ssize_t)(x->out.n - x->out_at < most ? x->out.n - x->out_at : most);
-        memcpy(to, x->out.p + x->out_at, (size_t)n);
-        x->out_at += (size_t)n;
-        if (x->out_at == x->out.n) {
-            x->out_at = 0;
-            buf_reset(&x->out);
-        }
-        wake(x);
-    } else if (x->out_failed) {
-        n = MHD_CONTENT_READER_END_WITH_ERROR;
-    } else if (x->out_end) {
-        n = MHD_CONTENT_READER_END_OF_STREAM;
-    } else {
-        suspend(x);
-    }
-    pthread_mutex_unlock(&x->lock);
-    return n;
+    put(x, bytes_of(text));
 }
 
-static void read_out_free(void *ctx)
+/* RFC 9110 6.6.1; made once a second on each thread. */
+static struct bytes date(void)
 {
-    exchange_drop(ctx);
+    static _Thread_local time_t made;
+    static _Thread_local char text[32];
+    time_t now = time(NULL);
+    struct tm tm;
+
+    if (now != made && gmtime_r(&now, &tm) && strftime(text, sizeof text, "%a, %d %b %Y %H:%M:%S GMT", &tm))
+        made = now;
+    return bytes_of(text);
 }
 
-struct MHD_Response *exchange_stream(struct exchange *x, int64_t size)
+/* What is left of the body can be read over: it is little, and the client sends it. */
+static bool rest_is_small(const struct exchange *x)
 {
-    buf_init(&x->out, OUT_MOST);
-    atomic_fetch_add(&x->holders, 1);
-    return MHD_create_response_from_callback(size < 0 ? MHD_SIZE_UNKNOWN : (uint64_t)size, 16384, read_out, x,
-                                             read_out_free);
+    return !x->lost &&
+           (http_body_ended(&x->body) || (x->continued && !x->head.chunked && x->body.left <= (uint64_t)API_SMALL));
+}
+
+void exchange_answer(struct exchange *x, int status, int64_t size)
+{
+    char text[64];
+
+    stream_deadline(x->line->stream, clock_monotonic() + PARAM_INT(api, answer_deadline));
+    x->out_left = size;
+    x->no_body = status == HTTP_NO_CONTENT || bytes_equal(x->head.method, BYTES("HEAD"));
+    x->chunked = size < 0 && x->head.minor > 0;
+    x->keep = x->head.keeps && rest_is_small(x) && !atomic_load(&x->api->stopping) && (size >= 0 || x->chunked);
+    snprintf(text, sizeof text, "HTTP/1.1 %d %s\r\n", status, http_reason(status));
+    put_text(x, text);
+    exchange_field(x, "Date", date());
+    if (!x->keep)
+        exchange_field(x, "Connection", BYTES("close"));
+    else if (!x->head.minor)
+        exchange_field(x, "Connection", BYTES("keep-alive"));
+    snprintf(text, sizeof text, "%lld", (long long)size);
+    if (x->chunked)
+        exchange_field(x, "Transfer-Encoding", BYTES("chunked"));
+    else if (size >= 0 && status != HTTP_NO_CONTENT)
+        exchange_field(x, "Content-Length", bytes_of(text));
+}
+
+void exchange_field(struct exchange *x, const char *name, struct bytes value)
+{
+    if (bytes_has_ctl_line(value))
+        return;
+    put_text(x, name);
+    put(x, BYTES(": "));
+    put(x, value);
+    put(x, BYTES("\r\n"));
+}
+
+void exchange_fields_end(struct exchange *x)
+{
+    put(x, BYTES("\r\n"));
 }
 
 bool exchange_write(struct exchange *x, struct bytes piece, struct err *e)
 {
-    bool gone;
+    struct stream *s = x->line->stream;
+    char size[24];
+    bool good;
 
-    pthread_mutex_lock(&x->lock);
-    while (x->out.n >= OUT_STEP && !x->gone)
-        wait_locked(x);
-    gone = x->gone;
-    if (!gone) {
-        buf_add(&x->out, piece);
-        resume(x);
+    if (x->no_body || !piece.n)
+        return true;
+    if (!x->chunked && x->out_left >= 0) {
+        if ((uint64_t)x->out_left < piece.n)
+            return err_set(e, ERR_INTERNAL, "An answer is longer than was said");
+        x->out_left -= (int64_t)piece.n;
     }
-    pthread_mutex_unlock(&x->lock);
-    if (x->out.overflowed)
-        return err_set(e, ERR_INTERNAL, "A piece of %zu bytes is too large to stream", piece.n);
-    return !gone || err_set(e, ERR_CLOSED, "The client went away");
+    snprintf(size, sizeof size, "%zx\r\n", piece.n);
+    good = (!x->chunked || stream_write(s, bytes_of(size), e)) && stream_write(s, piece, e) &&
+           (!x->chunked || stream_write(s, BYTES("\r\n"), e));
+    x->broken = x->broken || !good;
+    return good;
 }
 
 void exchange_write_end(struct exchange *x, bool failed)
 {
-    pthread_mutex_lock(&x->lock);
-    x->out_end = true;
-    x->out_failed = failed;
-    resume(x);
-    pthread_mutex_unlock(&x->lock);
+    if (failed || (!x->no_body && !x->chunked && x->out_left > 0))
+        x->broken = true;
+    else if (x->chunked && !x->no_body)
+        put(x, BYTES("0\r\n\r\n"));
+}
+
+bool exchange_settle(struct exchange *x)
+{
+    struct err ignored = { 0 };
+    struct bytes piece;
+
+    if (!x->keep || x->broken)
+        return false;
+    do
+        if (!framed_piece(x, &piece, &ignored))
+            return false;
+    while (piece.n);
+    return true;
 }

@@ -42,8 +42,8 @@ bool api_key_create(struct request *r)
                                       .change = change_read(r) };
     struct key_create_out out;
 
-    answer_kept(r, MHD_HTTP_CREATED, &key_kept_shape);
-    return key_create(&r->call, &in, &out) && answer_object(r, MHD_HTTP_CREATED, &key_created_shape, &out);
+    answer_kept(r, HTTP_CREATED, &key_kept_shape);
+    return key_create(&r->call, &in, &out) && answer_object(r, HTTP_CREATED, &key_created_shape, &out);
 }
 
 bool api_key_get(struct request *r)
@@ -51,7 +51,7 @@ bool api_key_get(struct request *r)
     const struct key_get_in in = { .id = r->parameter[0] };
     struct key_row out;
 
-    return key_get(&r->call, &in, &out) && answer_object(r, MHD_HTTP_OK, &key_shape, &out);
+    return key_get(&r->call, &in, &out) && answer_object(r, HTTP_OK, &key_shape, &out);
 }
 
 bool api_key_update(struct request *r)
@@ -59,7 +59,7 @@ bool api_key_update(struct request *r)
     const struct key_update_in in = { .id = r->parameter[0], .change = change_read(r) };
     struct key_row out;
 
-    return key_update(&r->call, &in, &out) && answer_object(r, MHD_HTTP_OK, &key_shape, &out);
+    return key_update(&r->call, &in, &out) && answer_object(r, HTTP_OK, &key_shape, &out);
 }
 
 bool api_key_delete(struct request *r)

@@ -20,8 +20,8 @@ bool api_mailbox_create(struct request *r)
                                           .parent_id = body_text(r, "parent_id") };
     struct mailbox_row out;
 
-    answer_kept(r, MHD_HTTP_CREATED, &mailbox_shape);
-    return mailbox_create(&r->call, &in, &out) && answer_object(r, MHD_HTTP_CREATED, &mailbox_shape, &out);
+    answer_kept(r, HTTP_CREATED, &mailbox_shape);
+    return mailbox_create(&r->call, &in, &out) && answer_object(r, HTTP_CREATED, &mailbox_shape, &out);
 }
 
 bool api_mailbox_get(struct request *r)
@@ -29,7 +29,7 @@ bool api_mailbox_get(struct request *r)
     const struct mailbox_get_in in = { .id = r->parameter[0] };
     struct mailbox_row out;
 
-    return mailbox_get(&r->call, &in, &out) && answer_object(r, MHD_HTTP_OK, &mailbox_shape, &out);
+    return mailbox_get(&r->call, &in, &out) && answer_object(r, HTTP_OK, &mailbox_shape, &out);
 }
 
 bool api_mailbox_update(struct request *r)
@@ -42,7 +42,7 @@ bool api_mailbox_update(struct request *r)
     };
     struct mailbox_row out;
 
-    return mailbox_update(&r->call, &in, &out) && answer_object(r, MHD_HTTP_OK, &mailbox_shape, &out);
+    return mailbox_update(&r->call, &in, &out) && answer_object(r, HTTP_OK, &mailbox_shape, &out);
 }
 
 bool api_mailbox_delete(struct request *r)
@@ -75,8 +75,8 @@ bool api_entry_append(struct request *r)
     };
     struct entry_view out;
 
-    answer_kept(r, MHD_HTTP_CREATED, &entry_shape);
-    return entry_append(&r->call, &in, &out) && answer_object(r, MHD_HTTP_CREATED, &entry_shape, &out);
+    answer_kept(r, HTTP_CREATED, &entry_shape);
+    return entry_append(&r->call, &in, &out) && answer_object(r, HTTP_CREATED, &entry_shape, &out);
 }
 
 bool api_entry_get(struct request *r)
@@ -84,7 +84,7 @@ bool api_entry_get(struct request *r)
     const struct entry_get_in in = { .id = r->parameter[0] };
     struct entry_view out;
 
-    return entry_get(&r->call, &in, &out) && answer_object(r, MHD_HTTP_OK, &entry_shape, &out);
+    return entry_get(&r->call, &in, &out) && answer_object(r, HTTP_OK, &entry_shape, &out);
 }
 
 /* As a list shows it: the answer of entry_append once more. */
@@ -92,7 +92,7 @@ bool api_entry_summary(struct request *r)
 {
     struct entry_view out;
 
-    return entry_summary(&r->call, r->parameter[0], &out) && answer_object(r, MHD_HTTP_OK, &entry_shape, &out);
+    return entry_summary(&r->call, r->parameter[0], &out) && answer_object(r, HTTP_OK, &entry_shape, &out);
 }
 
 bool api_entry_update(struct request *r)
@@ -117,7 +117,7 @@ bool api_entry_update(struct request *r)
     for (size_t i = 0; i < sizeof members / sizeof *members; i++)
         if (body_has(r, members[i].name))
             in.set |= members[i].bit;
-    return entry_update(&r->call, &in, &out) && answer_object(r, MHD_HTTP_OK, &entry_shape, &out);
+    return entry_update(&r->call, &in, &out) && answer_object(r, HTTP_OK, &entry_shape, &out);
 }
 
 bool api_entry_delete(struct request *r)

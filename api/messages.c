@@ -27,7 +27,7 @@ bool api_message_get(struct request *r)
     const struct message_get_in in = { .id = r->parameter[0] };
     struct message_view out;
 
-    return message_get(&r->call, &in, &out) && answer_object(r, MHD_HTTP_OK, &message_shape, &out);
+    return message_get(&r->call, &in, &out) && answer_object(r, HTTP_OK, &message_shape, &out);
 }
 
 bool api_message_delete(struct request *r)
@@ -50,8 +50,8 @@ bool api_message_cancel(struct request *r)
     const struct message_cancel_in in = { .id = r->parameter[0] };
     struct message_view out;
 
-    answer_kept(r, MHD_HTTP_OK, &message_shape);
-    return message_cancel(&r->call, &in, &out) && answer_object(r, MHD_HTTP_OK, &message_shape, &out);
+    answer_kept(r, HTTP_OK, &message_shape);
+    return message_cancel(&r->call, &in, &out) && answer_object(r, HTTP_OK, &message_shape, &out);
 }
 
 /* ---- deliveries ---- */
@@ -76,7 +76,7 @@ bool api_delivery_get(struct request *r)
     const struct delivery_get_in in = { .id = r->parameter[0] };
     struct delivery_row out;
 
-    return delivery_get(&r->call, &in, &out) && answer_object(r, MHD_HTTP_OK, &delivery_shape, &out);
+    return delivery_get(&r->call, &in, &out) && answer_object(r, HTTP_OK, &delivery_shape, &out);
 }
 
 /* ---- events ---- */
@@ -115,5 +115,5 @@ bool api_event_get(struct request *r)
     const struct event_get_in in = { .id = r->parameter[0] };
     struct event_row out;
 
-    return event_get(&r->call, &in, &out) && answer_object(r, MHD_HTTP_OK, &event_shape, &out);
+    return event_get(&r->call, &in, &out) && answer_object(r, HTTP_OK, &event_shape, &out);
 }

@@ -2,49 +2,37 @@
 #ifndef API_PRIVATE_H
 #define API_PRIVATE_H
 #include "api/api.h"
-#include "api/exchange.h"
+#include "api/line.h"
 #include "net/fiber.h"
 #include "net/listener.h"
+#include "net/wait.h"
+#include <stdatomic.h>
 
-#define API_SMALL      ((size_t)64 * 1024)        /* bodies up to this are read before we know who asks */
-#define API_DROP_MOST  ((size_t)64 * 1024 * 1024) /* read of a refused body, so that the answer arrives */
-#define API_CHUNK_MOST ((size_t)128 * 1024)       /* most the library hands over at once: its connection memory */
-#define API_STEP       ((size_t)256 * 1024)       /* of a streamed body, held for the fiber */
-#define API_MEMORY     (32 * 1024)                /* the library's memory of a connection: both headers, a chunk */
-#define API_ARENA      ((size_t)256 * 1024 * 1024)
+#define API_SMALL       ((size_t)64 * 1024)        /* of a body; what is larger is parsed on a worker thread */
+#define API_DROP_MOST   ((size_t)64 * 1024 * 1024) /* read of a refused body, so that the answer arrives */
+#define API_IN          ((size_t)64 * 1024)        /* a connection's buffers */
+#define API_OUT         ((size_t)64 * 1024)
+#define API_UNPACK_FREE ((size_t)1024 * 1024) /* unpacked without looking at the ratio */
+#define API_ARENA       ((size_t)256 * 1024 * 1024)
+#define API_LOOPS       64 /* net.loops has at most so many */
 
 struct api {
     struct service *svc;
     struct listener *listeners[API_LISTENERS];
     size_t n_listeners;
-    struct MHD_Daemon *daemon, *unix_daemon;
     char *socket_path;
     int unix_fd;
-    struct api_tls *tls; /* api/https.c; NULL without HTTPS */
-    atomic_bool stopping, watching;
-    atomic_int running;            /* fibers of requests */
-    atomic_int_least64_t stop_due; /* while stopping: monotonic ms when what still runs is cut */
-    struct signal *ended;
+    struct tls_server *tls; /* NULL without HTTPS */
+    atomic_bool stopping;
+    atomic_int connections, running; /* running: requests */
+    struct signal *ended;            /* nothing runs any more, while stopping */
     _Atomic int64_t body_memory;
-    pthread_mutex_t lines_lock;
-    struct line *lines;
 };
 
-void api_request_ended(struct api *a);
-
-/* ---- api/lines.c: connections, and those that are too slow ---- */
-void lines_notify(void *api, struct MHD_Connection *mhd, void **socket_context,
-                  enum MHD_ConnectionNotificationCode code);
-/* The fiber that cuts them; runs until api->stopping. */
-void lines_watch(void *api);
-
-/* ---- api/https.c: GnuTLS beneath the library ---- */
-struct api_tls;
-bool api_tls_new(const char *cert_file, const char *key_file, struct api_tls **out, struct err *e);
-bool api_tls_reload(struct api_tls *t, struct err *e);
-void api_tls_free(struct api_tls **t);
-/* MHD_OPTION_HTTPS_CERT_CALLBACK; it finds `t` through api_tls_current. */
-void *api_tls_callback(void);
+/* ---- api/unix.c ---- */
+bool unix_open(struct api *a, const char *path, struct err *e);
+void unix_accept(void *api); /* a fiber */
+void unix_stop(struct api *a);
 
 /* ---- api/proxy.c ---- */
 /* True when `address` is in the comma separated list of addresses and networks. */

@@ -1,12 +1,14 @@
 /* api/request.h - inside api/: one request from the fiber's side.
  *
- * request_run logs in, checks scope and body, runs the operation's handler and answers. A handler returns false with
- * r->call.err filled, or has called one of the answer_ functions. All it makes lies in r->call.arena. */
+ * request_run logs in, checks scope and body, runs the operation's handler and answers (api/answer.c). A handler
+ * returns false with r->call.err filled, or has called one of the answer_ functions. All it makes lies in
+ * r->call.arena. */
 #ifndef API_REQUEST_H
 #define API_REQUEST_H
 #include "api/exchange.h"
 #include "api/route.h"
 #include "service/auth.h"
+#include "service/entry.h"
 #include "service/idempotency.h"
 
 /* How an object is shown, where it lies, and how it is named. */
@@ -24,15 +26,14 @@ struct request {
     const char *method;
     struct bytes path, query_text;
     struct bytes parameter[ROUTE_PARAMETERS];
-    struct bytes authorization, content_type, forwarded_for, forwarded_proto, other_account, key;
-    int64_t length; /* Content-Length, -1: not given */
-    bool chunked, is_rfc822, malformed;
-    bool is_unix; /* came by the unix socket, from this uid */
+    struct bytes authorization, content_type, content_encoding, forwarded_for, forwarded_proto, other_account, key;
+    bool is_rfc822, collected_read;
+    bool malformed; /* as HTTP: 400 invalid_request */
+    bool is_unix;   /* came by the unix socket, from this uid */
     unsigned uid;
     struct json_object *query, *body;
     struct idempotency idempotency;
     const struct shape *kept; /* what a kept answer shows */
-    struct buf piece;         /* of a streamed body */
     int64_t began;
 
     int status;
@@ -45,12 +46,20 @@ struct request {
     struct content_out content;
 };
 
-/* ---- for api/exchange.c ---- */
-enum body_plan request_begin(struct exchange *x, const char *method); /* makes x->request; may set x->response */
-void request_run(void *request);
-void request_refuse(struct request *r,
-                    const struct err *e); /* sets x->response; x->lock is held or nobody else is there */
+/* ---- for api/connection.c ---- */
+struct request *request_new(struct exchange *x);
+void request_run(struct request *r); /* its head is in r->x */
+/* Answers without looking at it any further. */
+void request_refuse(struct request *r, const struct err *e);
 void request_free(struct request **r);
+
+/* ---- api/answer.c ---- */
+/* Sends what the handler or problem_write left in r. */
+void request_answer(struct request *r);
+/* For struct idempotency: what is kept of an answer. */
+bool answer_render(void *request, const void *out, struct buf *answer, struct bytes *location);
+/* The answer that was kept, instead of doing it again. */
+bool answer_replay(struct request *r);
 
 /* ---- api/head.c: the header ---- */
 void head_read(struct request *r);

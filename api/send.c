@@ -172,10 +172,10 @@ bool api_message_send(struct request *r)
     struct message_send_in in = { 0 };
     struct intake_out out = { 0 };
 
-    answer_kept(r, MHD_HTTP_ACCEPTED, &accepted_shape);
+    answer_kept(r, HTTP_ACCEPTED, &accepted_shape);
     if (r->is_rfc822)
         raw_send_in(r, &in);
     else if (!json_send_in(r, &in))
         return false;
-    return message_send(&r->call, &in, &out) && answer_object(r, MHD_HTTP_ACCEPTED, &accepted_shape, &out);
+    return message_send(&r->call, &in, &out) && answer_object(r, HTTP_ACCEPTED, &accepted_shape, &out);
 }

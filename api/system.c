@@ -30,7 +30,7 @@ bool api_system_readyz(struct request *r)
 bool api_system_metrics(struct request *r)
 {
     metrics_text(&r->out);
-    r->status = MHD_HTTP_OK;
+    r->status = HTTP_OK;
     r->type = "text/plain; version=0.0.4; charset=utf-8";
     return true;
 }
@@ -50,7 +50,7 @@ bool api_system_errors(struct request *r)
     jw_key_text(&w, "next", NO_BYTES);
     jw_key_text(&w, "previous", NO_BYTES);
     jw_object_end(&w);
-    r->status = MHD_HTTP_OK;
+    r->status = HTTP_OK;
     return true;
 }
 
@@ -58,7 +58,7 @@ bool api_system_error(struct request *r)
 {
     if (!problem_page(r->parameter[0], &r->out))
         return err_set(&r->call.err, ERR_MISSING, "No such error code");
-    r->status = MHD_HTTP_OK;
+    r->status = HTTP_OK;
     r->type = "text/html; charset=utf-8";
     return true;
 }

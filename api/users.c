@@ -43,8 +43,8 @@ bool api_user_create(struct request *r)
     const struct user_create_in in = { .address = body_text(r, "address"), .change = change_read(r) };
     struct user_row out;
 
-    answer_kept(r, MHD_HTTP_CREATED, &user_shape);
-    return user_create(&r->call, &in, &out) && answer_object(r, MHD_HTTP_CREATED, &user_shape, &out);
+    answer_kept(r, HTTP_CREATED, &user_shape);
+    return user_create(&r->call, &in, &out) && answer_object(r, HTTP_CREATED, &user_shape, &out);
 }
 
 bool api_user_get(struct request *r)
@@ -52,7 +52,7 @@ bool api_user_get(struct request *r)
     const struct user_get_in in = { .id = r->parameter[0] };
     struct user_row out;
 
-    return user_get(&r->call, &in, &out) && answer_object(r, MHD_HTTP_OK, &user_shape, &out);
+    return user_get(&r->call, &in, &out) && answer_object(r, HTTP_OK, &user_shape, &out);
 }
 
 /* JSON Merge Patch (RFC 7396) of `metadata`: names set to null go, the others are set. */
@@ -86,7 +86,7 @@ bool api_user_update(struct request *r)
     struct user_row out;
 
     return metadata_merge(r, &in.change) && user_update(&r->call, &in, &out) &&
-           answer_object(r, MHD_HTTP_OK, &user_shape, &out);
+           answer_object(r, HTTP_OK, &user_shape, &out);
 }
 
 bool api_user_delete(struct request *r)
@@ -117,8 +117,8 @@ bool api_address_create(struct request *r)
     const struct address_create_in in = { .address = body_text(r, "address"), .user_id = target_user(r) };
     struct address_row out;
 
-    answer_kept(r, MHD_HTTP_CREATED, &address_shape);
-    return address_create(&r->call, &in, &out) && answer_object(r, MHD_HTTP_CREATED, &address_shape, &out);
+    answer_kept(r, HTTP_CREATED, &address_shape);
+    return address_create(&r->call, &in, &out) && answer_object(r, HTTP_CREATED, &address_shape, &out);
 }
 
 bool api_address_get(struct request *r)
@@ -126,7 +126,7 @@ bool api_address_get(struct request *r)
     const struct address_get_in in = { .id = r->parameter[0] };
     struct address_row out;
 
-    return address_get(&r->call, &in, &out) && answer_object(r, MHD_HTTP_OK, &address_shape, &out);
+    return address_get(&r->call, &in, &out) && answer_object(r, HTTP_OK, &address_shape, &out);
 }
 
 bool api_address_update(struct request *r)
@@ -136,7 +136,7 @@ bool api_address_update(struct request *r)
 
     return (in.user_id.p ? address_update(&r->call, &in, &out)
                          : address_get(&r->call, &(struct address_get_in){ .id = in.id }, &out)) &&
-           answer_object(r, MHD_HTTP_OK, &address_shape, &out);
+           answer_object(r, HTTP_OK, &address_shape, &out);
 }
 
 bool api_address_delete(struct request *r)

@@ -39,6 +39,8 @@
     X(IDEMPOTENCY_MISMATCH, 422, "idempotency_mismatch", "554 5.5.0", "-ERR", NULL)                                    \
     X(RATE, 429, "rate_limited", "450 4.7.1", "-ERR [SYS/TEMP]", NULL)                                                 \
     X(HEADERS_TOO_LARGE, 431, "headers_too_large", "552 5.3.4", "-ERR", NULL)                                          \
+    X(UNSUPPORTED, 501, "not_implemented", "504 5.5.4", "-ERR", NULL)                                                  \
+    X(HTTP_VERSION, 505, "version_not_supported", "500 5.5.1", "-ERR", NULL)                                           \
     X(INTERNAL, 500, "internal", "451 4.3.0", "-ERR [SYS/TEMP]", "Internal error; the request id finds it in the log") \
     X(BUSY, 503, "unavailable", "451 4.3.0", "-ERR [SYS/TEMP]", "Try again later")                                     \
     X(QUEUE_FULL, 503, "queue_full", "451 4.3.2", "-ERR [SYS/TEMP]", "Too much is waiting; try again later")           \

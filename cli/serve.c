@@ -208,11 +208,11 @@ static void stop(struct server *s)
         drain(s);
     else
         doors_stop(&s->doors);
-    api_close(&s->doors.api);
     if (s->net) {
         net_stop();
         dns_stop();
     }
+    api_close(&s->doors.api);
     doors_close(&s->doors);
     service_close(&s->svc);
     datadir_close(&s->dir);

@@ -15,6 +15,7 @@
 #define BATCH    64  /* connections taken before other fibers run again */
 #define PAUSE_MS 100 /* without descriptors, before the next try */
 #define LOG_MS   1000
+#define BUSY_MAX 2048 /* what a door says to who is turned away */
 
 /* One socket, on its loop thread. */
 struct entrance {
@@ -53,11 +54,14 @@ static bool may_log(struct listener *l)
 
 static void turn_away(struct listener *l, int fd, const struct peer *p, const char *why)
 {
+    char made[BUSY_MAX];
     struct bytes line = l->door.busy_line;
 
     metric_add(METRIC_connections_refused_total, 1);
     if (may_log(l))
         log_warn(l->name, LOG_TEXT("client", p->text), LOG_TEXT("result", "refused"), LOG_TEXT("limit", why));
+    if (l->door.busy)
+        line = (struct bytes){ made, l->door.busy(made, sizeof made) };
     if (line.n && send(fd, line.p, line.n, MSG_NOSIGNAL | MSG_DONTWAIT) > 0)
         shutdown(fd, SHUT_WR);
     close(fd);
@@ -97,8 +101,6 @@ static void welcome(struct listener *l, int fd, const struct sockaddr *from)
     why = session_admit(&p);
     if (why)
         turn_away(l, fd, &p, why);
-    else if (l->door.socket)
-        l->door.socket(fd, l->door.ctx);
     else
         begin_session(l, fd, &p);
 }
@@ -228,7 +230,7 @@ bool listener_open(const struct door *d, struct listener **out, struct err *e)
     struct listener *l;
     struct bound b;
 
-    assert(net_running() && (!d->session != !d->socket));
+    assert(net_running() && d->session);
     if (!bind_door(d, net_loops(), &b, e))
         return false;
     l = calloc(1, sizeof *l);
@@ -309,9 +311,4 @@ void listener_close(struct listener **l)
     free((*l)->busy_line);
     free(*l);
     *l = NULL;
-}
-
-void listener_session_ended(const char *net_text)
-{
-    session_ended(net_text);
 }

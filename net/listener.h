@@ -13,12 +13,12 @@
 struct listener;
 
 struct door {
-    const char *name;                   /* "smtp", for logs and errors */
-    struct bytes host;                  /* "127.0.0.1", "::1", "localhost", "*" (dual stack any) */
-    uint16_t port;                      /* 0: a free one */
-    struct bytes busy_line;             /* "421 4.3.2 …\r\n" */
-    void (*session)(int fd, void *ctx); /* runs as a fiber on the accepting loop; owns fd */
-    void (*socket)(int fd, void *ctx);  /* instead: called on the loop thread, must not wait; owns fd (HTTP) */
+    const char *name;                      /* "smtp", for logs and errors */
+    struct bytes host;                     /* "127.0.0.1", "::1", "localhost", "*" (dual stack any) */
+    uint16_t port;                         /* 0: a free one */
+    struct bytes busy_line;                /* "421 4.3.2 …\r\n" */
+    size_t (*busy)(char *to, size_t most); /* instead: makes it, on the loop thread; its length */
+    void (*session)(int fd, void *ctx);    /* runs as a fiber on the accepting loop; owns fd */
     void *ctx;
 };
 
@@ -29,6 +29,4 @@ uint16_t listener_port(const struct listener *l);
 bool listener_serve(struct listener *l, struct err *e);
 void listener_stop(struct listener *l);   /* accepts no more; sessions go on */
 void listener_close(struct listener **l); /* after net_stop or listener_stop */
-/* A `socket` door calls this when the connection it was given has ended, so that limits count true. */
-void listener_session_ended(const char *net_text); /* struct peer's `net`: see stream_peer_of */
 #endif

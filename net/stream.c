@@ -3,6 +3,7 @@
 #include "net/loop.h"
 #include "net/stream_inner.h"
 #include <assert.h>
+#include <errno.h>
 #include <sys/socket.h>
 
 #define IN_STEP   ((size_t)4096)
@@ -337,4 +338,38 @@ void stream_shutdown(struct stream *s)
     for (int i = 0; i < FAREWELL / (int)sizeof drop; i++)
         if (recv(s->watch.fd, drop, sizeof drop, MSG_DONTWAIT) <= 0)
             break;
+}
+
+void stream_linger(struct stream *s, int64_t silence, int64_t until, size_t most)
+{
+    size_t total = 0, room = IN_GROWN;
+    char *sink = malloc(room);
+    struct err ignored = { 0 };
+
+    if (!sink)
+        die("out of memory");
+    while (s->watch.fd >= 0 && total < most) {
+        long n = watch_read(&s->watch, sink, room);
+        int64_t end = clock_monotonic() + silence;
+
+        if (n > 0)
+            total += (size_t)n;
+        else if (n == 0 || errno != EAGAIN ||
+                 !watch_wait(&s->watch, true, end < until ? end : until, PARK_ENDS_AT_STOP | PARK_ENDS_AT_DRAIN,
+                             &ignored))
+            break;
+        if (clock_monotonic() >= until)
+            break;
+    }
+    free(sink);
+}
+
+bool stream_cut(struct stream *s)
+{
+    if (s->watch.fd < 0 || s->watch.sleeper)
+        return false;
+    watch_close(&s->watch);
+    s->in_failed = s->out_failed = ERR_CLOSED;
+    s->out_n = 0;
+    return true;
 }

@@ -87,4 +87,10 @@ const char *stream_tls_cipher(const struct stream *s);
 int stream_tls_bits(const struct stream *s);
 /* Says goodbye on TLS and closes the sending side; best effort. */
 void stream_shutdown(struct stream *s);
+/* After stream_shutdown: reads what still comes into nothing, until the peer closes, is silent for `silence` ms, has
+ * sent `most` bytes, or it is `until`. */
+void stream_linger(struct stream *s, int64_t silence, int64_t until, size_t most);
+/* From another fiber of the same loop: closes the descriptor of a stream whose fiber is busy elsewhere; every call on
+ * it then gives ERR_CLOSED. False when that fiber waits for the stream, and will see for itself, or it is closed. */
+bool stream_cut(struct stream *s);
 #endif

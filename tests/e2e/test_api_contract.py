@@ -530,10 +530,10 @@ def test_settings_take_effect_at_once(server, tenant):
 
 def test_a_setting_that_waits_for_a_restart_says_so(server):
     s = Client(server)
-    one = s.patch("/v1/settings/api.http_threads", {"value": 2}).json
-    assert (one["live"], one["value"], one["pending"]) == (False, 1, 2)
-    assert s.get("/v1/settings/api.http_threads").json == one
-    assert s.patch("/v1/settings/api.http_threads", {"value": None}).json["pending"] is None
+    one = s.patch("/v1/settings/net.loops", {"value": 2}).json
+    assert (one["live"], one["value"], one["pending"]) == (False, 0, 2)
+    assert s.get("/v1/settings/net.loops").json == one
+    assert s.patch("/v1/settings/net.loops", {"value": None}).json["pending"] is None
 
 
 def test_health_and_openapi(server):

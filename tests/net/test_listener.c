@@ -386,20 +386,16 @@ static void no_descriptors(void **state)
     listener_close(&l);
 }
 
-static atomic_int given = -1;
-
-static void take_socket(int fd, void *ctx)
+static size_t make_busy(char *to, size_t most)
 {
-    (void)ctx;
-    atomic_store(&given, fd);
+    return (size_t)snprintf(to, most, "busy, made\n");
 }
 
-static void socket_door(void **state)
+static void made_busy_line(void **state)
 {
-    struct door d = { .name = "http", .host = BYTES("127.0.0.1"), .busy_line = BYTES("busy\n"), .socket = take_socket };
+    struct door d = { .name = "made", .host = BYTES("127.0.0.1"), .session = session, .busy = make_busy };
     struct listener *l = NULL;
     struct err e = { 0 };
-    struct peer p;
     int fd, second;
 
     (void)state;
@@ -407,22 +403,12 @@ static void socket_door(void **state)
     assert_true(listener_open(&d, &l, &e) && listener_serve(l, &e));
     set(PARAM_net_sessions_max, "1");
     fd = dial("127.0.0.1", listener_port(l));
-    while (given < 0)
-        fiber_sleep_until(in_ms(1));
+    assert_true(comes_to(&open_now, 1));
     second = dial("127.0.0.1", listener_port(l));
-    want(second, "busy\n");
-    stream_peer_of(given, &p);
-    close(given);
-    listener_session_ended(p.net);
-    given = -1;
-    close(second);
-    second = dial("127.0.0.1", listener_port(l));
-    while (given < 0)
-        fiber_sleep_until(in_ms(1));
-    close(given);
-    listener_session_ended(p.net);
+    want(second, "busy, made\n");
     close(second);
     close(fd);
+    assert_true(comes_to(&open_now, 0));
     set(PARAM_net_sessions_max, NULL);
     listener_close(&l);
 }
@@ -450,7 +436,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(loops_share),        cmocka_unit_test(not_before_serve),
         cmocka_unit_test(taken_port),         cmocka_unit_test(sessions_max),
         cmocka_unit_test(addresses_as_text),  cmocka_unit_test(sessions_per_address),
-        cmocka_unit_test(no_descriptors),     cmocka_unit_test(socket_door),
+        cmocka_unit_test(no_descriptors),     cmocka_unit_test(made_busy_line),
         cmocka_unit_test(stop_with_sessions),
     };
     int64_t port;
