@@ -327,7 +327,7 @@ static int64_t rows_told(int64_t first)
 static void two_processes_get_their_share(void **state)
 {
     struct process p[2];
-    int64_t first[2], share[2];
+    int64_t first[2], began[2], share[2];
 
     (void)state;
     mongod_fresh(&mongod);
@@ -340,14 +340,16 @@ static void two_processes_get_their_share(void **state)
     while (!rows_told(first[0]) || !rows_told(first[1]))
         usleep(2000);
     for (int i = 0; i < 2; i++)
-        share[i] = -rows_told(first[i]);
-    wait_acknowledged(1000, 60000);
-    for (int i = 0; i < 2; i++) {
-        share[i] += rows_told(first[i]);
+        began[i] = rows_told(first[i]);
+    do { /* by count, not by time: a busy machine gives one of them the processor and the other none for a while */
+        usleep(2000);
+        for (int i = 0; i < 2; i++)
+            share[i] = rows_told(first[i]) - began[i];
+    } while ((share[0] < 200 || share[1] < 200) && share[0] + share[1] < 5000);
+    for (int i = 0; i < 2; i++)
         kill_writer(&p[i]);
-    }
     printf("  %lld and %lld\n", (long long)share[0], (long long)share[1]);
-    assert_true(share[0] > 200 && share[1] > 200);
+    assert_true(share[0] >= 200 && share[1] >= 200);
     store_close(&st);
 }
 
