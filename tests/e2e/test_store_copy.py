@@ -1,10 +1,8 @@
 """`postrider store copy` and `postrider sync`, with real servers before and after: what one engine held is what the other shows."""
 import fcntl
-import hashlib
 import json
 import os
 import pathlib
-import poplib
 import re
 import shutil
 import smtplib
@@ -17,6 +15,7 @@ import pymongo
 import pytest
 from bson import Int64
 from server import BINARY, PASSWORD, Server, until
+from shown import every, feed, same, shown
 from wire import setting
 
 pytestmark = pytest.mark.own_store
@@ -61,67 +60,6 @@ def database(uri):
     return client, client[urllib.parse.urlsplit(uri).path[1:]]
 
 
-# ---- what is kept, as the doors show it ----
-
-def every(s, path):
-    found, after = [], ""
-    while True:
-        page = s.get(f"{path}{'&' if '?' in path else '?'}limit=100{after}")
-        assert page.status == 200, page
-        found += page.json["data"]
-        if not page.json["has_more"]:
-            return found
-        after = "&after=" + page.json["next"]
-
-
-def by_pop3(s, user):
-    c = poplib.POP3(*s.address("pop3"), timeout=60)
-    c.user(user)
-    c.pass_(PASSWORD)
-    mails = [hashlib.sha256(b"\r\n".join(c.retr(i + 1)[1])).hexdigest() for i in range(c.stat()[0])]
-    names = c.uidl()[1]
-    c.quit()
-    return dict(zip(names, mails))
-
-
-def shown(s):
-    """Everything by its path: objects as JSON, mail as a digest of its bytes. What deferred@ plays goes on by itself."""
-    out, resting = {}, [m for m in every(s, "/v1/messages") if "deferred@" not in json.dumps(m)]
-    for path in ("/v1/domains", "/v1/users", "/v1/addresses", "/v1/keys", "/v1/messages", "/v1/events", "/v1/settings"):
-        for o in every(s, path):
-            for moving in ("last_login_at", "last_used_at"):
-                o.pop(moving, None)
-            if "deferred@" not in json.dumps(o):
-                out[f"{path}/{o.get('id') or o['name']}"] = o
-    for user in (ANA, BO):
-        for box in every(s, f"/v1/users/{user}/mailboxes"):
-            out[f"{user}/{box['id']}"] = box
-            for entry in every(s, f"/v1/mailboxes/{box['id']}/entries"):
-                out[entry["id"]] = entry
-                out[entry["id"] + "/raw"] = hashlib.sha256(s.raw(entry)).hexdigest()
-        out |= {f"{user}/{name.decode()}": mail for name, mail in by_pop3(s, user).items()}
-    for o in resting:
-        out[o["id"] + "/deliveries"] = every(s, f"/v1/deliveries?message_id={o['id']}")
-    return out
-
-
-def same(before, after):
-    """All that was there is there, as it was."""
-    differ = {k: (v, after.get(k)) for k, v in before.items() if after.get(k) != v}
-    assert not differ, list(differ.items())[:3]
-
-
-def feed(s):
-    """The ids of all events in order of commit, and the cursor behind them."""
-    ids, after = [], ""
-    while True:
-        page = s.get("/v1/events?follow=true&limit=100" + after).json
-        ids += [e["id"] for e in page["data"]]
-        after = f"&after={page['next']}"
-        if not page["has_more"]:
-            return ids, page["next"]
-
-
 def fill(s):
     """A bit of everything: mail of all sizes, sent and received, with tags, attachments, flags, settings, kept answers."""
     for user in (ANA, BO):
@@ -156,7 +94,7 @@ def house(tmp_path_factory):
     with Server(data=folder) as s:
         once = fill(s)
         until(lambda: not [m for m in every(s, "/v1/messages") if m["status"] == "queued" and "deferred@" not in json.dumps(m)])
-        kept = shown(s)
+        kept = shown(s, ANA, BO)
         order, cursor = feed(s)
     return {"folder": folder, "shown": kept, "feed": order, "cursor": cursor, "once": once}
 
@@ -172,7 +110,7 @@ def uri():
 
 
 def check_server(house, s):
-    same(house["shown"], shown(s))
+    same(house["shown"], shown(s, ANA, BO))
     order, _ = feed(s)
     assert order[:len(house["feed"])] == house["feed"]
     lost = s.get(f"/v1/events?follow=true&after={house['cursor']}")
@@ -215,7 +153,7 @@ def test_sqlite_to_mongodb_and_back(house, folder):
         check_server(house, s)
         refused(there, f"sqlite:{folder.parent}/live.db", "^FROM: .*in use.*stop")
         s.make("/v1/messages", {"from": ANA, "to": BO, "subject": "on MongoDB", "text": "x"})
-        kept = shown(s)
+        kept = shown(s, ANA, BO)
         order, cursor = feed(s)
     copied(there, f"sqlite:{back}")
     back.rename(folder / "postrider.db")
@@ -453,7 +391,7 @@ def test_sync_mends_what_is_off(house, folder, engine):
     check_found(said)
     assert command("sync", *place)[1]["off"] == 0
     with Server(data=folder, store=place[1] if engine == "mongo" else "sqlite") as s:
-        after = shown(s)
+        after = shown(s, ANA, BO)
         same({k: v for k, v in house["shown"].items()}, after)
 
 
