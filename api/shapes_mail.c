@@ -157,7 +157,9 @@ static void full_write(struct jw *w, const struct entry_view *v)
     json_or(w, "reply_to", v->reply_to, "[]");
     headers_write(w, v);
     jw_key_text(w, "text", v->text);
+    jw_key_bool(w, "text_truncated", v->text_truncated);
     jw_key_text(w, "html", v->html);
+    jw_key_bool(w, "html_truncated", v->html_truncated);
     attachments_write(w, v);
 }
 

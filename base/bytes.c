@@ -191,12 +191,21 @@ size_t bytes_utf8_length(struct bytes b)
 
 bool bytes_is_utf8(struct bytes b)
 {
-    while (b.n) {
-        size_t length = bytes_utf8_length(b);
+    size_t i = 0, length = 0;
 
+    while (i < b.n) {
+        uint64_t eight = EACH(0x80);
+
+        if (b.n - i >= sizeof eight)
+            memcpy(&eight, b.p + i, sizeof eight);
+        if (!(eight & EACH(0x80))) { /* most text is ASCII */
+            i += sizeof eight;
+            continue;
+        }
+        length = bytes_utf8_length(bytes_from(b, i));
         if (length == 0)
             return false;
-        b = bytes_from(b, length);
+        i += length;
     }
     return true;
 }

@@ -26,8 +26,19 @@ static void item_begin(struct reader *r)
     r->gap = r->angle = r->closed = r->broken = r->fault = false;
 }
 
-/* In a header more is taken than in a path: dots at any place (they exist), and a domain that is no host name, since
- * the reader of a mail still wants to see it. */
+/* Labels with single dots between them, or a literal. */
+static bool domain_shaped(struct bytes domain)
+{
+    if (domain.n && domain.p[0] == '[')
+        return bytes_find(domain, ']') == domain.n - 1;
+    for (size_t i = 0; i < domain.n; i++)
+        if (domain.p[i] == '.' ? i == 0 || domain.p[i - 1] == '.' : !char_is_atext(domain.p[i]))
+            return false;
+    return domain.n > 0;
+}
+
+/* In a header more is taken than in a path: dots at any place of a local part (they exist), and a domain that is no
+ * host name, since the reader of a mail still wants to see it. */
 static bool spec_read(struct reader *r, struct address *to)
 {
     struct bytes spec = buf_bytes(&r->spec), in = spec;
@@ -46,12 +57,11 @@ static bool spec_read(struct reader *r, struct address *to)
                 return false;
     }
     to->domain = bytes_from(spec, at + 1);
-    for (size_t i = 0; i < to->domain.n; i++)
-        if (!char_is_atext(to->domain.p[i]) && !char_in(to->domain.p[i], BYTES(".[]:")))
-            return false;
+    if (!domain_shaped(to->domain))
+        return false;
     to->local = address_copy(r->arena, to->local);
     to->domain = address_copy(r->arena, to->domain);
-    return to->local.p && to->domain.n && bytes_is_utf8(spec) && address_form(to, r->arena);
+    return to->local.p && to->domain.p && bytes_is_utf8(spec) && address_form(to, r->arena);
 }
 
 static struct bytes name_of(struct reader *r)
@@ -174,8 +184,10 @@ static void read_word(struct reader *r)
     size_t n = 0;
 
     if (r->in.p[0] == '[') { /* a literal holds colons */
-        n = bytes_find(r->in, ']');
-        n = n < r->in.n ? n + 1 : n;
+        struct bytes literal = bytes_head(r->in, DOMAIN_MAX);
+
+        n = bytes_find(literal, ']');
+        n = n < literal.n ? n + 1 : 1; /* one that is not closed ends nothing but itself */
     } else {
         while (n < r->in.n && !ends_word(r->in.p[n]))
             n++;

@@ -1,44 +1,33 @@
 #include "mail/charset.h"
 #include "mail/chars.h"
 #include "mail/mime.h"
-#include <errno.h>
-#include <iconv.h>
 
-#define REPLACEMENT BYTES("\xEF\xBF\xBD")
-
-enum { NAME_MAX_OCTETS = 40, STEP = 1024 };
-
-/* What mail calls them, and what iconv does. Labels of a subset are read as the superset in use (WHATWG Encoding). */
-static const struct {
-    const char *label, *charset;
-} aliases[] = {
-    { "iso-8859-1", "windows-1252" },
-    { "latin1", "windows-1252" },
-    { "cp1252", "windows-1252" },
-    { "iso-8859-8-i", "iso-8859-8" },
-    { "iso-8859-8-e", "iso-8859-8" },
-    { "ks_c_5601-1987", "cp949" },
-    { "euc-kr", "cp949" },
-    { "gb2312", "gb18030" },
-    { "gbk", "gb18030" },
-    { "x-gbk", "gb18030" },
-    { "shift_jis", "cp932" },
-    { "x-sjis", "cp932" },
-    { "windows-31j", "cp932" },
-    { "unicode-1-1-utf-7", "utf-7" },
-    { "x-unicode-2-0-utf-7", "utf-7" },
-    { "iso-8859-9", "windows-1254" },
-    { "x-mac-roman", "macintosh" },
-};
-
-static const char *const as_utf8[] = { "utf-8", "utf8", "us-ascii", "ascii", "unknown-8bit", "default", "x-unknown" };
-
-/* Windows-1252, 0x80 to 0x9F; 0 is unassigned. */
+/* Windows-1252, 0x80 to 0x9F. */
 static const uint16_t high[32] = {
-    0x20AC, 0,      0x201A, 0x0192, 0x201E, 0x2026, 0x2020, 0x2021, 0x02C6, 0x2030, 0x0160,
-    0x2039, 0x0152, 0,      0x017D, 0,      0,      0x2018, 0x2019, 0x201C, 0x201D, 0x2022,
-    0x2013, 0x2014, 0x02DC, 0x2122, 0x0161, 0x203A, 0x0153, 0,      0x017E, 0x0178,
+    0x20AC, 0x0081, 0x201A, 0x0192, 0x201E, 0x2026, 0x2020, 0x2021, 0x02C6, 0x2030, 0x0160,
+    0x2039, 0x0152, 0x008D, 0x017D, 0x008F, 0x0090, 0x2018, 0x2019, 0x201C, 0x201D, 0x2022,
+    0x2013, 0x2014, 0x02DC, 0x2122, 0x0161, 0x203A, 0x0153, 0x009D, 0x017E, 0x0178,
 };
+
+/* How much of the broken character at the front belongs together: what could have begun a good one (Unicode 3.9,
+ * "U+FFFD substitution of maximal subparts"). */
+static size_t subpart_length(struct bytes in)
+{
+    unsigned char c = (unsigned char)in.p[0], low = 0x80, top = 0xBF;
+    size_t length = c < 0xC2 || c > 0xF4 ? 1 : c < 0xE0 ? 2 : c < 0xF0 ? 3 : 4, n = 1;
+
+    low = c == 0xE0 ? 0xA0 : c == 0xF0 ? 0x90 : 0x80;
+    top = c == 0xED ? 0x9F : c == 0xF4 ? 0x8F : 0xBF;
+    for (; n < length && n < in.n; n++) {
+        unsigned char next = (unsigned char)in.p[n];
+
+        if (next < low || next > top)
+            break;
+        low = 0x80;
+        top = 0xBF;
+    }
+    return n;
+}
 
 static void add_utf8(struct bytes text, struct buf *out)
 {
@@ -53,8 +42,8 @@ static void add_utf8(struct bytes text, struct buf *out)
             continue;
         }
         buf_add(out, bytes_head(text, good));
-        buf_add(out, REPLACEMENT);
-        text = bytes_from(text, good + 1);
+        buf_add(out, CHARSET_BAD);
+        text = bytes_from(rest, subpart_length(rest));
         good = 0;
     }
     buf_add(out, text);
@@ -79,80 +68,52 @@ static void add_western(struct bytes text, struct buf *out)
             continue;
         buf_add(out, (struct bytes){ text.p + plain, i - plain });
         plain = i + 1;
-        if (c < 0xA0)
-            c = high[c - 0x80] ? high[c - 0x80] : 0xFFFD;
-        add_rune(out, c);
+        add_rune(out, c < 0xA0 ? high[c - 0x80] : c);
     }
     buf_add(out, bytes_from(text, plain));
 }
 
-/* Bytes that iconv cannot read are left out one by one, each marked; the converter's state is kept. */
-static void add_converted(iconv_t converter, struct bytes text, struct buf *out)
+/* A byte order mark says more than a label. Those of UTF-16 could be two letters of an old charset, where one is named.
+ */
+static enum charset marked(enum charset charset, struct bytes *text)
 {
-    char *in = (char *)text.p;
-    size_t left = text.n;
+    bool open = charset == CHARSET_UNKNOWN || charset == CHARSET_UTF_16LE || charset == CHARSET_UTF_16BE;
+    enum charset found = charset;
+    size_t n = 2;
 
-    while (left && !out->overflowed) {
-        char step[STEP], *to = step;
-        size_t room = sizeof step;
-        size_t result = iconv(converter, &in, &left, &to, &room);
+    if (bytes_starts(*text, BYTES("\xEF\xBB\xBF"))) {
+        found = CHARSET_UTF_8;
+        n = 3;
+    } else if (open && bytes_starts(*text, BYTES("\xFE\xFF"))) {
+        found = CHARSET_UTF_16BE;
+    } else if (open && bytes_starts(*text, BYTES("\xFF\xFE"))) {
+        found = CHARSET_UTF_16LE;
+    } else {
+        return charset;
+    }
+    *text = bytes_from(*text, n);
+    return found;
+}
 
-        add_utf8((struct bytes){ step, sizeof step - room }, out);
-        if (result != (size_t)-1)
-            break;
-        if (errno == E2BIG && room < sizeof step)
-            continue;
-        buf_add(out, REPLACEMENT);
-        in++;
-        left--;
+void charset_read(enum charset charset, struct bytes text, struct buf *out)
+{
+    switch (charset) {
+    case CHARSET_UNKNOWN:
+        if (bytes_is_utf8(text))
+            buf_add(out, text);
+        else
+            add_western(text, out);
+        break;
+    case CHARSET_UTF_8: add_utf8(text, out); break;
+    case CHARSET_WINDOWS_1252: add_western(text, out); break;
+    case CHARSET_ISO_2022_JP: charset_jis(text, out); break;
+    default: charset_convert(charset, text, out); break;
     }
 }
 
-/* The name comes from a stranger: no path, no "//TRANSLIT". */
-static bool name_safe(struct bytes charset)
+void charset_decode(struct bytes label, struct bytes text, struct buf *out)
 {
-    for (size_t i = 0; i < charset.n; i++)
-        if (!char_is_alnum(charset.p[i]) && !char_in(charset.p[i], BYTES("-_.:+")))
-            return false;
-    return charset.n > 0 && charset.n <= NAME_MAX_OCTETS;
-}
-
-static iconv_t converter_open(struct bytes charset)
-{
-    char name[NAME_MAX_OCTETS + 1];
-
-    if (!name_safe(charset))
-        return (iconv_t)-1;
-    memcpy(name, charset.p, charset.n);
-    name[charset.n] = '\0';
-    return iconv_open("UTF-8", name);
-}
-
-void charset_decode(struct bytes charset, struct bytes text, struct buf *out)
-{
-    iconv_t converter;
-
-    for (size_t i = 0; i < sizeof as_utf8 / sizeof *as_utf8; i++)
-        if (charset.n == 0 || bytes_equal_nocase(charset, bytes_of(as_utf8[i]))) {
-            add_utf8(text, out);
-            return;
-        }
-    for (size_t i = 0; i < sizeof aliases / sizeof *aliases; i++)
-        if (bytes_equal_nocase(charset, bytes_of(aliases[i].label))) {
-            charset = bytes_of(aliases[i].charset);
-            break;
-        }
-    if (bytes_equal_nocase(charset, BYTES("windows-1252"))) {
-        add_western(text, out);
-        return;
-    }
-    converter = converter_open(charset);
-    if (converter == (iconv_t)-1) {
-        add_utf8(text, out);
-        return;
-    }
-    add_converted(converter, text, out);
-    iconv_close(converter);
+    charset_read(charset_find(label), text, out);
 }
 
 /* CRLF and a lone CR to LF, from `start` on, in place. */
@@ -170,10 +131,30 @@ static void line_ends(struct buf *out, size_t start)
     out->n = to;
 }
 
-void charset_to_utf8(struct bytes charset, struct bytes text, struct buf *out)
+/* `text` without the beginning of a UTF-8 character at its end. */
+static struct bytes without_half(struct bytes text)
 {
+    for (size_t back = 1; back <= 3 && back <= text.n; back++) {
+        unsigned char c = (unsigned char)text.p[text.n - back];
+        size_t length = c < 0xC0 ? 0 : c < 0xE0 ? 2 : c < 0xF0 ? 3 : 4;
+
+        if (length)
+            return bytes_head(text, length > back ? text.n - back : text.n);
+    }
+    return text;
+}
+
+bool mime_text(const struct mime_part *p, struct bytes text, bool cut, struct buf *out)
+{
+    enum charset charset = charset_find(p->charset);
     size_t start = out->n;
 
-    charset_decode(charset, text, out);
+    if (charset == CHARSET_UNKNOWN && bytes_equal(p->type, BYTES("text/html")))
+        charset = charset_of_html(text);
+    charset = marked(charset, &text);
+    charset_read(charset, cut ? without_half(text) : text, out);
     line_ends(out, start);
+    if (out->overflowed)
+        out->n = without_half(buf_bytes(out)).n;
+    return !out->overflowed;
 }

@@ -74,13 +74,13 @@ static bool read_year(struct bytes *in, int *year)
 {
     size_t digits = 0;
 
-    if (!number(in, 4, year, &digits) || digits < 2)
+    if (!number(in, 4, year, &digits) || digits < 2 || (in->n && char_is_digit(in->p[0])))
         return false;
     if (digits == 2) /* RFC 5322 4.3 */
         *year += *year < 50 ? 2000 : 1900;
     else if (digits == 3)
         *year += 1900;
-    return true;
+    return *year >= 1900; /* RFC 5322 3.3 */
 }
 
 /* "1 Jul 2003", "01-Jul-03"; asctime's "Jul  1 10:52:37 2003" has the year behind the time. */
@@ -143,24 +143,27 @@ static int zone_of(struct bytes name)
     return 0; /* UT, GMT, and the military letters, which were defined the wrong way round (RFC 5322 4.3) */
 }
 
-static void read_zone(struct bytes *in, struct moment *m)
+/* "+0100", and "+01:00" or "+01" of those who know another standard. A name may stand before or instead. */
+static bool read_zone(struct bytes *in, struct moment *m)
 {
-    int sign = 0, digits = 0;
-    size_t used = 0;
+    int sign = 0, digits = 0, minutes = 0;
+    size_t used = 0, more = 0;
+    bool colon;
 
     skip(in, BYTES(" "));
     m->zone = zone_of(word(in));
     skip(in, BYTES(" "));
     if (in->n == 0 || (in->p[0] != '+' && in->p[0] != '-'))
-        return;
+        return true;
     sign = in->p[0] == '-' ? -1 : 1;
     *in = bytes_from(*in, 1);
     if (!number(in, 2, &digits, &used))
-        return;
-    m->zone = sign * digits * 60;
+        return false;
+    colon = in->n && in->p[0] == ':';
     skip(in, BYTES(":"));
-    if (number(in, 2, &digits, NULL))
-        m->zone += sign * digits;
+    number(in, 2, &minutes, &more);
+    m->zone = sign * (digits * 60 + minutes);
+    return (more == 2 || (more == 0 && !colon)) && minutes < 60 && !(in->n && char_is_digit(in->p[0]));
 }
 
 static bool leap(int year)
@@ -201,14 +204,13 @@ int64_t header_date(struct bytes value)
         return 0;
     if (year_last) {
         skip(&in, BYTES(" "));
-        if (in.n && char_is_letter(in.p[0]))
-            read_zone(&in, &m);
+        if (in.n && char_is_letter(in.p[0]) && !read_zone(&in, &m))
+            return 0;
         skip(&in, BYTES(" "));
         if (!read_year(&in, &m.year))
             return 0;
     }
-    read_zone(&in, &m);
-    if (!valid(&m))
+    if (!read_zone(&in, &m) || !valid(&m))
         return 0;
     return ((days_of(&m) * 24 + m.hour) * 60 + m.minute - m.zone) * 60000 + m.second * 1000;
 }

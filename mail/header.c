@@ -1,5 +1,7 @@
 #include "mail/header.h"
+#include "mail/address_form.h"
 #include "mail/chars.h"
+#include "mail/charset.h"
 
 /* One line with its line end. */
 static struct bytes line_of(struct bytes text)
@@ -77,16 +79,75 @@ size_t header_count(struct bytes headers, const char *name)
     return n;
 }
 
+static bool is_field(struct bytes line)
+{
+    struct bytes name, rest;
+
+    if (!bytes_cut(bytes_head(line, HEADER_NAME_MAX), ':', &name, &rest))
+        return false;
+    while (name.n && char_is_blank(name.p[name.n - 1]))
+        name.n--;
+    return header_name_ok(name);
+}
+
+enum header_line header_line_of(struct bytes line, bool begun)
+{
+    if (line.n && (line.p[0] == '\r' || line.p[0] == '\n'))
+        return bytes_equal(line, BYTES("\r\n")) || bytes_equal(line, BYTES("\n")) ? HEADER_EMPTY : HEADER_NONE;
+    if (line.n && (line.p[0] == ' ' || line.p[0] == '\t'))
+        return begun ? HEADER_FOLDED : bytes_trim(line).n ? HEADER_NONE : HEADER_EMPTY;
+    if (is_field(line))
+        return HEADER_FIELD;
+    return !begun && (bytes_starts(line, BYTES("From ")) || bytes_starts(line, BYTES(">From "))) ? HEADER_MAILBOX
+                                                                                                 : HEADER_NONE;
+}
+
 size_t header_end(struct bytes message)
 {
     struct bytes rest = message;
+    bool begun = false;
 
     while (rest.n) {
         struct bytes line = line_of(rest);
+        enum header_line what = header_line_of(line, begun);
 
-        if (bytes_equal(line, BYTES("\r\n")) || bytes_equal(line, BYTES("\n")))
+        if (what == HEADER_EMPTY || what == HEADER_NONE || (what == HEADER_MAILBOX && rest.p != message.p))
             return (size_t)(rest.p - message.p);
+        begun |= what == HEADER_FIELD;
         rest = bytes_from(rest, line.n);
     }
     return message.n;
+}
+
+/* ISO-2022 is raw text in seven bits: it shows by its escapes. */
+static bool must_mend(struct bytes text, enum charset charset)
+{
+    bool escapes = charset == CHARSET_ISO_2022_JP || charset == CHARSET_ISO_2022_KR;
+
+    return !bytes_is_utf8(text) || (escapes && bytes_find(text, '\x1B') < text.n);
+}
+
+struct bytes header_mend(struct bytes header, struct bytes label, struct arena *a)
+{
+    enum charset charset = charset_find(label);
+    struct bytes rest = header, done;
+    struct buf out;
+
+    if (charset == CHARSET_UTF_8)
+        charset = CHARSET_WINDOWS_1252; /* what is mended is not that */
+    if (!must_mend(header, charset))
+        return header;
+    buf_init(&out, header.n * 4);
+    while (rest.n) {
+        struct bytes field = field_of(rest);
+
+        if (must_mend(field, charset))
+            charset_read(charset, field, &out);
+        else
+            buf_add(&out, field);
+        rest = bytes_from(rest, field.n);
+    }
+    done = address_copy(a, buf_bytes(&out));
+    buf_clear(&out);
+    return done.p ? done : header;
 }

@@ -18,15 +18,24 @@ bool header_next(struct bytes *rest, struct header *out);
 /* The n-th (0 …) field of that name, case-blind. */
 bool header_find(struct bytes headers, const char *name, size_t n, struct header *out);
 size_t header_count(struct bytes headers, const char *name);
-/* Offset of the end of the header (behind the last field's CRLF, before the empty line) in a message; whole length if
- * none. */
+/* Offset of the end of the header (behind the last field's CRLF) in a message: before the empty line or, where that was
+ * forgotten, the first line that is no field and continues none; whole length if neither comes. */
 size_t header_end(struct bytes message);
+/* What one line is to a header that has had a field before (`begun`) or not. A line that is longer may be cut to
+ * HEADER_NAME_MAX bytes. "From " of a mailbox file may be the first line of a message. */
+enum header_line { HEADER_FIELD, HEADER_FOLDED, HEADER_MAILBOX, HEADER_EMPTY, HEADER_NONE };
+enum header_line header_line_of(struct bytes line, bool begun);
+#define HEADER_NAME_MAX 998
+/* Fields with bytes that are no UTF-8 are converted from the charset of that label (or windows-1252 when it is
+ * unknown), so that raw 8-bit text can be read; `header` itself where there are none. */
+struct bytes header_mend(struct bytes header, struct bytes charset, struct arena *a);
 
-/* Unfolded and with encoded words decoded to UTF-8 (any charset iconv knows; unknown ones and bad bytes become U+FFFD).
- */
+/* Unfolded and with encoded words decoded to UTF-8. What is in no charset that we know, and raw 8-bit text, is UTF-8
+ * when it is that, else windows-1252. */
 struct bytes header_decode(struct bytes value, struct arena *a);
 /* A parameter of a structured value (Content-Type, Content-Disposition): RFC 2231 continuations and charsets, quoted
- * strings, encoded words that should not be there. NO_BYTES when absent. */
+ * strings, encoded words that should not be there. One without quotes reaches to the semicolon. NO_BYTES when absent.
+ */
 struct bytes header_parameter(struct bytes value, const char *name, struct arena *a);
 struct bytes header_token(struct bytes value,
                           struct arena *a); /* what stands before the first ';', lower case, no comments */

@@ -146,7 +146,7 @@ struct bytes header_decode(struct bytes value, struct arena *a)
 
     if (in.n == 0 || is_plain(in))
         return in;
-    buf_init(&out, most * 3); /* a byte of a small charset is at most three of UTF-8 */
+    buf_init(&out, most * 3); /* a byte of any charset is at most three of UTF-8 */
     buf_init(&d.bytes, most);
     while (in.n) {
         struct word w;

@@ -20,7 +20,8 @@ struct search {
     struct bytes plain, extended;
 };
 
-static size_t skip_comment(struct bytes in)
+/* Lengths of what opens at the front; 0 when nothing closes it. */
+static size_t comment_length(struct bytes in)
 {
     size_t depth = 0;
 
@@ -32,10 +33,10 @@ static size_t skip_comment(struct bytes in)
         else if (in.p[i] == ')' && --depth == 0)
             return i + 1;
     }
-    return in.n;
+    return 0;
 }
 
-static size_t skip_quoted(struct bytes in)
+static size_t quoted_length(struct bytes in)
 {
     for (size_t i = 1; i < in.n; i++) {
         if (in.p[i] == '\\')
@@ -43,31 +44,44 @@ static size_t skip_quoted(struct bytes in)
         else if (in.p[i] == '"')
             return i + 1;
     }
-    return in.n;
+    return 0;
+}
+
+/* What was found to stay open to the end: it is plain text from there on, and nobody looks for its end again. */
+struct open {
+    bool quote, comment;
+};
+
+static size_t closed_length(struct bytes in, struct open *o)
+{
+    bool quote = in.p[0] == '"', *open = quote ? &o->quote : &o->comment;
+    size_t n = 0;
+
+    if ((!quote && in.p[0] != '(') || *open)
+        return 0;
+    n = quote ? quoted_length(in) : comment_length(in);
+    *open = n == 0;
+    return n;
 }
 
 /* Up to the next ';' that is in no quotes and no comment. */
-static struct bytes until_semicolon(struct bytes in)
+static struct bytes until_semicolon(struct bytes in, struct open *o)
 {
     size_t i = 0;
 
     while (i < in.n && in.p[i] != ';') {
-        struct bytes rest = bytes_from(in, i);
         bool starts_word = i == 0 || char_is_blank(in.p[i - 1]) || in.p[i - 1] == '=';
+        size_t closed = starts_word ? closed_length(bytes_from(in, i), o) : 0;
 
-        if (in.p[i] == '"')
-            i += skip_quoted(rest);
-        else if (in.p[i] == '(' && starts_word)
-            i += skip_comment(rest);
-        else
-            i++;
+        i += closed ? closed : 1;
     }
-    return bytes_head(in, i < in.n ? i : in.n);
+    return bytes_head(in, i);
 }
 
 struct bytes header_token(struct bytes value, struct arena *a)
 {
-    struct bytes in = until_semicolon(value);
+    struct open open = { .quote = false };
+    struct bytes in = until_semicolon(value, &open);
     char *p = arena_try(a, in.n + 1);
     size_t n = 0;
 
@@ -75,7 +89,9 @@ struct bytes header_token(struct bytes value, struct arena *a)
         return BYTES("");
     while (in.n) {
         if (in.p[0] == '(') {
-            in = bytes_from(in, skip_comment(in));
+            size_t comment = comment_length(in);
+
+            in = bytes_from(in, comment ? comment : in.n);
             continue;
         }
         if (!char_is_blank(in.p[0]))
@@ -85,20 +101,35 @@ struct bytes header_token(struct bytes value, struct arena *a)
     return (struct bytes){ p, n };
 }
 
-/* The text of a raw value: unquoted, or what stands before a comment. */
-static void add_text(struct bytes raw, struct buf *out)
+/* What the quotes hold. Programs that do not escape write quotes inside of them: then the last one ends it. */
+static struct bytes between_quotes(struct bytes raw)
+{
+    size_t n = quoted_length(raw);
+    struct bytes behind = bytes_trim(bytes_from(raw, n));
+
+    if (n == 0)
+        return bytes_from(raw, 1);
+    if (behind.n && behind.p[0] != '(')
+        n = bytes_find_last(raw, '"') + 1;
+    return bytes_head(bytes_from(raw, 1), n - 2);
+}
+
+/* The text of a raw value: unquoted, or what stands before a comment. In a file name "(1)" is none, and a backslash
+ * belongs to the path of a Windows program that escapes nothing. */
+static void add_text(struct bytes raw, bool file, struct buf *out)
 {
     raw = bytes_trim(raw);
     if (raw.n && raw.p[0] == '"') {
-        for (size_t i = 1; i < raw.n && raw.p[i] != '"'; i++) {
-            if (raw.p[i] == '\\' && i + 1 < raw.n)
+        raw = between_quotes(raw);
+        for (size_t i = 0; i < raw.n; i++) {
+            if (raw.p[i] == '\\' && i + 1 < raw.n && (!file || char_in(raw.p[i + 1], BYTES("\\\""))))
                 i++;
             if (raw.p[i] != '\r' && raw.p[i] != '\n')
                 buf_addc(out, raw.p[i]);
         }
         return;
     }
-    for (size_t i = 0; i + 1 < raw.n; i++)
+    for (size_t i = 0; !file && i + 1 < raw.n; i++)
         if (char_is_blank(raw.p[i]) && raw.p[i + 1] == '(')
             raw = bytes_head(raw, i);
     buf_add(out, bytes_trim(raw));
@@ -143,10 +174,11 @@ static void keep(struct search *s, struct bytes name, struct bytes value)
 
 static void gather(struct search *s, struct bytes value)
 {
-    struct bytes rest = bytes_from(value, until_semicolon(value).n + 1), name, text;
+    struct open open = { .quote = false };
+    struct bytes rest = bytes_from(value, until_semicolon(value, &open).n + 1), name, text;
 
     while (rest.n) {
-        struct bytes one = until_semicolon(rest);
+        struct bytes one = until_semicolon(rest, &open);
 
         rest = bytes_from(rest, one.n + 1);
         if (bytes_cut(one, '=', &name, &text))
@@ -158,7 +190,9 @@ static int by_number(const void *a, const void *b)
 {
     const struct piece *x = a, *y = b;
 
-    return (x->number > y->number) - (x->number < y->number);
+    if (x->number != y->number)
+        return x->number > y->number ? 1 : -1;
+    return (x->value.p > y->value.p) - (x->value.p < y->value.p); /* the first of two counts */
 }
 
 /* "charset'language'text": the charset's length goes to *label, the text is what is left. */
@@ -173,58 +207,81 @@ static struct bytes after_charset(struct bytes text, struct bytes *label)
     return rest;
 }
 
-/* Appends the decoded bytes of one piece; of the first, `charset` gets the name. */
-static void add_piece(const struct piece *p, struct buf *charset, struct buf *out)
+struct joining {
+    struct buf charset, text; /* text: decoded from %XX, not yet from its charset */
+    size_t next;              /* number of the piece that is to come */
+    bool file, extended;
+};
+
+/* Appends the decoded bytes of one piece; the first one names the charset. */
+static void add_piece(struct joining *j, const struct piece *p, bool first)
 {
     struct buf raw;
     struct bytes text, label = NO_BYTES;
 
     buf_init(&raw, p->value.n + 1);
-    add_text(p->value, &raw);
+    add_text(p->value, j->file, &raw);
     text = buf_bytes(&raw);
-    if (p->extended && p->number == 0) {
+    if (p->extended && first) {
         text = after_charset(text, &label);
-        buf_add(charset, label);
+        buf_add(&j->charset, label);
     }
     if (p->extended)
-        add_percent(text, out);
+        add_percent(text, &j->text);
     else
-        buf_add(out, text);
+        buf_add(&j->text, text);
+    j->extended |= p->extended;
     buf_clear(&raw);
 }
 
-static struct bytes join(const struct piece *pieces, size_t n, struct arena *a)
+static struct bytes decoded(struct bytes text, struct arena *a)
 {
-    struct buf charset, joined, text;
-    struct bytes done;
-    size_t most = (size_t)PARAM_INT(message, header_value_max), next = 0;
+    struct bytes copy = address_copy(a, text);
 
-    buf_init(&charset, 64);
-    buf_init(&joined, most);
-    buf_init(&text, most * 3);
-    for (size_t i = 0; i < n; i++)
-        if (pieces[i].number == next) {
-            add_piece(&pieces[i], &charset, &joined);
-            next++;
-        }
-    charset_decode(buf_bytes(&charset), buf_bytes(&joined), &text);
+    return copy.p ? header_decode(copy, a) : BYTES("");
+}
+
+static struct bytes converted(const struct joining *j, struct arena *a)
+{
+    struct bytes done;
+    struct buf text;
+
+    buf_init(&text, j->text.max * 3);
+    charset_decode(buf_bytes(&j->charset), buf_bytes(&j->text), &text);
     done = address_copy(a, buf_bytes(&text));
-    buf_clear(&charset);
-    buf_clear(&joined);
     buf_clear(&text);
     return done.p ? done : BYTES("");
 }
 
-static struct bytes plain_value(struct bytes raw, struct arena *a)
+/* Pieces without an asterisk may be those of an encoded word that was too long. */
+static struct bytes join(const struct piece *pieces, size_t n, bool file, struct arena *a)
+{
+    struct joining j = { .file = file, .next = pieces[0].number };
+    struct bytes done;
+
+    buf_init(&j.charset, CHARSET_LABEL_MAX);
+    buf_init(&j.text, (size_t)PARAM_INT(message, header_value_max));
+    for (size_t i = 0; i < n; i++)
+        if (pieces[i].number == j.next) {
+            add_piece(&j, &pieces[i], i == 0);
+            j.next++;
+        }
+    done = j.extended ? converted(&j, a) : decoded(buf_bytes(&j.text), a);
+    buf_clear(&j.charset);
+    buf_clear(&j.text);
+    return done;
+}
+
+static struct bytes plain_value(struct bytes raw, bool file, struct arena *a)
 {
     struct buf text;
     struct bytes done;
 
     buf_init(&text, raw.n + 1);
-    add_text(raw, &text);
-    done = address_copy(a, buf_bytes(&text));
+    add_text(raw, file, &text);
+    done = decoded(buf_bytes(&text), a);
     buf_clear(&text);
-    return done.p ? header_decode(done, a) : BYTES("");
+    return done;
 }
 
 /* In pieces before in one, extended before plain: who sends both sends the plain one for old readers (RFC 6266 4.3). */
@@ -233,6 +290,7 @@ struct bytes header_parameter(struct bytes value, const char *name, struct arena
     struct search s = { .name = bytes_of(name) };
     struct bytes out = NO_BYTES;
     struct piece *pieces = NULL;
+    bool file = bytes_ends(s.name, BYTES("name"));
     size_t n = 0;
 
     buf_init(&s.pieces, PIECES_MAX * sizeof *pieces);
@@ -241,12 +299,12 @@ struct bytes header_parameter(struct bytes value, const char *name, struct arena
     n = s.pieces.n / sizeof *pieces;
     if (n > 1)
         qsort(pieces, n, sizeof *pieces, by_number);
-    if (n && pieces[0].number == 0)
-        out = join(pieces, n, a);
+    if (n && pieces[0].number <= 1) /* some count from one */
+        out = join(pieces, n, file, a);
     else if (s.extended.p)
-        out = join(&(struct piece){ .value = s.extended, .extended = true }, 1, a);
+        out = join(&(struct piece){ .value = s.extended, .extended = true }, 1, file, a);
     else if (s.plain.p)
-        out = plain_value(s.plain, a);
+        out = plain_value(s.plain, file, a);
     buf_clear(&s.pieces);
     return out;
 }

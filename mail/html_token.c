@@ -139,7 +139,7 @@ static void add_code(uint64_t c, struct buf *out)
                      (char)(0x80 | (c & 0x3F)) };
 
     if (c >= 0x80 && c < 0xA0) { /* HTML: these numbers mean windows-1252 */
-        charset_decode(BYTES("windows-1252"), (struct bytes){ &one, 1 }, out);
+        charset_read(CHARSET_WINDOWS_1252, (struct bytes){ &one, 1 }, out);
     } else if (c == 0 || (c >= 0xD800 && c < 0xE000) || c > 0x10FFFF) {
         buf_add(out, BYTES("\xEF\xBF\xBD"));
     } else if (c < 0x80) {
@@ -202,7 +202,7 @@ void html_unescape(struct bytes text, struct buf *out)
         size_t n = bytes_find(text, '&'), entity = 0;
         uint64_t code = 0;
 
-        charset_decode(NO_BYTES, bytes_head(text, n), out);
+        charset_read(CHARSET_UTF_8, bytes_head(text, n), out);
         text = bytes_from(text, n);
         if (text.n == 0)
             return;

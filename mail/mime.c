@@ -1,5 +1,6 @@
 #include "mail/mime.h"
 #include "mail/chars.h"
+#include "mail/charset.h"
 #include "mail/mime_part.h"
 #include <assert.h>
 
@@ -8,6 +9,7 @@
  * were never closed end with their parent. Parts inside a message/rfc822 belong to that message: it stays whole here.
  */
 enum { HEAD_MAX = MIME_BOUNDARY_MAX + 2 + 2 + 64 };
+_Static_assert((int)HEAD_MAX > (int)HEADER_NAME_MAX, "a field is known by the start of its line");
 
 enum state { IN_HEADER, IN_BODY };
 
@@ -32,6 +34,8 @@ struct mime {
     enum state state;
     bool opaque;           /* a limit was passed: the rest is looked at no more */
     struct growing header; /* of the message, then of each part in turn */
+    bool begun;            /* it has had a field */
+    struct bytes charset;  /* the first one named: that of raw 8-bit text in headers */
     size_t at;             /* offset behind the last whole line */
     size_t text_end;       /* end of the last line, without its line end */
     size_t line_header;    /* bytes of header kept before this line, and whether some were cut */
@@ -97,6 +101,7 @@ static bool part_add(struct mime *m, int parent, size_t at)
     p->depth = parent < 0 ? 0 : m->index.parts[parent].depth + 1;
     m->current = (int)m->index.n++;
     m->state = IN_HEADER;
+    m->begun = false;
     return true;
 }
 
@@ -138,7 +143,9 @@ static void header_done(struct mime *m, size_t body)
     bool digest = p->parent >= 0 && bytes_equal(m->index.parts[p->parent].type, BYTES("multipart/digest"));
 
     p->body_at = body;
-    mime_part_read(p, (struct bytes){ m->header.p, m->header.n }, digest, m->arena);
+    mime_part_read(p, (struct bytes){ m->header.p, m->header.n }, m->charset, digest, m->arena);
+    if (m->charset.n == 0 && charset_find(p->charset) > CHARSET_UTF_8)
+        m->charset = p->charset;
     if (p->parent < 0) {
         m->index.header = (struct bytes){ m->header.p ? m->header.p : "", m->header.n };
         m->index.header_cut = m->header.cut;
@@ -206,40 +213,27 @@ static bool try_boundary(struct mime *m, struct bytes line, size_t next)
     return false;
 }
 
-static bool is_field(struct bytes line)
-{
-    struct bytes name, rest;
-
-    if (!bytes_cut(line, ':', &name, &rest))
-        return false;
-    while (name.n && char_is_blank(name.p[name.n - 1]))
-        name.n--;
-    return header_name_ok(name);
-}
-
 static bool is_received(struct bytes line)
 {
-    return bytes_starts_nocase(line, BYTES("Received")) && bytes_trim(bytes_head(line, bytes_find(line, ':'))).n == 8;
+    return char_lower(line.p[0]) == 'r' && bytes_starts_nocase(line, BYTES("Received")) &&
+           bytes_trim(bytes_head(line, bytes_find(line, ':'))).n == 8;
 }
 
-/* A line of the header. True: it belongs to the body already. */
+/* A line of the header. True: it belongs to the body already, since the empty line was forgotten. */
 static bool header_line(struct mime *m, struct bytes line, size_t next)
 {
-    bool top = m->index.parts[m->current].parent < 0;
-    bool folded = line.n && (line.p[0] == ' ' || line.p[0] == '\t');
+    enum header_line what = header_line_of(line, m->begun);
 
-    if (bytes_equal(line, BYTES("\r\n")) || bytes_equal(line, BYTES("\n"))) {
-        header_rollback(m);
-        header_done(m, next);
-    } else if (top) {
-        m->index.header_fields += !folded && is_field(line);
-        m->index.received += !folded && is_received(line);
-    } else if (!folded && line.n < HEAD_MAX && !is_field(line)) { /* the empty line was forgotten */
-        header_rollback(m);
-        header_done(m, m->at);
-        return true;
+    m->begun |= what == HEADER_FIELD;
+    if (m->index.parts[m->current].parent < 0 && what == HEADER_FIELD) {
+        m->index.header_fields++;
+        m->index.received += is_received(line);
     }
-    return false;
+    if (what == HEADER_FIELD || what == HEADER_FOLDED || (what == HEADER_MAILBOX && m->at == 0))
+        return false;
+    header_rollback(m);
+    header_done(m, what == HEADER_EMPTY ? next : m->at);
+    return what != HEADER_EMPTY;
 }
 
 /* A whole line: its start (all of it when shorter than HEAD_MAX), its length and that of its line end. */
@@ -318,6 +312,7 @@ const struct mime_index *mime_end(struct mime *m)
     if (m->state == IN_HEADER)
         header_done(m, m->index.size);
     end_inside(m, -1, m->index.size);
+    m->index.header = header_mend(m->index.header, m->charset, m->arena);
     if (m->index.n > 1 && m->index.parts[m->index.n - 1].header_at == m->index.size)
         m->index.n--; /* a boundary as the last line opens nothing */
     return &m->index;

@@ -5,10 +5,10 @@
  *     const struct mime_part *root = mime_end(m);
  *
  * Time is linear, memory bounded by the limits, no recursion. What passes a limit (depth, parts, header bytes a part)
- * is left opaque, never an error. A message/rfc822 stays whole: index it again to look inside. Parts are numbered in
- * the order they start; offsets count from the first byte of the message. All memory is the arena's: nothing to end
- * when a message is given up half way. Broken mail (no closing boundary, bare LF, 8-bit headers) gets the structure a
- * mail client would show. */
+ * is left opaque, never an error; so is what finds no room in the arena. A message/rfc822 stays whole: index it again
+ * to look inside. Parts are numbered in the order they start; offsets count from the first byte of the message. All
+ * memory is the arena's: nothing to end when a message is given up half way. Broken mail (no closing boundary, bare LF,
+ * 8-bit headers) gets the structure a mail client would show. */
 #ifndef MAIL_MIME_H
 #define MAIL_MIME_H
 #include "mail/header.h"
@@ -26,7 +26,7 @@ enum mime_encoding { MIME_IDENTITY, MIME_BASE64, MIME_QUOTED };
 struct mime_part {
     struct bytes type;        /* "text/plain", lower case */
     struct bytes charset;     /* lower case, NO_BYTES when absent */
-    struct bytes filename;    /* decoded UTF-8 */
+    struct bytes filename;    /* decoded UTF-8 without path and control characters */
     struct bytes content_id;  /* without <> */
     struct bytes disposition; /* "attachment", "inline", NO_BYTES */
     struct bytes boundary;
@@ -49,14 +49,19 @@ struct mime *mime_begin(const struct mime_limits *limits, struct arena *a);
 void mime_feed(struct mime *m, struct bytes chunk);
 const struct mime_index *mime_end(struct mime *m);
 
-/* What people see: the part numbers of the main text and html (-1: none) and which parts are attachments
- * (everything that is not a multipart, nor one of these two, nor an alternative of them). */
+/* What people see (RFC 8621 4.1.4): `text` and `html` are the parts of text/plain and text/html that make up the body,
+ * in order; every other part that is not a multipart is an attachment, so that none vanishes. Of a
+ * multipart/alternative the last form that we understand counts for each of the two. */
 struct mime_view {
-    int text, html;
-    int *attachments;
-    size_t n_attachments;
+    int *text, *html, *attachments; /* part numbers */
+    size_t n_text, n_html, n_attachments;
 };
+/* A full arena leaves the view empty. */
 void mime_view(const struct mime_index *x, struct arena *a, struct mime_view *out);
+
+/* A file name from a stranger, as a text alone: no path, no control characters, none that turn the direction of
+ * writing. Appends at most `max` bytes; nothing when nothing is left. */
+void mime_filename(struct bytes name, size_t max, struct buf *out);
 
 /* Decodes a part's body (given as the raw bytes between body_at and end_at, in pieces) to bytes. Garbage in base64 and
  * quoted-printable is skipped as clients do. */
@@ -67,6 +72,8 @@ struct mime_decoder {
 void mime_decode_begin(struct mime_decoder *d, enum mime_encoding encoding);
 void mime_decode(struct mime_decoder *d, struct bytes chunk, struct buf *out);
 void mime_decode_end(struct mime_decoder *d, struct buf *out);
-/* Text in `charset` to valid UTF-8 with LF line ends; bad bytes become U+FFFD. */
-void charset_to_utf8(struct bytes charset, struct bytes text, struct buf *out);
+/* The text of a text part, decoded before, as valid UTF-8 with LF line ends and no byte order mark. Its charset is the
+ * one it names, else what HTML says of itself, else UTF-8 if it is that, else windows-1252. `cut`: more would follow,
+ * so that half a character may be at the end. False when *out was full: it ends with a whole character then. */
+bool mime_text(const struct mime_part *p, struct bytes text, bool cut, struct buf *out);
 #endif

@@ -9,6 +9,7 @@ enum { BLANKS_MAX = 48, STEP = 3072 };
 struct base64_state {
     uint32_t bits;
     unsigned n;
+    bool ended; /* by padding (RFC 2045 6.8): what a list or a gateway put behind it is none of it */
 };
 
 enum quoted_at { PLAIN, EQUALS, HEX };
@@ -46,7 +47,7 @@ static int sextet(unsigned char c)
     return values[c] - 1;
 }
 
-/* What an incomplete quantum still holds: at '=' or at the end. */
+/* What an incomplete quantum still holds, at the end. */
 static void base64_flush(struct base64_state *s, struct buf *out)
 {
     if (s->n >= 2)
@@ -61,23 +62,20 @@ static void decode_base64(struct base64_state *s, struct bytes chunk, struct buf
     char step[STEP];
     size_t n = 0;
 
-    for (size_t i = 0; i < chunk.n && !out->overflowed; i++) {
+    for (size_t i = 0; i < chunk.n && !out->overflowed && !s->ended; i++) {
         int value = sextet((unsigned char)chunk.p[i]);
 
-        if (value < 0 && chunk.p[i] == '=' && s->n) { /* also in the middle: two encodings were joined */
-            buf_add(out, (struct bytes){ step, n });
-            n = 0;
-            base64_flush(s, out);
-        }
-        if (value < 0)
+        if (value < 0) {
+            s->ended = chunk.p[i] == '=' && s->n >= 2;
             continue;
+        }
         s->bits = s->bits << 6 | (uint32_t)value;
         if (++s->n < 4)
             continue;
         step[n++] = (char)(s->bits >> 16);
         step[n++] = (char)(s->bits >> 8);
         step[n++] = (char)s->bits;
-        *s = (struct base64_state){ 0 };
+        s->bits = s->n = 0;
         if (n + 3 > STEP) {
             buf_add(out, (struct bytes){ step, n });
             n = 0;

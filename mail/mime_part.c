@@ -1,6 +1,7 @@
 #include "mail/mime_part.h"
-#include "mail/address_form.h"
 #include "mail/chars.h"
+#include "mail/charset.h"
+#include <assert.h>
 
 struct fields {
     struct bytes type, encoding, disposition, id;
@@ -13,6 +14,8 @@ static void gather(struct bytes header, struct fields *f)
     while (header_next(&header, &h)) {
         struct bytes *to = NULL;
 
+        if (char_lower(h.name.p[0]) != 'c')
+            continue;
         if (bytes_equal_nocase(h.name, BYTES("Content-Type")))
             to = &f->type;
         else if (bytes_equal_nocase(h.name, BYTES("Content-Transfer-Encoding")))
@@ -26,11 +29,33 @@ static void gather(struct bytes header, struct fields *f)
     }
 }
 
+/* What is kept of a part: most bytes of each text. */
+enum { TYPE_MAX = 127, FILENAME_MAX_OCTETS = 512, ID_MAX = 256, ALL_MAX = 2048 };
+_Static_assert(TYPE_MAX + CHARSET_LABEL_MAX + FILENAME_MAX_OCTETS + ID_MAX + MIME_BOUNDARY_MAX <= ALL_MAX, "keep");
+
+/* The texts of a part gather here, so that all that was made on the way to them can be forgotten. */
+struct keeping {
+    char text[ALL_MAX];
+    size_t n;
+};
+
+static struct bytes keep(struct keeping *k, struct bytes b)
+{
+    struct bytes kept = { k->text + k->n, b.n };
+
+    if (b.n == 0)
+        return NO_BYTES;
+    assert(b.n <= sizeof k->text - k->n);
+    memcpy(k->text + k->n, b.p, b.n);
+    k->n += b.n;
+    return kept;
+}
+
 static bool type_ok(struct bytes type)
 {
     struct bytes main, sub;
 
-    if (!bytes_cut(type, '/', &main, &sub) || main.n == 0 || sub.n == 0)
+    if (!bytes_cut(type, '/', &main, &sub) || main.n == 0 || sub.n == 0 || type.n > TYPE_MAX)
         return false;
     for (size_t i = 0; i < type.n; i++)
         if (!char_is_token(type.p[i]) && i != main.n)
@@ -47,13 +72,14 @@ static enum mime_encoding encoding_of(struct bytes value, struct arena *a)
     return bytes_equal(name, BYTES("quoted-printable")) ? MIME_QUOTED : MIME_IDENTITY;
 }
 
-static struct bytes id_of(struct bytes value, struct arena *a)
+/* One id, without its brackets. Half of one would name something else. */
+static struct bytes id_of(struct bytes value)
 {
     struct bytes id = bytes_trim(value);
 
     if (id.n && id.p[0] == '<')
         id = bytes_head(bytes_from(id, 1), bytes_find(bytes_from(id, 1), '>'));
-    return id.n ? address_copy(a, id) : NO_BYTES;
+    return id.n <= ID_MAX && bytes_is_utf8(id) ? id : NO_BYTES;
 }
 
 static struct bytes disposition_of(struct bytes value, struct arena *a)
@@ -65,12 +91,30 @@ static struct bytes disposition_of(struct bytes value, struct arena *a)
     return bytes_equal(token, BYTES("inline")) ? BYTES("inline") : BYTES("attachment"); /* RFC 2183 2.8 */
 }
 
-/* A copy that outlives the header buffer, which the next part reuses. */
 static struct bytes parameter(struct bytes value, const char *name, struct arena *a)
 {
-    struct bytes text = value.p ? header_parameter(value, name, a) : NO_BYTES;
+    return value.p ? header_parameter(value, name, a) : NO_BYTES;
+}
 
-    return text.n ? text : NO_BYTES;
+static struct bytes filename_of(const struct fields *f, struct keeping *k, struct arena *a)
+{
+    struct bytes kept;
+    struct buf name;
+
+    buf_init(&name, FILENAME_MAX_OCTETS);
+    mime_filename(parameter(f->disposition, "filename", a), FILENAME_MAX_OCTETS, &name);
+    if (name.n == 0)
+        mime_filename(parameter(f->type, "name", a), FILENAME_MAX_OCTETS, &name);
+    kept = keep(k, buf_bytes(&name));
+    buf_clear(&name);
+    return kept;
+}
+
+static struct bytes charset_label(struct bytes type, struct arena *a)
+{
+    struct bytes label = header_token(bytes_head(parameter(type, "charset", a), CHARSET_LABEL_MAX), a);
+
+    return bytes_is_utf8(label) ? label : NO_BYTES;
 }
 
 bool mime_is_multipart(const struct mime_part *p)
@@ -78,38 +122,66 @@ bool mime_is_multipart(const struct mime_part *p)
     return bytes_starts(p->type, BYTES("multipart/"));
 }
 
-static void read_boundary(struct mime_part *p, struct bytes type, struct arena *a)
+static void read_boundary(struct mime_part *p, struct bytes type, struct keeping *k, struct arena *a)
 {
-    p->boundary = parameter(type, "boundary", a);
-    while (p->boundary.n && char_is_blank(p->boundary.p[p->boundary.n - 1]))
-        p->boundary.n--;
+    struct bytes boundary = parameter(type, "boundary", a);
+
+    while (boundary.n && char_is_blank(boundary.p[boundary.n - 1]))
+        boundary.n--;
     p->encoding = MIME_IDENTITY; /* RFC 2045 6.4 */
-    if (p->boundary.n && p->boundary.n <= MIME_BOUNDARY_MAX)
-        return;
-    p->boundary = NO_BYTES;
-    p->type = BYTES("text/plain");
+    if (boundary.n && boundary.n <= MIME_BOUNDARY_MAX)
+        p->boundary = keep(k, boundary);
+    else
+        p->type = BYTES("text/plain");
 }
 
-void mime_part_read(struct mime_part *p, struct bytes header, bool digest, struct arena *a)
+static void read_fields(struct mime_part *p, const struct fields *f, bool digest, struct keeping *k, struct arena *a)
 {
+    struct bytes type = f->type.p ? header_token(f->type, a) : NO_BYTES;
+
+    if (type_ok(type))
+        p->type = keep(k, type);
+    else
+        p->type = digest ? BYTES("message/rfc822") : BYTES("text/plain");
+    p->encoding = encoding_of(f->encoding, a);
+    p->disposition = disposition_of(f->disposition, a);
+    p->content_id = keep(k, id_of(f->id));
+    p->filename = filename_of(f, k, a);
+    if (bytes_starts(p->type, BYTES("text/")))
+        p->charset = keep(k, charset_label(f->type, a));
+    if (mime_is_multipart(p))
+        read_boundary(p, f->type, k, a);
+}
+
+/* From k to the arena. Without room there the part is a file of which nothing is known. */
+static void settle(struct mime_part *p, const struct keeping *k, struct arena *a)
+{
+    struct bytes *texts[] = { &p->type, &p->charset, &p->filename, &p->content_id, &p->boundary };
+    char *to = k->n ? arena_try(a, k->n) : NULL;
+
+    if (to)
+        memcpy(to, k->text, k->n);
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+        if (texts[i]->p >= k->text && texts[i]->p < k->text + sizeof k->text)
+            *texts[i] = to ? (struct bytes){ to + (texts[i]->p - k->text), texts[i]->n } : NO_BYTES;
+    if (!p->type.p)
+        p->type = BYTES("application/octet-stream");
+}
+
+void mime_part_read(struct mime_part *p, struct bytes header, struct bytes charset, bool digest, struct arena *a)
+{
+    struct arena_mark before = arena_mark(a);
+    struct keeping k = { .n = 0 };
     struct fields f = { .type = NO_BYTES };
-    struct bytes type;
 
     gather(header, &f);
-    type = f.type.p ? header_token(f.type, a) : NO_BYTES;
-    if (!type_ok(type))
-        type = digest ? BYTES("message/rfc822") : BYTES("text/plain");
-    p->type = type;
-    p->encoding = encoding_of(f.encoding, a);
-    p->disposition = disposition_of(f.disposition, a);
-    p->content_id = f.id.p ? id_of(f.id, a) : NO_BYTES;
-    p->filename = parameter(f.disposition, "filename", a);
-    if (!p->filename.p)
-        p->filename = parameter(f.type, "name", a);
-    if (bytes_starts(type, BYTES("text/"))) {
-        p->charset = parameter(f.type, "charset", a);
-        p->charset = p->charset.p ? header_token(p->charset, a) : NO_BYTES;
+    if (!bytes_is_utf8(f.type) || !bytes_is_utf8(f.disposition) || !bytes_is_utf8(f.id)) {
+        struct bytes own = charset_label(f.type, a);
+
+        f = (struct fields){ .type = NO_BYTES };
+        gather(header_mend(header, own.n ? own : charset, a), &f);
     }
-    if (mime_is_multipart(p))
-        read_boundary(p, f.type, a);
+    read_fields(p, &f, digest, &k, a);
+    arena_rewind(a, before);
+    settle(p, &k, a);
 }

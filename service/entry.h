@@ -20,7 +20,8 @@ struct entry_view {
     bool full;
     const struct named_value *headers; /* in order, decoded */
     size_t n_headers;
-    struct bytes text, html; /* NO_BYTES where there is none */
+    struct bytes text, html;             /* all parts of that type one after the other; NO_BYTES where there is none */
+    bool text_truncated, html_truncated; /* there was more than entry.text_max */
     const struct entry_attachment *attachments;
     size_t n_attachments;
 };

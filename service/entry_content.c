@@ -12,12 +12,12 @@
 #define FIELDS_MAX 2000
 #define ARENA      ((size_t)64 * 1024 * 1024)
 
-struct wanted {
-    const struct mime_part *part;
-    struct mime_decoder decoder;
-    struct buf out; /* of text; a scratch for the others, whose bytes are only counted */
-    bool text;
-    int64_t size;
+enum use { UNUSED, TEXT, HTML, FILED };
+
+/* What the parts of one type are together. */
+struct shown {
+    struct buf text;
+    bool truncated;
 };
 
 struct reading {
@@ -27,8 +27,12 @@ struct reading {
     struct crypt_key content;
     const struct mime_index *index;
     struct mime_view view;
-    struct wanted *wanted;
-    size_t n_wanted;
+    unsigned char *uses; /* of each part */
+    int64_t *sizes;      /* decoded */
+    size_t part;         /* the one being decoded: leaves follow one another, none is inside another */
+    struct mime_decoder decoder;
+    struct buf raw; /* of that part, decoded and not yet converted */
+    struct shown text, html;
     struct entry_view *out;
     bool ok;
 };
@@ -52,90 +56,122 @@ static bool find_parts(struct reading *r)
     return true;
 }
 
-static void want(struct reading *r, int part, bool text)
+static void use(struct reading *r, const int *parts, size_t n, enum use as)
 {
-    struct wanted *w;
-
-    if (part < 0)
-        return;
-    w = &r->wanted[r->n_wanted++];
-    w->part = &r->index->parts[part];
-    w->text = text;
-    mime_decode_begin(&w->decoder, w->part->encoding);
-    buf_init(&w->out, text ? (size_t)PARAM_INT(entry, text_max) : BODY_PIECE + 1024);
+    for (size_t i = 0; i < n; i++)
+        r->uses[parts[i]] = (unsigned char)as;
 }
 
-static void measure(struct wanted *w)
+/* To the next part that is looked at. */
+static void next_part(struct reading *r)
 {
-    if (w->text)
+    while (r->part < r->index->n && r->uses[r->part] == UNUSED)
+        r->part++;
+    if (r->part < r->index->n)
+        mime_decode_begin(&r->decoder, r->index->parts[r->part].encoding);
+}
+
+static void count(struct reading *r)
+{
+    if (r->uses[r->part] != FILED)
         return;
-    w->size += (int64_t)w->out.n;
-    buf_reset(&w->out);
+    r->sizes[r->part] += (int64_t)r->raw.n;
+    buf_reset(&r->raw);
+}
+
+static void add_text(struct reading *r, struct shown *s)
+{
+    bool cut = r->raw.overflowed;
+
+    if (s->text.n && s->text.p[s->text.n - 1] != '\n')
+        buf_addc(&s->text, '\n');
+    if (!mime_text(&r->index->parts[r->part], buf_bytes(&r->raw), cut, &s->text) || cut)
+        s->truncated = true;
+}
+
+static void end_part(struct reading *r)
+{
+    mime_decode_end(&r->decoder, &r->raw);
+    count(r);
+    if (r->uses[r->part] != FILED)
+        add_text(r, r->uses[r->part] == TEXT ? &r->text : &r->html);
+    buf_reset(&r->raw);
+    r->part++;
+    next_part(r);
 }
 
 /* What of a piece, which begins at `at`, belongs to the part. */
-static void feed(struct wanted *w, size_t at, struct bytes piece)
+static void decode(struct reading *r, size_t at, struct bytes piece)
 {
-    size_t from = w->part->body_at, end = w->part->end_at;
+    const struct mime_part *p = &r->index->parts[r->part];
+    size_t from = p->body_at > at ? p->body_at - at : 0;
 
-    if (at >= end || at + piece.n <= from)
-        return;
-    if (at + piece.n > end)
-        piece = bytes_head(piece, end - at);
-    if (at < from)
-        piece = bytes_from(piece, from - at);
-    mime_decode(&w->decoder, piece, &w->out);
-    measure(w);
+    if (p->end_at < at + piece.n)
+        piece = bytes_head(piece, p->end_at > at ? p->end_at - at : 0);
+    mime_decode(&r->decoder, bytes_from(piece, from), &r->raw);
+    count(r);
+}
+
+static void decode_piece(struct reading *r, size_t at, struct bytes piece)
+{
+    size_t end = at + piece.n;
+
+    while (r->part < r->index->n && r->index->parts[r->part].body_at < end) {
+        decode(r, at, piece);
+        if (r->index->parts[r->part].end_at > end)
+            return;
+        end_part(r);
+    }
 }
 
 static bool decode_parts(struct reading *r)
 {
+    size_t most = (size_t)PARAM_INT(entry, text_max), at = 0;
     struct bytes piece;
-    size_t at = 0;
 
-    r->wanted = arena_array(r->arena, r->view.n_attachments + 2, sizeof *r->wanted);
-    want(r, r->view.text, true);
-    want(r, r->view.html, true);
-    for (size_t i = 0; i < r->view.n_attachments; i++)
-        want(r, r->view.attachments[i], false);
+    r->uses = arena_alloc(r->arena, r->index->n);
+    r->sizes = arena_array(r->arena, r->index->n, sizeof *r->sizes);
+    use(r, r->view.text, r->view.n_text, TEXT);
+    use(r, r->view.html, r->view.n_html, HTML);
+    use(r, r->view.attachments, r->view.n_attachments, FILED);
+    buf_init(&r->raw, most > BODY_PIECE ? most : BODY_PIECE + 1024);
+    buf_init(&r->text.text, most);
+    buf_init(&r->html.text, most);
+    next_part(r);
     body_rewind(r->body);
     do {
         if (!body_next(r->body, &piece, &r->c->err))
             return false;
-        for (size_t i = 0; i < r->n_wanted; i++)
-            feed(&r->wanted[i], at, piece);
+        decode_piece(r, at, piece);
         at += piece.n;
     } while (piece.n);
-    for (size_t i = 0; i < r->n_wanted; i++) {
-        mime_decode_end(&r->wanted[i].decoder, &r->wanted[i].out);
-        measure(&r->wanted[i]);
-    }
+    while (r->part < r->index->n)
+        end_part(r);
     return true;
 }
 
-static struct bytes text_of(struct reading *r, const struct wanted *w)
+static struct bytes text_of(struct reading *r, const struct shown *s, size_t parts)
 {
-    struct buf text;
-    struct bytes result;
-
-    buf_init(&text, (size_t)PARAM_INT(entry, text_max));
-    charset_to_utf8(w->part->charset, buf_bytes(&w->out), &text);
-    result = text.n ? arena_copy(r->c->arena, buf_bytes(&text)) : BYTES("");
-    buf_clear(&text);
-    return result;
+    if (parts == 0)
+        return NO_BYTES;
+    return s->text.n ? arena_copy(r->c->arena, buf_bytes(&s->text)) : BYTES("");
 }
 
-static void show_attachments(struct reading *r, const struct wanted *first)
+static void show_attachments(struct reading *r)
 {
-    struct entry_attachment *list = arena_array(r->c->arena, r->view.n_attachments + 1, sizeof *list);
+    struct arena *a = r->c->arena;
+    struct entry_attachment *list = arena_array(a, r->view.n_attachments + 1, sizeof *list);
 
-    for (size_t i = 0; i < r->view.n_attachments; i++)
+    for (size_t i = 0; i < r->view.n_attachments; i++) {
+        const struct mime_part *p = &r->index->parts[r->view.attachments[i]];
+
         list[i] = (struct entry_attachment){ .index = (int64_t)i,
-                                             .size = first[i].size,
-                                             .filename = arena_copy(r->c->arena, first[i].part->filename),
-                                             .content_type = arena_copy(r->c->arena, first[i].part->type),
-                                             .content_id = arena_copy(r->c->arena, first[i].part->content_id),
-                                             .disposition = arena_copy(r->c->arena, first[i].part->disposition) };
+                                             .size = r->sizes[r->view.attachments[i]],
+                                             .filename = arena_copy(a, p->filename),
+                                             .content_type = arena_copy(a, p->type),
+                                             .content_id = arena_copy(a, p->content_id),
+                                             .disposition = arena_copy(a, p->disposition) };
+    }
     r->out->attachments = list;
     r->out->n_attachments = r->view.n_attachments;
     r->out->attachment_count = (int64_t)r->view.n_attachments;
@@ -150,15 +186,20 @@ static void show_headers(struct reading *r)
     struct named_value *list = arena_array(a, n ? n : 1, sizeof *list);
 
     r->out->n_headers = 0;
-    while (r->out->n_headers < n && header_next(&rest, &field))
+    while (r->out->n_headers < n && header_next(&rest, &field)) {
+        struct arena_mark before = arena_mark(r->arena);
+
         list[r->out->n_headers++] =
             (struct named_value){ .name = arena_copy(a, field.name),
                                   .value = arena_copy(a, header_decode(field.value, r->arena)) };
+        arena_rewind(r->arena, before);
+    }
     r->out->headers = list;
 }
 
 static struct bytes people_of(struct reading *r, const char *name)
 {
+    struct arena_mark before = arena_mark(r->arena);
     struct buf out;
     struct bytes json;
     struct jw w;
@@ -166,6 +207,7 @@ static struct bytes people_of(struct reading *r, const char *name)
     buf_init(&out, (size_t)PARAM_INT(message, header_max));
     jw_init(&w, &out);
     summary_people(r->index->header, name, 1000, r->arena, &w);
+    arena_rewind(r->arena, before);
     json = out.overflowed ? BYTES("[]") : arena_copy(r->c->arena, buf_bytes(&out));
     buf_clear(&out);
     return json;
@@ -173,18 +215,16 @@ static struct bytes people_of(struct reading *r, const char *name)
 
 static void fill(struct reading *r)
 {
-    struct wanted *next = r->wanted;
-
     r->out->full = true;
     r->out->cc = people_of(r, "Cc");
     r->out->to = people_of(r, "To");
     r->out->reply_to = people_of(r, "Reply-To");
     show_headers(r);
-    if (r->view.text >= 0)
-        r->out->text = text_of(r, next++);
-    if (r->view.html >= 0)
-        r->out->html = text_of(r, next++);
-    show_attachments(r, next);
+    r->out->text = text_of(r, &r->text, r->view.n_text);
+    r->out->text_truncated = r->text.truncated;
+    r->out->html = text_of(r, &r->html, r->view.n_html);
+    r->out->html_truncated = r->html.truncated;
+    show_attachments(r);
 }
 
 static void read_work(void *arg)
@@ -217,8 +257,9 @@ static bool open_reading(struct call *c, const struct entry_row *row, struct rea
 
 static void close_reading(struct reading *r)
 {
-    for (size_t i = 0; i < r->n_wanted; i++)
-        buf_clear(&r->wanted[i].out);
+    buf_clear(&r->raw);
+    buf_clear(&r->text.text);
+    buf_clear(&r->html.text);
     crypt_wipe(&r->content, sizeof r->content);
     body_close(&r->body);
     if (r->arena)

@@ -1,3 +1,4 @@
+#include "mail/charset.h"
 #include "service/copy.h"
 #include "service/directory.h"
 #include "service/due.h"
@@ -116,6 +117,7 @@ bool service_sleep(struct service *svc, int64_t ms)
 
 bool service_start(struct service *svc, struct err *e)
 {
+    charset_load(); /* no loop is to wait for the disk in the middle of a mail */
     return service_spawn(svc, node_heartbeat, e) && service_spawn(svc, settings_follow, e) &&
            service_spawn(svc, auth_background, e) && mail_start(svc, e);
 }

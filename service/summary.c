@@ -7,6 +7,7 @@
 #define SNIPPET_HTML   8192
 #define SNIPPET_SOURCE SNIPPET_HTML
 
+/* The whole value is decoded, then cut: half an encoded word would be shown as it stands. */
 struct bytes summary_field(struct bytes header, const char *name, size_t max, struct arena *a)
 {
     struct header field;
@@ -15,13 +16,46 @@ struct bytes summary_field(struct bytes header, const char *name, size_t max, st
 
     if (!header_find(header, name, 0, &field))
         return NO_BYTES;
-    text = header_decode(bytes_trim(bytes_head(field.value, 4 * max)), a); /* blanks inside encoded words are meant */
+    text = header_decode(field.value, a);
     if (text.n <= max)
         return text.p ? text : BYTES("");
     n = max; /* not inside a character */
     while (n > 0 && ((unsigned char)text.p[n] & 0xC0) == 0x80)
         n--;
     return bytes_head(text, n);
+}
+
+/* What stands in the first pair of brackets, else the first word. */
+static struct bytes raw_id(struct bytes value)
+{
+    size_t open = bytes_find(value, '<');
+    struct bytes in = open < value.n ? bytes_from(value, open + 1) : value;
+    size_t n = 0;
+
+    while (n < in.n && in.p[n] != '>' && in.p[n] != '<' && (open < value.n || in.p[n] > ' '))
+        n++;
+    return bytes_head(in, n);
+}
+
+struct bytes summary_message_id(struct bytes header, struct arena *a)
+{
+    struct header field;
+    struct bytes raw, done = NO_BYTES;
+    struct buf id;
+
+    if (!header_find(header, "Message-ID", 0, &field))
+        return NO_BYTES;
+    raw = raw_id(field.value);
+    buf_init(&id, SUMMARY_SUBJECT);
+    buf_addc(&id, '<');
+    for (size_t i = 0; i < raw.n; i++)
+        if (raw.p[i] < 0 || raw.p[i] > ' ') /* it may be folded (RFC 5322 4.5.4) */
+            buf_addc(&id, raw.p[i]);
+    buf_addc(&id, '>');
+    if (id.n > 2 && !id.overflowed && bytes_is_utf8(buf_bytes(&id)))
+        done = arena_copy(a, buf_bytes(&id));
+    buf_clear(&id);
+    return done;
 }
 
 void summary_address(struct jw *w, const struct address *address)
@@ -96,7 +130,7 @@ static void html_work(void *arg)
 }
 
 /* The words a person would see first, in UTF-8. */
-static void snippet_of(const struct mime_part *part, bool html, struct bytes preview, struct buf *out)
+static void add_words(const struct mime_part *part, bool html, struct bytes preview, struct buf *out)
 {
     size_t end = part->end_at < preview.n ? part->end_at : preview.n;
     struct bytes raw =
@@ -111,13 +145,22 @@ static void snippet_of(const struct mime_part *part, bool html, struct bytes pre
     mime_decode_begin(&d, part->encoding);
     mime_decode(&d, raw, &decoded);
     mime_decode_end(&d, &decoded);
-    charset_to_utf8(part->charset, buf_bytes(&decoded), &text);
+    mime_text(part, buf_bytes(&decoded), part->end_at - part->body_at > raw.n, &text);
     if (html) /* the parser's stack and time are not a fiber's; without a free worker the list shows no words */
         offload(POOL_CPU, html_work, &(struct html_job){ buf_bytes(&text), &words }, &ignored);
     text_snippet(buf_bytes(html ? &words : &text), SUMMARY_SNIPPET, out);
     buf_clear(&decoded);
     buf_clear(&text);
     buf_clear(&words);
+}
+
+/* Of the text or, where that is empty, the HTML. */
+static void snippet_of(const struct mime_index *x, const struct mime_view *view, struct bytes preview, struct buf *out)
+{
+    if (view->n_text)
+        add_words(&x->parts[view->text[0]], false, preview, out);
+    if (out->n == 0 && view->n_html)
+        add_words(&x->parts[view->html[0]], true, preview, out);
 }
 
 static void write_attachments(const struct mime_index *x, const struct mime_view *view, struct jw *w)
@@ -127,8 +170,13 @@ static void write_attachments(const struct mime_index *x, const struct mime_view
     jw_array(w);
     for (size_t i = 0; i < view->n_attachments && i < SUMMARY_NAMES; i++) {
         struct bytes name = x->parts[view->attachments[i]].filename;
-        if (name.n)
-            jw_text(w, bytes_head(name, SUMMARY_NAME_MAX));
+        struct buf shown;
+
+        buf_init(&shown, SUMMARY_NAME_MAX);
+        mime_filename(name, SUMMARY_NAME_MAX, &shown);
+        if (shown.n)
+            jw_text(w, buf_bytes(&shown));
+        buf_clear(&shown);
     }
     jw_array_end(w);
 }
@@ -143,9 +191,8 @@ void summary_make(const struct mime_index *x, struct bytes preview, struct arena
     mime_view(x, a, &view);
     buf_init(&snippet, SUMMARY_SNIPPET + 4);
     buf_init(&json, SUMMARY_MAX);
-    if (view.text >= 0 || view.html >= 0)
-        snippet_of(&x->parts[view.text >= 0 ? view.text : view.html], view.text < 0, preview, &snippet);
-    out->header_message_id = summary_field(x->header, "Message-ID", SUMMARY_SUBJECT, a);
+    snippet_of(x, &view, preview, &snippet);
+    out->header_message_id = summary_message_id(x->header, a);
     out->subject = summary_field(x->header, "Subject", SUMMARY_SUBJECT, a);
     out->sent_at = header_find(x->header, "Date", 0, &date) ? header_date(date.value) : 0;
     jw_init(&w, &json);

@@ -26,6 +26,9 @@ void summary_read(struct bytes json, struct arena *a, struct entry_view *out);
 
 /* The decoded value of a field, cut at `max` bytes; NO_BYTES when it is absent. */
 struct bytes summary_field(struct bytes header, const char *name, size_t max, struct arena *a);
+/* The id of the message in brackets, where one can be read: white space and what else stands in the field fall away,
+ * and a word without brackets gets them. */
+struct bytes summary_message_id(struct bytes header, struct arena *a);
 /* The addresses of all fields of that name, as the API shows them. */
 void summary_people(struct bytes header, const char *name, size_t max, struct arena *a, struct jw *w);
 void summary_address(struct jw *w, const struct address *address);

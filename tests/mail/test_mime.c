@@ -41,6 +41,14 @@ static void structures(void **state)
           "no header at all" },
         { CT "multipart/mixed\r\n\r\n--b\r\n\r\none\r\n", "text/plain", "--b\r\n\r\none\r\n" },
         { CT "nonsense\r\n\r\none\r\n", "text/plain", "one\r\n" },
+        { "Subject: x\r\nThe door\r\nZone: 3\r\n", "text/plain", "The door\r\nZone: 3\r\n" }, /* no empty line */
+        { "no header: at all is none\r\nTo: x\r\n\r\nx", "text/plain", "no header: at all is none\r\nTo: x\r\n\r\nx" },
+        { "  indented\r\n\r\nx", "text/plain", "  indented\r\n\r\nx" },
+        { " \r\nx", "text/plain", "x" },
+        { "From x@y Mon Jan 1\r\nSubject: x\r\n\r\nx", "text/plain", "x" },
+        { CT "multipart/mixed; boundary=b\r\n--b\r\n\r\none\r\n--b--", "multipart/mixed(text/plain)", "one" },
+        { CT "multipart/mixed; boundary=b\r\n\r\n--b\r\nFrom here\r\n--b--", "multipart/mixed(text/plain)",
+          "From here" },
         { CT "message/rfc822\r\n\r\n" CT "multipart/mixed; boundary=b\r\n\r\n--b\r\n", "message/rfc822", NULL },
     };
 
@@ -114,29 +122,61 @@ static void limits_leave_the_rest_whole(void **state)
     assert_int_equal(x->n, 2);
 }
 
+static void add_list(struct buf *out, const char *name, const int *list, size_t n)
+{
+    buf_addf(out, "%s%s", out->n ? " " : "", name);
+    for (size_t i = 0; i < n; i++)
+        buf_addf(out, " %d", list[i]);
+}
+
 static void views(void **state)
 {
-#define PART(type) "--b\r\n" CT type "\r\n\r\nx\r\n"
+#define PART(type)         "--b\r\n" CT type "\r\n\r\nx\r\n"
+#define MULTI(sub)         CT "multipart/" sub "; boundary=b\r\n\r\n"
+#define INSIDE(sub, parts) "--b\r\n" CT "multipart/" sub "; boundary=c\r\n\r\n" parts "--c--\r\n"
+#define LEAF(type)         "--c\r\n" CT type "\r\n\r\ny\r\n"
     static const struct {
-        const char *message, *want; /* text html attachments… */
+        const char *message, *want;
     } rows[] = {
-        { CT "text/plain\r\n\r\nx", "0 -1" },
-        { CT "text/html\r\n\r\nx", "-1 0" },
-        { CT "application/pdf\r\n\r\nx", "-1 -1 0" },
-        { CT "text/plain\r\nContent-Disposition: attachment\r\n\r\nx", "-1 -1 0" },
-        { CT "multipart/alternative; boundary=b\r\n\r\n" PART("text/plain") PART("text/html"), "1 2" },
-        { CT "multipart/alternative; boundary=b\r\n\r\n" PART("text/plain") PART("text/calendar") PART("text/html"),
-          "1 3" },
-        { CT "multipart/mixed; boundary=b\r\n\r\n" PART("text/plain") PART("text/html"), "1 -1 2" },
-        { CT "multipart/mixed; boundary=b\r\n\r\n" PART("text/html") PART("image/png") PART("message/rfc822"),
-          "-1 1 2 3" },
-        { CT "multipart/mixed; boundary=b\r\n\r\n" PART("image/png") PART("text/plain; name=a.txt") PART("text/plain"),
-          "3 -1 1 2" },
-        { CT "multipart/mixed; boundary=b\r\n\r\n--b\r\n" CT
-             "multipart/alternative; boundary=c\r\n\r\n--c\r\n\r\nt\r\n--c\r\n" CT
-             "multipart/related; boundary=d\r\n\r\n--d\r\n" CT "text/html\r\n\r\nh\r\n--d\r\n" CT
-             "image/png\r\n\r\ni\r\n--d--\r\n--c--\r\n" PART("application/pdf"),
-          "2 4 5 6" },
+        { CT "text/plain\r\n\r\nx", "text 0 html files" },
+        { CT "text/html\r\n\r\nx", "text html 0 files" },
+        { CT "application/pdf\r\n\r\nx", "text html files 0" },
+        { CT "text/plain\r\nContent-Disposition: attachment\r\n\r\nx", "text html files 0" },
+        { CT "text/plain; name=a.txt\r\n\r\nx", "text 0 html files" },
+        { MULTI("alternative") PART("text/plain") PART("text/html"), "text 1 html 2 files" },
+        /* no form vanishes */
+        { MULTI("alternative") PART("text/plain") PART("text/calendar") PART("text/html"), "text 1 html 3 files 2" },
+        { MULTI("alternative") PART("text/plain") PART("text/html") PART("text/calendar"), "text 1 html 2 files 3" },
+        { MULTI("alternative") PART("text/calendar"), "text html files 1" },
+        { MULTI("alternative") PART("image/png") PART("application/json"), "text html files 1 2" },
+        { MULTI("alternative") PART("text/html") PART("text/html"), "text html 2 files 1" },
+        { MULTI("alternative") PART("text/plain") PART("text/plain"), "text 2 html files 1" },
+        { MULTI("alternative") PART("text/html; name=a") PART("text/html; name=b"), "text html 1 files 2" },
+        { MULTI("alternative") PART("text/plain") INSIDE("related", LEAF("text/html") LEAF("image/png"))
+              PART("text/calendar"),
+          "text 1 html 3 files 4 5" },
+        { MULTI("alternative") PART("text/plain")
+              INSIDE("mixed", LEAF("text/html") LEAF("application/pdf") LEAF("text/html")),
+          "text 1 html 3 5 files 4" },
+        { MULTI("alternative") PART("text/plain") INSIDE("mixed", LEAF("text/html") LEAF("text/plain")),
+          "text 1 html 3 files 4" },
+        { MULTI("alternative") INSIDE("mixed", LEAF("text/plain") LEAF("text/html")), "text 2 html 3 files" },
+        { MULTI("alternative") INSIDE("alternative", LEAF("text/plain") LEAF("text/html")) PART("text/html"),
+          "text 2 html 4 files 3" },
+        /* what stands side by side is all body */
+        { MULTI("mixed") PART("text/plain") PART("text/html"), "text 1 html 2 files" },
+        { MULTI("mixed") PART("text/plain") PART("image/png") PART("text/plain"), "text 1 3 html files 2" },
+        { MULTI("mixed") INSIDE("alternative", LEAF("text/plain") LEAF("text/html")) PART("text/plain"),
+          "text 2 4 html 3 files" },
+        { MULTI("mixed") PART("text/html") PART("image/png") PART("message/rfc822"), "text html 1 files 2 3" },
+        { MULTI("mixed") PART("image/png") PART("text/plain; name=a.txt") PART("text/plain"), "text 3 html files 1 2" },
+        { MULTI("report") PART("text/plain") PART("message/delivery-status") PART("message/rfc822"),
+          "text 1 html files 2 3" },
+        /* the root of a related, wherever it stands */
+        { MULTI("related") PART("text/html") PART("text/plain") PART("image/png"), "text html 1 files 2 3" },
+        { MULTI("related") PART("image/png") PART("text/html") PART("text/html"), "text html 2 files 1 3" },
+        { MULTI("related") INSIDE("alternative", LEAF("text/plain") LEAF("text/html")) PART("text/html"),
+          "text 2 html 3 files 4" },
     };
 
     for (size_t i = 0; i < COUNT(rows); i++) {
@@ -145,9 +185,9 @@ static void views(void **state)
 
         buf_init(&out, 4096);
         mime_view(index_by(bytes_of(rows[i].message), 0, &roomy, *state), *state, &v);
-        buf_addf(&out, "%d %d", v.text, v.html);
-        for (size_t k = 0; k < v.n_attachments; k++)
-            buf_addf(&out, " %d", v.attachments[k]);
+        add_list(&out, "text", v.text, v.n_text);
+        add_list(&out, "html", v.html, v.n_html);
+        add_list(&out, "files", v.attachments, v.n_attachments);
         assert_bytes(buf_bytes(&out), bytes_of(rows[i].want));
         buf_clear(&out);
     }
@@ -163,7 +203,8 @@ static void decoders(void **state)
         { MIME_BASE64, "aGVs\r\nbG8", "hello" },
         { MIME_BASE64, "aGVsbA", "hell" },
         { MIME_BASE64, "aG!V*s b\tG8=\r\n", "hello" },
-        { MIME_BASE64, "aGVsbA==bG8=", "helllo" },
+        { MIME_BASE64, "aGVsbA==bG8=", "hell" }, /* it ends at its padding */
+        { MIME_BASE64, "aGVsbG8=\r\n--\r\nlist footer\r\n", "hello" },
         { MIME_BASE64, "====", "" },
         { MIME_QUOTED, "a=3Db=\r\nc", "a=bc" },
         { MIME_QUOTED, "a  \t\r\nb", "a\r\nb" },
@@ -193,31 +234,224 @@ static void decoders(void **state)
         }
 }
 
+#define BAD "\xEF\xBF\xBD"
+
 static void charsets(void **state)
 {
     static const struct {
         const char *charset, *in, *out;
     } rows[] = {
         { NULL, "a\r\nb\rc\nd", "a\nb\nc\nd" },
-        { "utf-8", "\xC3\xA4\xFF\xED\xA0\x80", "ä\xEF\xBF\xBD\xEF\xBF\xBD\xEF\xBF\xBD\xEF\xBF\xBD" },
+        { NULL,
+          "Stra\xC3\x9F"
+          "e",
+          "Straße" },
+        { NULL,
+          "Stra\xDF"
+          "e \x80 \x81",
+          "Straße € \xC2\x81" }, /* no UTF-8, so it is windows-1252 */
+        { "us-ascii", "\xE9t\xE9", "été" },
+        { "", "\xE9t\xE9", "été" },
+        { "klingon//TRANSLIT", "a\xE4", "aä" },
+        { "utf-8", "\xC3\xA4\xFF\xED\xA0\x80", "ä" BAD BAD BAD BAD },
+        { "utf-8", "\xE2\x82 \xF0\x9F\x98.\xE2\x82", BAD " " BAD "." BAD }, /* one for each broken character */
+        { "utf8",
+          "\xEF\xBB\xBF"
+          "a",
+          "a" },
+        { "windows-1251",
+          "\xEF\xBB\xBF"
+          "ä",
+          "ä" },                              /* the mark knows better */
+        { "windows-1251", "\xFF\xFE", "яю" }, /* here it is none */
+        { NULL,
+          "\xFF\xFE"
+          "a",
+          BAD },
+        { "utf-16", "\xFE\xFF\x01\x42", "ł" },
+        { "utf-16le", "\x42\x01", "ł" },
+        { "utf-16be", "", "" },
         { "ISO-8859-15", "\xA4", "€" },
         { "iso-8859-1", "\xE4\x93", "ä“" },
-        { "shift_jis", "\x83\x6E", "ハ" },
-        { "utf-16be", "", "" },
-        { "windows-1251", "\xCF\xF0", "Пр" },
-        { "euc-jp", "\xA4\xCF\xFF!", "は\xEF\xBF\xBD!" },
+        { "ISO 8859-2", "\xB1", "ą" },
+        { "cp1251", "\xCF\xF0", "Пр" },
+        { "windows-1251", "\xCF\x98\xF0", "П\xC2\x98р" },
+        { "koi8", "\xF0\xD2", "Пр" },
+        { "macintosh", "\x8A", "ä" },
+        { "shift_jis", "\x83\x6E\x87\x40\xFB\xFC", "ハ①髙" }, /* Microsoft's */
+        { "shift_jis", "\x81\x3F\x81\xFF<", BAD "?" BAD "<" },
+        { "euc-jp", "\xA4\xCF\xFF!", "は" BAD "!" },
+        { "euc-jp", "\xAD\xA1\xA1\xC1\xA9\xFE<\xA4<b>", "①～" BAD "<" BAD "<b>" },
+        { "gb2312", "\xC4\xE3\x81<\xA2\xE3", "你" BAD "<€" },
+        { "ks_c_5601-1987", "\xC7\xD1\x8C\x63\xC9<", "한똠" BAD "<" },
+        { "big5", "\xA4\xA4\xF9\xD6\xA4<", "中碁" BAD "<" },
+        { "iso-2022-jp", "\x1B$B$O\x1B(B!", "は!" },
+        { "iso-2022-jp", "\x1B$B-!2q5D\x1B(B end", "①会議 end" },
+        { "iso-2022-jp", "\x1B$B)~2q\x1B(B.", BAD "会." }, /* a wrong pair goes as one */
+        { "csISO2022JP", "\x1B(I1\x1B(J\\\x1B(B\\", "ｱ¥\\" },
+        { "iso-2022-jp", "\x1B$B2q\r\nplain", "会\nplain" }, /* a line begins in ASCII */
+        { "iso-2022-jp", "\x1B$B2q5\x1B(B.\x1B\xE4", "会" BAD "." BAD BAD },
         { "UTF-7", "+AOQ-", "ä" },
-        { "klingon//TRANSLIT", "a\xE4", "a\xEF\xBF\xBD" },
     };
+    struct mime_part part = { .type = BYTES("text/plain") };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(rows); i++)
+        for (int again = 0; again < 2; again++) { /* a converter that is used again starts anew */
+            struct buf out;
+
+            buf_init(&out, 4096);
+            part.charset = bytes_of(rows[i].charset);
+            assert_true(mime_text(&part, bytes_of(rows[i].in), false, &out));
+            assert_bytes(buf_bytes(&out), bytes_of(rows[i].out));
+            buf_clear(&out);
+        }
+}
+
+static void html_names_its_charset(void **state)
+{
+    static const struct {
+        const char *charset, *in, *out; /* out: what \xCF becomes */
+    } rows[] = {
+        { NULL, "<meta charset=windows-1251>\xCF", "П" },
+        { NULL, "<META CharSet = 'koi8-r' >\xCF", "о" },
+        { NULL, "<html><meta http-equiv=\"Content-Type\" content='text/html; charset=windows-1251'>\xCF", "П" },
+        { NULL, "<meta content=\"text/html;charset = &quot;\" http-equiv=content-type>\xCF", "Ï" },
+        { NULL, "<meta name=x content='charset=windows-1251'>\xCF", "Ï" },
+        { NULL, "<!-- <meta charset=koi8-r> --><meta charset=windows-1251>\xCF", "П" },
+        { NULL, "<p title='<meta charset=koi8-r>'><meta charset=klingon><meta charset=\"windows-1251\"/>\xCF", "П" },
+        { NULL, "<metal charset=windows-1251>\xCF", "Ï" },
+        { NULL, "<meta charset=utf-16>\xCF", BAD },
+        { "us-ascii", "<meta charset=windows-1251>\xCF", "П" },
+        { "iso-8859-1", "<meta charset=windows-1251>\xCF", "Ï" }, /* the mail says it */
+        { NULL, "<meta charset=windows-1251", "" },
+        { NULL, "<!--", "" },
+        { NULL, "<", "" },
+    };
+    struct mime_part part = { .type = BYTES("text/html") };
+    struct buf late, out;
 
     (void)state;
     for (size_t i = 0; i < COUNT(rows); i++) {
-        struct buf out;
-
         buf_init(&out, 4096);
-        charset_to_utf8(bytes_of(rows[i].charset), bytes_of(rows[i].in), &out);
-        assert_bytes(buf_bytes(&out), bytes_of(rows[i].out));
+        part.charset = bytes_of(rows[i].charset);
+        mime_text(&part, bytes_of(rows[i].in), false, &out);
+        assert_true(bytes_ends(buf_bytes(&out), bytes_of(rows[i].out)));
         buf_clear(&out);
+    }
+    buf_init(&late, 4096);
+    buf_init(&out, 4096);
+    for (size_t i = 0; i < 1024; i++)
+        buf_addc(&late, ' ');
+    buf_adds(&late, "<meta charset=windows-1251>\xCF");
+    part.charset = NO_BYTES;
+    mime_text(&part, buf_bytes(&late), false, &out);
+    assert_true(bytes_ends(buf_bytes(&out), BYTES("Ï")));
+    buf_clear(&late);
+    buf_clear(&out);
+}
+
+/* Neither half a character at the end of what was cut, nor one that the limit cuts. */
+static void cut_text_ends_whole(void **state)
+{
+    struct mime_part part = { .type = BYTES("text/plain") };
+    struct buf out;
+
+    (void)state;
+    buf_init(&out, 4096);
+    assert_true(mime_text(&part, BYTES("\xC3\xA4\xE2\x82"), true, &out));
+    assert_bytes(buf_bytes(&out), BYTES("ä"));
+    buf_clear(&out);
+    buf_init(&out, 4);
+    assert_false(mime_text(&part, BYTES("a\xE2\x82\xAC\xE2\x82\xAC"), false, &out));
+    assert_bytes(buf_bytes(&out), BYTES("a€"));
+    buf_clear(&out);
+}
+
+static void file_names(void **state)
+{
+    static const struct {
+        const char *disposition, *want;
+    } rows[] = {
+        { "filename=\"../../etc/passwd\"", "passwd" },
+        { "filename=\"C:\\temp\\report.pdf\"", "report.pdf" },
+        { "filename=\"C:\\\\temp\\\\report.pdf\"", "report.pdf" },
+        { "filename=\"dir/\"", "dir" },
+        { "filename=\"..\"", NULL },
+        { "filename=\"/\"", NULL },
+        { "filename=\" \x01 \"", NULL },
+        { "filename=\"a\tb\x7F"
+          "c.txt\"",
+          "abc.txt" },
+        { "filename*=utf-8''a%0D%0Ab%00c%C2%85.txt", "abc.txt" },
+        { "filename*=utf-8''photo%E2%80%AEgpj.exe", "photogpj.exe" },
+        { "filename=\"=?utf-8?q?a=2Fb=0D=0A.txt?=\"", "b.txt" },
+        { "filename=\"quo\\\"te.txt\"", "quo\"te.txt" },
+        { "filename=\"\"", NULL },
+        { "filename=caf\xE9.txt", "café.txt" },
+    };
+
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        struct bytes message = arena_bytesf(*state, "Content-Disposition: attachment; %s\r\n\r\n", rows[i].disposition);
+        const struct mime_index *x = index_by(message, 0, &roomy, *state);
+
+        assert_bytes(x->parts[0].filename, bytes_of(rows[i].want));
+    }
+}
+
+/* Whatever a header holds, what is kept of it is bounded; a file name keeps its ending. */
+static void a_part_keeps_little(void **state)
+{
+    struct mime_limits limits = roomy;
+    const struct mime_index *x = NULL;
+    struct arena *a = arena_new(64 << 20);
+    struct buf message;
+    size_t used = 0;
+
+    (void)state;
+    buf_init(&message, 1 << 20);
+    for (int i = 0; i < 4; i++) {
+        static const char *const starts[] = { CT "text/", CT "text/plain; charset=", CT "x/y; name=", "Content-ID: <" };
+
+        buf_reset(&message);
+        buf_adds(&message, starts[i]);
+        for (int k = 0; k < 50000; k++)
+            buf_addc(&message, i == 1 ? '\xFF' : 'x');
+        buf_adds(&message, i == 2 ? ".docx\r\n\r\n" : "\r\n\r\n");
+        arena_reset(a);
+        x = index_by(buf_bytes(&message), 0, &limits, a);
+        used = arena_used(a) - x->header.n;
+        assert_true(x->parts[0].type.n + x->parts[0].charset.n + x->parts[0].filename.n + x->parts[0].content_id.n <
+                    700);
+        assert_true(i != 2 || bytes_ends(x->parts[0].filename, BYTES("x.docx")));
+        assert_true(used < 200000); /* the header as it grew */
+    }
+    buf_clear(&message);
+    arena_free(&a);
+}
+
+/* Raw text in a header has no charset of its own: it is UTF-8, or the body's. */
+static void raw_headers_follow_the_body(void **state)
+{
+    static const struct {
+        const char *message, *subject;
+    } rows[] = {
+        { "Subject: \xF0\xD2\r\n" CT "text/plain; charset=koi8-r\r\n\r\nx", "Пр" },
+        { "Subject: \xD0\x9F\r\n" CT "text/plain; charset=koi8-r\r\n\r\nx", "П" },
+        { "Subject: \xE9\r\n" CT "text/plain; charset=utf-8\r\n\r\nx", "é" },
+        { "Subject: \xE9\r\n\r\nx", "é" },
+        { "Subject: \x1B$B2q\x1B(B\r\n" CT "text/plain; charset=iso-2022-jp\r\n\r\nx", "会" },
+        { "Subject: \xF0 =?utf-8?q?=C3=A4?=\r\n" CT "multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\nx\r\n--b\r\n" CT
+          "text/plain; charset=koi8-r\r\n\r\nx\r\n--b--",
+          "П ä" },
+    };
+
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        const struct mime_index *x = index_by(bytes_of(rows[i].message), 0, &roomy, *state);
+        struct header h;
+
+        assert_true(header_find(x->header, "Subject", 0, &h));
+        assert_bytes(header_decode(h.value, *state), bytes_of(rows[i].subject));
     }
 }
 
@@ -381,8 +615,9 @@ static void compare_mime4j(const char *path, struct bytes message, struct arena 
     compare_entity(file, message, a, 0);
 }
 
-/* Decoded bodies are compared with mime4j's. Two differ: their boundaries end in spaces, which RFC 2046 5.1.1 forbids
- * and we, like most readers, cut off; mime4j compares them. */
+/* Decoded bodies are compared with mime4j's. Four differ: the boundaries of two end in spaces, which RFC 2046 5.1.1
+ * forbids and we, like most readers, cut off; mime4j compares them. In the two others the empty line behind the header
+ * was forgotten: we show what follows, mime4j nothing. */
 static void mime4j(void **state)
 {
     compared = differing = 0;
@@ -390,7 +625,7 @@ static void mime4j(void **state)
     for_each("mime-mime4j/mimetools-testmsgs", ".msg", compare_mime4j, *state);
     print_message("%zu bodies compared, %zu differ\n", compared, differing);
     assert_in_range(compared, 60, 1000);
-    assert_in_range(differing, 0, 2);
+    assert_in_range(differing, 0, 4);
 }
 
 static bool holds(struct json_object *list, int part)
@@ -401,7 +636,22 @@ static bool holds(struct json_object *list, int part)
     return false;
 }
 
-/* Number of parts and main text as mail-parser sees them. Ten differ, all malformed: it names an inner part's boundary
+/* The parts of one type that make up the body are the same here and there. */
+static bool same_body(const struct mime_index *x, struct bytes type, const int *list, size_t n,
+                      struct json_object *want)
+{
+    for (size_t i = 0, at = 0; i < x->n; i++) {
+        bool shown = at < n && list[at] == (int)i;
+
+        at += shown;
+        if (bytes_equal(x->parts[i].type, type) && shown != holds(want, (int)i))
+            return false;
+    }
+    return true;
+}
+
+/* Number of parts and body as mail-parser sees them. Twelve differ, all malformed but one: of two texts in an
+ * alternative we show the last, it both (thirdparty/000, malformed/019); it names an inner part's boundary
  * where the outer's was meant to win (011, 012, 016) or takes a longer line for a boundary (004); reads headers behind
  * a header as the part's (020, 021) or an empty part as none (007); mends a missing semicolon (017); shows as
  * attachment what we show as text (003, 007); counts two of the three messages of thirdparty/015. RFC 2046 5.1 is on
@@ -422,13 +672,13 @@ static void compare_stalwart(const char *path, struct bytes message, struct aren
     text = json_object_object_get(want, "text_body");
     html = json_object_object_get(want, "html_body");
     same = x->n == json_object_array_length(json_object_object_get(want, "parts")) &&
-           (v.text < 0 || holds(text, v.text)) && (v.html < 0 || holds(html, v.html)) &&
-           (v.text >= 0 || v.html >= 0 || json_object_array_length(text) + json_object_array_length(html) == 0);
+           same_body(x, BYTES("text/plain"), v.text, v.n_text, text) &&
+           same_body(x, BYTES("text/html"), v.html, v.n_html, html);
     compared++;
     if (!same) {
         differing++;
-        print_message("differs: %s: %zu parts, want %zu; text %d html %d\n", path, x->n,
-                      json_object_array_length(json_object_object_get(want, "parts")), v.text, v.html);
+        print_message("differs: %s: %zu parts, want %zu; %zu text, %zu html\n", path, x->n,
+                      json_object_array_length(json_object_object_get(want, "parts")), v.n_text, v.n_html);
     }
     json_object_put(want);
 }
@@ -441,15 +691,26 @@ static void stalwart(void **state)
     for_each("mime-stalwart-parser/thirdparty", ".eml", compare_stalwart, *state);
     print_message("%zu messages compared, %zu differ\n", compared, differing);
     assert_in_range(compared, 20, 100);
-    assert_in_range(differing, 0, 10);
+    assert_in_range(differing, 0, 12);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        ARENA_TEST(structures), ARENA_TEST(what_a_part_says), ARENA_TEST(limits_leave_the_rest_whole),
-        ARENA_TEST(views),      ARENA_TEST(decoders),         ARENA_TEST(charsets),
-        ARENA_TEST(cpython),    ARENA_TEST(mime4j),           ARENA_TEST(stalwart),
+        ARENA_TEST(structures),
+        ARENA_TEST(what_a_part_says),
+        ARENA_TEST(limits_leave_the_rest_whole),
+        ARENA_TEST(views),
+        ARENA_TEST(decoders),
+        ARENA_TEST(charsets),
+        ARENA_TEST(html_names_its_charset),
+        ARENA_TEST(cut_text_ends_whole),
+        ARENA_TEST(file_names),
+        ARENA_TEST(a_part_keeps_little),
+        ARENA_TEST(raw_headers_follow_the_body),
+        ARENA_TEST(cpython),
+        ARENA_TEST(mime4j),
+        ARENA_TEST(stalwart),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

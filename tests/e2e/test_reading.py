@@ -1,0 +1,142 @@
+"""Mail as other programs write it, come in over SMTP and read over HTTP: nothing of it vanishes, nothing of it is garbled."""
+import pytest
+from api_client import Client
+from wire import Smtp
+
+HEAD = b"From: Ana <x@far.test>\r\nTo: ana@reading.test\r\nMIME-Version: 1.0\r\n"
+B = b"Content-Type: multipart/%s; boundary=b\r\n\r\n"
+
+
+@pytest.fixture(scope="module")
+def read(server):
+    """What the API shows of a mail that has just come."""
+    server.user("ana@reading.test")
+    c = Client(server)
+    inbox = next(b["id"] for b in c.all("/v1/users/ana@reading.test/mailboxes") if b["role"] == "inbox")
+
+    def one(mail):
+        with Smtp(server.address("smtp"), hello="client.test") as s:
+            reply = s.to("x@far.test", "ana@reading.test", params=" BODY=8BITMIME").data(mail.replace(b"\r\n.", b"\r\n.."))
+        assert reply.startswith("250"), reply
+        listed = c.get(f"/v1/mailboxes/{inbox}/entries?limit=1").json["data"][0]
+        shown = c.get(f"/v1/entries/{listed['id']}")
+        assert shown.status == 200, shown
+        assert listed.items() <= shown.json.items() and listed["attachment_count"] == len(shown.json["attachments"])
+        assert c.get(f"/v1/entries/{listed['id']}/raw").body.endswith(mail)
+        return shown.json
+
+    return one
+
+
+def part(type, body=b"x", more=b""):
+    return b"--b\r\nContent-Type: " + type + b"\r\n" + more + b"\r\n" + body + b"\r\n"
+
+
+def files(entry):
+    return [a["filename"] or a["content_type"] for a in entry["attachments"]]
+
+
+# ---- which parts are the body ----
+
+@pytest.mark.parametrize("kind, parts, text, html, attached", [
+    (b"alternative", [(b"text/plain", b"ten"), (b"text/html", b"<p>ten"), (b"text/calendar; method=REQUEST", b"BEGIN:VCALENDAR")], "ten", "<p>ten", ["text/calendar"]),
+    (b"alternative", [(b"text/calendar", b"BEGIN"), (b"text/html", b"<p>a"), (b"text/html", b"<p>b")], None, "<p>b", ["text/calendar", "text/html"]),
+    (b"alternative", [(b"text/x-amp-html", b"<html amp>"), (b"application/json", b"{}")], None, None, ["text/x-amp-html", "application/json"]),
+    (b"mixed", [(b"text/plain", b"\r\n"), (b"text/html", b"<p>7 was shipped"), (b"application/pdf; name=o.pdf", b"x")], "\n", "<p>7 was shipped", ["o.pdf"]),
+    (b"mixed", [(b"text/plain", b"one"), (b"image/png", b"x"), (b"text/plain", b"two")], "one\ntwo", None, ["image/png"]),
+    (b"mixed", [(b"text/plain", b"one"), (b"text/plain; name=two.txt", b"two")], "one", None, ["two.txt"]),
+])
+def test_body_and_attachments(read, kind, parts, text, html, attached):
+    entry = read(HEAD + B % kind + b"".join(part(*p) for p in parts) + b"--b--\r\n")
+    assert (entry["text"], entry["html"], files(entry)) == (text, html, attached)
+    assert entry["snippet"] == ((text or "").strip() or (html or "").replace("<p>", "")).replace("\n", " ").split(" two")[0]
+
+
+@pytest.mark.parametrize("mail, subject, text", [
+    (HEAD + b"Subject: alarm\r\nThe door was opened at 10:00\r\nZone 3\r\n", "alarm", "The door was opened at 10:00\nZone 3\n"),
+    (b"no header at all\r\n\r\nin this one\r\n", None, "no header at all\n\nin this one\n"),
+    (b"From x Mon Jan  1 2026\r\n" + HEAD + b"Subject: from a file\r\n\r\nx\r\n", "from a file", "x\n"),
+])
+def test_header_without_an_end(read, mail, subject, text):
+    entry = read(mail)
+    assert (entry["subject"], entry["text"]) == (subject, text)
+
+
+# ---- charsets ----
+
+@pytest.mark.parametrize("type, body, text", [
+    (b"text/plain", b"Gr\xfc\xdfe aus K\xf6ln", "Grüße aus Köln"),
+    (b"text/plain; charset=us-ascii", "Grüße".encode(), "Grüße"),
+    (b"text/plain; charset=WE8MSWIN1252", b"Gr\xfc\xdfe \x80 5", "Grüße € 5"),
+    (b"text/plain; charset=iso-2022-jp", b"\x1b$B-!2q5D\x1b(B end", "①会議 end"),
+    (b"text/plain; charset=euc-jp", b"\xad\xa1\xb2\xf1", "①会"),
+    (b"text/plain; charset=utf-8", b"\xef\xbb\xbfmarked", "marked"),
+    (b"text/html", b"<meta charset=windows-1251>\xcf\xf0", "<meta charset=windows-1251>Пр"),
+    (b"text/html", b'<meta http-equiv=Content-Type content="text/html; charset=koi8-r">\xf0', '<meta http-equiv=Content-Type content="text/html; charset=koi8-r">П'),
+])
+def test_charsets(read, type, body, text):
+    entry = read(HEAD + b"Content-Type: " + type + b"\r\n\r\n" + body + b"\r\n")
+    assert (entry["html"] if b"html" in type else entry["text"]).rstrip("\n") == text
+
+
+@pytest.mark.parametrize("charset, raw, shown", [(b"koi8-r", b"\xf0\xd2\xc9", "При"), (b"utf-8", "Grüße".encode(), "Grüße"), (b"utf-8", b"Gr\xfc\xdfe", "Grüße"), (b"big5", b"\xa4\xa4", "中")])
+def test_raw_headers(read, charset, raw, shown):
+    entry = read(b"From: " + raw + b" <x@far.test>\r\nSubject: " + raw + b"\r\nContent-Type: text/plain; charset=" + charset + b"\r\n\r\nx\r\n")
+    assert (entry["subject"], entry["from"]) == (shown, {"email": "x@far.test", "name": shown})
+    assert entry["headers"][1] == {"name": "Subject", "value": shown}
+
+
+# ---- names of files ----
+
+@pytest.mark.parametrize("parameters, name", [
+    (b'filename*0="=?UTF-8?Q?=C3=9Cber";\r\n filename*1="sicht.pdf?="', "Übersicht.pdf"),
+    (b"filename=big report (1).pdf; size=1", "big report (1).pdf"),
+    (b"filename*=utf-8''..%2F..%2Fetc%2Fpasswd%00", "passwd"),
+    (b'filename="C:\\temp\\a.doc"', "a.doc"),
+    (b'filename="' + b"long " * 200 + b'.xlsx"', None),
+])
+def test_file_names(read, parameters, name):
+    entry = read(HEAD + B % b"mixed" + part(b"text/plain") + part(b"application/pdf", more=b"Content-Disposition: attachment; " + parameters + b"\r\n") + b"--b--\r\n")
+    [shown] = files(entry)
+    assert shown == name if name else shown.endswith(".xlsx") and len(shown) <= 512
+
+
+def test_base64_ends_at_its_padding(read):
+    entry = read(HEAD + b"Content-Transfer-Encoding: base64\r\n\r\naGVsbG8=\r\n____\r\nlist footer\r\n")
+    assert entry["text"] == "hello"
+
+
+# ---- fields ----
+
+@pytest.mark.parametrize("field, name, value", [
+    (b"Date: Sat, 21 Nov 2026 09:52:00 +100", "sent_at", None),
+    (b"Date: Sat, 21 Nov 20266 09:52:00 +0100", "sent_at", None),
+    (b"Date: Sat, 21 Nov 0026 09:52:00 +0100", "sent_at", None),
+    (b"Date: Sat, 21 Nov 2026 09:52:00 +0100", "sent_at", "2026-11-21T08:52:00.000Z"),
+    (b"Message-ID: <a@b> <c@d>", "header_message_id", "<a@b>"),
+    (b"Message-ID:\r\n <a@b\r\n .c> (x)", "header_message_id", "<a@b.c>"),
+    (b"Message-ID: 77@far.test", "header_message_id", "<77@far.test>"),
+    (b"Message-ID: <>", "header_message_id", None),
+    (b"Subject: " + b"\r\n ".join([b"=?utf-8?q?" + b"=E2=82=AC" * 6 + b"?="] * 100), "subject", "€" * 332),
+    (b"Reply-To: broken@, a@b@c, <x y@z.test>, a@b..c, a@[1.2, fine@far.test", "reply_to", [{"email": "fine@far.test", "name": None}]),
+])
+def test_fields(read, field, name, value):
+    assert read(b"From: x@far.test\r\n" + field + b"\r\n\r\nx\r\n")[name] == value
+
+
+# ---- length ----
+
+@pytest.mark.parametrize("subtype", ["plain", "html"])
+def test_what_is_cut_says_so(read, subtype):
+    field = "text" if subtype == "plain" else "html"
+    line = "äöü€" * 16 + "\r\n"
+    short, long = read(HEAD + f"Content-Type: text/{subtype}; charset=utf-8\r\n\r\n{line * 10}".encode()), read(HEAD + f"Content-Type: text/{subtype}; charset=utf-8\r\n\r\n{line * 10000}".encode())
+    assert (short[field], short[field + "_truncated"]) == (line.replace("\r", "") * 10, False)
+    assert long[field + "_truncated"] and len(long[field].encode()) > 1_000_000 and (line.replace("\r", "") * 10000).startswith(long[field])
+    assert not long["text_truncated"] or not long["html_truncated"]
+
+
+def test_a_mail_that_grows(read):
+    """Whatever its headers hold, it is taken and can be read; what is kept of a part is small."""
+    entry = read(HEAD + B % b"mixed" + b"".join(part(b"text/plain; charset=\"" + b"\xff" * 20000 + b"\"; name=\"" + b"\xff" * 5000 + b"\"") for _ in range(100)) + b"--b--\r\n")
+    assert len(entry["attachments"]) == 99 and all(len(a["filename"].encode()) <= 512 for a in entry["attachments"])
