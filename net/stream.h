@@ -78,7 +78,8 @@ bool stream_await(struct stream *s, int64_t until, struct err *e);
  * for when it is in the middle of one. Off at first. */
 void stream_drains(struct stream *s, bool on);
 
-/* Server side TLS: forgets all buffered input (RFC 3207 4), flushes output, shakes hands before `deadline`. */
+/* Server side TLS (net/tls_client.h has the other): forgets all buffered input (RFC 3207 4), flushes output, shakes
+ * hands before `deadline`. */
 bool stream_start_tls(struct stream *s, struct tls_server *tls, int64_t deadline, struct err *e);
 bool stream_is_tls(const struct stream *s);
 /* "TLSv1.3" and "TLS_AES_256_GCM_SHA384" with bits, for Received lines; NULL in clear. */

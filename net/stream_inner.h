@@ -40,6 +40,10 @@ extern const struct transport transport_socket, transport_tls, transport_memory;
 struct stream *stream_make(const struct transport *t, const struct stream_options *o);
 /* Waits as the transport's answer asks. */
 bool stream_wait(struct stream *s, long answer, int64_t deadline, struct err *e);
+/* Flushes, forgets input that came in clear, and makes s->ssl: set its side, then shake hands. */
+bool stream_tls_begin(struct stream *s, SSL_CTX *context, struct err *e);
+/* On false the stream is dead; *reason is OpenSSL's error code, where it has one. */
+bool stream_tls_shake(struct stream *s, int64_t deadline, unsigned long *reason, struct err *e);
 void stream_tls_free(struct stream *s);
 void stream_tls_goodbye(struct stream *s);
 #endif

@@ -92,14 +92,12 @@ static bool tls_may_read(const struct stream *s)
 
 const struct transport transport_tls = { tls_read, tls_write, tls_may_read };
 
-static SSL *make_ssl(struct stream *s, struct tls_server *tls)
+static SSL *make_ssl(struct stream *s, SSL_CTX *context)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
-    SSL_CTX *context = tls_server_context(tls);
     SSL *ssl = SSL_new(context);
     BIO *bio;
 
-    SSL_CTX_free(context);
     pthread_once(&once, make_method);
     bio = BIO_new(method);
     if (!ssl || !bio)
@@ -107,11 +105,10 @@ static SSL *make_ssl(struct stream *s, struct tls_server *tls)
     BIO_set_data(bio, s);
     BIO_set_init(bio, 1);
     SSL_set_bio(ssl, bio, bio);
-    SSL_set_accept_state(ssl);
     return ssl;
 }
 
-static bool shake_hands(struct stream *s, int64_t deadline, struct err *e)
+static bool shake_hands(struct stream *s, int64_t deadline, unsigned long *reason, struct err *e)
 {
     for (;;) {
         long answer;
@@ -122,28 +119,48 @@ static bool shake_hands(struct stream *s, int64_t deadline, struct err *e)
         if (result == 1)
             return true;
         answer = answer_of(s, result);
-        if (answer == IO_END || answer == IO_FAILED)
+        if (answer == IO_END || answer == IO_FAILED) {
+            *reason = ERR_peek_last_error();
             return err_set(e, ERR_CLOSED, "TLS handshake: %s", tls_reason());
+        }
         if (!stream_wait(s, answer, deadline, e))
             return false;
     }
 }
 
+bool stream_tls_shake(struct stream *s, int64_t deadline, unsigned long *reason, struct err *e)
+{
+    if (shake_hands(s, deadline, reason, e))
+        return true;
+    s->in_failed = s->out_failed = e->code;
+    return false;
+}
+
 /* What stood in the buffer came in clear and could have been put there by anybody (RFC 3207 section 4; CVE-2011-0411).
  */
-bool stream_start_tls(struct stream *s, struct tls_server *tls, int64_t deadline, struct err *e)
+bool stream_tls_begin(struct stream *s, SSL_CTX *context, struct err *e)
 {
     if (s->ssl || s->watch.fd < 0)
         return err_set(e, ERR_INVALID, "no TLS on this stream");
     if (!stream_flush(s, e))
         return false;
     s->in_start = s->in_end = s->in_seen = 0;
-    s->ssl = make_ssl(s, tls);
+    s->ssl = make_ssl(s, context);
     s->transport = &transport_tls;
-    if (shake_hands(s, deadline, e))
-        return true;
-    s->in_failed = s->out_failed = e->code;
-    return false;
+    return true;
+}
+
+bool stream_start_tls(struct stream *s, struct tls_server *tls, int64_t deadline, struct err *e)
+{
+    SSL_CTX *context = tls_server_context(tls);
+    unsigned long reason = 0;
+    bool begun = stream_tls_begin(s, context, e);
+
+    SSL_CTX_free(context);
+    if (!begun)
+        return false;
+    SSL_set_accept_state(s->ssl);
+    return stream_tls_shake(s, deadline, &reason, e);
 }
 
 void stream_tls_goodbye(struct stream *s)
