@@ -115,7 +115,7 @@ size_t arena_used(const struct arena *a)
 
 struct arena_mark arena_mark(const struct arena *a)
 {
-    return (struct arena_mark){ a->last, a->last ? a->last->used : 0, a->used, a->full };
+    return (struct arena_mark){ a->last, a->last ? a->last->used : 0, a->used, (int)a->full };
 }
 
 void arena_rewind(struct arena *a, struct arena_mark m)
