@@ -6,17 +6,14 @@
 
 /* ---- for handlers ---- */
 
-static struct id id_of(const struct shape *shape, const void *row)
+/* The first member of every table is the object's id. */
+static struct bytes location_of(struct request *r, const struct members *m, const void *row)
 {
-    return *(const struct id *)(const void *)((const char *)row + shape->id);
-}
-
-static struct bytes location_of(struct request *r, const struct shape *shape, const void *row)
-{
+    const struct member *x = m->base ? m->base->all : m->all;
+    const struct id *id = (const void *)((const char *)row + x->offset);
     char text[ID_TEXT + 1];
-    struct bytes id = id_format(shape->prefix, id_of(shape, row), text);
 
-    return arena_bytesf(r->call.arena, "%s%.*s", shape->path, SHOW(id));
+    return arena_bytesf(r->call.arena, "%s%.*s", m->path, SHOW(id_format(x->prefix, *id, text)));
 }
 
 bool answer_render(void *ctx, const void *out, struct buf *answer, struct bytes *location)
@@ -27,80 +24,41 @@ bool answer_render(void *ctx, const void *out, struct buf *answer, struct bytes 
     if (!r->kept)
         return false;
     jw_init(&w, answer);
-    r->kept->write(&w, out, &r->call);
+    members_write(&w, r->kept, out);
     if (r->idempotency.status == HTTP_CREATED)
         *location = location_of(r, r->kept, out);
     return true;
 }
 
-void answer_kept(struct request *r, int status, const struct shape *shape)
+void answer_kept(struct request *r, int status, const struct members *m)
 {
     r->idempotency.status = status;
-    r->kept = shape;
+    r->kept = m;
 }
 
-/* Where nothing but the object's id could be kept, the object is read again. */
-static const struct reread {
-    const char *name, *prefix, *path;
-    unsigned scope;
-    bool (*get)(struct request *r);
-} rereads[] = {
-    { "message_cancel", "msg", "", SCOPE_MESSAGES_READ, api_message_get },
-    { "entry_append", "ent", "/v1/entries/", SCOPE_MAIL_READ, api_entry_summary },
-};
-
-/* The first answer showed the object to whoever made it, so this one does too, without the scope for reading. 404 when
- * it has gone since. */
-static bool reread(struct request *r, const struct reread *how)
-{
-    struct principal *who = arena_alloc(r->call.arena, sizeof *who);
-    int status = r->idempotency.status;
-    bool good;
-
-    *who = *r->call.who;
-    who->scopes |= how->scope;
-    r->call.who = who;
-    r->replayed = true;
-    r->idempotency.replayed = false;
-    r->parameter[0] = id_text(r->call.arena, how->prefix, r->idempotency.ref);
-    good = how->get(r);
-    if (good && status == HTTP_CREATED)
-        r->location = arena_bytesf(r->call.arena, "%s%.*s", how->path, SHOW(r->parameter[0]));
-    if (good)
-        r->status = status;
-    return good;
-}
-
-/* The answer that was kept, instead of doing it again. */
-bool answer_replay(struct request *r)
+void answer_replay(struct request *r)
 {
     r->status = r->idempotency.status;
-    r->call.err = (struct err){ 0 };
-    for (size_t i = 0; !r->idempotency.answer.p && i < sizeof rereads / sizeof *rereads; i++)
-        if (strcmp(r->route->name, rereads[i].name) == 0)
-            return reread(r, &rereads[i]);
     r->location = r->idempotency.location;
     r->replayed = true;
     buf_reset(&r->out);
     buf_add(&r->out, r->idempotency.answer);
-    return true;
 }
 
-bool answer_object(struct request *r, int status, const struct shape *shape, const void *row)
+bool answer_object(struct request *r, int status, const struct members *m, const void *row)
 {
     struct jw w;
 
-    if (r->idempotency.replayed)
-        return answer_replay(r);
     jw_init(&w, &r->out);
-    shape->write(&w, row, &r->call);
+    members_write(&w, m, row);
     r->status = status;
+    r->replayed = r->idempotency.replayed; /* the service has given what it was once more */
     if (status == HTTP_CREATED)
-        r->location = location_of(r, shape, row);
+        r->location = location_of(r, m, row);
     return true;
 }
 
-bool answer_list(struct request *r, const struct page_out *page, const struct shape *shape, const void *rows, size_t n,
+bool answer_list(struct request *r, const struct page_out *page, const struct members *m, const void *rows, size_t n,
                  size_t size)
 {
     struct jw w;
@@ -111,7 +69,7 @@ bool answer_list(struct request *r, const struct page_out *page, const struct sh
     jw_key(&w, "data");
     jw_array(&w);
     for (size_t i = 0; i < n; i++)
-        shape->write(&w, (const char *)rows + i * size, &r->call);
+        members_write(&w, m, (const char *)rows + i * size);
     jw_array_end(&w);
     jw_key_bool(&w, "has_more", page->has_more);
     jw_key_text(&w, "next", page->next);

@@ -33,9 +33,9 @@ struct page query_page(const struct request *r)
     };
 }
 
-bool body_has(const struct request *r, const char *name)
+uint64_t body_members(const struct request *r, const struct members *m, void *given)
 {
-    return json_object_object_get_ex(r->body, name, NULL);
+    return members_read(m, r->body, r->call.arena, given);
 }
 
 struct bytes body_text(const struct request *r, const char *name)
@@ -51,30 +51,4 @@ bool body_bool(const struct request *r, const char *name)
 int64_t body_int(const struct request *r, const char *name)
 {
     return json_object_get_int64(json_member(r->body, name));
-}
-
-int64_t body_time(const struct request *r, const char *name)
-{
-    return time_of(json_text(r->body, name));
-}
-
-struct bytes *body_texts(const struct request *r, const char *name, size_t *n)
-{
-    return json_texts(r->call.arena, json_member(r->body, name), n);
-}
-
-struct bytes tree_text(struct request *r, struct json_object *tree)
-{
-    struct buf out;
-    struct jw w;
-    struct bytes text;
-
-    if (!tree)
-        return NO_BYTES;
-    buf_init(&out, (size_t)1024 * 1024);
-    jw_init(&w, &out);
-    jw_tree(&w, tree);
-    text = arena_copy(r->call.arena, buf_bytes(&out));
-    buf_clear(&out);
-    return text;
 }

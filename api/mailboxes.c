@@ -1,5 +1,5 @@
 /* Mailboxes, and the messages in them. */
-#include "api/shapes.h"
+#include "api/request.h"
 #include "base/log.h"
 #include "service/entry.h"
 #include "service/mailbox.h"
@@ -10,18 +10,17 @@ bool api_mailbox_list(struct request *r)
     struct mailbox_list_out out = { 0 };
 
     return mailbox_list(&r->call, &in, &out) &&
-           answer_list(r, &out.page, &mailbox_shape, out.rows, out.n, sizeof *out.rows);
+           answer_list(r, &out.page, &mailbox_members, out.rows, out.n, sizeof *out.rows);
 }
 
 bool api_mailbox_create(struct request *r)
 {
-    const struct mailbox_create_in in = { .user = r->parameter[0],
-                                          .name = body_text(r, "name"),
-                                          .parent_id = body_text(r, "parent_id") };
+    struct mailbox_create_in in = { .user = r->parameter[0] };
     struct mailbox_row out;
 
-    answer_kept(r, HTTP_CREATED, &mailbox_shape);
-    return mailbox_create(&r->call, &in, &out) && answer_object(r, HTTP_CREATED, &mailbox_shape, &out);
+    body_members(r, &mailbox_members, &in.given);
+    answer_kept(r, HTTP_CREATED, &mailbox_members);
+    return mailbox_create(&r->call, &in, &out) && answer_object(r, HTTP_CREATED, &mailbox_members, &out);
 }
 
 bool api_mailbox_get(struct request *r)
@@ -29,20 +28,16 @@ bool api_mailbox_get(struct request *r)
     const struct mailbox_get_in in = { .id = r->parameter[0] };
     struct mailbox_row out;
 
-    return mailbox_get(&r->call, &in, &out) && answer_object(r, HTTP_OK, &mailbox_shape, &out);
+    return mailbox_get(&r->call, &in, &out) && answer_object(r, HTTP_OK, &mailbox_members, &out);
 }
 
 bool api_mailbox_update(struct request *r)
 {
-    const struct mailbox_update_in in = {
-        .id = r->parameter[0],
-        .set = (body_has(r, "name") ? MAILBOX_SET_NAME : 0) | (body_has(r, "parent_id") ? MAILBOX_SET_PARENT : 0),
-        .name = body_text(r, "name"),
-        .parent_id = body_text(r, "parent_id"),
-    };
+    struct mailbox_update_in in = { .id = r->parameter[0] };
     struct mailbox_row out;
 
-    return mailbox_update(&r->call, &in, &out) && answer_object(r, HTTP_OK, &mailbox_shape, &out);
+    in.named = body_members(r, &mailbox_members, &in.given);
+    return mailbox_update(&r->call, &in, &out) && answer_object(r, HTTP_OK, &mailbox_members, &out);
 }
 
 bool api_mailbox_delete(struct request *r)
@@ -60,23 +55,19 @@ bool api_entry_list(struct request *r)
     struct entry_list_out out = { 0 };
 
     return entry_list(&r->call, &in, &out) &&
-           answer_list(r, &out.page, &entry_shape, out.rows, out.n, sizeof *out.rows);
+           answer_list(r, &out.page, &entry_members, out.rows, out.n, sizeof *out.rows);
 }
 
 bool api_entry_append(struct request *r)
 {
-    const struct entry_append_in in = {
-        .mailbox_id = r->parameter[0],
-        .raw = body_source(r),
-        .seen = query_bool(r, "seen"),
-        .flagged = query_bool(r, "flagged"),
-        .answered = query_bool(r, "answered"),
-        .draft = query_bool(r, "draft"),
-    };
+    struct entry_append_in in = { .mailbox_id = r->parameter[0], .raw = body_source(r) };
+    struct entry_row given = { 0 };
     struct entry_view out;
 
-    answer_kept(r, HTTP_CREATED, &entry_shape);
-    return entry_append(&r->call, &in, &out) && answer_object(r, HTTP_CREATED, &entry_shape, &out);
+    members_read(&entry_members, r->query, r->call.arena, &given);
+    in.flags = given.flags;
+    answer_kept(r, HTTP_CREATED, &entry_members);
+    return entry_append(&r->call, &in, &out) && answer_object(r, HTTP_CREATED, &entry_members, &out);
 }
 
 bool api_entry_get(struct request *r)
@@ -84,40 +75,16 @@ bool api_entry_get(struct request *r)
     const struct entry_get_in in = { .id = r->parameter[0] };
     struct entry_view out;
 
-    return entry_get(&r->call, &in, &out) && answer_object(r, HTTP_OK, &entry_shape, &out);
-}
-
-/* As a list shows it: the answer of entry_append once more. */
-bool api_entry_summary(struct request *r)
-{
-    struct entry_view out;
-
-    return entry_summary(&r->call, r->parameter[0], &out) && answer_object(r, HTTP_OK, &entry_shape, &out);
+    return entry_get(&r->call, &in, &out) && answer_object(r, HTTP_OK, &entry_full_members, &out);
 }
 
 bool api_entry_update(struct request *r)
 {
-    static const struct {
-        const char *name;
-        unsigned bit;
-    } members[] = { { "mailbox_id", ENTRY_SET_MAILBOX }, { "seen", ENTRY_SET_SEEN },
-                    { "flagged", ENTRY_SET_FLAGGED },    { "answered", ENTRY_SET_ANSWERED },
-                    { "draft", ENTRY_SET_DRAFT },        { "keywords", ENTRY_SET_KEYWORDS } };
-    struct entry_update_in in = {
-        .id = r->parameter[0],
-        .mailbox_id = body_text(r, "mailbox_id"),
-        .seen = body_bool(r, "seen"),
-        .flagged = body_bool(r, "flagged"),
-        .answered = body_bool(r, "answered"),
-        .draft = body_bool(r, "draft"),
-    };
+    struct entry_update_in in = { .id = r->parameter[0] };
     struct entry_view out;
 
-    in.keywords = body_texts(r, "keywords", &in.n_keywords);
-    for (size_t i = 0; i < sizeof members / sizeof *members; i++)
-        if (body_has(r, members[i].name))
-            in.set |= members[i].bit;
-    return entry_update(&r->call, &in, &out) && answer_object(r, HTTP_OK, &entry_shape, &out);
+    in.named = body_members(r, &entry_members, &in.given);
+    return entry_update(&r->call, &in, &out) && answer_object(r, HTTP_OK, &entry_members, &out);
 }
 
 bool api_entry_delete(struct request *r)

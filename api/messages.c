@@ -1,5 +1,5 @@
 /* What was sent: messages, their deliveries and events. Sending by JSON is in send.c. */
-#include "api/shapes.h"
+#include "api/request.h"
 #include "service/delivery.h"
 #include "service/message.h"
 
@@ -19,7 +19,7 @@ bool api_message_list(struct request *r)
     struct message_list_out out = { 0 };
 
     return message_list(&r->call, &in, &out) &&
-           answer_list(r, &out.page, &message_shape, out.rows, out.n, sizeof *out.rows);
+           answer_list(r, &out.page, &message_members, out.rows, out.n, sizeof *out.rows);
 }
 
 bool api_message_get(struct request *r)
@@ -27,7 +27,7 @@ bool api_message_get(struct request *r)
     const struct message_get_in in = { .id = r->parameter[0] };
     struct message_view out;
 
-    return message_get(&r->call, &in, &out) && answer_object(r, HTTP_OK, &message_shape, &out);
+    return message_get(&r->call, &in, &out) && answer_object(r, HTTP_OK, &message_members, &out);
 }
 
 bool api_message_delete(struct request *r)
@@ -50,8 +50,8 @@ bool api_message_cancel(struct request *r)
     const struct message_cancel_in in = { .id = r->parameter[0] };
     struct message_view out;
 
-    answer_kept(r, HTTP_OK, &message_shape);
-    return message_cancel(&r->call, &in, &out) && answer_object(r, HTTP_OK, &message_shape, &out);
+    answer_kept(r, HTTP_OK, &message_members);
+    return message_cancel(&r->call, &in, &out) && answer_object(r, HTTP_OK, &message_members, &out);
 }
 
 /* ---- deliveries ---- */
@@ -68,7 +68,7 @@ bool api_delivery_list(struct request *r)
     struct delivery_list_out out = { 0 };
 
     return delivery_list(&r->call, &in, &out) &&
-           answer_list(r, &out.page, &delivery_shape, out.rows, out.n, sizeof *out.rows);
+           answer_list(r, &out.page, &delivery_members, out.rows, out.n, sizeof *out.rows);
 }
 
 bool api_delivery_get(struct request *r)
@@ -76,7 +76,7 @@ bool api_delivery_get(struct request *r)
     const struct delivery_get_in in = { .id = r->parameter[0] };
     struct delivery_row out;
 
-    return delivery_get(&r->call, &in, &out) && answer_object(r, HTTP_OK, &delivery_shape, &out);
+    return delivery_get(&r->call, &in, &out) && answer_object(r, HTTP_OK, &delivery_members, &out);
 }
 
 /* ---- events ---- */
@@ -92,7 +92,7 @@ static bool events(struct request *r,
     };
     struct event_list_out out = { 0 };
 
-    return list(&r->call, &in, &out) && answer_list(r, &out.page, &event_shape, out.rows, out.n, sizeof *out.rows);
+    return list(&r->call, &in, &out) && answer_list(r, &out.page, &event_members, out.rows, out.n, sizeof *out.rows);
 }
 
 bool api_message_event_list(struct request *r)
@@ -115,5 +115,5 @@ bool api_event_get(struct request *r)
     const struct event_get_in in = { .id = r->parameter[0] };
     struct event_row out;
 
-    return event_get(&r->call, &in, &out) && answer_object(r, HTTP_OK, &event_shape, &out);
+    return event_get(&r->call, &in, &out) && answer_object(r, HTTP_OK, &event_members, &out);
 }

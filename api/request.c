@@ -278,9 +278,11 @@ static bool operate(struct request *r)
     r->query = r->query_text.n ? schema_query(&r->call, r->route->query, r->query_text) : NULL;
     if (!call_check(&r->call) || !idempotent(r))
         return false;
-    good = r->idempotency.replayed ? answer_replay(r) : r->route->run(r);
-    if (!good && !r->replayed && r->idempotency.replayed)
-        good = answer_replay(r); /* another request with this key was first */
+    good = true;
+    if (r->idempotency.replayed && r->idempotency.answer.p)
+        answer_replay(r);
+    else
+        good = r->route->run(r);
     if (r->key.p)
         idempotency_end(&r->call);
     return good;

@@ -10,14 +10,7 @@
 #include "service/auth.h"
 #include "service/entry.h"
 #include "service/idempotency.h"
-
-/* How an object is shown, where it lies, and how it is named. */
-struct shape {
-    void (*write)(struct jw *w, const void *row, struct call *c);
-    const char *path;   /* "/v1/domains/" */
-    const char *prefix; /* "dom" */
-    size_t id;          /* offset of its struct id */
-};
+#include "service/member.h"
 
 struct request {
     struct call call;
@@ -33,7 +26,7 @@ struct request {
     unsigned uid;
     struct json_object *query, *body;
     struct idempotency idempotency;
-    const struct shape *kept; /* what a kept answer shows */
+    const struct members *kept; /* what a kept answer shows */
     int64_t began;
 
     int status;
@@ -59,7 +52,7 @@ void request_answer(struct request *r);
 /* For struct idempotency: what is kept of an answer. */
 bool answer_render(void *request, const void *out, struct buf *answer, struct bytes *location);
 /* The answer that was kept, instead of doing it again. */
-bool answer_replay(struct request *r);
+void answer_replay(struct request *r);
 
 /* ---- api/head.c: the header ---- */
 void head_read(struct request *r);
@@ -72,19 +65,17 @@ struct bytes query_text(const struct request *r, const char *name); /* NO_BYTES 
 bool query_bool(const struct request *r, const char *name);
 int64_t query_time(const struct request *r, const char *name); /* 0 when not given */
 struct page query_page(const struct request *r);
-bool body_has(const struct request *r, const char *name); /* given, also as null */
+/* What the body names of the members, into `given`: see service/member.h. */
+uint64_t body_members(const struct request *r, const struct members *m, void *given);
 struct bytes body_text(const struct request *r, const char *name);
 bool body_bool(const struct request *r, const char *name);
 int64_t body_int(const struct request *r, const char *name);
-int64_t body_time(const struct request *r, const char *name);
-struct bytes *body_texts(const struct request *r, const char *name, size_t *n);
-struct bytes tree_text(struct request *r, struct json_object *tree); /* as JSON, in the arena */
-struct source body_source(struct request *r);                        /* of a message/rfc822 body */
+struct source body_source(struct request *r); /* of a message/rfc822 body */
 
 /* A POST makes something: tells what its kept answer (Idempotency-Key) will be. Before the service function. */
-void answer_kept(struct request *r, int status, const struct shape *shape);
-bool answer_object(struct request *r, int status, const struct shape *shape, const void *row);
-bool answer_list(struct request *r, const struct page_out *page, const struct shape *shape, const void *rows, size_t n,
+void answer_kept(struct request *r, int status, const struct members *m);
+bool answer_object(struct request *r, int status, const struct members *m, const void *row);
+bool answer_list(struct request *r, const struct page_out *page, const struct members *m, const void *rows, size_t n,
                  size_t size);
 bool answer_done(struct request *r); /* 204 */
 bool answer_text(struct request *r, const char *type, struct bytes text);
@@ -96,6 +87,4 @@ void problem_write(struct request *r);
 /* "/errors/{code}" as HTML; false for an unknown one. */
 bool problem_page(struct bytes code, struct buf *out);
 void problem_list(struct jw *w);
-/* Answers that no route of its own asks for. */
-bool api_entry_summary(struct request *r);
 #endif

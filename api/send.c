@@ -1,6 +1,6 @@
 /* POST /v1/messages: the request as message_send takes it. */
 #include "api/private.h"
-#include "api/shapes.h"
+#include "api/request.h"
 #include "base/crypt.h"
 #include "base/params.h"
 #include "service/message.h"
@@ -134,7 +134,7 @@ static void json_to_in(void *arg)
     in->headers = pairs_read(r, "headers", &in->n_headers);
     in->header_map = json_object_is_type(json_member(r->body, "headers"), json_type_object);
     in->tags = pairs_read(r, "tags", &in->n_tags);
-    in->metadata = tree_text(r, json_member(r->body, "metadata"));
+    in->metadata = json_tree_text(r->call.arena, json_member(r->body, "metadata"));
     in->in_reply_to = body_text(r, "in_reply_to");
     in->dsn = body_bool(r, "dsn");
     in->save_to_sent = body_bool(r, "save_to_sent");
@@ -172,10 +172,10 @@ bool api_message_send(struct request *r)
     struct message_send_in in = { 0 };
     struct intake_out out = { 0 };
 
-    answer_kept(r, HTTP_ACCEPTED, &accepted_shape);
+    answer_kept(r, HTTP_ACCEPTED, &accepted_members);
     if (r->is_rfc822)
         raw_send_in(r, &in);
     else if (!json_send_in(r, &in))
         return false;
-    return message_send(&r->call, &in, &out) && answer_object(r, HTTP_ACCEPTED, &accepted_shape, &out);
+    return message_send(&r->call, &in, &out) && answer_object(r, HTTP_ACCEPTED, &accepted_members, &out);
 }

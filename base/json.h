@@ -31,6 +31,9 @@ struct json_object *json_member(struct json_object *object, const char *name); /
 /* An array of strings as bytes in an arena; n is 0 when absent. What is no string is NO_BYTES. */
 struct bytes *json_texts(struct arena *a, struct json_object *array, size_t *n);
 
+/* A tree as JSON text in an arena; NO_BYTES of NULL. */
+struct bytes json_tree_text(struct arena *a, struct json_object *tree);
+
 /* Levels open at once: 63. A second value at the top, a missing or a doubled key is a bug and ends the program. */
 struct jw {
     struct buf *out;

@@ -230,3 +230,19 @@ void jw_key_raw(struct jw *w, const char *name, struct bytes json)
     jw_key(w, name);
     jw_raw(w, json);
 }
+
+struct bytes json_tree_text(struct arena *a, struct json_object *tree)
+{
+    struct buf out;
+    struct jw w;
+    struct bytes text;
+
+    if (!tree)
+        return NO_BYTES;
+    buf_init(&out, (size_t)1024 * 1024);
+    jw_init(&w, &out);
+    jw_tree(&w, tree);
+    text = arena_copy(a, buf_bytes(&out));
+    buf_clear(&out);
+    return text;
+}

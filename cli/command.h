@@ -57,9 +57,9 @@ struct client; /* cli/client.h */
 bool output_json(const struct command_line *l);
 /* "error: …" for people, {"error": …} for programs, to standard error. */
 void output_error(const struct command_line *l, const char *format, ...) __attribute__((format(printf, 2, 3)));
-/* An API answer: JSON as it is, or a table (lists) or lines (objects) with the given columns ("a,b,c"; NULL: all simple
- * members). */
-void output_answer(const struct command_line *l, struct json_object *answer, const char *columns);
+/* An API answer: JSON as it is, or for people a table (a list, by the columns of its resource) or lines (an object). */
+struct members;
+void output_answer(const struct command_line *l, struct json_object *answer, const struct members *m);
 
 int serve_main(int argc, char **argv);
 int resource_main(int argc, char **argv);

@@ -2,6 +2,7 @@
  * characters. */
 #include "base/json.h"
 #include "cli/command.h"
+#include "service/member.h"
 #include <json-c/json.h>
 #include <stdarg.h>
 #include <unistd.h>
@@ -86,27 +87,24 @@ static void cell(struct json_object *row, const char *column, struct buf *out)
     }
 }
 
-static size_t split(char *copy, char **out)
+static size_t columns_of(const struct members *m, const char **out)
 {
     size_t n = 0;
 
-    for (char *p = copy; n < COLUMNS_MAX && p; n++) {
-        out[n] = p;
-        p = strchr(p, ',');
-        if (p)
-            *p++ = '\0';
-    }
+    for (size_t i = 0; m && i < m->n && n < COLUMNS_MAX; i++)
+        if (m->all[i].column)
+            out[n++] = m->all[i].name;
+    if (!n)
+        out[n++] = "id";
     return n;
 }
 
-static void table(struct json_object *rows, const char *columns)
+static void table(struct json_object *rows, const struct members *m)
 {
-    char copy[256], *names[COLUMNS_MAX];
-    size_t width[COLUMNS_MAX], count = json_object_array_length(rows), n;
+    const char *names[COLUMNS_MAX];
+    size_t width[COLUMNS_MAX], count = json_object_array_length(rows), n = columns_of(m, names);
     struct buf text;
 
-    snprintf(copy, sizeof copy, "%s", columns);
-    n = split(copy, names);
     buf_init(&text, 65536);
     for (size_t c = 0; c < n; c++) {
         width[c] = strlen(names[c]);
@@ -140,7 +138,7 @@ static void lines(struct json_object *object)
     buf_clear(&text);
 }
 
-void output_answer(const struct command_line *l, struct json_object *answer, const char *columns)
+void output_answer(const struct command_line *l, struct json_object *answer, const struct members *m)
 {
     struct json_object *data, *next;
 
@@ -154,7 +152,7 @@ void output_answer(const struct command_line *l, struct json_object *answer, con
         lines(answer);
         return;
     }
-    table(data, columns ? columns : "id");
+    table(data, m);
     if (json_object_object_get_ex(answer, "next", &next) && next)
         printf("more: --after %s\n", json_object_get_string(next));
 }

@@ -201,10 +201,10 @@ static int run(const struct verb *v, const struct command_line *l, const struct 
         return EXIT_USAGE;
     client_call(l, r, &a);
     result = client_result(l, &a);
-    if (result == EXIT_FINE && v->columns && !v->flags->name)
+    if (result == EXIT_FINE && v->members && !v->flags->name)
         result = take_pages(l, r->path, a.json);
     if (result == EXIT_FINE && a.json)
-        output_answer(l, a.json, v->columns);
+        output_answer(l, a.json, v->members);
     else if (result == EXIT_FINE)
         fwrite(a.body.p ? a.body.p : "", 1, a.body.n, stdout);
     client_answer_clear(&a);

@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "cli/boot.h"
 #include "service/copy.h"
+#include "service/member.h"
 #include "service/sync.h"
 #include <fcntl.h>
 #include <json-c/json.h>
@@ -153,6 +154,10 @@ static void add_time(struct json_object *o, const char *name, int64_t wall)
     json_object_object_add(o, name, json_object_new_string(text));
 }
 
+static const struct member copied_columns[] = { { .name = "kind", .column = true },
+                                                { .name = "rows", .column = true } };
+static const struct members copied_members = { .all = copied_columns, .n = 2 };
+
 static void say_copied(const struct command_line *l, const struct copy_report *r)
 {
     struct json_object *answer = json_object_new_object(), *rows = json_object_new_array();
@@ -172,7 +177,7 @@ static void say_copied(const struct command_line *l, const struct copy_report *r
         json_object_put(rows);
     else
         json_object_object_add(answer, "data", rows);
-    output_answer(l, answer, "kind,rows");
+    output_answer(l, answer, &copied_members);
     if (!r->was_done && !output_json(l))
         puts("copied, and compared byte by byte: TO is whole");
     json_object_put(answer);

@@ -8,7 +8,7 @@ struct verb {
     size_t n_words;     /* words behind the verb */
     const char *fields; /* JSON member of each word, "-" for one that is only in the path; NULL: none */
     const struct flag *flags;
-    const char *columns; /* of the table, for lists; without flags for paging all of the list is fetched */
+    const struct members *members; /* of a list: its columns; without flags for paging all of it is fetched */
     const char *help;
 };
 extern const struct verb verbs[]; /* ends with a NULL noun */

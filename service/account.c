@@ -1,5 +1,6 @@
 #include "service/account.h"
 #include "service/directory.h"
+#include "service/member.h"
 #include "service/service_private.h"
 
 #define NAME_MOST 255
@@ -18,7 +19,7 @@ bool account_list(struct call *c, const struct account_list_in *in, struct accou
     return may(c) && call_list(c, &q, &in->page, (void **)&out->rows, &out->n, &out->page);
 }
 
-static bool find(struct call *c, struct bytes text, struct account_row *out)
+static bool find(struct call *c, struct bytes text, void *out)
 {
     struct id id;
 
@@ -34,13 +35,56 @@ bool account_get(struct call *c, const struct account_get_in *in, struct account
     return find(c, in->id, out);
 }
 
-static void check_name(struct call *c, struct bytes name)
+/* ---- the members ---- */
+
+static bool rule_name(struct call *c, const void *given, void *row)
 {
+    struct bytes name = ((const struct account_row *)given)->name;
+
     if (bytes_trim(name).n == 0)
         call_fault(c, "/name", "required", "An account needs a name");
     else if (name.n > NAME_MOST || bytes_has_ctl_line(name))
         call_fault(c, "/name", "too_long", "A name has at most %d bytes, in one line", NAME_MOST);
+    ((struct account_row *)row)->name = name;
+    return true;
 }
+
+static bool rule_disabled(struct call *c, const void *given, void *row)
+{
+    struct account_row *account = row;
+
+    account->disabled = ((const struct account_row *)given)->disabled;
+    if (account->disabled && account->operator)
+        call_fault(c, "/disabled", "not_allowed", "The operator's account cannot be disabled");
+    return true;
+}
+
+static const struct member account_list_[] = {
+    MEMBER(ID, account_row, id, .prefix = "acc", .column = true),
+    { .name = "account_id", .type = MEMBER_ID, .offset = offsetof(struct account_row, id), .prefix = "acc" },
+    MEMBER(TEXT, account_row, name, .given = MADE | CHANGED, .rule = rule_name, .column = true),
+    MEMBER(BOOL, account_row, disabled, .given = CHANGED, .rule = rule_disabled, .column = true),
+    MEMBER(TIME, account_row, created_at),
+};
+MEMBERS(account, .object = "account", .path = "/v1/accounts/", .kind = &account_kind);
+
+/* Its first key comes with it: all of it once, and without the secret in an answer that is kept. */
+static void show_key(struct jw *w, const void *row)
+{
+    members_write(w, &key_created_members, &((const struct account_create_out *)row)->key);
+}
+
+static void show_kept_key(struct jw *w, const void *row)
+{
+    members_write(w, &key_members, &((const struct account_create_out *)row)->key);
+}
+
+static const struct member account_created_list_[] = { { .name = "key", .type = MEMBER_OWN, .show = show_key } };
+MEMBERS(account_created, .object = "account", .path = "/v1/accounts/", .base = &account_members);
+static const struct member account_kept_list_[] = { { .name = "key", .type = MEMBER_OWN, .show = show_kept_key } };
+MEMBERS(account_kept, .object = "account", .path = "/v1/accounts/", .base = &account_members);
+
+/* ---- changes ---- */
 
 bool account_create(struct call *c, const struct account_create_in *in, struct account_create_out *out)
 {
@@ -49,14 +93,13 @@ bool account_create(struct call *c, const struct account_create_in *in, struct a
 
     if (!may(c))
         return false;
-    check_name(c, in->name);
-    if (!call_check(c))
-        return false;
     key_secret_make(false, c->arena, &secret);
     *out = (struct account_create_out){
-        .row = { .id = id_new(), .name = in->name, .created_at = clock_wall() },
+        .row = { .id = id_new(), .created_at = clock_wall() },
         .key = { .secret = secret.text },
     };
+    if (!rule_name(c, &in->given, &out->row) || !call_check(c))
+        return false;
     key_row_make(&out->key.row, out->row.id, BYTES("owner"), SCOPE_TENANT, false, &secret);
     batch_insert(b, &account_kind, &out->row, NULL, 0);
     batch_insert(b, &key_kind, &out->key.row, NULL, 0);
@@ -65,24 +108,11 @@ bool account_create(struct call *c, const struct account_create_in *in, struct a
 
 bool account_update(struct call *c, const struct account_update_in *in, struct account_row *out)
 {
-    struct batch *b = batch_new(c->arena);
+    const struct patch patch = {
+        .members = &account_members, .given = &in->given, .named = in->named, .id = in->id, .find = find
+    };
 
-    if (!find(c, in->id, out))
-        return false;
-    if (in->set & ACCOUNT_SET_NAME)
-        check_name(c, in->name);
-    if ((in->set & ACCOUNT_SET_DISABLED) && in->disabled && out->operator)
-        call_fault(c, "/disabled", "not_allowed", "The operator's account cannot be disabled");
-    if (!call_check(c))
-        return false;
-    if (in->set & ACCOUNT_SET_NAME)
-        out->name = in->name;
-    if (in->set & ACCOUNT_SET_DISABLED)
-        out->disabled = in->disabled;
-    const struct set sets[] = { SET("name", V_TEXT(out->name)), SET("disabled", V_BOOL(out->disabled)) };
-
-    batch_update(b, &account_kind, out->id, NULL, 0, sets, 2);
-    if (!call_commit(c, b, out, out->id))
+    if (!members_patch(c, &patch, out))
         return false;
     auth_forget_all(c->svc);
     directory_changed(c->svc);

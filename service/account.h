@@ -13,7 +13,7 @@ struct account_list_out {
 };
 bool account_list(struct call *c, const struct account_list_in *in, struct account_list_out *out);
 struct account_create_in {
-    struct bytes name;
+    struct account_row given;
 };
 struct account_create_out {
     struct account_row row;
@@ -24,12 +24,10 @@ struct account_get_in {
     struct bytes id;
 };
 bool account_get(struct call *c, const struct account_get_in *in, struct account_row *out);
-enum { ACCOUNT_SET_NAME = 1, ACCOUNT_SET_DISABLED = 2 };
 struct account_update_in {
     struct bytes id;
-    unsigned set;
-    struct bytes name;
-    bool disabled;
+    struct account_row given;
+    uint64_t named; /* of account_members */
 };
 bool account_update(struct call *c, const struct account_update_in *in, struct account_row *out);
 struct account_delete_in {

@@ -23,7 +23,7 @@ bool address_by_text(struct call *c, struct bytes text, struct address_row *out)
     return store_get_by(c->store, &address_kind, "address", &v, 1, c->arena, out, &c->err);
 }
 
-static bool find(struct call *c, struct bytes text, struct address_row *out)
+static bool address_find(struct call *c, struct bytes text, struct address_row *out)
 {
     struct id id;
     bool found;
@@ -41,7 +41,7 @@ static bool find(struct call *c, struct bytes text, struct address_row *out)
 
 bool address_get(struct call *c, const struct address_get_in *in, struct address_row *out)
 {
-    return find(c, in->id, out);
+    return address_find(c, in->id, out);
 }
 
 bool address_list(struct call *c, const struct address_list_in *in, struct address_list_out *out)
@@ -74,6 +74,34 @@ static bool find_target(struct call *c, struct bytes text, struct user_row *out)
     return true;
 }
 
+/* ---- the members ---- */
+
+static void show_target(struct jw *w, const void *row)
+{
+    jw_object(w);
+    jw_key_text(w, "type", BYTES("user"));
+    jw_key_id(w, "user_id", user_kind.prefix, ((const struct address_row *)row)->user_id);
+    jw_object_end(w);
+}
+
+static void read_target(struct json_object *value, struct arena *a, void *given)
+{
+    (void)a;
+    ((struct address_change *)given)->target = json_text(value, "user_id");
+}
+
+static const struct member address_list_[] = {
+    MEMBER(ID, address_row, id, .prefix = "adr", .column = true),
+    MEMBER(ID, address_row, account_id, .prefix = "acc"),
+    MEMBER(TEXT, address_row, address, .given = MADE, .column = true),
+    MEMBER(BOOL, address_row, primary, .column = true),
+    { .name = "target", .type = MEMBER_OWN, .given = MADE | CHANGED, .show = show_target, .read = read_target },
+    MEMBER(TIME, address_row, created_at),
+};
+MEMBERS(address, .object = "address", .path = "/v1/addresses/", .kind = &address_kind);
+
+/* ---- changes ---- */
+
 /* What failed of a batch that makes or moves an address. */
 static bool lost(struct call *c, const struct batch *b)
 {
@@ -92,8 +120,8 @@ bool address_create(struct call *c, const struct address_create_in *in, struct a
     struct user_row user;
     struct bytes plain;
 
-    if (!call_may(c, SCOPE_USERS) || !user_address_check(c, in->address, &plain, &domain) ||
-        !find_target(c, in->user_id, &user) || !call_check(c))
+    if (!call_may(c, SCOPE_USERS) || !user_address_check(c, in->change.row.address, &plain, &domain) ||
+        !find_target(c, in->change.target, &user) || !call_check(c))
         return false;
     *out = (struct address_row){
         .id = id_new(),
@@ -118,7 +146,11 @@ bool address_update(struct call *c, const struct address_update_in *in, struct a
     const struct set more = ADD("addresses", 1), less = ADD("addresses", -1);
     struct user_row user;
 
-    if (!find(c, in->id, out) || !find_target(c, in->user_id, &user) || !call_check(c))
+    if (!address_find(c, in->id, out))
+        return false;
+    if (!(in->change.named & members_named(&address_members, "target")))
+        return true;
+    if (!find_target(c, in->change.target, &user) || !call_check(c))
         return false;
     if (out->primary && !id_equal(user.id, out->user_id))
         return err_set(&c->err, ERR_IN_USE, "A user's primary address stays with them");
@@ -142,7 +174,7 @@ bool address_delete(struct call *c, const struct address_delete_in *in, void *ou
     struct address_row row;
 
     (void)out;
-    if (!find(c, in->id, &row))
+    if (!address_find(c, in->id, &row))
         return false;
     if (row.primary)
         return err_set(&c->err, ERR_IN_USE, "A primary address goes with its user");

@@ -1,6 +1,23 @@
 #include "service/delivery.h"
 #include "mail/address.h"
+#include "service/member.h"
 #include "service/message_private.h"
+
+static const struct member delivery_list_[] = {
+    MEMBER(ID, delivery_row, id, .prefix = "dlv", .column = true),
+    MEMBER(ID, delivery_row, account_id, .prefix = "acc"),
+    MEMBER(ID, delivery_row, message_id, .prefix = "msg"),
+    MEMBER(TEXT, delivery_row, email, .column = true),
+    MEMBER(TEXT, delivery_row, kind),
+    MEMBER(TEXT, delivery_row, status, .column = true),
+    MEMBER(INT, delivery_row, attempts, .column = true),
+    { .name = "next_attempt_at", .type = MEMBER_TIME, .offset = offsetof(struct delivery_row, due_at) },
+    MEMBER(TIME, delivery_row, expires_at),
+    MEMBER(ID, delivery_row, entry_id, .prefix = "ent"),
+    MEMBER(JSON, delivery_row, last),
+    MEMBER(TIME, delivery_row, created_at),
+};
+MEMBERS(delivery, .object = "delivery", .path = "/v1/deliveries/", .kind = &delivery_kind);
 
 /* The sender sees the entry only once it is there. */
 static void hide_entry(struct delivery_row *d)

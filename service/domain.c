@@ -1,6 +1,7 @@
 #include "service/domain.h"
 #include "mail/address.h"
 #include "service/directory.h"
+#include "service/member.h"
 #include "service/service_private.h"
 
 static bool missing(struct call *c)
@@ -36,9 +37,11 @@ bool domain_of_account(struct call *c, struct bytes text, struct domain_row *out
     return !found && c->err.code != ERR_MISSING ? false : missing(c);
 }
 
-static bool find(struct call *c, struct bytes id, struct domain_row *out)
+static bool find(struct call *c, struct bytes id, void *out)
 {
-    return call_may(c, SCOPE_DOMAINS) && domain_of_account(c, id, out) && (call_reaches(c, out->id) || missing(c));
+    struct domain_row *row = out;
+
+    return call_may(c, SCOPE_DOMAINS) && domain_of_account(c, id, row) && (call_reaches(c, row->id) || missing(c));
 }
 
 bool domain_list(struct call *c, const struct domain_list_in *in, struct domain_list_out *out)
@@ -58,19 +61,35 @@ bool domain_get(struct call *c, const struct domain_get_in *in, struct domain_ro
     return find(c, in->id, out);
 }
 
-/* ---- changes ---- */
+/* ---- the members ---- */
 
-static bool set_inbound(struct call *c, struct bytes inbound, struct domain_row *row)
+static bool rule_name(struct call *c, const void *given, void *out)
 {
+    struct domain_row *row = out;
+    struct err why = { 0 };
+
+    if (!domain_normalize(((const struct domain_row *)given)->name, c->arena, &row->name, &why))
+        call_fault(c, "/name", "invalid_domain", "%s", why.message);
+    else if (row->name.p[0] == '[' || bytes_equal(row->name, BYTES("sandbox.test")))
+        call_fault(c, "/name", "invalid_domain", "This name cannot be a domain here");
+    return true;
+}
+
+static bool rule_inbound(struct call *c, const void *given, void *row)
+{
+    struct bytes inbound = ((const struct domain_row *)given)->inbound;
+
     if (!bytes_equal(inbound, BYTES("mailboxes")) && !bytes_equal(inbound, BYTES("off")))
-        return call_fault(c, "/inbound", "invalid_value", "inbound is mailboxes or off");
-    row->inbound = inbound;
+        call_fault(c, "/inbound", "invalid_value", "inbound is mailboxes or off");
+    ((struct domain_row *)row)->inbound = inbound;
     return true;
 }
 
 /* An address of this account that somebody reads; NO_BYTES for none. */
-static bool set_catch_all(struct call *c, struct bytes text, struct domain_row *row)
+static bool rule_catch_all(struct call *c, const void *given, void *out)
 {
+    struct domain_row *row = out;
+    struct bytes text = ((const struct domain_row *)given)->catch_all;
     struct directory_user user;
     struct address address;
     struct err why = { 0 };
@@ -79,28 +98,50 @@ static bool set_catch_all(struct call *c, struct bytes text, struct domain_row *
     if (!text.p)
         return true;
     if (!address_parse(text, c->arena, &address, &why) ||
-        !address_normalize(&address, true, c->arena, &row->catch_all, &why))
-        return call_fault(c, "/catch_all", "invalid_address", "%s", why.message);
+        !address_normalize(&address, true, c->arena, &row->catch_all, &why)) {
+        call_fault(c, "/catch_all", "invalid_address", "%s", why.message);
+        return true;
+    }
     if (directory_find(c, &address, &user) && user.how == FOUND_EXACT && id_equal(user.account_id, c->account))
         return true;
+    if (c->err.code && c->err.code != ERR_MISSING)
+        return false;
     c->err = (struct err){ 0 };
-    return call_fault(c, "/catch_all", "not_found", "No such address in this account");
+    call_fault(c, "/catch_all", "not_found", "No such address in this account");
+    return true;
 }
 
-static void change_row(struct call *c, unsigned set, struct bytes inbound, struct bytes catch_all,
-                       struct domain_row *row)
+static void show_status(struct jw *w, const void *row)
 {
-    if (set & DOMAIN_SET_INBOUND)
-        set_inbound(c, inbound, row);
-    if (set & DOMAIN_SET_CATCH_ALL)
-        set_catch_all(c, catch_all, row);
+    jw_text(w, ((const struct domain_row *)row)->verified_at ? BYTES("verified") : BYTES("unverified"));
 }
+
+/* What to publish comes with outgoing mail. */
+static void show_records(struct jw *w, const void *row)
+{
+    (void)row;
+    jw_raw(w, BYTES("[]"));
+}
+
+static const struct member domain_list_[] = {
+    MEMBER(ID, domain_row, id, .prefix = "dom", .column = true),
+    MEMBER(ID, domain_row, account_id, .prefix = "acc"),
+    MEMBER(TEXT, domain_row, name, .given = MADE, .rule = rule_name, .column = true),
+    MEMBER(TEXT, domain_row, inbound, .given = MADE | CHANGED, .rule = rule_inbound, .column = true),
+    MEMBER(TEXT, domain_row, catch_all, .given = MADE | CHANGED, .rule = rule_catch_all),
+    { .name = "status", .type = MEMBER_OWN, .show = show_status, .column = true },
+    MEMBER(TIME, domain_row, verified_at),
+    { .name = "records", .type = MEMBER_OWN, .show = show_records },
+    MEMBER(TIME, domain_row, created_at),
+};
+MEMBERS(domain, .object = "domain", .path = "/v1/domains/", .kind = &domain_kind);
+
+/* ---- changes ---- */
 
 bool domain_create(struct call *c, const struct domain_create_in *in, struct domain_row *out)
 {
     struct batch *b = batch_new(c->arena);
     const struct set more = ADD("domains", 1);
-    struct err why = { 0 };
 
     *out = (struct domain_row){
         .id = id_new(), .account_id = c->account, .inbound = BYTES("mailboxes"), .created_at = clock_wall()
@@ -109,12 +150,8 @@ bool domain_create(struct call *c, const struct domain_create_in *in, struct dom
         return false;
     if (c->who->n_domain_ids)
         return err_set(&c->err, ERR_SCOPE, "A key that is bound to domains makes no others");
-    if (!domain_normalize(in->name, c->arena, &out->name, &why))
-        call_fault(c, "/name", "invalid_domain", "%s", why.message);
-    else if (out->name.p[0] == '[' || bytes_equal(out->name, BYTES("sandbox.test")))
-        call_fault(c, "/name", "invalid_domain", "This name cannot be a domain here");
-    change_row(c, in->set, in->inbound, in->catch_all, out);
-    if (!call_check(c))
+    if (!members_apply(c, &domain_members, &in->given, in->named | members_named(&domain_members, "name"), out) ||
+        !call_check(c))
         return false;
     batch_insert(b, &domain_kind, out, NULL, 0);
     batch_update(b, &account_kind, c->account, NULL, 0, &more, 1);
@@ -127,17 +164,11 @@ bool domain_create(struct call *c, const struct domain_create_in *in, struct dom
 
 bool domain_update(struct call *c, const struct domain_update_in *in, struct domain_row *out)
 {
-    struct batch *b = batch_new(c->arena);
+    const struct patch patch = {
+        .members = &domain_members, .given = &in->given, .named = in->named, .id = in->id, .find = find
+    };
 
-    if (!find(c, in->id, out))
-        return false;
-    change_row(c, in->set, in->inbound, in->catch_all, out);
-    if (!call_check(c))
-        return false;
-    const struct set sets[] = { SET("inbound", V_TEXT(out->inbound)), SET("catch_all", V_TEXT(out->catch_all)) };
-
-    batch_update(b, &domain_kind, out->id, NULL, 0, sets, 2);
-    if (!call_commit(c, b, out, out->id))
+    if (!members_patch(c, &patch, out))
         return false;
     directory_changed(c->svc);
     return true;

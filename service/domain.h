@@ -12,10 +12,9 @@ struct domain_list_out {
     struct page_out page;
 };
 bool domain_list(struct call *c, const struct domain_list_in *in, struct domain_list_out *out);
-enum { DOMAIN_SET_INBOUND = 1, DOMAIN_SET_CATCH_ALL = 2 };
 struct domain_create_in {
-    struct bytes name, inbound, catch_all;
-    unsigned set;
+    struct domain_row given;
+    uint64_t named; /* of domain_members */
 };
 bool domain_create(struct call *c, const struct domain_create_in *in, struct domain_row *out);
 struct domain_get_in {
@@ -24,8 +23,8 @@ struct domain_get_in {
 bool domain_get(struct call *c, const struct domain_get_in *in, struct domain_row *out);
 struct domain_update_in {
     struct bytes id;
-    unsigned set;
-    struct bytes inbound, catch_all;
+    struct domain_row given;
+    uint64_t named;
 };
 bool domain_update(struct call *c, const struct domain_update_in *in, struct domain_row *out);
 struct domain_delete_in {

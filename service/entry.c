@@ -5,6 +5,7 @@
 #include "service/access.h"
 #include "service/body.h"
 #include "service/entry_private.h"
+#include "service/member.h"
 #include "service/message_private.h"
 #include "service/seal.h"
 
@@ -31,7 +32,7 @@ static void show(struct call *c, const struct crypt_key *user_key, const struct 
     struct crypt_key content;
     struct err ignored = { 0 };
 
-    *out = (struct entry_view){ .row = *row, .keywords = row->keywords.p ? row->keywords : BYTES("[]") };
+    *out = (struct entry_view){ .row = *row };
     if (!seal_open_user(user_key, row, &content, &ignored)) {
         summary_read(NO_BYTES, c->arena, out);
         return;
@@ -60,6 +61,14 @@ bool entry_summary(struct call *c, struct bytes id, struct entry_view *out)
     return access_entry(c, id, SCOPE_MAIL_READ, &row) && show_all(c, row.user_id, &row, 1, out);
 }
 
+bool entry_again(struct call *c, struct id id, struct entry_view *out)
+{
+    struct entry_row row;
+
+    return access_entry(c, id_text(c->arena, entry_kind.prefix, id), SCOPE_MAIL_WRITE, &row) &&
+           show_all(c, row.user_id, &row, 1, out);
+}
+
 bool entry_list(struct call *c, const struct entry_list_in *in, struct entry_list_out *out)
 {
     struct query q = { .kind = &entry_kind, .index = "uid", .n_conds = 1 };
@@ -77,23 +86,6 @@ bool entry_list(struct call *c, const struct entry_list_in *in, struct entry_lis
 
 /* ---- changes ---- */
 
-static int64_t flags_after(const struct entry_update_in *in, int64_t flags)
-{
-    const struct {
-        unsigned set;
-        bool value;
-        int64_t bit;
-    } changes[] = { { ENTRY_SET_SEEN, in->seen, ENTRY_SEEN },
-                    { ENTRY_SET_FLAGGED, in->flagged, ENTRY_FLAGGED },
-                    { ENTRY_SET_ANSWERED, in->answered, ENTRY_ANSWERED },
-                    { ENTRY_SET_DRAFT, in->draft, ENTRY_DRAFT } };
-
-    for (size_t i = 0; i < sizeof changes / sizeof *changes; i++)
-        if (in->set & changes[i].set)
-            flags = changes[i].value ? flags | changes[i].bit : flags & ~changes[i].bit;
-    return flags;
-}
-
 static bool keyword_ok(struct bytes word)
 {
     for (size_t i = 0; i < word.n; i++)
@@ -102,28 +94,104 @@ static bool keyword_ok(struct bytes word)
     return word.n > 0 && word.n <= KEYWORD_MAX;
 }
 
-static struct bytes keywords_json(struct call *c, const struct entry_update_in *in)
+static bool rule_keywords(struct call *c, const void *given, void *row)
 {
-    struct buf out;
-    struct bytes json;
-    struct jw w;
+    struct bytes list = ((const struct entry_row *)given)->keywords, *words;
+    size_t n;
 
-    if (in->n_keywords > KEYWORDS_MAX)
+    if (!members_texts(c, list, &words, &n))
+        return false;
+    if (n > KEYWORDS_MAX)
         call_fault(c, "/keywords", "too_many", "At most %d keywords", KEYWORDS_MAX);
-    buf_init(&out, 16 * 1024);
-    jw_init(&w, &out);
-    jw_array(&w);
-    for (size_t i = 0; i < in->n_keywords && i < KEYWORDS_MAX; i++) {
-        if (!keyword_ok(in->keywords[i]))
+    for (size_t i = 0; i < n && i < KEYWORDS_MAX; i++)
+        if (!keyword_ok(words[i]))
             call_fault(c, arena_printf(c->arena, "/keywords/%zu", i), "invalid_characters",
                        "1 to %d printable ASCII characters without blanks", KEYWORD_MAX);
-        jw_text(&w, in->keywords[i]);
-    }
-    jw_array_end(&w);
-    json = in->n_keywords ? arena_copy(c->arena, buf_bytes(&out)) : NO_BYTES;
-    buf_clear(&out);
-    return json;
+    ((struct entry_row *)row)->keywords = n ? list : NO_BYTES;
+    return true;
 }
+
+/* ---- the members ---- */
+
+#define FLAG(...) FLAG_LINE(__VA_ARGS__, )
+#define FLAG_LINE(name_, bit_, ...)                                                                                    \
+    {                                                                                                                  \
+        .name = name_, .type = MEMBER_BIT, .offset = offsetof(struct entry_row, flags), .bit = (bit_),                 \
+        .given = CHANGED, __VA_ARGS__                                                                                  \
+    }
+
+static const struct member entry_list_[] = {
+    MEMBER(ID, entry_row, id, .prefix = "ent", .column = true),
+    MEMBER(ID, entry_row, account_id, .prefix = "acc"),
+    MEMBER(ID, entry_row, mailbox_id, .given = CHANGED, .prefix = "mbx"),
+    MEMBER(ID, entry_row, message_id, .prefix = "msg"),
+    MEMBER(INT, entry_row, uid),
+    MEMBER(TEXT, entry_view, header_message_id),
+    MEMBER(JSON, entry_view, from, .column = true),
+    MEMBER(JSON, entry_view, to, .otherwise = "[]"),
+    MEMBER(TEXT, entry_view, subject, .column = true),
+    MEMBER(TEXT, entry_view, snippet),
+    MEMBER(TIME, entry_row, sent_at),
+    MEMBER(TIME, entry_row, received_at, .column = true),
+    MEMBER(INT, entry_row, size),
+    FLAG("seen", ENTRY_SEEN, .column = true),
+    FLAG("flagged", ENTRY_FLAGGED),
+    FLAG("answered", ENTRY_ANSWERED),
+    FLAG("draft", ENTRY_DRAFT),
+    MEMBER(JSON, entry_row, keywords, .given = CHANGED, .rule = rule_keywords, .otherwise = "[]"),
+    MEMBER(INT, entry_view, attachment_count),
+};
+MEMBERS(entry, .object = "entry", .path = "/v1/entries/", .kind = &entry_kind);
+
+/* ---- what entry_get shows beyond ---- */
+
+static void show_headers(struct jw *w, const void *row)
+{
+    const struct entry_view *v = row;
+
+    jw_array(w);
+    for (size_t i = 0; i < v->n_headers; i++) {
+        jw_object(w);
+        jw_key_text(w, "name", v->headers[i].name);
+        jw_key_text(w, "value", v->headers[i].value);
+        jw_object_end(w);
+    }
+    jw_array_end(w);
+}
+
+static void show_attachments(struct jw *w, const void *row)
+{
+    const struct entry_view *v = row;
+
+    jw_array(w);
+    for (size_t i = 0; i < v->n_attachments; i++) {
+        const struct entry_attachment *a = &v->attachments[i];
+
+        jw_object(w);
+        jw_key_int(w, "index", a->index);
+        jw_key_text(w, "filename", a->filename);
+        jw_key_text(w, "content_type", a->content_type);
+        jw_key_text(w, "content_id", a->content_id);
+        jw_key_text(w, "disposition", a->disposition);
+        jw_key_int(w, "size", a->size);
+        jw_object_end(w);
+    }
+    jw_array_end(w);
+}
+
+static const struct member entry_full_list_[] = {
+    MEMBER(JSON, entry_view, cc, .otherwise = "[]"),
+    MEMBER(JSON, entry_view, reply_to, .otherwise = "[]"),
+    { .name = "headers", .type = MEMBER_OWN, .show = show_headers },
+    MEMBER(TEXT, entry_view, text),
+    MEMBER(BOOL, entry_view, text_truncated),
+    MEMBER(TEXT, entry_view, html),
+    MEMBER(BOOL, entry_view, html_truncated),
+    { .name = "attachments", .type = MEMBER_OWN, .show = show_attachments },
+};
+MEMBERS(entry_full, .object = "entry", .path = "/v1/entries/", .base = &entry_members);
+
+/* ---- writing ---- */
 
 static int64_t unseen(int64_t flags)
 {
@@ -143,12 +211,13 @@ static void count(struct call *c, struct batch *b, struct id box, int64_t sign, 
     batch_update(b, &mailbox_kind, box, NULL, 0, sets, 4);
 }
 
+/* Every change of an entry gives it a new modseq of its mailbox. */
 static struct cond *as_read(struct call *c, const struct entry_row *row)
 {
     struct cond *same = arena_array(c->arena, 2, sizeof *same);
 
     same[0] = COND("mailbox_id", IS, V_ID(row->mailbox_id));
-    same[1] = COND("flags", IS, V_INT(row->flags));
+    same[1] = COND("modseq", IS, V_INT(row->modseq));
     return same;
 }
 
@@ -182,23 +251,23 @@ static bool update_once(struct call *c, const struct entry_row *row, struct entr
     return true;
 }
 
-static bool find_target(struct call *c, const struct entry_update_in *in, const struct entry_row *row, struct id *out)
+/* The mailbox it is moved to is one of the same user. */
+static bool check_target(struct call *c, const struct entry_row *row, const struct entry_row *after)
 {
     struct mailbox_row box;
+    bool there;
 
-    if (!(in->set & ENTRY_SET_MAILBOX))
+    if (id_equal(row->mailbox_id, after->mailbox_id))
         return true;
-    if (!id_parse(mailbox_kind.prefix, in->mailbox_id, out) ||
-        !store_get(c->store, &mailbox_kind, *out, c->arena, &box, &c->err) || !id_equal(box.user_id, row->user_id)) {
-        c->err = (struct err){ 0 };
-        return call_fault(c, "/mailbox_id", "not_found", "No such mailbox of this user");
-    }
+    if (!store_look(c->store, &mailbox_kind, after->mailbox_id, c->arena, &box, &there, &c->err))
+        return false;
+    if (!there || !id_equal(box.user_id, row->user_id))
+        call_fault(c, "/mailbox_id", "not_found", "No such mailbox of this user");
     return true;
 }
 
 bool entry_update(struct call *c, const struct entry_update_in *in, struct entry_view *out)
 {
-    struct bytes keywords = in->set & ENTRY_SET_KEYWORDS ? keywords_json(c, in) : NO_BYTES;
     struct entry_row row, after;
     bool done = false;
 
@@ -207,13 +276,10 @@ bool entry_update(struct call *c, const struct entry_update_in *in, struct entry
         if (!access_entry(c, in->id, SCOPE_MAIL_WRITE, &row))
             return false;
         after = row;
-        find_target(c, in, &row, &after.mailbox_id);
-        if (!call_check(c))
+        if (!members_apply(c, &entry_members, &in->given, in->named, &after) || !check_target(c, &row, &after) ||
+            !call_check(c))
             return false;
-        after.flags = flags_after(in, row.flags);
-        if (in->set & ENTRY_SET_KEYWORDS)
-            after.keywords = keywords;
-        done = update_once(c, &row, &after);
+        done = !in->named || update_once(c, &row, &after);
         if (!done && c->err.code != ERR_CONFLICT)
             return false;
     }

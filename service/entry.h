@@ -15,7 +15,6 @@ struct entry_view {
     struct entry_row row;
     struct bytes header_message_id, subject, snippet;
     struct bytes from, to, cc, reply_to; /* JSON: from {email,name} or null, others lists */
-    struct bytes keywords;               /* JSON list */
     int64_t attachment_count;
     bool full;
     const struct named_value *headers; /* in order, decoded */
@@ -39,30 +38,17 @@ bool entry_list(struct call *c, const struct entry_list_in *in, struct entry_lis
 struct entry_append_in {
     struct bytes mailbox_id;
     struct source raw;
-    bool seen, flagged, answered, draft;
+    int64_t flags; /* of enum entry_flag */
 };
 bool entry_append(struct call *c, const struct entry_append_in *in, struct entry_view *out);
 struct entry_get_in {
     struct bytes id;
 };
 bool entry_get(struct call *c, const struct entry_get_in *in, struct entry_view *out);
-/* The row and its summary, as a list shows them; no audit. */
-bool entry_summary(struct call *c, struct bytes id, struct entry_view *out);
-enum {
-    ENTRY_SET_MAILBOX = 1,
-    ENTRY_SET_SEEN = 2,
-    ENTRY_SET_FLAGGED = 4,
-    ENTRY_SET_ANSWERED = 8,
-    ENTRY_SET_DRAFT = 16,
-    ENTRY_SET_KEYWORDS = 32
-};
 struct entry_update_in {
     struct bytes id;
-    unsigned set;
-    struct bytes mailbox_id;
-    bool seen, flagged, answered, draft;
-    const struct bytes *keywords; /* at most 32 of 64 characters */
-    size_t n_keywords;
+    struct entry_row given; /* keywords: at most 32 of 64 characters */
+    uint64_t named;         /* of entry_members */
 };
 bool entry_update(struct call *c, const struct entry_update_in *in, struct entry_view *out);
 struct entry_delete_in {

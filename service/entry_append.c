@@ -4,7 +4,9 @@
 #include "service/access.h"
 #include "service/body.h"
 #include "service/crlf.h"
+#include "service/entry_private.h"
 #include "service/filing.h"
+#include "service/idempotency.h"
 #include "service/message_private.h"
 #include "service/service.h"
 
@@ -57,12 +59,6 @@ static bool read_all(struct append *p)
     return keep(p) && body_finish(p->body, p->c->deadline, &p->c->err);
 }
 
-static int64_t flags_of(const struct entry_append_in *in)
-{
-    return (in->seen ? ENTRY_SEEN : 0) | (in->flagged ? ENTRY_FLAGGED : 0) | (in->answered ? ENTRY_ANSWERED : 0) |
-           (in->draft ? ENTRY_DRAFT : 0);
-}
-
 static bool file(struct append *p, const struct mailbox_row *box, const struct directory_user *user,
                  struct entry_view *out)
 {
@@ -77,7 +73,7 @@ static bool file(struct append *p, const struct mailbox_row *box, const struct d
                         .body_id = body_id(p->body),
                         .content = body_key(p->body),
                         .body_size = body_size(p->body),
-                        .flags = flags_of(p->in),
+                        .flags = p->in->flags,
                         .received_at = clock_wall(),
                         .header_8bit = headers_have_8bit(index, body_preview(p->body)) };
 
@@ -87,7 +83,7 @@ static bool file(struct append *p, const struct mailbox_row *box, const struct d
     body_put(p->body, b, c->arena);
     if (!filing_add(c->svc, b, c->arena, &f, &filed, &c->err))
         return false;
-    *out = (struct entry_view){ .row = *filed.row, .keywords = BYTES("[]") };
+    *out = (struct entry_view){ .row = *filed.row };
     summary_read(summary.json, c->arena, out);
     if (!call_commit(c, b, NULL, filed.row->id)) {
         if (c->err.code == ERR_CONFLICT && batch_failure(b).fault == FAULT_BOUND)
@@ -109,8 +105,11 @@ bool entry_append(struct call *c, const struct entry_append_in *in, struct entry
     struct append p = { .c = c, .in = in };
     struct directory_user user;
     struct mailbox_row box;
+    struct id again;
     bool ok;
 
+    if (idempotency_again(c, &again))
+        return entry_again(c, again, out);
     if (!access_mailbox(c, in->mailbox_id, SCOPE_MAIL_WRITE, &box) || !directory_user(c, box.user_id, &user))
         return false;
     if (user.used >= user.quota)

@@ -1,10 +1,20 @@
 /* service/event.c - the timeline: of one message, and of the whole account in order of commit. */
 #include "base/clock.h"
 #include "service/delivery.h"
+#include "service/member.h"
 #include "service/message_private.h"
 
 /* Rows of other accounts that one request steps over before it answers with what it has. */
 #define FOLLOW_LOOK 2000
+
+static const struct member event_list_[] = {
+    MEMBER(ID, event_row, id, .prefix = "evt"),           MEMBER(ID, event_row, account_id, .prefix = "acc"),
+    MEMBER(TEXT, event_row, type, .column = true),        MEMBER(TIME, event_row, at, .column = true),
+    MEMBER(ID, event_row, message_id, .prefix = "msg"),   MEMBER(ID, event_row, delivery_id, .prefix = "dlv"),
+    MEMBER(TEXT, event_row, email, .column = true),       MEMBER(JSON, event_row, tags, .otherwise = "[]"),
+    MEMBER(JSON, event_row, metadata, .otherwise = "{}"), MEMBER(JSON, event_row, data),
+};
+MEMBERS(event, .object = "event", .path = "/v1/events/", .kind = &event_kind);
 
 bool message_event_list(struct call *c, const struct event_list_in *in, struct event_list_out *out)
 {

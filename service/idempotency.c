@@ -142,6 +142,12 @@ bool idempotency_begin(struct call *c)
     return true;
 }
 
+bool idempotency_again(const struct call *c, struct id *ref)
+{
+    *ref = c->idempotency && c->idempotency->replayed ? c->idempotency->ref : NO_ID;
+    return !id_is_none(*ref);
+}
+
 void idempotency_end(struct call *c)
 {
     struct idempotency *i = c->idempotency;

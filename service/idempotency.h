@@ -6,8 +6,12 @@
 #include "service/call.h"
 
 /* Before the operation, after authentication; c->idempotency has key, route and body_hash. True with ->replayed set
- * when a kept answer is there: the operation is then not run. */
+ * when it was done already: the kept `answer` is given again. Where only the object's id could be kept (`answer` is
+ * null) the operation is called, does nothing, and gives the object once more. */
 bool idempotency_begin(struct call *c);
+/* For such operations: true when this one was done already; *ref is what it made. The first answer showed the object to
+ * whoever made it, so this one does too, without the scope for reading; ERR_MISSING when it has gone since. */
+bool idempotency_again(const struct call *c, struct id *ref);
 void idempotency_end(struct call *c); /* after the operation, whatever its result; harmless without a key */
 /* The keyed hash of a request body, for body_hash. */
 struct bytes idempotency_hash(struct call *c, struct bytes canonical);

@@ -154,6 +154,7 @@ static void tell(const struct plan *p, struct call *c, struct intake_out *out)
     const struct message_row *row = &p->parties[0].row;
 
     *out = (struct intake_out){ .message_id = row->id,
+                                .account_id = c->account,
                                 .header_message_id = arena_copy(c->arena, row->header_message_id),
                                 .mode = row->mode,
                                 .status = message_status(row),

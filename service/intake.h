@@ -67,7 +67,7 @@ struct recipient_out {
 };
 
 struct intake_out {
-    struct id message_id;
+    struct id message_id, account_id;
     struct bytes header_message_id, mode, status;
     int64_t created_at, size;
     struct recipient_out *recipients;

@@ -1,6 +1,7 @@
 #include "service/key.h"
 #include "base/network.h"
 #include "service/domain.h"
+#include "service/member.h"
 #include "service/service_private.h"
 
 #define SECRET_CHARS 40
@@ -73,8 +74,9 @@ void key_row_make(struct key_row *row, struct id account_id, struct bytes name, 
 /* ---- checks ---- */
 
 /* Nobody gives what they do not have; and what only the operator's account knows stays there. */
-static void check_scopes(struct call *c, unsigned scopes)
+static bool rule_scopes(struct call *c, const void *given, void *row)
 {
+    unsigned scopes = (unsigned)((const struct key_row *)given)->scopes;
     bool at_home = id_equal(c->account, c->svc->operator_account);
     unsigned mine = c->who->scopes & (at_home ? SCOPE_ALL : SCOPE_TENANT);
 
@@ -83,90 +85,135 @@ static void check_scopes(struct call *c, unsigned scopes)
             call_fault(c, "/scopes", "not_yours", "The scope %s is not yours to give", names[i]);
     if (!scopes)
         call_fault(c, "/scopes", "required", "A key needs a scope");
-}
-
-/* Whoever is bound to domains gives keys that are bound to some of them. */
-static bool write_domains(struct call *c, const struct key_change *in, struct bytes *out)
-{
-    struct buf text;
-    struct jw w;
-
-    buf_init(&text, 64 * 1024);
-    jw_init(&w, &text);
-    jw_array(&w);
-    for (size_t i = 0; i < in->n_domain_ids && i < SCOPE_BOUND; i++) {
-        struct domain_row row = { 0 };
-
-        if (!domain_of_account(c, in->domain_ids[i], &row)) {
-            if (c->err.code != ERR_MISSING) {
-                buf_clear(&text);
-                return false;
-            }
-            c->err = (struct err){ 0 };
-        }
-        if (id_is_none(row.id) || !call_reaches(c, row.id))
-            call_fault(c, arena_printf(c->arena, "/domain_ids/%zu", i), "not_found", "No such domain in this account");
-        else
-            jw_id(&w, "dom", row.id);
-    }
-    jw_array_end(&w);
-    *out = in->n_domain_ids ? arena_copy(c->arena, buf_bytes(&text)) : NO_BYTES;
-    buf_clear(&text);
-    if (!in->n_domain_ids && c->who->n_domain_ids)
-        call_fault(c, "/domain_ids", "not_yours", "Your own key is bound to domains: name some of them");
+    ((struct key_row *)row)->scopes = scopes;
     return true;
 }
 
-static struct bytes write_networks(struct call *c, const struct key_change *in)
+/* One of the domains a key shall be bound to, as an id; false for an error of the store only. */
+static bool write_domain(struct call *c, size_t i, struct bytes text, struct jw *w)
+{
+    struct domain_row row = { 0 };
+
+    if (!domain_of_account(c, text, &row)) {
+        if (c->err.code != ERR_MISSING)
+            return false;
+        c->err = (struct err){ 0 };
+    }
+    if (id_is_none(row.id) || !call_reaches(c, row.id))
+        call_fault(c, arena_printf(c->arena, "/domain_ids/%zu", i), "not_found", "No such domain in this account");
+    else
+        jw_id(w, "dom", row.id);
+    return true;
+}
+
+/* Whoever is bound to domains gives keys that are bound to some of them. */
+static bool rule_domains(struct call *c, const void *given, void *row)
 {
     struct buf text;
+    struct bytes *domains;
     struct jw w;
-    struct bytes out = NO_BYTES;
+    size_t n;
+    bool ok = true;
 
+    if (!members_texts(c, ((const struct key_row *)given)->domain_ids, &domains, &n))
+        return false;
+    if (n > SCOPE_BOUND)
+        call_fault(c, "/domain_ids", "too_many", "At most %d domains", SCOPE_BOUND);
+    if (!n && c->who->n_domain_ids)
+        call_fault(c, "/domain_ids", "not_yours", "Your own key is bound to domains: name some of them");
     buf_init(&text, 64 * 1024);
     jw_init(&w, &text);
     jw_array(&w);
-    for (size_t i = 0; i < in->n_allowed_ips && i < SCOPE_BOUND; i++) {
-        struct network net;
+    for (size_t i = 0; ok && i < n && i < SCOPE_BOUND; i++)
+        ok = write_domain(c, i, domains[i], &w);
+    jw_array_end(&w);
+    ((struct key_row *)row)->domain_ids = n ? arena_copy(c->arena, buf_bytes(&text)) : NO_BYTES;
+    buf_clear(&text);
+    return ok;
+}
 
-        if (!network_parse(in->allowed_ips[i], &net))
+static bool rule_networks(struct call *c, const void *given, void *row)
+{
+    struct bytes list = ((const struct key_row *)given)->allowed_ips, *networks;
+    struct network net;
+    size_t n;
+
+    if (!members_texts(c, list, &networks, &n))
+        return false;
+    if (n > SCOPE_BOUND)
+        call_fault(c, "/allowed_ips", "too_many", "At most %d networks", SCOPE_BOUND);
+    for (size_t i = 0; i < n && i < SCOPE_BOUND; i++)
+        if (!network_parse(networks[i], &net))
             call_fault(c, arena_printf(c->arena, "/allowed_ips/%zu", i), "invalid_address",
                        "Not an address or network (192.0.2.0/24, 2001:db8::/32)");
-        else
-            jw_text(&w, in->allowed_ips[i]);
-    }
-    jw_array_end(&w);
-    if (in->n_allowed_ips)
-        out = arena_copy(c->arena, buf_bytes(&text));
-    buf_clear(&text);
-    return out;
+    ((struct key_row *)row)->allowed_ips = n ? list : NO_BYTES;
+    return true;
 }
 
-/* Checks what is set and writes it into the row. */
-static bool change_row(struct call *c, const struct key_change *in, struct key_row *row)
+static bool rule_mode(struct call *c, const void *given, void *row)
 {
-    if ((in->set & KEY_SET_NAME) && (in->name.n > NAME_MOST || bytes_has_ctl_line(in->name)))
-        call_fault(c, "/name", "too_long", "A name has at most %d bytes, in one line", NAME_MOST);
-    if (in->n_domain_ids > SCOPE_BOUND)
-        call_fault(c, "/domain_ids", "too_many", "At most %d domains", SCOPE_BOUND);
-    if (in->n_allowed_ips > SCOPE_BOUND)
-        call_fault(c, "/allowed_ips", "too_many", "At most %d networks", SCOPE_BOUND);
-    if ((in->set & KEY_SET_EXPIRES) && in->expires_at && in->expires_at <= clock_wall())
-        call_fault(c, "/expires_at", "in_the_past", "This time has passed");
-    if (in->set & KEY_SET_NAME)
-        row->name = in->name;
-    if (in->set & KEY_SET_SCOPES) {
-        check_scopes(c, in->scopes);
-        row->scopes = in->scopes;
-    }
-    if ((in->set & KEY_SET_DOMAINS) && !write_domains(c, in, &row->domain_ids))
-        return false;
-    if (in->set & KEY_SET_IPS)
-        row->allowed_ips = write_networks(c, in);
-    if (in->set & KEY_SET_EXPIRES)
-        row->expires_at = in->expires_at;
-    return call_check(c);
+    bool test = bytes_equal(((const struct key_row *)given)->mode, BYTES("test"));
+
+    if (c->who->test && !test)
+        call_fault(c, "/mode", "not_yours", "A test key makes test keys only");
+    ((struct key_row *)row)->mode = test ? BYTES("test") : BYTES("live");
+    return true;
 }
+
+static bool rule_expires(struct call *c, const void *given, void *row)
+{
+    int64_t at = ((const struct key_row *)given)->expires_at;
+
+    if (at && at <= clock_wall())
+        call_fault(c, "/expires_at", "in_the_past", "This time has passed");
+    ((struct key_row *)row)->expires_at = at;
+    return true;
+}
+
+/* ---- the members ---- */
+
+void scopes_show(struct jw *w, unsigned scopes)
+{
+    jw_array(w);
+    for (unsigned i = 0; i < SCOPES; i++)
+        if (scopes & (1u << i))
+            jw_text(w, bytes_of(names[i]));
+    jw_array_end(w);
+}
+
+static void show_scopes(struct jw *w, const void *row)
+{
+    scopes_show(w, (unsigned)((const struct key_row *)row)->scopes);
+}
+
+static void read_scopes(struct json_object *value, struct arena *a, void *given)
+{
+    struct key_row *row = given;
+
+    (void)a;
+    for (size_t i = 0; i < json_object_array_length(value); i++)
+        row->scopes |= scope_of(bytes_of(json_object_get_string(json_object_array_get_idx(value, i))));
+}
+
+static const struct member key_list_[] = {
+    MEMBER(ID, key_row, id, .prefix = "key", .column = true),
+    MEMBER(ID, key_row, account_id, .prefix = "acc"),
+    MEMBER(TEXT, key_row, name, .given = MADE | CHANGED, .most = NAME_MOST, .column = true),
+    MEMBER(TEXT, key_row, mode, .given = MADE, .rule = rule_mode, .column = true),
+    MEMBER(OWN, key_row, scopes, .given = MADE | CHANGED, .rule = rule_scopes, .show = show_scopes, .read = read_scopes,
+           .column = true),
+    MEMBER(JSON, key_row, domain_ids, .given = MADE | CHANGED, .rule = rule_domains, .otherwise = "[]"),
+    MEMBER(JSON, key_row, allowed_ips, .given = MADE | CHANGED, .rule = rule_networks, .otherwise = "[]"),
+    MEMBER(TIME, key_row, expires_at, .given = MADE | CHANGED, .rule = rule_expires),
+    MEMBER(TIME, key_row, last_used_at, .column = true),
+    MEMBER(TEXT, key_row, hint, .column = true),
+    MEMBER(TIME, key_row, created_at),
+};
+MEMBERS(key, .object = "key", .path = "/v1/keys/", .kind = &key_kind);
+
+/* The secret is shown once, and not in an answer that is kept. */
+static const struct member key_created_list_[] = { MEMBER(TEXT, key_create_out, secret) };
+MEMBERS(key_created, .object = "key", .path = "/v1/keys/", .base = &key_members);
 
 /* ---- the resource ---- */
 
@@ -181,7 +228,7 @@ bool key_list(struct call *c, const struct key_list_in *in, struct key_list_out 
     return call_list(c, &q, &in->page, (void **)&out->rows, &out->n, &out->page);
 }
 
-static bool find(struct call *c, struct bytes text, struct key_row *out)
+static bool key_find(struct call *c, struct bytes text, struct key_row *out)
 {
     struct id id;
 
@@ -195,24 +242,22 @@ static bool find(struct call *c, struct bytes text, struct key_row *out)
 
 bool key_get(struct call *c, const struct key_get_in *in, struct key_row *out)
 {
-    return find(c, in->id, out);
+    return key_find(c, in->id, out);
 }
 
 bool key_create(struct call *c, const struct key_create_in *in, struct key_create_out *out)
 {
+    uint64_t always = members_named(&key_members, "mode,scopes,domain_ids");
+    bool test = bytes_equal(in->given.mode, BYTES("test"));
     struct batch *b = batch_new(c->arena);
-    struct key_change change = in->change;
     struct key_secret secret;
 
     if (!call_may(c, SCOPE_KEYS))
         return false;
-    change.set |= KEY_SET_SCOPES | KEY_SET_DOMAINS;
-    if (c->who->test && !in->test)
-        call_fault(c, "/mode", "not_yours", "A test key makes test keys only");
-    key_secret_make(in->test, c->arena, &secret);
+    key_secret_make(test, c->arena, &secret);
     *out = (struct key_create_out){ .secret = secret.text };
-    key_row_make(&out->row, c->account, change.name, change.scopes, in->test, &secret);
-    if (!change_row(c, &change, &out->row))
+    key_row_make(&out->row, c->account, NO_BYTES, 0, test, &secret);
+    if (!members_apply(c, &key_members, &in->given, in->named | always, &out->row) || !call_check(c))
         return false;
     batch_insert(b, &key_kind, &out->row, NULL, 0);
     return call_commit(c, b, out, out->row.id);
@@ -251,22 +296,24 @@ static bool within_mine(struct call *c, const struct key_row *row)
     return true;
 }
 
+static bool find_mine(struct call *c, struct bytes id, void *row)
+{
+    return key_find(c, id, row) && within_mine(c, row);
+}
+
 bool key_update(struct call *c, const struct key_update_in *in, struct key_row *out)
 {
-    struct batch *b = batch_new(c->arena);
-
-    if (!find(c, in->id, out) || !within_mine(c, out) || !change_row(c, &in->change, out))
-        return false;
-    const struct set sets[] = {
-        SET("name", V_TEXT(out->name)),
-        SET("scopes", V_INT(out->scopes)),
-        SET("domain_ids", V_JSON(out->domain_ids)),
-        SET("allowed_ips", V_JSON(out->allowed_ips)),
-        SET("expires_at", V_TIME(out->expires_at)),
+    static const char *const judged[] = { "scopes", "domain_ids", NULL }; /* by within_mine */
+    const struct patch patch = {
+        .members = &key_members,
+        .given = &in->given,
+        .named = in->named,
+        .id = in->id,
+        .find = find_mine,
+        .same = judged,
     };
 
-    batch_update(b, &key_kind, out->id, NULL, 0, sets, sizeof sets / sizeof *sets);
-    if (!call_commit(c, b, out, out->id))
+    if (!members_patch(c, &patch, out))
         return false;
     auth_forget_key(c->svc, out->id);
     return true;
@@ -278,7 +325,7 @@ bool key_delete(struct call *c, const struct key_delete_in *in, void *out)
     struct key_row row = { 0 };
 
     (void)out;
-    if (!find(c, in->id, &row) || !within_mine(c, &row))
+    if (!key_find(c, in->id, &row) || !within_mine(c, &row))
         return false;
     batch_delete(b, &key_kind, row.id, NULL, 0);
     if (!call_commit(c, b, NULL, row.id))

@@ -12,20 +12,10 @@ struct key_list_out {
     struct page_out page;
 };
 bool key_list(struct call *c, const struct key_list_in *in, struct key_list_out *out);
-enum { KEY_SET_NAME = 1, KEY_SET_SCOPES = 2, KEY_SET_DOMAINS = 4, KEY_SET_IPS = 8, KEY_SET_EXPIRES = 16 };
-struct key_change {
-    unsigned set;
-    struct bytes name;
-    unsigned scopes;                /* bits */
-    const struct bytes *domain_ids; /* ids or names; n 0: all */
-    size_t n_domain_ids;
-    const struct bytes *allowed_ips; /* addresses or CIDR; n 0: all */
-    size_t n_allowed_ips;
-    int64_t expires_at;
-};
+/* domain_ids: a JSON list of ids or names, allowed_ips: of addresses or networks; none: all. */
 struct key_create_in {
-    bool test;
-    struct key_change change;
+    struct key_row given;
+    uint64_t named; /* of key_members */
 };
 struct key_create_out {
     struct key_row row;
@@ -38,7 +28,8 @@ struct key_get_in {
 bool key_get(struct call *c, const struct key_get_in *in, struct key_row *out);
 struct key_update_in {
     struct bytes id;
-    struct key_change change;
+    struct key_row given;
+    uint64_t named;
 };
 bool key_update(struct call *c, const struct key_update_in *in, struct key_row *out);
 struct key_delete_in {
@@ -48,4 +39,5 @@ bool key_delete(struct call *c, const struct key_delete_in *in, void *out);
 /* Bits of a scope's name, 0 when unknown; and back. */
 unsigned scope_of(struct bytes name);
 const char *scope_name(enum scope_number n);
+void scopes_show(struct jw *w, unsigned scopes); /* a list of their names */
 #endif

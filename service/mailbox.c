@@ -1,6 +1,7 @@
 #include "service/mailbox.h"
 #include "base/clock.h"
 #include "service/access.h"
+#include "service/member.h"
 
 #define NAME_MAX_BYTES 255
 #define DEPTH_MAX      16
@@ -17,6 +18,23 @@ static void check_name(struct call *c, struct bytes name)
             return;
         }
 }
+
+static const struct member mailbox_list_[] = {
+    MEMBER(ID, mailbox_row, id, .prefix = "mbx", .column = true),
+    MEMBER(ID, mailbox_row, account_id, .prefix = "acc"),
+    MEMBER(ID, mailbox_row, user_id, .prefix = "usr"),
+    MEMBER(TEXT, mailbox_row, name, .given = MADE | CHANGED, .column = true),
+    MEMBER(ID, mailbox_row, parent_id, .given = MADE | CHANGED, .prefix = "mbx"),
+    MEMBER(TEXT, mailbox_row, role, .column = true),
+    MEMBER(INT, mailbox_row, total, .column = true),
+    MEMBER(INT, mailbox_row, unseen, .column = true),
+    MEMBER(INT, mailbox_row, bytes, .column = true),
+    MEMBER(INT, mailbox_row, uid_next),
+    MEMBER(INT, mailbox_row, uid_validity),
+    MEMBER(INT, mailbox_row, modseq),
+    MEMBER(TIME, mailbox_row, created_at),
+};
+MEMBERS(mailbox, .object = "mailbox", .path = "/v1/mailboxes/", .kind = &mailbox_kind);
 
 struct bytes mailbox_slot(struct id parent, struct bytes name, struct arena *a)
 {
@@ -48,17 +66,11 @@ bool mailbox_get(struct call *c, const struct mailbox_get_in *in, struct mailbox
 }
 
 /* The parent a request names: of the same user, and neither the mailbox itself nor below it. */
-static bool find_parent(struct call *c, struct bytes text, const struct mailbox_row *self, struct id *out)
+static bool find_parent(struct call *c, struct id parent, const struct mailbox_row *self)
 {
     struct mailbox_row row = { 0 };
-    struct id id;
+    struct id id = parent;
 
-    *out = NO_ID;
-    if (!text.p)
-        return true;
-    if (!id_parse(mailbox_kind.prefix, text, out))
-        return call_fault(c, "/parent_id", "invalid_id", "An id that begins with mbx_");
-    id = *out;
     for (int depth = 0; !id_is_none(id); depth++) {
         if (depth == DEPTH_MAX)
             return call_fault(c, "/parent_id", "too_deep", "At most %d levels", DEPTH_MAX);
@@ -104,19 +116,20 @@ bool mailbox_create(struct call *c, const struct mailbox_create_in *in, struct m
     *out = (struct mailbox_row){ .id = id_new(),
                                  .account_id = user.account_id,
                                  .user_id = user.id,
-                                 .name = in->name,
+                                 .name = in->given.name,
+                                 .parent_id = in->given.parent_id,
                                  .uid_next = 1,
                                  .modseq = 1,
                                  .created_at = clock_wall() };
     out->uid_validity = out->created_at / 1000;
-    check_name(c, in->name);
-    find_parent(c, in->parent_id, out, &out->parent_id);
+    check_name(c, out->name);
+    find_parent(c, out->parent_id, out);
     if (!call_check(c))
         return false;
     out->slot = mailbox_slot(out->parent_id, out->name, c->arena);
     batch_insert(b, &mailbox_kind, out, NULL, 0);
     touch_parent(c, b, out->parent_id);
-    return call_commit(c, b, out, out->id) || taken(c, b, in->name);
+    return call_commit(c, b, out, out->id) || taken(c, b, out->name);
 }
 
 bool mailbox_update(struct call *c, const struct mailbox_update_in *in, struct mailbox_row *out)
@@ -128,12 +141,13 @@ bool mailbox_update(struct call *c, const struct mailbox_update_in *in, struct m
         return false;
     if (out->role.p)
         return err_set(&c->err, ERR_IN_USE, "A mailbox with a role keeps its name and place");
-    if (in->set & MAILBOX_SET_NAME) {
-        check_name(c, in->name);
-        out->name = in->name;
-    }
-    if (in->set & MAILBOX_SET_PARENT)
-        find_parent(c, in->parent_id, out, &out->parent_id);
+    if (!in->named)
+        return true;
+    if (!members_apply(c, &mailbox_members, &in->given, in->named, out))
+        return false;
+    check_name(c, out->name);
+    if (in->named & members_named(&mailbox_members, "parent_id"))
+        find_parent(c, out->parent_id, out);
     if (!call_check(c))
         return false;
     out->slot = mailbox_slot(out->parent_id, out->name, c->arena);

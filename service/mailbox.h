@@ -16,18 +16,18 @@ struct mailbox_list_out {
 };
 bool mailbox_list(struct call *c, const struct mailbox_list_in *in, struct mailbox_list_out *out);
 struct mailbox_create_in {
-    struct bytes user, name, parent_id;
+    struct bytes user; /* id or address */
+    struct mailbox_row given;
 };
 bool mailbox_create(struct call *c, const struct mailbox_create_in *in, struct mailbox_row *out);
 struct mailbox_get_in {
     struct bytes id;
 };
 bool mailbox_get(struct call *c, const struct mailbox_get_in *in, struct mailbox_row *out);
-enum { MAILBOX_SET_NAME = 1, MAILBOX_SET_PARENT = 2 };
 struct mailbox_update_in {
     struct bytes id;
-    unsigned set;
-    struct bytes name, parent_id;
+    struct mailbox_row given; /* name, parent_id */
+    uint64_t named;           /* of mailbox_members */
 };
 bool mailbox_update(struct call *c, const struct mailbox_update_in *in, struct mailbox_row *out);
 struct mailbox_delete_in {

@@ -3,6 +3,8 @@
 #include "service/body.h"
 #include "service/content.h"
 #include "service/filing.h"
+#include "service/idempotency.h"
+#include "service/member.h"
 #include "service/message_private.h"
 
 /* Deliveries of one message that are looked at in one go. */
@@ -31,12 +33,65 @@ static bool find_for(struct call *c, struct bytes id, unsigned scope, struct mes
     return bytes_equal(out->direction, BYTES("outbound")) || call_may(c, SCOPE_OPERATOR);
 }
 
+/* ---- the members ---- */
+
+static void show_content(struct jw *w, const void *row)
+{
+    jw_text(w, ((const struct message_view *)row)->content_kept ? BYTES("kept") : BYTES("gone"));
+}
+
+static const struct member message_list_[] = {
+    MEMBER(ID, message_row, id, .prefix = "msg", .column = true),
+    MEMBER(ID, message_row, account_id, .prefix = "acc"),
+    MEMBER(TEXT, message_row, header_message_id),
+    MEMBER(TEXT, message_row, direction),
+    MEMBER(TEXT, message_row, source),
+    MEMBER(TEXT, message_row, mode),
+    MEMBER(TEXT, message_view, status, .column = true),
+    MEMBER(JSON, message_view, from, .column = true),
+    MEMBER(JSON, message_view, reply_to, .otherwise = "[]"),
+    MEMBER(JSON, message_view, to, .otherwise = "[]", .column = true),
+    MEMBER(JSON, message_view, cc, .otherwise = "[]"),
+    MEMBER(JSON, message_view, bcc, .otherwise = "[]"),
+    MEMBER(TEXT, message_row, envelope_from),
+    MEMBER(TEXT, message_view, subject, .column = true),
+    MEMBER(JSON, message_row, tags, .otherwise = "[]"),
+    MEMBER(JSON, message_row, metadata, .otherwise = "{}"),
+    MEMBER(INT, message_row, size),
+    { .name = "content", .type = MEMBER_OWN, .show = show_content },
+    MEMBER(TIME, message_row, content_until),
+    MEMBER(ID, message_row, key_id, .prefix = "key"),
+    MEMBER(ID, message_row, user_id, .prefix = "usr"),
+    MEMBER(ID, message_row, request_id, .prefix = "req"),
+    MEMBER(TIME, message_row, created_at, .column = true),
+};
+MEMBERS(message, .object = "message", .path = "/v1/messages/", .kind = &message_kind);
+
+/* ---- one message ---- */
+
+/* `people` is one JSON object with these members. */
+static void show_people(struct call *c, struct bytes json, struct message_view *out)
+{
+    struct bytes *const places[] = { &out->from, &out->reply_to, &out->to, &out->cc, &out->bcc };
+    static const char *const names[] = { "from", "reply_to", "to", "cc", "bcc" };
+    struct json_object *people = NULL, *member;
+    struct err ignored = { 0 };
+
+    if (!json.p || !json_read(json, &people, &ignored))
+        return;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if ((member = json_member(people, names[i])) != NULL)
+            *places[i] = json_tree_text(c->arena, member);
+    json_object_put(people);
+}
+
 void message_show(struct call *c, const struct message_row *row, struct message_view *out)
 {
     struct crypt_key content;
     struct err gone = { 0 };
 
-    *out = (struct message_view){ .row = *row, .status = message_status(row), .show_bcc = true };
+    *out = (struct message_view){ .row = *row, .status = message_status(row) };
+    show_people(c, row->people, out);
     if (!row->wrapped_key.p || !seal_open_server(c->svc, row->id, row->wrapped_key, row->wrap, &content, &gone))
         return;
     out->content_kept = true;
@@ -169,10 +224,17 @@ static bool cancel_once(struct call *c, const struct message_row *m)
 bool message_cancel(struct call *c, const struct message_cancel_in *in, struct message_view *out)
 {
     struct message_row row;
+    struct id again;
     bool done = false;
 
     if (!call_may(c, SCOPE_SEND))
         return false;
+    if (idempotency_again(c, &again)) {
+        if (!message_find(c, id_text(c->arena, message_kind.prefix, again), &row))
+            return false;
+        message_show(c, &row, out);
+        return true;
+    }
     for (int tries = 0; !done && tries < CANCEL_TRIES; tries++) {
         c->err = (struct err){ 0 };
         done = message_find(c, in->id, &row) && cancel_once(c, &row);

@@ -40,10 +40,10 @@ bool message_send(struct call *c, const struct message_send_in *in, struct intak
 
 struct message_view {
     struct message_row row;
-    struct bytes status;  /* derived */
-    struct bytes subject; /* opened; NO_BYTES once gone */
+    struct bytes status;                      /* derived */
+    struct bytes subject;                     /* opened; NO_BYTES once gone */
+    struct bytes from, reply_to, to, cc, bcc; /* JSON; NO_BYTES for an inbound one */
     bool content_kept;
-    bool show_bcc;
 };
 
 struct message_list_in {

@@ -255,7 +255,7 @@ static bool check_value(struct call *c, enum param p, const struct setting_updat
 {
     struct err why = { 0 };
 
-    if (in->reset)
+    if (!in->value.p)
         return true;
     if (p == PARAM_delivery_mode && bytes_equal(in->value, BYTES("live")))
         call_fault(c, "/value", "not_available", "this build does not deliver outside");
@@ -307,12 +307,12 @@ bool setting_update(struct call *c, const struct setting_update_in *in, struct s
         c->err = why;
         return false;
     }
-    add_change(c, b, &old, in->name, in->reset ? NO_BYTES : in->value);
+    add_change(c, b, &old, in->name, in->value);
     if (!call_commit(c, b, NULL, NO_ID))
         return false;
-    apply(in->name, in->reset ? NO_BYTES : in->value);
+    apply(in->name, in->value);
     log_info("setting", LOG_BYTES("id", id_text(c->arena, "req", c->request)), LOG_BYTES("name", in->name),
-             LOG_BYTES("value", in->reset ? BYTES("default") : in->value), LOG_BYTES("who", c->who->name));
+             LOG_BYTES("value", in->value.p ? in->value : BYTES("default")), LOG_BYTES("who", c->who->name));
     *out = view_of(p, c->arena);
     return true;
 }

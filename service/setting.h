@@ -26,8 +26,7 @@ struct setting_get_in {
 };
 bool setting_get(struct call *c, const struct setting_get_in *in, struct setting_view *out);
 struct setting_update_in {
-    struct bytes name, value;
-    bool reset; /* value null */
+    struct bytes name, value; /* value NO_BYTES: back to the default */
 };
 bool setting_update(struct call *c, const struct setting_update_in *in, struct setting_view *out);
 struct setting_history_in {
@@ -43,7 +42,10 @@ bool setting_history(struct call *c, const struct setting_history_in *in, struct
 
 /* GET /v1/me for any credential. */
 struct me_out {
+    struct bytes id; /* of the key or user; NO_BYTES for the socket */
     struct id account_id;
+    struct bytes kind, name, mode;
+    unsigned scopes;
     struct mailbox_row *mailboxes;
     size_t n_mailboxes;
 };

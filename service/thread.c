@@ -1,6 +1,7 @@
 /* service/thread.c - what a mail answers: see message_private.h. RFC 5322 3.6.4. */
 #include "mail/header.h"
 #include "service/content.h"
+#include "service/entry_private.h"
 #include "service/message_private.h"
 #include "service/seal.h"
 #include "service/send_check.h"

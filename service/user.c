@@ -46,9 +46,11 @@ bool user_of_account(struct call *c, struct bytes text, struct user_row *out)
     return found || c->err.code == ERR_MISSING ? missing(c) : false;
 }
 
-static bool find(struct call *c, struct bytes text, struct user_row *out)
+static bool find(struct call *c, struct bytes text, void *out)
 {
-    return call_may(c, SCOPE_USERS) && user_of_account(c, text, out) && (call_reaches(c, out->domain_id) || missing(c));
+    struct user_row *row = out;
+
+    return call_may(c, SCOPE_USERS) && user_of_account(c, text, row) && (call_reaches(c, row->domain_id) || missing(c));
 }
 
 bool user_get(struct call *c, const struct user_get_in *in, struct user_row *out)
@@ -124,7 +126,7 @@ bool user_create(struct call *c, const struct user_create_in *in, struct user_ro
     struct domain_row domain;
     struct bytes address;
 
-    if (!call_may(c, SCOPE_USERS) || !user_address_check(c, in->address, &address, &domain))
+    if (!call_may(c, SCOPE_USERS) || !user_address_check(c, in->change.row.address, &address, &domain))
         return false;
     *out = (struct user_row){
         .id = id_new(),
@@ -137,7 +139,9 @@ bool user_create(struct call *c, const struct user_create_in *in, struct user_ro
         .created_at = clock_wall(),
         .addresses = 1,
     };
-    if (!user_apply(c, &in->change, out))
+    if (!members_apply(c, &user_members, &in->change, in->change.named & ~members_named(&user_members, "address"),
+                       out) ||
+        !call_check(c) || !user_finish(c, &in->change, in->change.named, out))
         return false;
     user_key_make(c->svc, out->id, c->arena, &out->user_key, &out->user_key_wrap);
     batch_insert(b, &user_kind, out, NULL, 0);
@@ -155,34 +159,18 @@ bool user_create(struct call *c, const struct user_create_in *in, struct user_ro
 
 /* ---- changing ---- */
 
-static bool write_row(struct call *c, const struct user_row *row, unsigned set)
-{
-    struct batch *b = batch_new(c->arena);
-    struct set sets[8];
-    size_t n = 0;
-    const struct {
-        unsigned bit;
-        struct set set;
-    } all[] = {
-        { USER_SET_NAME, SET("name", V_TEXT(row->name)) },
-        { USER_SET_PASSWORD, SET("password_hash", V_TEXT(row->password_hash)) },
-        { USER_SET_QUOTA, SET("quota", V_INT(row->quota)) },
-        { USER_SET_DISABLED, SET("disabled", V_BOOL(row->disabled)) },
-        { USER_SET_SAVE_SENT, SET("save_sent", V_BOOL(row->save_sent)) },
-        { USER_SET_SEND_AS, SET("send_as", V_JSON(row->send_as)) },
-        { USER_SET_METADATA, SET("metadata", V_JSON(row->metadata)) },
-    };
-
-    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
-        if (set & all[i].bit)
-            sets[n++] = all[i].set;
-    batch_update(b, &user_kind, row->id, NULL, 0, sets, n);
-    return call_commit(c, b, row, row->id);
-}
-
 bool user_update(struct call *c, const struct user_update_in *in, struct user_row *out)
 {
-    if (!find(c, in->id, out) || !user_apply(c, &in->change, out) || !write_row(c, out, in->change.set))
+    const struct patch patch = {
+        .members = &user_members,
+        .given = &in->change,
+        .named = in->change.named,
+        .id = in->id,
+        .find = find,
+        .finish = user_finish,
+    };
+
+    if (!members_patch(c, &patch, out))
         return false;
     directory_changed(c->svc);
     auth_forget_user(c->svc, out->id);

@@ -13,27 +13,13 @@ struct user_list_out {
     struct page_out page;
 };
 bool user_list(struct call *c, const struct user_list_in *in, struct user_list_out *out);
-enum {
-    USER_SET_NAME = 1,
-    USER_SET_PASSWORD = 2,
-    USER_SET_QUOTA = 4,
-    USER_SET_DISABLED = 8,
-    USER_SET_SAVE_SENT = 16,
-    USER_SET_SEND_AS = 32,
-    USER_SET_METADATA = 64,
-    USER_SET_ENCRYPTION = 128
-};
+/* send_as: a JSON list of "a@b" or "@b"; metadata: a JSON object, which a change merges (RFC 7396). */
 struct user_change {
-    unsigned set; /* which of the members below are given */
-    struct bytes name, password, encryption;
-    int64_t quota;
-    bool disabled, save_sent;
-    const struct bytes *send_as; /* "a@b" or "@b" */
-    size_t n_send_as;
-    struct bytes metadata; /* JSON object or NO_BYTES for null; already merged by the caller (RFC 7396) */
+    struct user_row row;
+    struct bytes password;
+    uint64_t named; /* of user_members */
 };
 struct user_create_in {
-    struct bytes address;
     struct user_change change;
 };
 bool user_create(struct call *c, const struct user_create_in *in, struct user_row *out); /* with its six mailboxes */
@@ -66,8 +52,13 @@ struct address_list_out {
     struct page_out page;
 };
 bool address_list(struct call *c, const struct address_list_in *in, struct address_list_out *out);
+struct address_change {
+    struct address_row row;
+    struct bytes target; /* who gets its mail: id or address of a user */
+    uint64_t named;      /* of address_members */
+};
 struct address_create_in {
-    struct bytes address, user_id;
+    struct address_change change;
 };
 bool address_create(struct call *c, const struct address_create_in *in, struct address_row *out);
 struct address_get_in {
@@ -76,7 +67,7 @@ struct address_get_in {
 bool address_get(struct call *c, const struct address_get_in *in, struct address_row *out);
 struct address_update_in {
     struct bytes id;
-    struct bytes user_id; /* a new target */
+    struct address_change change;
 };
 bool address_update(struct call *c, const struct address_update_in *in, struct address_row *out);
 struct address_delete_in {

@@ -1,6 +1,7 @@
 #include "service/user_check.h"
 #include "mail/address.h"
 #include "service/service_private.h"
+#include <json-c/linkhash.h>
 
 #define NAME_MOST     255
 #define PASSWORD_MOST 1024
@@ -31,13 +32,6 @@ bool user_address_check(struct call *c, struct bytes text, struct bytes *plain, 
     return true;
 }
 
-static void set_name(struct call *c, struct bytes name, struct user_row *row)
-{
-    if (name.n > NAME_MOST || bytes_has_ctl_line(name))
-        call_fault(c, "/name", "too_long", "A name has at most %d bytes, in one line", NAME_MOST);
-    row->name = name;
-}
-
 static size_t characters(struct bytes text)
 {
     size_t n = 0;
@@ -47,10 +41,13 @@ static size_t characters(struct bytes text)
     return n;
 }
 
-static void check_password(struct call *c, struct bytes password)
+static bool rule_password(struct call *c, const void *given, void *row)
 {
+    struct bytes password = ((const struct user_change *)given)->password;
+
+    (void)row;
     if (!password.p)
-        return; /* none: cannot log in */
+        return true; /* none: cannot log in */
     if ((int64_t)characters(password) < PARAM_INT(users, password_min))
         call_fault(c, "/password", "too_short", "A password has at least %lld characters",
                    (long long)PARAM_INT(users, password_min));
@@ -58,7 +55,21 @@ static void check_password(struct call *c, struct bytes password)
         call_fault(c, "/password", "too_long", "A password has at most %d bytes", PASSWORD_MOST);
     if (bytes_find(password, '\0') != password.n)
         call_fault(c, "/password", "invalid_characters", "A password holds no NUL"); /* SASL PLAIN could not carry it */
+    return true;
 }
+
+bool user_finish(struct call *c, const void *given, uint64_t named, void *row)
+{
+    struct bytes password = ((const struct user_change *)given)->password;
+    struct user_row *user = row;
+
+    if (!(named & members_named(&user_members, "password")))
+        return true;
+    user->password_hash = NO_BYTES;
+    return !password.p || password_hash(c, password, &user->password_hash);
+}
+
+/* ---- send_as ---- */
 
 /* "a@b" or "@b", of domains of this account, in the form that is kept. */
 static bool one_send_as(struct call *c, size_t i, struct bytes text, struct bytes *plain)
@@ -85,69 +96,106 @@ static bool one_send_as(struct call *c, size_t i, struct bytes text, struct byte
     return true;
 }
 
-static bool set_send_as(struct call *c, const struct user_change *in, struct user_row *row)
+static bool write_send_as(struct call *c, const struct bytes *texts, size_t n, struct bytes *out)
 {
     struct buf text;
     struct jw w;
     bool ok = true;
 
-    if (in->n_send_as > SEND_AS_MOST) {
-        call_fault(c, "/send_as", "too_many", "At most %d", SEND_AS_MOST);
-        return true;
-    }
     buf_init(&text, 64 * 1024);
     jw_init(&w, &text);
     jw_array(&w);
-    for (size_t i = 0; ok && i < in->n_send_as; i++) {
+    for (size_t i = 0; ok && i < n; i++) {
         struct bytes plain = NO_BYTES;
 
-        ok = one_send_as(c, i, in->send_as[i], &plain);
+        ok = one_send_as(c, i, texts[i], &plain);
         if (plain.p)
             jw_text(&w, plain);
     }
     jw_array_end(&w);
-    row->send_as = in->n_send_as ? arena_copy(c->arena, buf_bytes(&text)) : NO_BYTES;
+    *out = n ? arena_copy(c->arena, buf_bytes(&text)) : NO_BYTES;
     buf_clear(&text);
     return ok;
 }
 
-static void set_metadata(struct call *c, struct bytes metadata, struct user_row *row)
+static bool rule_send_as(struct call *c, const void *given, void *row)
 {
-    if (metadata.n > METADATA_MOST)
-        call_fault(c, "/metadata", "too_long", "At most %d bytes", METADATA_MOST);
-    row->metadata = metadata;
-}
+    struct bytes *texts;
+    size_t n;
 
-static void set_flags(struct call *c, const struct user_change *in, struct user_row *row)
-{
-    if (in->set & USER_SET_QUOTA) {
-        if (in->quota < 0)
-            call_fault(c, "/quota", "out_of_range", "A quota is 0 or more bytes");
-        row->quota = in->quota;
-    }
-    if (in->set & USER_SET_DISABLED)
-        row->disabled = in->disabled;
-    if (in->set & USER_SET_SAVE_SENT)
-        row->save_sent = in->save_sent;
-    if ((in->set & USER_SET_ENCRYPTION) && !bytes_equal(in->encryption, BYTES("server")))
-        call_fault(c, "/encryption", "not_available", "this build encrypts by the server's key: server");
-}
-
-bool user_apply(struct call *c, const struct user_change *in, struct user_row *row)
-{
-    if (in->set & USER_SET_NAME)
-        set_name(c, in->name, row);
-    if (in->set & USER_SET_PASSWORD)
-        check_password(c, in->password);
-    if (in->set & USER_SET_METADATA)
-        set_metadata(c, in->metadata, row);
-    set_flags(c, in, row);
-    if ((in->set & USER_SET_SEND_AS) && !set_send_as(c, in, row))
+    if (!members_texts(c, ((const struct user_row *)given)->send_as, &texts, &n))
         return false;
-    if (!call_check(c))
-        return false;
-    if (!(in->set & USER_SET_PASSWORD))
+    if (n > SEND_AS_MOST) {
+        call_fault(c, "/send_as", "too_many", "At most %d", SEND_AS_MOST);
         return true;
-    row->password_hash = NO_BYTES;
-    return !in->password.p || password_hash(c, in->password, &row->password_hash);
+    }
+    return write_send_as(c, texts, n, &((struct user_row *)row)->send_as);
 }
+
+/* ---- metadata ---- */
+
+/* JSON Merge Patch (RFC 7396): names set to null go, the others are set. */
+static bool merge(struct call *c, struct bytes now, struct bytes patch, struct bytes *out)
+{
+    struct json_object *merged = NULL, *given = NULL;
+    bool ok = (!now.p || json_read(now, &merged, &c->err)) && json_read(patch, &given, &c->err);
+
+    if (ok) {
+        if (!merged)
+            merged = json_object_new_object();
+        json_object_object_foreach(given, name, value)
+        {
+            if (value)
+                json_object_object_add(merged, name, json_object_get(value));
+            else
+                json_object_object_del(merged, name);
+        }
+        *out = json_tree_text(c->arena, merged);
+    }
+    json_object_put(merged);
+    json_object_put(given);
+    return ok;
+}
+
+static bool rule_metadata(struct call *c, const void *given, void *out)
+{
+    struct bytes metadata = ((const struct user_row *)given)->metadata;
+    struct user_row *row = out;
+
+    if (!metadata.p)
+        row->metadata = NO_BYTES;
+    else if (!merge(c, row->metadata, metadata, &row->metadata))
+        return false;
+    if (row->metadata.n > METADATA_MOST)
+        call_fault(c, "/metadata", "too_long", "At most %d bytes", METADATA_MOST);
+    return true;
+}
+
+/* ---- the members ---- */
+
+static bool rule_encryption(struct call *c, const void *given, void *row)
+{
+    (void)row;
+    if (!bytes_equal(((const struct user_row *)given)->encryption, BYTES("server")))
+        call_fault(c, "/encryption", "not_available", "this build encrypts by the server's key: server");
+    return true;
+}
+
+static const struct member user_list_[] = {
+    MEMBER(ID, user_row, id, .prefix = "usr", .column = true),
+    MEMBER(ID, user_row, account_id, .prefix = "acc"),
+    MEMBER(TEXT, user_row, address, .given = MADE, .column = true),
+    MEMBER(TEXT, user_row, name, .given = MADE | CHANGED, .most = NAME_MOST, .column = true),
+    MEMBER(TEXT, user_change, password, .given = MADE | CHANGED, .hidden = true, .rule = rule_password,
+           .field = "password_hash"),
+    MEMBER(TEXT, user_row, encryption, .given = MADE | CHANGED, .rule = rule_encryption),
+    MEMBER(INT, user_row, quota, .given = MADE | CHANGED, .column = true),
+    MEMBER(INT, user_row, used, .column = true),
+    MEMBER(BOOL, user_row, disabled, .given = MADE | CHANGED, .column = true),
+    MEMBER(BOOL, user_row, save_sent, .given = MADE | CHANGED),
+    MEMBER(JSON, user_row, send_as, .given = MADE | CHANGED, .rule = rule_send_as, .otherwise = "[]"),
+    MEMBER(JSON, user_row, metadata, .given = MADE | CHANGED, .rule = rule_metadata, .merged = true, .otherwise = "{}"),
+    MEMBER(TIME, user_row, last_login_at),
+    MEMBER(TIME, user_row, created_at),
+};
+MEMBERS(user, .object = "user", .path = "/v1/users/", .kind = &user_kind);

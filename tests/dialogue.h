@@ -22,6 +22,7 @@
 #include "base/params.h"
 #include "service/auth.h"
 #include "service/domain.h"
+#include "service/member.h"
 #include "service/service.h"
 #include "service/user.h"
 #include "tests/base/check.h"
@@ -50,13 +51,14 @@ static inline void must(struct office *o, bool done, const char *what)
 
 static inline void user_add(struct office *o, const char *address, int64_t quota)
 {
-    struct user_create_in in = { .address = bytes_of(address),
-                                 .change = { .set = USER_SET_PASSWORD, .password = PASSWORD } };
+    struct user_create_in in = { .change = { .row = { .address = bytes_of(address) },
+                                             .password = PASSWORD,
+                                             .named = members_named(&user_members, "password") } };
     struct user_row row;
 
     if (quota) {
-        in.change.set |= USER_SET_QUOTA;
-        in.change.quota = quota;
+        in.change.named |= members_named(&user_members, "quota");
+        in.change.row.quota = quota;
     }
     call_renew(&o->call);
     must(o, user_create(&o->call, &in, &row), address);
@@ -64,7 +66,7 @@ static inline void user_add(struct office *o, const char *address, int64_t quota
 
 static inline void office_fill(struct office *o)
 {
-    struct domain_create_in domain = { .name = BYTES("example.org") };
+    struct domain_create_in domain = { .given = { .name = BYTES("example.org") } };
     struct domain_verify_in verify = { .id = BYTES("example.org"), .force = true };
     const struct principal *who = NULL;
     struct domain_row row;

@@ -16,6 +16,7 @@
 #include "service/domain.h"
 #include "service/idempotency.h"
 #include "service/mailbox.h"
+#include "service/member.h"
 #include "service/sender.h"
 #include "service/service_private.h"
 #include "service/setting.h"
@@ -149,7 +150,7 @@ static inline int house_teardown(void **state)
 /* A tenant and the key of its owner. */
 static inline struct principal *tenant(struct house *h, const char *name)
 {
-    struct account_create_in in = { .name = B(name) };
+    struct account_create_in in = { .given = { .name = B(name) } };
     struct account_create_out out;
     const struct principal *who;
     struct principal *p = arena_alloc(h->arena, sizeof *p);
@@ -162,7 +163,7 @@ static inline struct principal *tenant(struct house *h, const char *name)
 
 static inline struct domain_row domain(struct house *h, const struct principal *who, const char *name)
 {
-    struct domain_create_in in = { .name = B(name) };
+    struct domain_create_in in = { .given = { .name = B(name) } };
     struct domain_row out;
 
     must(h, domain_create(as(h, who), &in, &out));
@@ -172,11 +173,11 @@ static inline struct domain_row domain(struct house *h, const struct principal *
 static inline struct user_row user(struct house *h, const struct principal *who, const char *address,
                                    const char *password)
 {
-    struct user_create_in in = { .address = B(address) };
+    struct user_create_in in = { .change = { .row = { .address = B(address) } } };
     struct user_row out;
 
     if (password) {
-        in.change.set = USER_SET_PASSWORD;
+        in.change.named = members_named(&user_members, "password");
         in.change.password = B(password);
     }
     must(h, user_create(as(h, who), &in, &out));

@@ -2,6 +2,7 @@
 #include "base/metrics.h"
 #include "house.h"
 #include "service/limits.h"
+#include "service/member.h"
 
 #define PASSWORD "correct horse"
 
@@ -112,7 +113,8 @@ static void a_verified_password_is_remembered(void **state)
 {
     struct house *h = *state;
     struct principal *p;
-    struct user_update_in in = { .id = BYTES("ana@a.test"), .change = { .set = USER_SET_PASSWORD } };
+    struct user_update_in in = { .id = BYTES("ana@a.test"),
+                                 .change = { .named = members_named(&user_members, "password") } };
     struct user_row row;
 
     ana(h, &p);
@@ -128,7 +130,7 @@ static void a_verified_password_is_remembered(void **state)
     must(h, user_update(as(h, p), &in, &row));
     assert_int_equal(hashes(h, "ana@a.test", "a third horse", true), 1);
     assert_int_equal(hashes(h, "ana@a.test", "a third horse", true), 1);
-    in.change = (struct user_change){ .set = USER_SET_DISABLED, .disabled = true };
+    in.change = (struct user_change){ .named = members_named(&user_members, "disabled"), .row = { .disabled = true } };
     must(h, user_update(as(h, p), &in, &row));
     wont(h, login(h, "ana@a.test", "a third horse", "192.0.2.1"), ERR_AUTH);
 }
@@ -152,8 +154,9 @@ static void a_disabled_account_is_shut(void **state)
 {
     struct house *h = *state;
     struct principal *p;
-    struct account_update_in in = { .set = ACCOUNT_SET_DISABLED, .disabled = true };
-    struct key_create_in key = { .change = { .scopes = SCOPE_SEND } };
+    struct account_update_in in = { .named = members_named(&account_members, "disabled"),
+                                    .given = { .disabled = true } };
+    struct key_create_in key = { .given = { .scopes = SCOPE_SEND } };
     struct key_create_out made;
     struct account_row row;
     const struct principal *who;
@@ -174,9 +177,9 @@ static void a_deleted_key_ends_at_once(void **state)
 {
     struct house *h = *state;
     struct principal *p = tenant(h, "a");
-    struct key_create_in in = { .change = { .scopes = SCOPE_SEND } };
+    struct key_create_in in = { .given = { .scopes = SCOPE_SEND } };
     struct key_create_out out;
-    struct key_update_in soon = { .change = { .set = KEY_SET_EXPIRES } };
+    struct key_update_in soon = { .named = members_named(&key_members, "expires_at") };
     struct key_delete_in gone;
     const struct principal *who;
     struct key_row row;
@@ -184,11 +187,11 @@ static void a_deleted_key_ends_at_once(void **state)
     must(h, key_create(as(h, p), &in, &out));
     must(h, auth_key(as(h, NULL), out.secret, &who));
     soon.id = gone.id = text_of(h, "key", out.row.id);
-    soon.change.expires_at = clock_wall() + 30;
+    soon.given.expires_at = clock_wall() + 30;
     must(h, key_update(as(h, p), &soon, &row));
     usleep(40000);
     wont(h, auth_key(as(h, NULL), out.secret, &who), ERR_AUTH);
-    soon.change.expires_at = 0;
+    soon.given.expires_at = 0;
     must(h, key_update(as(h, p), &soon, &row));
     must(h, auth_key(as(h, NULL), out.secret, &who));
     must(h, key_delete(as(h, p), &gone, NULL));
@@ -200,7 +203,7 @@ static void a_key_deleted_elsewhere_ends_soon(void **state)
 {
     struct house *h = *state;
     struct principal *p = tenant(h, "a");
-    struct key_create_in in = { .change = { .scopes = SCOPE_SEND } };
+    struct key_create_in in = { .given = { .scopes = SCOPE_SEND } };
     struct key_create_out out;
     struct batch *b = batch_new(h->arena);
     const struct principal *who;
@@ -224,9 +227,9 @@ static void a_key_is_bound_to_networks(void **state)
                  { "10.1.2.4", false },        { NULL, false } };
     struct house *h = *state;
     struct principal *p = tenant(h, "a");
-    struct bytes nets[] = { BYTES("192.0.2.0/24"), BYTES("2001:db8::/32"), BYTES("10.1.2.3") };
     struct key_create_in in = {
-        .change = { .set = KEY_SET_IPS, .scopes = SCOPE_SEND, .allowed_ips = nets, .n_allowed_ips = 3 }
+        .named = members_named(&key_members, "allowed_ips"),
+        .given = { .scopes = SCOPE_SEND, .allowed_ips = BYTES("[\"192.0.2.0/24\",\"2001:db8::/32\",\"10.1.2.3\"]") }
     };
     struct key_create_out out;
     const struct principal *who;
@@ -254,7 +257,7 @@ static void submission_takes_both(void **state)
 {
     struct house *h = *state;
     struct principal *p;
-    struct key_create_in in = { .test = true, .change = { .scopes = SCOPE_SEND } };
+    struct key_create_in in = { .given = { .mode = BYTES("test"), .scopes = SCOPE_SEND } };
     struct key_create_out out;
     const struct principal *who;
 

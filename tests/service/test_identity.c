@@ -1,10 +1,11 @@
 /* Accounts, domains, users, addresses, keys: what may be made, by whom, and the walls between tenants. */
 #include "house.h"
+#include "service/member.h"
 
 static void an_account_comes_with_its_owners_key(void **state)
 {
     struct house *h = *state;
-    struct account_create_in in = { .name = BYTES("acme") };
+    struct account_create_in in = { .given = { .name = BYTES("acme") } };
     struct account_create_out out;
     struct account_get_in get = { 0 };
     struct account_row row;
@@ -15,7 +16,7 @@ static void an_account_comes_with_its_owners_key(void **state)
     get.id = text_of(h, "acc", out.row.id);
     must(h, account_get(as(h, &h->operator), &get, &row));
     same(row.name, "acme");
-    in.name = BYTES("  ");
+    in.given.name = BYTES("  ");
     faults(h, account_create(as(h, &h->operator), &in, &out), "/name");
 }
 
@@ -55,7 +56,7 @@ static void an_operator_acts_elsewhere(void **state)
     struct house *h = *state;
     struct principal *p = tenant(h, "acme");
     struct bytes acme = text_of(h, "acc", p->account_id);
-    struct domain_create_in in = { .name = BYTES("acme.test") };
+    struct domain_create_in in = { .given = { .name = BYTES("acme.test") } };
     struct domain_row row;
 
     call_init(&h->c, h->svc, h->arena, "test");
@@ -72,7 +73,7 @@ static void a_domain_name_exists_once(void **state)
 {
     struct house *h = *state;
     struct principal *a = tenant(h, "a"), *b = tenant(h, "b");
-    struct domain_create_in in = { .name = BYTES("Example.TEST.") };
+    struct domain_create_in in = { .given = { .name = BYTES("Example.TEST.") } };
     struct domain_row row;
 
     must(h, domain_create(as(h, a), &in, &row));
@@ -89,7 +90,7 @@ static void domain_names_are_checked(void **state)
     struct domain_row row;
 
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
-        struct domain_create_in in = { .name = B(bad[i]) };
+        struct domain_create_in in = { .given = { .name = B(bad[i]) } };
 
         faults(h, domain_create(as(h, p), &in, &row), "/name");
     }
@@ -112,21 +113,22 @@ static void a_domain_is_changed(void **state)
     struct house *h = *state;
     struct principal *p = tenant(h, "a");
     struct domain_row d = domain(h, p, "a.test"), row;
-    struct domain_update_in in = { .id = text_of(h, "dom", d.id), .set = DOMAIN_SET_INBOUND | DOMAIN_SET_CATCH_ALL };
+    struct domain_update_in in = { .id = text_of(h, "dom", d.id),
+                                   .named = members_named(&domain_members, "inbound,catch_all") };
     struct directory_domain known;
 
     must(h, directory_domain(as(h, NULL), BYTES("a.test"), &known));
     assert_true(known.inbound);
-    in.inbound = BYTES("off");
-    in.catch_all = BYTES("Ana@A.test");
+    in.given.inbound = BYTES("off");
+    in.given.catch_all = BYTES("Ana@A.test");
     faults(h, domain_update(as(h, p), &in, &row), "/catch_all"); /* nobody is there yet */
     user(h, p, "ana@a.test", NULL);
     must(h, domain_update(as(h, p), &in, &row));
     same(row.catch_all, "ana@a.test");
     must(h, directory_domain(as(h, NULL), BYTES("A.TEST"), &known)); /* at once, not a second later */
     assert_false(known.inbound);
-    in.inbound = BYTES("maybe");
-    in.catch_all = NO_BYTES;
+    in.given.inbound = BYTES("maybe");
+    in.given.catch_all = NO_BYTES;
     faults(h, domain_update(as(h, p), &in, &row), "/inbound");
 }
 
@@ -199,25 +201,22 @@ static void users_are_checked(void **state)
 {
     struct house *h = *state;
     struct principal *p = tenant(h, "a");
-    struct bytes strange[] = { BYTES("nobody"), BYTES("@elsewhere.test") };
-    struct user_create_in in = { .address = BYTES("ana@elsewhere.test") };
+    struct user_create_in in = { .change = { .row = { .address = BYTES("ana@elsewhere.test") } } };
     struct user_row out;
 
     domain(h, p, "a.test");
     faults(h, user_create(as(h, p), &in, &out), "/address");
-    in.address = BYTES("ana");
+    in.change.row.address = BYTES("ana");
     faults(h, user_create(as(h, p), &in, &out), "/address");
-    in.address = BYTES("ana@a.test");
-    in.change =
-        (struct user_change){ .set = USER_SET_PASSWORD | USER_SET_QUOTA | USER_SET_SEND_AS | USER_SET_ENCRYPTION,
-                              .password = BYTES("1234567"),
-                              .quota = -1,
-                              .send_as = strange,
-                              .n_send_as = 2,
-                              .encryption = BYTES("password") };
+    in.change = (struct user_change){ .named = members_named(&user_members, "password,quota,send_as,encryption"),
+                                      .password = BYTES("1234567"),
+                                      .row = { .address = BYTES("ana@a.test"),
+                                               .quota = -1,
+                                               .send_as = BYTES("[\"nobody\",\"@elsewhere.test\"]"),
+                                               .encryption = BYTES("password") } };
     assert_false(user_create(as(h, p), &in, &out)); /* all of it at once */
     assert_int_equal(h->c.n_faults, 5);
-    in.change.set = USER_SET_PASSWORD;
+    in.change.named = members_named(&user_members, "password");
     faults(h, user_create(as(h, p), &in, &out), "/password");
     in.change.password = BYTES("\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4"); /* eight bytes, four characters */
     faults(h, user_create(as(h, p), &in, &out), "/password");
@@ -227,15 +226,15 @@ static void an_address_exists_once(void **state)
 {
     struct house *h = *state;
     struct principal *p = tenant(h, "a");
-    struct user_create_in in = { .address = BYTES("ANA@a.test") };
-    struct address_create_in alias = { .address = BYTES("ana@A.test") };
+    struct user_create_in in = { .change = { .row = { .address = BYTES("ANA@a.test") } } };
+    struct address_create_in alias = { .change = { .row = { .address = BYTES("ana@A.test") } } };
     struct address_row row;
     struct user_row u, out;
 
     domain(h, p, "a.test");
     u = user(h, p, "ana@a.test", NULL);
     wont(h, user_create(as(h, p), &in, &out), ERR_CONFLICT);
-    alias.user_id = text_of(h, "usr", u.id);
+    alias.change.target = text_of(h, "usr", u.id);
     wont(h, address_create(as(h, p), &alias, &row), ERR_CONFLICT);
 }
 
@@ -313,7 +312,8 @@ static void mail_finds_its_user(void **state)
     struct principal *p = tenant(h, "a");
     struct domain_row d = domain(h, p, "a.test"), row;
     struct user_row ana = user(h, p, "ana@a.test", NULL), bo = user(h, p, "bo+x@a.test", NULL);
-    struct domain_update_in all = { .id = text_of(h, "dom", d.id), .set = DOMAIN_SET_CATCH_ALL };
+    struct domain_update_in all = { .id = text_of(h, "dom", d.id),
+                                    .named = members_named(&domain_members, "catch_all") };
 
     assert_true(id_equal(found(h, "ANA@A.TEST").id, ana.id));
     assert_int_equal(found(h, "ana+news@a.test").how, FOUND_TAG);
@@ -322,7 +322,7 @@ static void mail_finds_its_user(void **state)
     assert_true(id_equal(found(h, "bo+x@a.test").id, bo.id));
     nobody(h, "bo@a.test");
     nobody(h, "eve@a.test");
-    all.catch_all = BYTES("ana@a.test");
+    all.given.catch_all = BYTES("ana@a.test");
     must(h, domain_update(as(h, p), &all, &row));
     assert_int_equal(found(h, "eve@a.test").how, FOUND_CATCH_ALL);
     assert_true(id_equal(found(h, "eve@a.test").id, ana.id));
@@ -348,10 +348,12 @@ static void an_alias_moves_and_goes(void **state)
     struct principal *p = tenant(h, "a");
     struct domain_row d = domain(h, p, "a.test");
     struct user_row ana = user(h, p, "ana@a.test", NULL), bo = user(h, p, "bo@a.test", NULL);
-    struct address_create_in in = { .address = BYTES("info@a.test"), .user_id = text_of(h, "usr", ana.id) };
+    struct address_create_in in = { .change = { .row = { .address = BYTES("info@a.test") },
+                                                .target = text_of(h, "usr", ana.id) } };
     struct address_list_in list = { .user = BYTES("ana@a.test") };
     struct address_list_out all;
-    struct address_update_in to = { .user_id = text_of(h, "usr", bo.id) };
+    struct address_update_in to = { .change = { .target = text_of(h, "usr", bo.id),
+                                                .named = members_named(&address_members, "target") } };
     struct address_delete_in gone;
     struct address_row row;
     struct domain_delete_in drop = { .id = text_of(h, "dom", d.id) };
@@ -379,7 +381,8 @@ static void alias_needs_a_user(void **state)
 {
     struct house *h = *state;
     struct principal *p = tenant(h, "a");
-    struct address_create_in in = { .address = BYTES("x@elsewhere.test"), .user_id = BYTES("usr_none") };
+    struct address_create_in in = { .change = { .row = { .address = BYTES("x@elsewhere.test") },
+                                                .target = BYTES("usr_none") } };
     struct address_row row;
 
     assert_false(address_create(as(h, p), &in, &row));
@@ -393,8 +396,7 @@ static void a_key_grants_what_its_maker_has(void **state)
     struct house *h = *state;
     struct principal *p = tenant(h, "a");
     struct domain_row a = domain(h, p, "a.test"), b = domain(h, p, "b.test");
-    struct bytes one[] = { text_of(h, "dom", a.id) }, two[] = { BYTES("b.test") };
-    struct key_create_in in = { .change = { .set = KEY_SET_SCOPES, .scopes = SCOPE_SEND | SCOPE_SETTINGS } };
+    struct key_create_in in = { .given = { .scopes = SCOPE_SEND | SCOPE_SETTINGS } };
     struct key_create_out out;
     const struct principal *lesser;
     struct domain_list_in list = { 0 };
@@ -402,18 +404,17 @@ static void a_key_grants_what_its_maker_has(void **state)
     struct domain_get_in get = { .id = text_of(h, "dom", b.id) };
 
     faults(h, key_create(as(h, p), &in, &out), "/scopes");
-    in.change.scopes = SCOPE_SEND | SCOPE_KEYS | SCOPE_DOMAINS;
-    in.change.domain_ids = one;
-    in.change.n_domain_ids = 1;
+    in.given.scopes = SCOPE_SEND | SCOPE_KEYS | SCOPE_DOMAINS;
+    in.given.domain_ids = arena_bytesf(h->arena, "[\"%.*s\"]", SHOW(text_of(h, "dom", a.id)));
     must(h, key_create(as(h, p), &in, &out));
     must(h, auth_key(as(h, NULL), out.secret, &lesser));
     assert_int_equal(lesser->n_domain_ids, 1);
-    in.change.scopes = SCOPE_SEND | SCOPE_USERS;
+    in.given.scopes = SCOPE_SEND | SCOPE_USERS;
     faults(h, key_create(as(h, lesser), &in, &out), "/scopes");
-    in.change.scopes = SCOPE_SEND;
-    in.change.domain_ids = two;
+    in.given.scopes = SCOPE_SEND;
+    in.given.domain_ids = BYTES("[\"b.test\"]");
     faults(h, key_create(as(h, lesser), &in, &out), "/domain_ids/0");
-    in.change.n_domain_ids = 0;
+    in.given.domain_ids = BYTES("[]");
     faults(h, key_create(as(h, lesser), &in, &out), "/domain_ids");
     must(h, domain_list(as(h, lesser), &list, &seen));
     assert_int_equal(seen.n, 1);
@@ -424,7 +425,7 @@ static void a_lesser_key_does_not_touch_a_greater(void **state)
 {
     struct house *h = *state;
     struct principal *p = tenant(h, "a");
-    struct key_create_in in = { .change = { .set = KEY_SET_SCOPES, .scopes = SCOPE_KEYS } };
+    struct key_create_in in = { .given = { .scopes = SCOPE_KEYS } };
     struct key_create_out out;
     const struct principal *lesser;
     struct key_delete_in owner = { .id = text_of(h, "key", p->id) };
@@ -438,18 +439,16 @@ static void keys_are_checked(void **state)
 {
     struct house *h = *state;
     struct principal *p = tenant(h, "a");
-    struct bytes nets[] = { BYTES("192.0.2.0/24"), BYTES("192.0.2.0/33"), BYTES("::1/x") };
-    struct key_create_in in = { .change = { .set = KEY_SET_IPS | KEY_SET_EXPIRES,
-                                            .scopes = SCOPE_SEND,
-                                            .allowed_ips = nets,
-                                            .n_allowed_ips = 3,
-                                            .expires_at = 1 } };
+    struct key_create_in in = { .named = members_named(&key_members, "allowed_ips,expires_at"),
+                                .given = { .scopes = SCOPE_SEND,
+                                           .allowed_ips = BYTES("[\"192.0.2.0/24\",\"192.0.2.0/33\",\"::1/x\"]"),
+                                           .expires_at = 1 } };
     struct key_create_out out;
 
     assert_false(key_create(as(h, p), &in, &out));
     assert_int_equal(h->c.n_faults, 3);
-    in.change.set = 0;
-    in.change.scopes = 0;
+    in.named = 0;
+    in.given.scopes = 0;
     faults(h, key_create(as(h, p), &in, &out), "/scopes");
 }
 
@@ -457,7 +456,7 @@ static void secrets_are_not_kept(void **state)
 {
     struct house *h = *state;
     struct principal *p = tenant(h, "a");
-    struct key_create_in in = { .test = true, .change = { .scopes = SCOPE_SEND } };
+    struct key_create_in in = { .given = { .mode = BYTES("test"), .scopes = SCOPE_SEND } };
     struct key_create_out out;
     struct key_list_in list = { 0 };
     struct key_list_out all;
@@ -498,7 +497,7 @@ static void another_tenants_ids_are_missing(void **state)
     wont(h, key_update(as(h, b), &(struct key_update_in){ .id = key }, &k), ERR_MISSING);
     wont(h, key_delete(as(h, b), &(struct key_delete_in){ key }, NULL), ERR_MISSING);
     wont(h, address_get(as(h, b), &(struct address_get_in){ adr }, &r), ERR_MISSING);
-    wont(h, address_update(as(h, b), &(struct address_update_in){ adr, usr }, &r), ERR_MISSING);
+    wont(h, address_update(as(h, b), &(struct address_update_in){ .id = adr }, &r), ERR_MISSING);
     wont(h, address_delete(as(h, b), &(struct address_delete_in){ adr }, NULL), ERR_MISSING);
 }
 
@@ -554,10 +553,11 @@ static void who_may_send_as_whom(void **state)
     struct domain_row one = domain(h, a, "a.test"), more = domain(h, a, "more.test"), row;
     struct user_row ana = user(h, a, "ana@a.test", NULL), bo = user(h, a, "bo@a.test", NULL);
     struct principal login = { .kind = WHO_USER, .id = ana.id, .account_id = a->account_id, .scopes = SCOPE_SEND };
-    struct bytes as_list[] = { BYTES("BO@a.test"), BYTES("@more.test") };
     struct user_update_in in = { .id = text_of(h, "usr", ana.id),
-                                 .change = { .set = USER_SET_SEND_AS, .send_as = as_list, .n_send_as = 2 } };
-    struct domain_update_in all = { .id = text_of(h, "dom", one.id), .set = DOMAIN_SET_CATCH_ALL };
+                                 .change = { .named = members_named(&user_members, "send_as"),
+                                             .row = { .send_as = BYTES("[\"BO@a.test\",\"@more.test\"]") } } };
+    struct domain_update_in all = { .id = text_of(h, "dom", one.id),
+                                    .named = members_named(&domain_members, "catch_all") };
 
     domain(h, b, "b.test");
     assert_true(may_send(h, a, "anyone@a.test"));
@@ -571,7 +571,7 @@ static void who_may_send_as_whom(void **state)
     assert_true(may_send(h, &login, "ana+shop@a.test"));
     assert_false(may_send(h, &login, "bo@a.test"));
     assert_false(may_send(h, &login, "x@more.test"));
-    all.catch_all = BYTES("ana@a.test");
+    all.given.catch_all = BYTES("ana@a.test");
     must(h, domain_update(as(h, a), &all, &row));
     assert_false(may_send(h, &login, "nobody@a.test")); /* a catch-all gives no names */
     must(h, user_update(as(h, a), &in, &bo));

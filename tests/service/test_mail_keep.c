@@ -1,5 +1,6 @@
 /* Mail that is kept: entries and their counters, maildrops, the sweep. */
 #include "base/metrics.h"
+#include "service/member.h"
 #include "tests/service/mail_world.h"
 
 static struct entry_row only_entry(struct world *w, struct id mailbox)
@@ -14,8 +15,8 @@ static struct entry_row only_entry(struct world *w, struct id mailbox)
 static void flags_and_moves_keep_the_counts(void **state)
 {
     struct world *w = *state;
-    struct entry_update_in in = { .set = ENTRY_SET_SEEN | ENTRY_SET_KEYWORDS, .seen = true };
-    struct bytes words[] = { BYTES("$Important") };
+    struct entry_update_in in = { .named = members_named(&entry_members, "seen,keywords"),
+                                  .given = { .flags = ENTRY_SEEN, .keywords = BYTES("[\"$Important\"]") } };
     struct mailbox_row inbox, sent_box;
     struct entry_view view;
     struct entry_row row;
@@ -23,16 +24,14 @@ static void flags_and_moves_keep_the_counts(void **state)
     sent(w, TO("ana@example.test"));
     row = only_entry(w, w->ana.inbox_id);
     in.id = id_of(w, &entry_kind, row.id);
-    in.keywords = words;
-    in.n_keywords = 1;
     must(&w->c, entry_update(&w->c, &in, &view));
     assert_int_equal(view.row.flags, ENTRY_SEEN);
-    assert_bytes(view.keywords, BYTES("[\"$Important\"]"));
+    assert_bytes(view.row.keywords, BYTES("[\"$Important\"]"));
     assert_true(view.row.modseq > row.modseq);
     assert_int_equal(box(w, w->ana.inbox_id).unseen, 0);
-    in.set = ENTRY_SET_MAILBOX | ENTRY_SET_SEEN;
-    in.mailbox_id = id_of(w, &mailbox_kind, w->ana.sent_id);
-    in.seen = false;
+    in.named = members_named(&entry_members, "mailbox_id,seen");
+    in.given.mailbox_id = w->ana.sent_id;
+    in.given.flags = 0;
     must(&w->c, entry_update(&w->c, &in, &view));
     inbox = box(w, w->ana.inbox_id);
     sent_box = box(w, w->ana.sent_id);
@@ -43,7 +42,7 @@ static void flags_and_moves_keep_the_counts(void **state)
     assert_int_equal(sent_box.unseen, 1);
     assert_int_equal(sent_box.bytes, row.size);
     assert_true(id_equal(only_entry(w, w->ana.sent_id).id, row.id));
-    in.mailbox_id = id_of(w, &mailbox_kind, w->bo.inbox_id);
+    in.given.mailbox_id = w->bo.inbox_id;
     must_fail(&w->c, entry_update(&w->c, &in, &view), ERR_INVALID);
 }
 
@@ -131,20 +130,20 @@ static void a_key_that_reads_leaves_a_trace(void **state)
 static void mailboxes_are_made_and_unmade(void **state)
 {
     struct world *w = *state;
-    struct mailbox_create_in in = { .user = BYTES("ana@example.test"), .name = BYTES("Work") };
+    struct mailbox_create_in in = { .user = BYTES("ana@example.test"), .given = { .name = BYTES("Work") } };
     struct mailbox_row work_box, child, same;
     struct mailbox_delete_in del;
-    struct mailbox_update_in up = { .set = MAILBOX_SET_PARENT };
+    struct mailbox_update_in up = { .named = members_named(&mailbox_members, "parent_id") };
 
     must(&w->c, mailbox_create(&w->c, &in, &work_box));
-    in.name = BYTES("WORK");
+    in.given.name = BYTES("WORK");
     must_fail(&w->c, mailbox_create(&w->c, &in, &same), ERR_CONFLICT);
-    in.parent_id = id_of(w, &mailbox_kind, work_box.id);
+    in.given.parent_id = work_box.id;
     must(&w->c, mailbox_create(&w->c, &in, &child));
-    del.id = in.parent_id;
+    del.id = id_of(w, &mailbox_kind, work_box.id);
     must_fail(&w->c, mailbox_delete(&w->c, &del, NULL), ERR_IN_USE);
     up.id = del.id;
-    up.parent_id = id_of(w, &mailbox_kind, child.id);
+    up.given.parent_id = child.id;
     must_fail(&w->c, mailbox_update(&w->c, &up, &same), ERR_INVALID);
     act(w, &w->key, "api");
     del.id = id_of(w, &mailbox_kind, child.id);

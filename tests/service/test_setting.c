@@ -12,7 +12,7 @@ static struct setting_view get(struct house *h, const char *name)
 
 static struct setting_view put(struct house *h, const char *name, const char *value)
 {
-    struct setting_update_in in = { .name = B(name), .value = B(value), .reset = !value };
+    struct setting_update_in in = { .name = B(name), .value = B(value) };
     struct setting_view out;
 
     must(h, setting_update(as(h, &h->operator), &in, &out));
@@ -201,7 +201,7 @@ static struct idempotency asking(struct house *h, const char *key, const char *b
 
 static bool make(struct house *h, const struct principal *who, struct idempotency *i, const char *name)
 {
-    struct domain_create_in in = { .name = B(name) };
+    struct domain_create_in in = { .given = { .name = B(name) } };
     struct domain_row row;
     bool ok;
 
@@ -267,7 +267,7 @@ static void the_row_commits_with_what_it_made(void **state)
     struct house *h = *state;
     struct principal *p = tenant(h, "a");
     struct idempotency one = asking(h, "k1", "body"), two = one;
-    struct domain_create_in in = { .name = BYTES("b.test") };
+    struct domain_create_in in = { .given = { .name = BYTES("b.test") } };
     struct domain_row row;
     struct call late;
     struct domain_get_in get = { .id = BYTES("b.test") };
