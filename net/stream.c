@@ -238,13 +238,14 @@ bool stream_line(struct stream *s, size_t max, struct bytes *line, struct err *e
 bool stream_skip_line(struct stream *s, size_t max, struct err *e)
 {
     for (size_t skipped = 0;;) {
-        size_t n = line_end(s);
-        size_t drop = n ? n : s->in_end - s->in_start;
+        struct bytes have = stream_peek(s);
+        const char *end = have.n ? memmem(have.p, have.n, "\r\n", 2) : NULL;
+        size_t drop = end ? (size_t)(end - have.p) + 2 : have.n - bytes_ends(have, BYTES("\r"));
 
         stream_skip(s, drop);
         s->in_seen = 0;
         skipped += drop;
-        if (n)
+        if (end)
             return true;
         if (skipped > max)
             return err_set(e, ERR_TOO_LARGE, "line over %zu bytes", max);

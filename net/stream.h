@@ -63,7 +63,7 @@ void stream_skip(struct stream *s, size_t n);
 /* The next line up to and with LF, consumed; the view lasts until the next read call. ERR_TOO_LARGE when no LF comes
  * within `max` bytes (what was buffered is still there: see stream_skip_line). */
 bool stream_line(struct stream *s, size_t max, struct bytes *line, struct err *e);
-/* Drops input up to and with the next LF, reading at most `max` bytes. */
+/* Drops input up to and with the next CRLF, reading at most `max` bytes: a line that was refused ends nowhere else. */
 bool stream_skip_line(struct stream *s, size_t max, struct err *e);
 
 /* Queues bytes, copying them; may wait (flush) when out_max is reached. */

@@ -62,17 +62,29 @@ static bool no_line(struct pop3 *s, const struct err *e)
     return false;
 }
 
-static bool line_check(struct pop3 *s, struct bytes *line)
+/* The rest of a line that was refused; what it holds is no command. */
+static bool skip_rest(struct pop3 *s)
 {
-    bool clean = bytes_ends(*line, BYTES("\r\n"));
+    struct err e = { 0 };
 
-    line->n -= clean ? 2 : 0;
+    if (stream_skip_line(s->stream, LONGEST_JUNK, &e))
+        return true;
+    return e.code == ERR_TOO_LARGE ? pop3_hang_up(s, "Line too long") : no_line(s, &e);
+}
+
+/* Only CRLF ends a line (RFC 1939 section 3). A bare LF is answered at once, but once: what stands behind it up to the
+ * CRLF belongs to the same line. */
+static bool line_came(struct pop3 *s, struct bytes *line)
+{
+    bool whole = bytes_ends(*line, BYTES("\r\n")), clean = whole;
+
+    line->n -= whole ? 2 : 0;
     for (size_t i = 0; clean && i < line->n; i++)
         clean = (unsigned char)line->p[i] >= ' ' || line->p[i] == '\t';
     if (clean)
         return true;
     *line = NO_BYTES;
-    return pop3_refuse(s, "A line ends in CRLF and holds no control characters");
+    return pop3_refuse(s, "A line ends in CRLF and holds no control characters") && (whole || skip_rest(s));
 }
 
 bool pop3_read_line(struct pop3 *s, struct bytes *line)
@@ -93,11 +105,9 @@ bool pop3_read_line(struct pop3 *s, struct bytes *line)
         return no_line(s, &e);
     stream_deadline(s->stream, until);
     if (stream_line(s->stream, LINE_AUTH, line, &e))
-        return line_check(s, line);
+        return line_came(s, line);
     *line = NO_BYTES;
-    if (e.code == ERR_TOO_LARGE && stream_skip_line(s->stream, LONGEST_JUNK, &e))
-        return pop3_refuse(s, "Line too long");
-    return e.code == ERR_TOO_LARGE ? pop3_hang_up(s, "Line too long") : false;
+    return e.code == ERR_TOO_LARGE && skip_rest(s) && pop3_refuse(s, "Line too long");
 }
 
 static bool arguments_fit(const struct verb *v, struct bytes arg)

@@ -32,17 +32,36 @@ static bool going_down(struct smtp *s)
     return smtp_hang_up(s, "421 4.3.2 %.*s is going down, come back soon", SHOW(PARAM_TEXT(server, hostname)));
 }
 
-/* Only CRLF ends a line: whoever sends a bare LF, or hides a CR or NUL in a command, is heard differently by somebody
- * else on the way (RFC 5321 2.3.8). */
-static bool line_is_clean(struct bytes *line)
+static bool line_is_clean(struct bytes line)
 {
-    if (!bytes_ends(*line, BYTES("\r\n")))
-        return false;
-    line->n -= 2;
-    for (size_t i = 0; i < line->n; i++)
-        if ((unsigned char)line->p[i] < ' ' && line->p[i] != '\t')
+    for (size_t i = 0; i < line.n; i++)
+        if ((unsigned char)line.p[i] < ' ' && line.p[i] != '\t')
             return false;
     return true;
+}
+
+/* The rest of a line that was refused; what it holds is no command. */
+static bool skip_rest(struct smtp *s)
+{
+    struct err e = { 0 };
+
+    if (stream_skip_line(s->stream, LONGEST_JUNK, &e))
+        return true;
+    return e.code == ERR_TOO_LARGE ? smtp_hang_up(s, "421 4.7.0 Line too long") : smtp_lost(s, &e);
+}
+
+/* Only CRLF ends a line: whoever sends a bare LF, or hides a CR or NUL in a command, is heard differently by somebody
+ * else on the way. So a bare LF is answered at once, but once: what stands behind it up to the CRLF belongs to the same
+ * line (RFC 5321 2.3.8). */
+static bool line_came(struct smtp *s, struct bytes *line)
+{
+    bool whole = bytes_ends(*line, BYTES("\r\n"));
+
+    line->n -= whole ? 2 : 0;
+    if (whole && line_is_clean(*line))
+        return true;
+    *line = NO_BYTES;
+    return smtp_refuse(s, "500 5.5.2 A line ends in CRLF and holds no control characters") && (whole || skip_rest(s));
 }
 
 bool smtp_read_line(struct smtp *s, size_t max, struct bytes *line)
@@ -54,18 +73,14 @@ bool smtp_read_line(struct smtp *s, size_t max, struct bytes *line)
     stream_drains(s->stream, !s->asking);
     ok = stream_line(s->stream, max, line, &e);
     stream_drains(s->stream, false);
-    if (ok) {
-        if (line_is_clean(line))
-            return true;
-        *line = NO_BYTES;
-        return smtp_refuse(s, "500 5.5.2 A line ends in CRLF and holds no control characters");
-    }
+    if (ok)
+        return line_came(s, line);
     *line = NO_BYTES;
     if (e.code == ERR_CLOSED && net_draining())
         return going_down(s);
-    if (e.code != ERR_TOO_LARGE || !stream_skip_line(s->stream, LONGEST_JUNK, &e))
-        return e.code == ERR_TOO_LARGE ? smtp_hang_up(s, "421 4.7.0 Line too long") : smtp_lost(s, &e);
-    return smtp_refuse(s, s->asking ? "500 5.5.6 Line too long" : "500 5.5.2 Line too long");
+    if (e.code != ERR_TOO_LARGE)
+        return smtp_lost(s, &e);
+    return skip_rest(s) && smtp_refuse(s, s->asking ? "500 5.5.6 Line too long" : "500 5.5.2 Line too long");
 }
 
 /* A browser that was lured here, with SMTP in the body of its request. */

@@ -65,6 +65,10 @@ static void long_lines(void **state)
         assert_true(stream_skip_line(s, 1000, &e));
         want_line(s, "next\r\n");
         stream_free(&s);
+        s = stream_memory(BYTES("a\nb\rc\r\r\nnext\r\n"), steps[i], &out, &small);
+        assert_true(stream_skip_line(s, 1000, &e)); /* a bare LF or CR is no end */
+        want_line(s, "next\r\n");
+        stream_free(&s);
         s = stream_memory(BYTES("0123456789012345678901234567890123456789012345678901234567890123456789\r\nnext\r\n"),
                           steps[i], &out, &small);
         assert_false(stream_skip_line(s, 30, &e));
