@@ -27,6 +27,15 @@ static bool take(void *ctx, struct bytes piece)
     return false;
 }
 
+/* Other servers' mail is refused, since what one of them took for a line end another one did not. */
+static bool mends_bare_newlines(const struct smtp *s)
+{
+    struct bytes what =
+        s->door->kind == SMTP_RECEIVE ? PARAM_TEXT(smtp, bare_newline) : PARAM_TEXT(submission, bare_newline);
+
+    return bytes_equal(what, BYTES("normalize"));
+}
+
 bool transfer_begin(struct smtp *s, bool dotted)
 {
     struct intake_in in = {
@@ -52,6 +61,7 @@ bool transfer_begin(struct smtp *s, bool dotted)
         return false;
     }
     text_init(&t->text, dotted, (size_t)PARAM_INT(smtp, line_max), take, t);
+    t->text.mend = mends_bare_newlines(s);
     s->transfer = t;
     return true;
 }

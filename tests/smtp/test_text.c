@@ -50,7 +50,25 @@ static const struct row rows[] = {
     ROW("a\r\n\0\r\n.\r\nX", "", "X", TEXT_NUL, true),
 };
 
-static void check(const struct row *r, size_t cut)
+/* Bare LF made CRLF. */
+static const struct row mended[] = {
+    ROW("a\nb\n\r\n.\r\n", "a\r\nb\r\n\r\n", "", TEXT_OK, true),
+    ROW("a\n\nb\r\n.\r\nQUIT\r\n", "a\r\n\r\nb\r\n", "QUIT\r\n", TEXT_OK, true),
+    ROW("a\n..\n..b\n.c\r\n.\r\n", "a\r\n.\r\n.b\r\nc\r\n", "", TEXT_OK, true),
+    ROW("\n.\r\n.\r\n", "\r\n.\r\n", "", TEXT_OK, true),
+    ROW("a\n.\nX\r\n.\r\n", "a\r\n.\r\nX\r\n", "", TEXT_OK, true),
+    ROW("a\n.\r\nX\r\n.\r\n", "a\r\n.\r\nX\r\n", "", TEXT_OK, true),
+    ROW("a\r\n.\nX\r\n.\r\n", "a\r\n.\r\nX\r\n", "", TEXT_OK, true),
+    ROW("1234567\n12345678\n\r\n.\r\n", "1234567\r\n12345678\r\n\r\n", "", TEXT_OK, true),
+    ROW("a\n123456789\n\r\n.\r\n", "", "", TEXT_LONG, true),
+    ROW("a\nb\rc\r\n.\r\n", "", "", TEXT_BARE, true),
+    ROW("a\n.\rX\n.\n\r\n.\r\n", "", "", TEXT_BARE, true),
+    ROW("a\n\0\n.\n\r\n.\r\n", "", "", TEXT_NUL, true),
+    ROW(".\r\n", "", "", TEXT_OK, true),
+    ROW("a\n.\n", "a\r\n.\r\n", "", TEXT_OK, false),
+};
+
+static void check(const struct row *r, size_t cut, bool mend)
 {
     struct seen seen;
     struct text t;
@@ -58,6 +76,7 @@ static void check(const struct row *r, size_t cut)
 
     buf_init(&seen.kept, 1024);
     text_init(&t, true, 8, keep, &seen);
+    t.mend = mend;
     if (cut)
         used = text_read(&t, bytes_head(r->in, cut));
     if (!t.ended)
@@ -75,7 +94,15 @@ static void test_whole_and_cut(void **state)
     (void)state;
     for (size_t i = 0; i < COUNT(rows); i++)
         for (size_t cut = 0; cut < rows[i].in.n; cut++)
-            check(&rows[i], cut);
+            check(&rows[i], cut, false);
+}
+
+static void test_mended(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < COUNT(mended); i++)
+        for (size_t cut = 0; cut < mended[i].in.n; cut++)
+            check(&mended[i], cut, true);
 }
 
 static void test_byte_by_byte(void **state)
@@ -128,6 +155,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_whole_and_cut),
+        cmocka_unit_test(test_mended),
         cmocka_unit_test(test_byte_by_byte),
         cmocka_unit_test(test_chunks),
     };
