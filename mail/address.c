@@ -7,7 +7,8 @@
 #include <wchar.h>
 #include <wctype.h>
 
-enum { LOCAL_MAX = 64, DOMAIN_MAX = 255, PATH_MAX_OCTETS = 256, TEXT_MAX = 2 * LOCAL_MAX + 2 + 1 + DOMAIN_MAX };
+/* TEXT_MAX: a local part of nothing but quoted pairs. */
+enum { LOCAL_MAX = 64, DOMAIN_MAX = 255, TEXT_MAX = 2 * LOCAL_MAX + 2 + 1 + DOMAIN_MAX };
 
 bool address_is_dot_atom(struct bytes local)
 {
@@ -83,17 +84,21 @@ static bool text_ok(struct bytes b)
     return true;
 }
 
-/* Quoted-string of RFC 5321: printable characters only, a backslash takes the next one as it is. */
+/* Quoted-string of RFC 5321: printable characters only, a backslash takes the next one, of ASCII, as it is (RFC 6531
+ * 3.3 adds nothing to quoted-pairSMTP). */
 static bool read_quoted(struct bytes *in, struct arena *a, struct bytes *local, struct err *e)
 {
     char *p = arena_alloc(a, in->n + 1);
     size_t n = 0, i = 1;
 
     for (; i < in->n && in->p[i] != '"'; i++) {
-        if (in->p[i] == '\\' && i + 1 < in->n)
-            i++;
+        bool pair = in->p[i] == '\\' && i + 1 < in->n;
+
+        i += pair;
         if (char_is_control(in->p[i]))
             return err_set(e, ERR_SYNTAX, "A control character in an address");
+        if (pair && char_is_8bit(in->p[i]))
+            return err_set(e, ERR_SYNTAX, "A backslash before a character beyond ASCII");
         p[n++] = in->p[i];
     }
     if (i >= in->n)
@@ -103,12 +108,11 @@ static bool read_quoted(struct bytes *in, struct arena *a, struct bytes *local, 
     return true;
 }
 
-bool address_read_local(struct bytes *in, struct arena *a, struct bytes *local, struct err *e)
+/* As it was written, whatever its length and wherever its dots are. */
+static bool read_local(struct bytes *in, struct arena *a, struct bytes *local, struct err *e)
 {
     size_t n = 0;
 
-    if (in->n > TEXT_MAX)
-        return err_set(e, ERR_SYNTAX, "An address of %zu octets", in->n);
     if (in->n && in->p[0] == '"') {
         if (!read_quoted(in, a, local, e))
             return false;
@@ -119,12 +123,42 @@ bool address_read_local(struct bytes *in, struct arena *a, struct bytes *local, 
         *in = bytes_from(*in, n);
         if (n == 0)
             return err_set(e, ERR_SYNTAX, "Nothing that could be the part before the @");
-        if (!address_is_dot_atom(*local))
-            return err_set(e, ERR_SYNTAX, "A dot at the wrong place before the @");
     }
-    if (local->n > LOCAL_MAX)
-        return err_set(e, ERR_SYNTAX, "More than %d octets before the @", LOCAL_MAX);
     return text_ok(*local) || err_set(e, ERR_SYNTAX, "The part before the @ is no UTF-8 text");
+}
+
+bool address_read_local(struct bytes *in, struct arena *a, struct bytes *local, struct err *e)
+{
+    bool quoted = in->n && in->p[0] == '"';
+
+    if (in->n > TEXT_MAX)
+        return err_set(e, ERR_SYNTAX, "An address of %zu octets", in->n);
+    if (!read_local(in, a, local, e))
+        return false;
+    if (!quoted && !address_is_dot_atom(*local))
+        return err_set(e, ERR_SYNTAX, "A dot at the wrong place before the @");
+    return local->n <= LOCAL_MAX || err_set(e, ERR_SYNTAX, "More than %d octets before the @", LOCAL_MAX);
+}
+
+/* Behind the local part: the @ and what should be a domain. */
+static bool read_domain(struct bytes in, struct bytes *domain, struct err *e)
+{
+    if (in.n == 0 || in.p[0] != '@')
+        return err_set(e, ERR_SYNTAX, in.n ? "A character that an address cannot have" : "No @ in the address");
+    *domain = bytes_from(in, 1);
+    return domain->n > 0 || err_set(e, ERR_SYNTAX, "Nothing behind the @");
+}
+
+static bool finish(struct address *read, struct arena *a, struct address *out, struct err *e)
+{
+    read->domain = arena_copy(a, read->domain);
+    read->local = arena_copy(a, read->local);
+    if (!address_form(read, a))
+        return err_set(e, ERR_TOO_LARGE, "No room for the address");
+    if (read->email.n > ADDRESS_MAX)
+        return err_set(e, ERR_SYNTAX, "An address of more than %d octets", ADDRESS_MAX);
+    *out = *read;
+    return true;
 }
 
 bool address_parse(struct bytes text, struct arena *a, struct address *out, struct err *e)
@@ -132,23 +166,43 @@ bool address_parse(struct bytes text, struct arena *a, struct address *out, stru
     struct address read = { .name = NO_BYTES };
     struct bytes in = text, normal;
 
-    if (!address_read_local(&in, a, &read.local, e))
+    if (!address_read_local(&in, a, &read.local, e) || !read_domain(in, &read.domain, e))
         return false;
-    if (in.n == 0 || in.p[0] != '@')
-        return err_set(e, ERR_SYNTAX, in.n ? "A character that an address cannot have" : "No @ in the address");
-    read.domain = bytes_from(in, 1);
-    if (read.domain.n == 0)
-        return err_set(e, ERR_SYNTAX, "Nothing behind the @");
     if (bytes_ends(read.domain, BYTES(".")) || !text_ok(read.domain))
         return err_set(e, ERR_SYNTAX, "The part behind the @ is no domain");
-    if (!domain_normalize(read.domain, a, &normal, e))
+    return domain_normalize(read.domain, a, &normal, e) && finish(&read, a, out, e);
+}
+
+/* A sender's domain is recorded, not looked up: what devices and intranets call themselves is no fault of the mail. */
+static bool sender_domain_ok(struct bytes domain, struct arena *a, struct err *e)
+{
+    struct bytes label, rest = domain, normal;
+    bool plain = true;
+
+    for (size_t i = 0; i < domain.n; i++)
+        plain = plain && (char_is_alnum(domain.p[i]) || char_in(domain.p[i], BYTES("-_.")));
+    while (plain && rest.p) {
+        (void)bytes_cut(rest, '.', &label, &rest);
+        plain = label.n > 0;
+    }
+    return plain || (text_ok(domain) && domain_normalize(domain, a, &normal, e));
+}
+
+/* What stands in a path is taken as far as it can be told what is meant (RFC 5321 4.5.3.1): SRS and VERP make long
+ * local parts, phones have addresses with dots side by side. `email` has the quotes that the sender forgot. */
+static bool path_address(struct bytes text, unsigned how, struct arena *a, struct address *out, struct err *e)
+{
+    struct address read = { .name = NO_BYTES };
+    struct bytes in = text, normal;
+
+    if (!read_local(&in, a, &read.local, e) || !read_domain(in, &read.domain, e))
         return false;
-    read.domain = arena_copy(a, read.domain);
-    read.local = arena_copy(a, read.local);
-    if (!address_form(&read, a))
-        return err_set(e, ERR_TOO_LARGE, "No room for the address");
-    *out = read;
-    return true;
+    if (bytes_ends(read.domain, BYTES(".")) && read.domain.n > 1)
+        read.domain.n--;
+    if (how & PATH_SENDER ? !sender_domain_ok(read.domain, a, e)
+                          : !text_ok(read.domain) || !domain_normalize(read.domain, a, &normal, e))
+        return e->code ? false : err_set(e, ERR_SYNTAX, "The part behind the @ is no domain");
+    return finish(&read, a, out, e);
 }
 
 /* Behind a source route ("@a,@b:", RFC 5321 appendix C), which is read and forgotten. */
@@ -167,39 +221,53 @@ static bool skip_route(struct bytes *inner, struct err *e)
     return true;
 }
 
-/* Offset of the '>' that ends the path (one in quotes does not), or text.n. */
-static size_t path_end(struct bytes text)
+/* Offset of the `end` of the path (one in quotes is none), or text.n. */
+static size_t path_end(struct bytes text, char end)
 {
     bool quoted = false;
 
-    for (size_t i = 1; i < text.n; i++) {
+    for (size_t i = 0; i < text.n; i++) {
         if (quoted && text.p[i] == '\\')
             i++;
         else if (text.p[i] == '"')
             quoted = !quoted;
-        else if (text.p[i] == '>' && !quoted)
+        else if (text.p[i] == end && !quoted)
             return i;
     }
     return text.n;
 }
 
-static bool path_inner(struct bytes inner, bool null_ok, struct arena *a, struct address *out, struct err *e)
+static bool path_inner(struct bytes inner, unsigned how, struct arena *a, struct address *out, struct err *e)
 {
+    if (inner.n > ADDRESS_MAX)
+        return err_set(e, ERR_SYNTAX, "A path of more than %d octets", ADDRESS_MAX + 2);
     if (inner.n == 0) {
-        if (!null_ok)
+        if (!(how & PATH_SENDER))
             return err_set(e, ERR_SYNTAX, "The null address is no recipient");
-        *out = (struct address){ .local = BYTES(""), .domain = NO_BYTES, .email = BYTES("") };
+        *out = (struct address){ .local = NO_BYTES };
         return true;
     }
-    if (!null_ok && bytes_equal_nocase(inner, BYTES("postmaster"))) { /* RFC 5321 4.1.1.3 */
+    if (!(how & PATH_SENDER) && bytes_equal_nocase(inner, BYTES("postmaster"))) { /* RFC 5321 4.1.1.3 */
         *out = (struct address){ .local = arena_copy(a, inner), .domain = NO_BYTES };
         out->email = out->local;
         return true;
     }
-    return skip_route(&inner, e) && address_parse(inner, a, out, e);
+    return skip_route(&inner, e) && path_address(inner, how, a, out, e);
 }
 
-bool path_parse(struct bytes text, bool null_ok, struct arena *a, struct address *out, struct bytes *rest,
+/* Without brackets, as old programs and devices write: up to the first blank. */
+static bool path_bare(struct bytes text, unsigned how, struct arena *a, struct address *out, struct bytes *rest,
+                      struct err *e)
+{
+    size_t end = path_end(text, ' ');
+
+    if (!(how & PATH_BARE) || end == 0)
+        return err_set(e, ERR_SYNTAX, "The address must stand in < >");
+    *rest = bytes_trim(bytes_from(text, end));
+    return path_inner(bytes_head(text, end), how, a, out, e);
+}
+
+bool path_parse(struct bytes text, unsigned how, struct arena *a, struct address *out, struct bytes *rest,
                 struct err *e)
 {
     size_t end = 0;
@@ -208,16 +276,15 @@ bool path_parse(struct bytes text, bool null_ok, struct arena *a, struct address
     while (text.n && text.p[0] == ' ') /* "MAIL FROM: <a@b>" is wrong and common */
         text = bytes_from(text, 1);
     if (text.n == 0 || text.p[0] != '<')
-        return err_set(e, ERR_SYNTAX, "The address must stand in < >");
-    end = path_end(text);
+        return path_bare(text, how, a, out, rest, e);
+    text = bytes_from(text, 1);
+    end = path_end(text, '>');
     if (end == text.n)
         return err_set(e, ERR_SYNTAX, "No > behind the address");
-    if (end + 1 > PATH_MAX_OCTETS)
-        return err_set(e, ERR_SYNTAX, "A path of more than %d octets", PATH_MAX_OCTETS);
     behind = bytes_from(text, end + 1);
     if (behind.n && behind.p[0] != ' ')
         return err_set(e, ERR_SYNTAX, "Something that is no parameter behind the address");
-    if (!path_inner((struct bytes){ text.p + 1, end - 1 }, null_ok, a, out, e))
+    if (!path_inner(bytes_head(text, end), how, a, out, e))
         return false;
     *rest = bytes_trim(behind);
     return true;
@@ -258,6 +325,18 @@ static struct bytes fold_case(struct arena *a, struct bytes local)
     return n == (size_t)-1 ? arena_lower(a, local) : (struct bytes){ out, n };
 }
 
+struct bytes address_to_ascii(struct bytes email, struct arena *a)
+{
+    size_t at = bytes_find_last(email, '@');
+    struct bytes local = bytes_head(email, at), domain;
+    struct err ignored = { 0 };
+
+    if (bytes_is_ascii(email) || at == email.n || !bytes_is_ascii(local) ||
+        !domain_normalize(bytes_from(email, at + 1), a, &domain, &ignored))
+        return email;
+    return arena_bytesf(a, "%.*s@%.*s", SHOW(local), SHOW(domain));
+}
+
 bool address_normalize(const struct address *in, bool fold_local, struct arena *a, struct bytes *out, struct err *e)
 {
     struct address normal = { .local = fold_local ? fold_case(a, in->local) : in->local };
@@ -279,12 +358,15 @@ struct bytes address_untagged(struct bytes local)
 
 void address_write(struct buf *out, const struct address *addr)
 {
-    if (addr->name.n == 0) {
-        buf_add(out, addr->email);
-        return;
+    struct arena *a = bytes_is_ascii(addr->email) ? NULL : arena_new(16 * 1024);
+    struct bytes email = a ? address_to_ascii(addr->email, a) : addr->email;
+
+    if (addr->name.n) {
+        header_write_phrase(out, addr->name);
+        buf_adds(out, " <");
     }
-    header_write_phrase(out, addr->name);
-    buf_adds(out, " <");
-    buf_add(out, addr->email);
-    buf_addc(out, '>');
+    buf_add(out, email);
+    if (addr->name.n)
+        buf_addc(out, '>');
+    arena_free(&a);
 }

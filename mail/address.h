@@ -1,10 +1,12 @@
 /* mail/address.h - addresses: SMTP paths (RFC 5321 4.1.2, RFC 6531) and header mailboxes (RFC 5322 3.4, RFC 6532).
- * Pure functions over borrowed bytes. Limits: local part 64 octets, domain 255, address 320 (254 in a path is not
- * enforced: RFC 5321 4.5.3.1.3 counts the brackets, 256 in all is). */
+ * Pure functions over borrowed bytes. Limits: an address has 254 octets, since a path has 256 with its brackets (RFC
+ * 5321 4.5.3.1.3); the local part of one that is given to us to write has 64 (4.5.3.1.1). */
 #ifndef MAIL_ADDRESS_H
 #define MAIL_ADDRESS_H
 #include "base/arena.h"
 #include "base/err.h"
+
+#define ADDRESS_MAX 254
 
 struct address {
     struct bytes name;   /* display name, decoded UTF-8; NO_BYTES when absent */
@@ -24,11 +26,16 @@ bool mailbox_parse(struct bytes text, struct arena *a, struct address *out, stru
 struct address_list {
     struct address *list;
     size_t n, faults;
+    size_t groups; /* "Name: a@b;" and other ':' and ';' where an address has none */
 };
 void address_list_parse(struct bytes value, size_t max, struct arena *a, struct address_list *out);
-/* "<…>" of MAIL FROM / RCPT TO: *rest is what stands behind it (parameters). A source route is dropped (RFC 5321 C);
- * `null_ok` allows "<>". `<Postmaster>` without domain is allowed for RCPT (domain NO_BYTES). */
-bool path_parse(struct bytes text, bool null_ok, struct arena *a, struct address *out, struct bytes *rest,
+/* "<…>" of MAIL FROM / RCPT TO: *rest is what stands behind it (parameters). A source route is dropped (RFC 5321 C).
+ * PATH_SENDER, for MAIL: "<>" is allowed (local, domain and email are NO_BYTES), and a domain that is no host name
+ * ("hp_laser.x"). Otherwise `<Postmaster>` without domain is allowed (domain NO_BYTES). PATH_BARE: brackets may be
+ * missing. The local part may be longer than 64 octets and have its dots anywhere; `email` is written as it should
+ * have been, quoted. */
+enum path_how { PATH_SENDER = 1, PATH_BARE = 2 };
+bool path_parse(struct bytes text, unsigned how, struct arena *a, struct address *out, struct bytes *rest,
                 struct err *e);
 /* A domain in the form we compare and keep: lower case, IDNA2008 A-labels (libidn2, non-transitional), no final dot.
  * ERR_SYNTAX for what is no host name (LDH labels of 1-63, 253 in all). Literals are returned as they are. */
@@ -38,6 +45,9 @@ bool domain_normalize(struct bytes domain, struct arena *a, struct bytes *out, s
 bool address_normalize(const struct address *in, bool fold_local, struct arena *a, struct bytes *out, struct err *e);
 /* local part without "+tag": NO_BYTES when there is no tag. */
 struct bytes address_untagged(struct bytes local);
-/* `"Name" <a@b>` for a header: name encoded (RFC 2047) or quoted as needed. */
+/* The address with its domain in A-labels, where only the domain is beyond ASCII: mail that can be written without
+ * SMTPUTF8 is (RFC 6531 3.2). Any other text stays as it is. */
+struct bytes address_to_ascii(struct bytes email, struct arena *a);
+/* `"Name" <a@b>` for a header: name encoded (RFC 2047) or quoted as needed, the address as address_to_ascii has it. */
 void address_write(struct buf *out, const struct address *addr);
 #endif

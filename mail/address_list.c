@@ -3,7 +3,8 @@
 #include "mail/header.h"
 
 /* One pass, without recursion: an item (what stands between commas) is collected in three texts at once, since only its
- * end tells which of them was meant: words of a display name, an addr-spec, comments. Group names and routes go. */
+ * end tells which of them was meant: words of a display name, an addr-spec, comments. Group names and routes go; groups
+ * are counted. */
 enum { TEXT_MAX = 4096, LOCAL_MAX = 256, DOMAIN_MAX = 255 };
 
 struct reader {
@@ -227,10 +228,13 @@ static void read_special(struct reader *r, char c)
         r->fault |= r->angle && !in_route(r);
         buf_reset(&r->spec);
         r->broken = false;
-        if (!r->angle)
+        if (!r->angle) {
             item_begin(r);
+            r->out->groups++;
+        }
         break;
     default: /* ',' and ';' */
+        r->out->groups += c == ';';
         if (c != ',' || !in_route(r))
             item_end(r);
         break;
@@ -272,23 +276,6 @@ void address_list_parse(struct bytes value, size_t max, struct arena *a, struct 
     buf_clear(&r.comment);
 }
 
-static bool has_group(struct bytes text)
-{
-    bool quoted = false, angle = false;
-
-    for (size_t i = 0; i < text.n; i++) {
-        if (quoted && text.p[i] == '\\')
-            i++;
-        else if (text.p[i] == '"')
-            quoted = !quoted;
-        else if (!quoted && (text.p[i] == '<' || text.p[i] == '['))
-            angle = true;
-        else if (!quoted && !angle && (text.p[i] == ':' || text.p[i] == ';'))
-            return true;
-    }
-    return false;
-}
-
 bool mailbox_parse(struct bytes text, struct arena *a, struct address *out, struct err *e)
 {
     struct address_list list;
@@ -300,7 +287,7 @@ bool mailbox_parse(struct bytes text, struct arena *a, struct address *out, stru
     if (bytes_find(text, '<') == text.n && bytes_find(text, '(') == text.n)
         return address_parse(text, a, out, e);
     address_list_parse(text, 2, a, &list);
-    if (list.n != 1 || list.faults || has_group(text))
+    if (list.n != 1 || list.faults || list.groups)
         return err_set(e, ERR_SYNTAX, "Not one address like \"Name <a@example.org>\"");
     name = list.list[0].name;
     if (!address_parse(list.list[0].email, a, out, e))

@@ -37,7 +37,7 @@ static void check_address(struct call *c, const struct send_address *s)
     struct bytes domain;
     struct err why = { 0 };
 
-    if (!s->address.local.n || !s->address.domain.n)
+    if (!s->address.local.p || !s->address.domain.n)
         call_fault(c, s->pointer, "invalid_address", "An address has the form name@domain");
     else if (!domain_normalize(s->address.domain, c->arena, &domain, &why))
         call_fault(c, s->pointer, "invalid_address", "%s", why.message);

@@ -34,6 +34,12 @@ static bool refuse_utf8(struct smtp *s, struct bytes rcpt)
     return smtp_refuse(s, "553 5.6.7 The address needs SMTPUTF8");
 }
 
+/* Old programs and devices leave the brackets out; they talk to the receiving port. */
+static unsigned path_how(const struct smtp *s, unsigned how)
+{
+    return s->door->kind == SMTP_RECEIVE ? how | PATH_BARE : how;
+}
+
 /* ---- MAIL ---- */
 
 static void envelope_set(struct smtp *s, const struct address *sender, const struct mail_params *p)
@@ -69,14 +75,8 @@ bool smtp_mail(struct smtp *s, struct bytes arg)
     smtp_mail_clear(s);
     if (!path_of(arg, BYTES("FROM:"), &path))
         return smtp_refuse(s, "501 5.5.4 Write: MAIL FROM:<sender>");
-    if (!path_parse(path, true, s->mail, &sender, &rest, e))
+    if (!path_parse(path, path_how(s, PATH_SENDER), s->mail, &sender, &rest, e))
         return refuse_path(s, "501 5.1.7");
-    if (!sender.local.n)
-        sender.local = sender.email = NO_BYTES; /* <> */
-    if (sender.local.p && !sender.domain.p) {
-        err_set(e, ERR_SYNTAX, "The sender needs a domain");
-        return refuse_path(s, "501 5.1.7");
-    }
     if (!mail_params_read(rest, s->door->kind != SMTP_RECEIVE, s->mail, &p, e)) {
         s->envelope.from = sender.email;
         return refuse_param(s, NO_BYTES);
@@ -135,7 +135,7 @@ static bool rcpt(struct smtp *s, struct bytes arg)
 
     if (!path_of(arg, BYTES("TO:"), &path))
         return smtp_refuse(s, "501 5.5.4 Write: RCPT TO:<recipient>");
-    if (!path_parse(path, false, s->mail, &address, &rest, e))
+    if (!path_parse(path, path_how(s, 0), s->mail, &address, &rest, e))
         return refuse_path(s, "501 5.1.3");
     if (!rcpt_params_read(rest, s->envelope.utf8, s->mail, &p, e))
         return refuse_param(s, address.email);

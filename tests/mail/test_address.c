@@ -35,6 +35,9 @@ static void bare_addresses(void **state)
         { "<a@b.test>", NULL, false },
         { "a@b.test\r\nBcc: x@y.test", NULL, false },
         { "\"a\r\n\"@b.test", NULL, false },
+        { "\"\"@b.test", "\"\"@b.test", false },
+        { "\"ü\"@b.test", "ü@b.test", true },
+        { "\"\\ü\"@b.test", NULL, false },
         { "a\xC2\x85@b.test", NULL, false },
         { "a\xE2\x80\xA8@b.test", NULL, false },
         { "a\xFF@b.test", NULL, false },
@@ -74,41 +77,62 @@ static void lengths(void **state)
     text[1] = '@';
     for (size_t i = 62; i < sizeof text; i += 61)
         text[i] = '.';
-    assert_true(address_parse((struct bytes){ text, 2 + 253 }, *state, &out, &e));
-    assert_false(address_parse((struct bytes){ text, 2 + 254 }, *state, &out, &e));
+    assert_true(address_parse((struct bytes){ text, ADDRESS_MAX }, *state, &out, &e));
+    assert_false(address_parse((struct bytes){ text, ADDRESS_MAX + 1 }, *state, &out, &e));
 }
 
 static void paths(void **state)
 {
     static const struct {
         const char *in;
-        bool null_ok;
+        unsigned how;
         const char *email, *rest;
     } rows[] = {
-        { "<a@b.test>", true, "a@b.test", "" },
-        { " <a@b.test> SIZE=10 BODY=8BITMIME", true, "a@b.test", "SIZE=10 BODY=8BITMIME" },
-        { "<>", true, "", "" },
-        { "<> ENVID=x", true, "", "ENVID=x" },
-        { "<>", false, NULL, NULL },
-        { "<PostMaster>", false, "PostMaster", "" },
-        { "<postmaster>", true, NULL, NULL },
-        { "<@x.test,@y.test:a@b.test>", false, "a@b.test", "" },
-        { "<@x.test>", false, NULL, NULL },
-        { "<\"a>b\"@c.test> X", false, "\"a>b\"@c.test", "X" },
-        { "<\"a\\\">b\"@c.test>", false, "\"a\\\">b\"@c.test", "" },
-        { "a@b.test", false, NULL, NULL },
-        { "<a@b.test", false, NULL, NULL },
-        { "<a@b.test>SIZE=1", false, NULL, NULL },
-        { "< a@b.test>", false, NULL, NULL },
-        { "<a@b.test >", false, NULL, NULL },
-        { "", false, NULL, NULL },
+        { "<a@b.test>", PATH_SENDER, "a@b.test", "" },
+        { " <a@b.test> SIZE=10 BODY=8BITMIME", PATH_SENDER, "a@b.test", "SIZE=10 BODY=8BITMIME" },
+        { "<>", PATH_SENDER, "", "" },
+        { "<> ENVID=x", PATH_SENDER, "", "ENVID=x" },
+        { "<>", 0, NULL, NULL },
+        { "<PostMaster>", 0, "PostMaster", "" },
+        { "<postmaster>", PATH_SENDER, NULL, NULL },
+        { "<@x.test,@y.test:a@b.test>", 0, "a@b.test", "" },
+        { "<@x.test>", 0, NULL, NULL },
+        { "<\"a>b\"@c.test> X", 0, "\"a>b\"@c.test", "X" },
+        { "<\"a\\\">b\"@c.test>", 0, "\"a\\\">b\"@c.test", "" },
+        { "a@b.test", 0, NULL, NULL },
+        { "<a@b.test", 0, NULL, NULL },
+        { "<a@b.test>SIZE=1", 0, NULL, NULL },
+        { "< a@b.test>", 0, NULL, NULL },
+        { "<a@b.test >", 0, NULL, NULL },
+        { "a@b.test", PATH_SENDER, NULL, NULL },
+        { "a@b.test SIZE=1", PATH_SENDER | PATH_BARE, "a@b.test", "SIZE=1" },
+        { "\"a b\"@b.test", PATH_BARE, "\"a b\"@b.test", "" },
+        { "postmaster", PATH_BARE, "postmaster", "" },
+        { "a@b.test>", PATH_BARE, NULL, NULL },
+        { "", PATH_SENDER | PATH_BARE, NULL, NULL },
+        { "<\"\"@b.test>", PATH_SENDER, "\"\"@b.test", "" },
+        { "<a..b@c.test>", PATH_SENDER, "\"a..b\"@c.test", "" },
+        { "<.a.@c.test>", 0, "\".a.\"@c.test", "" },
+        { "<a@b_c.test>", PATH_SENDER, "a@b_c.test", "" },
+        { "<a@-b-.test.>", PATH_SENDER, "a@-b-.test", "" },
+        { "<a@b_c.test>", 0, NULL, NULL },
+        { "<a@b..c>", PATH_SENDER, NULL, NULL },
+        { "<a@.>", PATH_SENDER, NULL, NULL },
+        { "<a@b c>", PATH_SENDER, NULL, NULL },
+        { "<a@b;c>", PATH_SENDER, NULL, NULL },
+        { "<a@b\xFF.test>", PATH_SENDER, NULL, NULL },
+        { "<a@bü.test>", PATH_SENDER, "a@bü.test", "" },
+        { "<a@[192.0.2.1]>", PATH_SENDER, "a@[192.0.2.1]", "" },
+        { "<bounces+1234567-aa11-some.quite.long.name.of.a.list=a.domain.example.net@em.c.test>", 0,
+          "bounces+1234567-aa11-some.quite.long.name.of.a.list=a.domain.example.net@em.c.test", "" },
+        { "", 0, NULL, NULL },
     };
 
     for (size_t i = 0; i < COUNT(rows); i++) {
         struct address out;
         struct bytes rest;
         struct err e = { 0 };
-        bool ok = path_parse(bytes_of(rows[i].in), rows[i].null_ok, *state, &out, &rest, &e);
+        bool ok = path_parse(bytes_of(rows[i].in), rows[i].how, *state, &out, &rest, &e);
 
         if (ok != (rows[i].email != NULL))
             fail_msg("\"%s\": %s", rows[i].in, ok ? "accepted" : e.message);
@@ -132,10 +156,10 @@ static void a_path_has_256_octets(void **state)
     for (size_t i = 120; i < 255; i += 60)
         text[i] = '.';
     text[255] = '>';
-    assert_true(path_parse((struct bytes){ text, 256 }, false, *state, &out, &rest, &e));
+    assert_true(path_parse((struct bytes){ text, 256 }, 0, *state, &out, &rest, &e));
     text[255] = 'a';
     text[256] = '>';
-    assert_false(path_parse((struct bytes){ text, 257 }, false, *state, &out, &rest, &e));
+    assert_false(path_parse((struct bytes){ text, 257 }, 0, *state, &out, &rest, &e));
 }
 
 static void domains(void **state)
@@ -213,6 +237,8 @@ static void mailboxes(void **state)
         { "Ana <a@b_c.test>", NULL, NULL },
         { "Ana <a..b@c.test>", "Ana", "\"a..b\"@c.test" },
         { "Ana\r\nBcc: x@y.test <a@b.test>", NULL, NULL },
+        { "a@b.test;", NULL, NULL },
+        { "a@b.test (seen 10:00; here)", "seen 10:00; here", "a@b.test" },
         { "Ana <>", NULL, NULL },
         { "", NULL, NULL },
     };
@@ -303,6 +329,24 @@ static void a_full_arena_is_survived(void **state)
     assert_in_range(list.faults, 90000, 100000);
     buf_clear(&value);
     arena_free(&small);
+}
+
+static void domains_are_written_in_ascii(void **state)
+{
+    static const struct {
+        const char *in, *out;
+    } rows[] = {
+        { "a@b.test", "a@b.test" },
+        { "Info@Bücher.example", "Info@xn--bcher-kva.example" },
+        { "\"a@b\"@bücher.example", "\"a@b\"@xn--bcher-kva.example" },
+        { "jörg@bücher.example", "jörg@bücher.example" },
+        { "jörg@b.test", "jörg@b.test" },
+        { "ü", "ü" },
+        { "", "" },
+    };
+
+    for (size_t i = 0; i < COUNT(rows); i++)
+        assert_bytes(address_to_ascii(bytes_of(rows[i].in), *state), bytes_of(rows[i].out));
 }
 
 static void names_are_written(void **state)
@@ -537,6 +581,7 @@ int main(void)
         ARENA_TEST(lists),
         ARENA_TEST(a_list_has_a_maximum),
         ARENA_TEST(a_full_arena_is_survived),
+        ARENA_TEST(domains_are_written_in_ascii),
         ARENA_TEST(names_are_written),
         ARENA_TEST(isemail),
         ARENA_TEST(header_fields_stalwart),
