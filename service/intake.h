@@ -15,13 +15,18 @@
 #include "mail/build.h"
 #include "service/call.h"
 
-enum recipient_kind { RECIPIENT_LOCAL, RECIPIENT_REMOTE, RECIPIENT_SANDBOX /* @sandbox.test */ };
+enum recipient_kind {
+    RECIPIENT_LOCAL,
+    RECIPIENT_REMOTE,
+    RECIPIENT_SANDBOX, /* @sandbox.test */
+    RECIPIENT_CAPTURED /* nobody's mailbox: kept for the account (service/postmaster.h) */
+};
 
 struct recipient {
     struct bytes email; /* as we write it in the delivery */
     enum recipient_kind kind;
     struct id user_id;    /* LOCAL: who gets it */
-    struct id account_id; /* LOCAL: of that user */
+    struct id account_id; /* LOCAL: of that user; CAPTURED: who can read it */
     struct bytes dsn;     /* JSON {notify, orcpt} or NO_BYTES */
     int64_t room;         /* LOCAL: bytes up to the quota */
     bool missing, full;   /* LOCAL, only for API sends: born bounced 5.1.1 / 5.2.2 */
@@ -49,8 +54,9 @@ struct intake_in {
     const struct recipient *recipients; /* at least one */
     size_t n_recipients;
     struct received received; /* id, date and for_address are filled in here; host too; helo NO_BYTES: no line */
-    struct bytes ret, envid;  /* DSN (RFC 3461), or NO_BYTES */
-    int64_t expected;         /* declared size or 0 */
+    bool utf8; /* SMTPUTF8 was asked for, or we composed it: 8 bits in its header are UTF-8 as of RFC 6532 */
+    struct bytes ret, envid; /* DSN (RFC 3461), or NO_BYTES */
+    int64_t expected;        /* declared size or 0 */
     /* API only */
     struct bytes tags, metadata;        /* JSON or NO_BYTES */
     const struct named_value *tag_list; /* the same tags, for the lists by tag */

@@ -173,6 +173,7 @@ static bool plan_target(struct intake *k, struct call *c, struct target *t, stru
         if (!play_outcome(r->email, &t->outcome))
             t->outcome = OUTCOME_MISSING;
         return true;
+    case RECIPIENT_CAPTURED: t->outcome = OUTCOME_CAPTURED; return true;
     case RECIPIENT_REMOTE: /* this build delivers nothing outside, whatever the mode */
         t->outcome = test ? OUTCOME_DELIVERED : OUTCOME_CAPTURED;
         return true;
@@ -230,6 +231,13 @@ static bool plan_sent(struct intake *k, struct call *c, struct plan *p)
     return true;
 }
 
+static size_t party_of_target(struct intake *k, struct call *c, struct plan *p, const struct target *t)
+{
+    if (t->recipient->kind == RECIPIENT_CAPTURED)
+        return party_of(k, c, p, t->recipient->account_id);
+    return id_is_none(t->user.id) ? 0 : party_of(k, c, p, t->user.account_id);
+}
+
 bool plan_accept(struct intake *k, struct call *c, struct plan *p)
 {
     struct seen seen;
@@ -247,7 +255,7 @@ bool plan_accept(struct intake *k, struct call *c, struct plan *p)
         if (!plan_target(k, c, t, &seen, &boxes))
             return false;
         begin_delivery(k, t);
-        t->party = id_is_none(t->user.id) ? 0 : party_of(k, c, p, t->user.account_id);
+        t->party = party_of_target(k, c, p, t);
     }
     assert(p->n_parties > 0);
     return plan_sent(k, c, p);
@@ -273,7 +281,7 @@ static void finish_delivery(struct intake *k, struct call *c, struct plan *p, st
     d->last = NO_BYTES;
     outcome_apply(d, t->outcome, k->now, k->arena);
     outcome_count(own, t->outcome, 1);
-    if (own != &p->parties[t->party].row && !id_is_none(d->entry_id))
+    if (own != &p->parties[t->party].row && (!id_is_none(d->entry_id) || t->recipient->kind == RECIPIENT_CAPTURED))
         outcome_count(&p->parties[t->party].row, t->outcome, 1);
     if (outcome_is_final(t->outcome)) {
         if (t->outcome != OUTCOME_DELIVERED)
@@ -289,7 +297,8 @@ static void zero_counters(struct message_row *row)
     row->n_open = row->n_held = row->n_delivered = row->n_captured = row->n_failed = row->n_cancelled = 0;
 }
 
-/* The content of a sent mail stays readable for the account, unless it asked otherwise and nothing is left to do. */
+/* The content of a mail that was sent, or captured, stays readable for the account, unless it asked otherwise and
+ * nothing is left to do. */
 static void finish_content(struct intake *k, struct call *c, struct message_row *row)
 {
     row->wrapped_key = row->wrap = row->subject = NO_BYTES;
@@ -322,12 +331,15 @@ void plan_finish(struct intake *k, struct call *c, struct plan *p)
     for (size_t i = 0; i < p->n; i++) {
         finish_delivery(k, c, p, &p->targets[i]);
         p->keeps = p->keeps || p->targets[i].filed || !outcome_is_final(p->targets[i].outcome);
+        if (p->targets[i].recipient->kind == RECIPIENT_CAPTURED) /* no mailbox has it */
+            finish_content(k, c, &p->parties[p->targets[i].party].row);
     }
     for (size_t i = 0; i < p->n_parties; i++)
         finish_filing(k, &p->parties[i].row, summary);
     if (is_outbound(k))
         finish_content(k, c, &p->parties[0].row);
-    p->keeps = p->keeps || p->parties[0].row.wrapped_key.p;
+    for (size_t i = 0; i < p->n_parties; i++)
+        p->keeps = p->keeps || p->parties[i].row.wrapped_key.p;
     k->summary_sealed = summary;
 }
 

@@ -4,6 +4,7 @@
 #include "service/intake.h"
 #include "service/limits.h"
 #include "service/play.h"
+#include "service/postmaster.h"
 #include "service/sender.h"
 #include "service/service.h"
 
@@ -58,23 +59,28 @@ static bool check_sandbox(struct call *c, const struct recipient_check_in *in, s
 }
 
 static bool check_local(struct call *c, const struct recipient_check_in *in, const struct address *address,
-                        struct recipient *out)
+                        const struct directory_domain *domain, struct recipient *out)
 {
     struct directory_user user;
+    bool found = directory_find(c, address, &user);
 
+    if (!found && c->err.code != ERR_MISSING)
+        return false;
+    c->err = (struct err){ 0 };
     out->kind = RECIPIENT_LOCAL;
-    if (!directory_find(c, address, &user)) {
-        if (c->err.code != ERR_MISSING)
-            return false;
-        c->err = (struct err){ 0 };
-        return absent(c, in, out);
+    found = found && !user.disabled;
+    if (found) {
+        out->user_id = user.id;
+        out->account_id = user.account_id;
+        out->room = user.quota - user.used;
+        out->full = user.used + in->size > user.quota || user.used >= user.quota;
     }
-    if (user.disabled)
+    if (postmaster_is(address) && (!found || out->full)) {
+        out->full = false;
+        return postmaster_find(c, domain, in->size, out);
+    }
+    if (!found)
         return absent(c, in, out);
-    out->user_id = user.id;
-    out->account_id = user.account_id;
-    out->room = user.quota - user.used;
-    out->full = user.used + in->size > user.quota || user.used >= user.quota;
     if (out->full && !in->lenient)
         return err_set(&c->err, ERR_MAILBOX_FULL, "The mailbox of <%.*s> is full", SHOW(out->email));
     return true;
@@ -89,6 +95,21 @@ static bool is_inside(struct call *c, const struct directory_domain *domain)
     return domain->inbound && (!foreign || domain->verified || !service_is_live(c->svc));
 }
 
+/* Mail for the postmaster of any name of ours is taken: a domain that keeps no mailboxes here, too, unless who sends it
+ * is one of us, for whom that domain is outside. */
+static bool is_our_postmaster(struct call *c, bool known, const struct address *address)
+{
+    struct bytes domain, host;
+    struct err ignored = { 0 };
+
+    if (!postmaster_is(address))
+        return false;
+    if (known)
+        return !c->who;
+    return domain_normalize(address->domain, c->arena, &domain, &ignored) &&
+           domain_normalize(PARAM_TEXT(server, hostname), c->arena, &host, &ignored) && bytes_equal(domain, host);
+}
+
 static bool check_domain(struct call *c, const struct recipient_check_in *in, const struct address *address,
                          struct recipient *out)
 {
@@ -98,8 +119,9 @@ static bool check_domain(struct call *c, const struct recipient_check_in *in, co
     if (!known && c->err.code != ERR_MISSING)
         return false;
     c->err = (struct err){ 0 };
-    if (known && is_inside(c, &domain))
-        return address_normalize(address, true, c->arena, &out->email, &c->err) && check_local(c, in, address, out);
+    if ((known && is_inside(c, &domain)) || is_our_postmaster(c, known, address))
+        return address_normalize(address, true, c->arena, &out->email, &c->err) &&
+               check_local(c, in, address, known ? &domain : NULL, out);
     if (!c->who)
         return err_set(&c->err, ERR_RELAY, "Relaying to <%.*s> needs a login", SHOW(address->email));
     out->kind = RECIPIENT_REMOTE;
@@ -126,6 +148,8 @@ bool recipient_check(struct call *c, const struct recipient_check_in *in, struct
     } else if (!check_domain(c, in, &address, out)) {
         return false;
     }
+    if (out->email.n > ADDRESS_MAX) /* a Unicode domain grows */
+        return err_set(&c->err, ERR_SYNTAX, "An address of more than %d octets", ADDRESS_MAX);
     return !c->who || limits_recipients(c, 1);
 }
 

@@ -181,6 +181,39 @@ def test_postmaster_without_a_domain(mx):
     setting(mx, "server.hostname", "localhost")
 
 
+def test_postmaster_of_every_domain(mx):
+    """RFC 5321 4.5.1: never refused, and somebody has it: the user named, then the first of the domain, then of its account."""
+    mx.make("/v1/domains", {"name": "empty.test"})
+    other = mx.make("/v1/accounts", {"name": "Other"})["key"]["secret"]
+    mx.make("/v1/domains", {"name": "theirs.test"}, key=other)
+    mx.user("first@pm.test")
+    mx.user("second@pm.test")
+    with session(mx) as c:
+        for n, recipient in enumerate(("PostMaster@pm.test", "postmaster@empty.test", "postmaster@theirs.test", "Postmaster")):
+            assert c.to("x@out.test", recipient).data(body(f"pm{n}")).startswith("250"), recipient
+        setting(mx, "postmaster.address", "second@pm.test")
+        assert c.to("", "postmaster@theirs.test").data(body("pm4")).startswith("250")
+        mx.call("PATCH", "/v1/users/second@pm.test", {"disabled": True})
+        assert c.to("", "postmaster@theirs.test").data(body("pm5")).startswith("250")
+        c.to("x@out.test")
+        assert c.say("RCPT TO:<postmaster@elsewhere.test>").startswith("550 5.7.1") and c.say("RCPT TO:<nobody@pm.test>").startswith("550 5.1.1")
+    setting(mx, "postmaster.address", "")
+    assert "pm0" in subjects(mx, "first@pm.test")
+    found = [s for u in mx.get("/v1/users?limit=100").json["data"] for s in subjects(mx, u["address"]) if s.startswith("pm")]
+    assert sorted(found) == ["pm0", "pm1", "pm2", "pm3", "pm4", "pm5"]
+
+
+def test_postmaster_where_nobody_is(fresh):
+    """Without a single user the mail is captured, and its account can read it."""
+    with Smtp(fresh.address("smtp"), hello="x") as c:
+        reply = c.to("x@out.test", "Postmaster").data(b"From: x@out.test\r\nSubject: anybody?\r\n\r\nthere\r\n")
+        assert reply.startswith("250"), reply
+    message = fresh.get("/v1/messages/" + reply.split()[4]).json
+    assert (message["status"], message["subject"]) == ("captured", "anybody?")
+    raw = fresh.call("GET", f"/v1/messages/{message['id']}/raw")
+    assert raw.status == 200 and raw.body.endswith(b"\r\n\r\nthere\r\n")
+
+
 def test_a_full_mailbox_is_refused_for_now(mx):
     mx.user("tiny@smtp.test", quota=1000)
     with session(mx) as c:
