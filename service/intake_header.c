@@ -16,21 +16,35 @@ static bool check_loop(struct bytes header, struct err *e)
     return err_set(e, ERR_LOOP, "%zu Received lines: the mail runs in a circle", n);
 }
 
-/* Exactly one From with exactly one address, and one that may be used. */
-static bool check_from(struct call *c, struct intake *k, struct bytes header, struct address *from)
+/* Exactly one field with exactly one address, no group around it (RFC 6409 6.1, 8.1), and one that may be used. */
+static bool check_author(struct call *c, struct intake *k, struct bytes header, const char *name, struct address *out)
 {
     struct address_list list = { 0 };
     struct header field;
-    size_t n = header_count(header, "From");
+    size_t n = header_count(header, name);
 
     if (n != 1)
-        return err_set(&c->err, ERR_INVALID, n ? "More than one From field" : "There is no From field");
-    header_find(header, "From", 0, &field);
+        return err_set(&c->err, ERR_INVALID, n ? "More than one %s field" : "There is no %s field", name);
+    header_find(header, name, 0, &field);
     address_list_parse(field.value, FROM_LOOK, k->arena, &list);
-    if (list.n != 1 || list.faults)
-        return err_set(&c->err, ERR_INVALID, "From must name exactly one address");
-    *from = list.list[0];
-    return sender_allowed(c, from);
+    if (list.n != 1 || list.faults || list.groups)
+        return err_set(&c->err, ERR_INVALID, "%s must name exactly one address", name);
+    *out = list.list[0];
+    return sender_allowed(c, out);
+}
+
+/* Who is said to have sent it must be allowed to, beside the author. */
+static bool check_sender(struct call *c, struct intake *k, struct bytes header)
+{
+    struct address sender;
+
+    return !header_count(header, "Sender") || check_author(c, k, header, "Sender", &sender);
+}
+
+/* Recipients that the others shall not see (RFC 5322 3.6.3, 3.6.6). */
+static bool is_blind(struct bytes name)
+{
+    return bytes_equal_nocase(name, BYTES("Bcc")) || bytes_equal_nocase(name, BYTES("Resent-Bcc"));
 }
 
 static void add_missing(struct intake *k, struct bytes header, const struct address *from, struct buf *out)
@@ -57,7 +71,7 @@ static struct bytes rewrite(struct intake *k, struct bytes head, struct bytes he
 
     buf_init(&out, head.n + 1024);
     while (header_next(&rest, &field))
-        if (!bytes_equal_nocase(field.name, BYTES("Bcc")))
+        if (!is_blind(field.name))
             buf_add(&out, field.whole);
     if (out.n && !bytes_ends(buf_bytes(&out), BYTES("\r\n")))
         buf_adds(&out, "\r\n");
@@ -79,10 +93,11 @@ bool intake_header(struct intake *k, struct call *c, struct bytes head, struct b
         return false;
     if (k->in.source != SOURCE_API && k->in.source != SOURCE_SUBMISSION)
         return true;
-    if (!check_from(c, k, header, &from))
+    if (!check_author(c, k, header, "From", &from) || !check_sender(c, k, header))
         return false;
     k->people = k->in.people.p ? k->in.people : summary_people_json(header, k->arena);
-    if (header_count(header, "Bcc") || !header_count(header, "Date") || !header_count(header, "Message-ID"))
+    if (header_count(header, "Bcc") || header_count(header, "Resent-Bcc") || !header_count(header, "Date") ||
+        !header_count(header, "Message-ID"))
         *out = rewrite(k, head, header, &from);
     return true;
 }
@@ -110,6 +125,6 @@ void intake_describe(struct intake *k)
 {
     k->trace = received_line(k);
     summary_make(k->index, body_preview(k->body), k->arena, &k->summary);
-    k->header_8bit =
-        headers_have_8bit(k->index, body_preview(k->body)) || has_8bit(k->trace) || has_8bit(k->in.envelope_from);
+    k->header_8bit = k->in.utf8 && (headers_have_8bit(k->index, body_preview(k->body)) || has_8bit(k->trace) ||
+                                    has_8bit(k->in.envelope_from));
 }

@@ -24,8 +24,8 @@ struct intake {
     bool header_8bit;
 };
 
-/* The header has come whole: checks it (one From that may be used, no loop), removes Bcc and adds what a submission
- * lacks. *out is what is kept of it, in k->arena or borrowed. */
+/* The header has come whole: checks it (one From that may be used, and Sender, no loop), removes Bcc and Resent-Bcc and
+ * adds what a submission lacks. *out is what is kept of it, in k->arena or borrowed. */
 bool intake_header(struct intake *k, struct call *c, struct bytes head, struct bytes *out);
 /* Received line, summary and so on, once all bytes are there. */
 void intake_describe(struct intake *k);

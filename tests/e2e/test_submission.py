@@ -117,6 +117,30 @@ def test_what_is_there_stays(sub):
     assert sub.raw(find(sub, "bo@sub.test", "whole")).endswith(b"\r\n" + head + b"\r\nx\r\n")
 
 
+def test_blind_recipients_of_a_resent_mail(sub):
+    with login(sub) as c:
+        c.to("ana@sub.test", "bo@sub.test")
+        head = b"Resent-From: ana@sub.test\r\nresent-BCC: hidden@outside.test,\r\n more@outside.test\r\nFrom: ana@sub.test\r\nDate: Fri, 20 Nov 2026 10:00:00 +0100\r\nMessage-ID: <r@x>\r\n"
+        assert c.data(head + b"Subject: resent\r\n\r\nx\r\n").startswith("250")
+    raw = sub.raw(find(sub, "bo@sub.test", "resent"))
+    assert b"outside.test" not in raw and b"\r\nResent-From: ana@sub.test\r\nFrom: ana@sub.test\r\n" in raw
+
+
+@pytest.mark.parametrize("how", ["sendmail", "by hand"])
+def test_lines_that_end_in_lf(sub, how):
+    """smtplib's sendmail with bytes sends them as they are, PHP's programs too."""
+    text = f"From: ana@sub.test\nTo: bo@sub.test\nSubject: lf {how}\n\n.dot\n.\nlast".encode()
+    if how == "sendmail":
+        with smtplib.SMTP_SSL(*sub.address("submissions"), context=loose_context()) as s:
+            s.login("ana@sub.test", PASSWORD)
+            s.sendmail("ana@sub.test", ["bo@sub.test"], text)
+    else:
+        with login(sub) as c:
+            assert c.to("ana@sub.test", "bo@sub.test").data(text.replace(b"\n.dot", b"\n..dot") + b"\n\r\n").startswith("250")
+    raw = sub.raw(find(sub, "bo@sub.test", "lf " + how))
+    assert b"\n" not in raw.replace(b"\r\n", b"") and b"\r\n\r\n.dot\r\n.\r\nlast\r\n" in raw
+
+
 @pytest.mark.parametrize("how", ["BDAT", "DATA"])
 def test_the_header_is_looked_at_however_it_comes(sub, how):
     text = b"From: ana@sub.test\r\nBcc: hidden@outside.test\r\nSubject: bytewise " + how.encode() + b"\r\n\r\nx\r\n"
@@ -140,6 +164,9 @@ def test_the_header_is_looked_at_however_it_comes(sub, how):
     (b"From: bo@sub.test\r\n\r\n", "553 5.7.1"), (b"From: ana@sub.test <bo@sub.test>\r\n\r\n", "55"), (b"From: \"ana@sub.test\" <bo@sub.test>\r\n\r\n", "553 5.7.1"),
     (b"From: ana@elsewhere.test\r\n\r\n", "553 5.7.1"), (b"from : bo@sub.test\r\nFrom: ana@sub.test\r\n\r\n", "554 5.6.0"),
     (b"\r\nFrom: ana@sub.test\r\n", "554 5.6.0"), (b"From: (ana@sub.test) bo@sub.test\r\n\r\n", "553 5.7.1"), (b"From: ana@sub.test\r\n\r\n", "250 2.0.0"),
+    (b"From: Us: ana@sub.test;\r\n\r\n", "554 5.6.0"), (b"From: ana@sub.test (at 10:00)\r\n\r\n", "250 2.0.0"), (b"From: :;\r\n\r\n", "554 5.6.0"),
+    (b"From: ana@sub.test\r\nSender: bo@sub.test\r\n\r\n", "553 5.7.1"), (b"From: ana@sub.test\r\nSENDER : Ana <Ana+x@sub.test>\r\n\r\n", "250 2.0.0"),
+    (b"From: ana@sub.test\r\nSender: ana@sub.test\r\nSender: x@out.test\r\n\r\n", "554 5.6.0"), (b"From: ana@sub.test\r\nSender: x\r\n\r\n", "554 5.6.0"),
 ])
 def test_from_must_be_ones_own(sub, head, reply):
     with login(sub) as c:
