@@ -110,10 +110,8 @@ static bool send_message(struct pop3 *s, size_t i, struct sending *o)
     struct maildrop_item item = maildrop_item(s->drop, i);
     bool sent;
 
-    if (item.header_8bit && !s->utf8) /* RFC 6856 section 2.1 */
-        return pop3_refuse(s, "[UTF8] The message has a header in UTF-8");
     o->size = item.size;
-    sent = maildrop_read(s->drop, &s->call, i, each, o) || o->done;
+    sent = maildrop_read(s->drop, &s->call, i, s->utf8, each, o) || o->done;
     if (!sent && !o->begun)
         return pop3_refuse_error(s);
     if (!sent || !begin(o)) /* once +OK is out, only the end of the connection tells that the message is not whole */

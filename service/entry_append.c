@@ -74,8 +74,7 @@ static bool file(struct append *p, const struct mailbox_row *box, const struct d
                         .content = body_key(p->body),
                         .body_size = body_size(p->body),
                         .flags = p->in->flags,
-                        .received_at = clock_wall(),
-                        .header_8bit = headers_have_8bit(index, body_preview(p->body)) };
+                        .received_at = clock_wall() };
 
     summary_make(index, body_preview(p->body), c->arena, &summary);
     f.summary = seal_text(f.content, f.body_id, summary.json, c->arena);

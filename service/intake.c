@@ -34,6 +34,7 @@ bool intake_begin(struct call *c, const struct intake_in *in, struct intake **ou
         die("out of memory");
     k->in = *in;
     k->arena = arena_new(INTAKE_ARENA);
+    k->in.envelope_from = address_to_ascii(in->envelope_from, k->arena);
     k->body = body_begin(c->svc);
     k->mime = mime_begin(&limits, k->arena);
     k->size_max = PARAM_INT(message, size_max);

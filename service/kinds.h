@@ -159,7 +159,7 @@ struct entry_row {
     struct bytes wrapped_key, wrap;   /* the content key under the user's key */
     struct bytes summary; /* sealed JSON: from, to, subject, snippet, header_message_id, attachment names, count … */
     int64_t sent_at, received_at;
-    bool header_8bit; /* RFC 6856: cannot be shown without UTF8 */
+    bool header_8bit; /* internationalized mail (RFC 6532): POP3 without UTF8 gives a surrogate */
 };
 
 struct event_row { /* watched */

@@ -4,6 +4,7 @@
 #include "service/seal.h"
 #include "service/service_private.h"
 #include "service/snapshot.h"
+#include "service/surrogate.h"
 #include <assert.h>
 
 /* Entries looked up at once for QUIT. */
@@ -150,7 +151,7 @@ static bool read_pieces(struct body_reader *r, bool (*each)(void *ctx, struct by
     return true;
 }
 
-bool maildrop_read(struct maildrop *m, struct call *c, size_t i,
+bool maildrop_read(struct maildrop *m, struct call *c, size_t i, bool utf8,
                    bool (*each)(void *ctx, struct bytes piece, struct err *e), void *ctx)
 {
     struct body_reader *r = NULL;
@@ -166,8 +167,11 @@ bool maildrop_read(struct maildrop *m, struct call *c, size_t i,
         return err_set(&c->err, ERR_GONE, "The message was deleted elsewhere");
     if (!seal_open_user(&m->user_key, entry, &content, &c->err))
         return false;
-    ok = body_open_row(m->store, &m->bodies[i - m->first], &content, &r, &c->err) &&
-         (!entry->trace.n || each(ctx, entry->trace, &c->err)) && read_pieces(r, each, ctx, &c->err);
+    ok = body_open_row(m->store, &m->bodies[i - m->first], &content, &r, &c->err);
+    if (ok && entry->header_8bit && !utf8)
+        ok = surrogate_read(r, entry->trace, each, ctx, &c->err);
+    else
+        ok = ok && (!entry->trace.n || each(ctx, entry->trace, &c->err)) && read_pieces(r, each, ctx, &c->err);
     crypt_wipe(&content, sizeof content);
     body_close(&r);
     return ok;

@@ -8,18 +8,18 @@
 struct maildrop;
 struct maildrop_item {
     struct id entry_id;
-    int64_t size; /* octets that maildrop_read gives */
+    int64_t size; /* octets of the mail as it came; a surrogate has others (RFC 6858 section 4 lets it) */
     uint32_t uid;
-    bool header_8bit;
 };
 
 /* ERR_IN_USE while another session holds it. */
 bool maildrop_open(struct call *c, struct maildrop **out);
 size_t maildrop_count(const struct maildrop *m);
 struct maildrop_item maildrop_item(const struct maildrop *m, size_t i);
-/* The message in pieces: trace lines, then the body; `each` returns false to stop early (TOP). Pieces are exact bytes.
- */
-bool maildrop_read(struct maildrop *m, struct call *c, size_t i,
+/* The message in pieces: trace lines, then the body; `each` returns false to stop early (TOP). Pieces are exact bytes,
+ * whatever they are, of mail that came without SMTPUTF8; of the others a client that has not said UTF8 gets a surrogate
+ * (RFC 6858). */
+bool maildrop_read(struct maildrop *m, struct call *c, size_t i, bool utf8,
                    bool (*each)(void *ctx, struct bytes piece, struct err *e), void *ctx);
 /* Deletes for good what is marked (bit i of `marked`): all of it or nothing, when it is no more than 10,000; of more, a
  * failure may leave some deleted and some not (RFC 1939 6 lets it). */

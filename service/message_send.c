@@ -203,6 +203,7 @@ static bool accept_composed(struct call *c, const struct message_send_in *in, st
                            .n_tags = in->n_tags,
                            .metadata = in->metadata,
                            .people = people_json(c, in),
+                           .utf8 = true,
                            .dsn_wanted = in->dsn,
                            .no_store = in->no_store,
                            .save_to_sent = in->save_to_sent,

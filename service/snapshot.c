@@ -153,10 +153,8 @@ static bool load_page(struct call *c, struct arena *a, struct query *q, struct s
         return false;
     rows = found;
     for (size_t i = 0; i < n; i++)
-        s->items[s->n++] = (struct maildrop_item){ .entry_id = rows[i].id,
-                                                   .size = rows[i].size,
-                                                   .uid = (uint32_t)rows[i].uid,
-                                                   .header_8bit = rows[i].header_8bit };
+        s->items[s->n++] =
+            (struct maildrop_item){ .entry_id = rows[i].id, .size = rows[i].size, .uid = (uint32_t)rows[i].uid };
     *more = n == q->limit;
     if (n)
         q->conds[1] = COND("uid", ABOVE, V_INT(rows[n - 1].uid));
@@ -165,7 +163,7 @@ static bool load_page(struct call *c, struct arena *a, struct query *q, struct s
 
 static bool load(struct call *c, struct snapshot *s, size_t most)
 {
-    static const char *const only[] = { "id", "uid", "size", "header_8bit", "mailbox_id", NULL };
+    static const char *const only[] = { "id", "uid", "size", "mailbox_id", NULL };
     struct query q = { .kind = &entry_kind, .index = "uid", .n_conds = 2, .only = only };
     struct arena *a = arena_new(PAGE_ARENA);
     bool more = true, ok = true;

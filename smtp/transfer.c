@@ -49,6 +49,7 @@ bool transfer_begin(struct smtp *s, bool dotted)
                       .tls_version = stream_tls_version(s->stream),
                       .tls_cipher = stream_tls_cipher(s->stream),
                       .tls_bits = stream_tls_bits(s->stream) },
+        .utf8 = s->envelope.utf8,
         .ret = s->envelope.ret,
         .envid = s->envelope.envid,
         .expected = s->envelope.size,

@@ -6,6 +6,7 @@
  *     set: smtp.errors_max 3              a parameter, for this dialogue
  *     door: submission bare               which door; bare: the dialogue says EHLO (or logs in) itself
  *     mail: Subject: hi\r\n\r\nHello\r\n  POP3: waits in ana's INBOX
+ *     utf8mail: Subject: hé\r\n\r\n        the same, and came with SMTPUTF8
  *     C: NOOP                             a line of the client, CRLF is added
  *     X: a\nb                             bytes with escapes (\r \n \0 \\ \xHH), nothing is added; "X*1000: ab" repeats
  *     S: 250 2.0.0 *                      the next line of the server; * stands for anything
@@ -115,7 +116,7 @@ static inline void office_close(struct office *o)
 
 struct dialogue {
     struct buf text, in, want; /* want: the S: lines */
-    struct buf mails;          /* escaped, one a line */
+    struct buf mails;          /* escaped, one a line, behind '8' (came with SMTPUTF8) or ' ' */
     struct bytes title, door;
     bool bare;
 };
@@ -189,7 +190,8 @@ static inline void dialogue_line(struct dialogue *d, struct bytes line)
     } else if (bytes_equal(head, BYTES("door"))) {
         d->door = bytes_head(rest, bytes_find(rest, ' '));
         d->bare = bytes_ends(rest, BYTES(" bare"));
-    } else if (bytes_equal(head, BYTES("mail"))) {
+    } else if (bytes_equal(head, BYTES("mail")) || bytes_equal(head, BYTES("utf8mail"))) {
+        buf_addc(&d->mails, head.p[0] == 'u' ? '8' : ' ');
         buf_add(&d->mails, rest);
         buf_addc(&d->mails, '\n');
     } else if (bytes_equal(head, BYTES("set"))) {

@@ -626,3 +626,30 @@ def test_a_kept_answer_survives_a_restart(tmp_path):
         assert later.status == 202 and "Idempotency-Replayed" not in later.headers and len(s.entries("ana@send.test")) == 2
     finally:
         s.stop()
+
+
+def test_unicode_domains_are_written_in_ascii(server):
+    """A-labels where the part before the @ is ASCII: such mail needs no SMTPUTF8, and is read by POP3 without UTF8."""
+    server.user("kim@idn.test")
+    server.make("/v1/domains", {"name": "bücher.test"})
+    sent = {"to": ["kim@idn.test", "Zoë <zoe@münchen.test>"], "cc": {"email": "cc@ü.test"}, "reply_to": "r@bücher.test", "subject": "idn", "text": "x"}
+    message = server.make("/v1/messages", {"from": "info@bücher.test"} | sent)
+    raw = server.raw([e for e in server.entries("kim@idn.test") if e["subject"] == "idn"][0])
+    head = raw.split(b"\r\n\r\n")[0].replace(b"\r\n ", b" ")
+    assert raw.isascii() and message["id"]
+    for line in (b"Return-Path: <info@xn--bcher-kva.test>", b"From: info@xn--bcher-kva.test", b"Cc: cc@xn--tda.test", b"Reply-To: r@xn--bcher-kva.test"):
+        assert line in head.split(b"\r\n"), (line, head)
+    assert b"<zoe@xn--mnchen-3ya.test>" in head
+    server.user("kïm@idn.test")
+    server.make("/v1/messages", {"from": "kïm@idn.test"} | sent | {"subject": "8bit"})
+    raw = server.raw([e for e in server.entries("kim@idn.test") if e["subject"] == "8bit"][0])
+    assert "\r\nFrom: kïm@idn.test\r\n".encode() in raw and b"<zoe@xn--mnchen-3ya.test>" in raw
+
+
+def test_an_address_is_what_a_path_can_hold(server):
+    server.user("kay@path.test")
+    long = ".".join(["d" * 60] * 4)  # 243
+    for address, status in ((f"{'a' * 10}@{long}", 202), (f"{'a' * 11}@{long}", 422), ('""@out.test', 202), ('"\\ü"@out.test', 422), ('"ü"@out.test', 202), ("a..b@out.test", 422)):
+        for field in ("to", "cc"):
+            body = {"from": "kay@path.test", "to": "kay@path.test", "subject": "x", "text": "x"} | {field: address}
+            assert server.call("POST", "/v1/messages", body).status == status, (field, address)

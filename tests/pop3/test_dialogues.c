@@ -4,7 +4,7 @@
 #include "tests/dialogue.h"
 
 /* Files a mail for ana, as the SMTP door would. */
-static void deliver(struct office *o, struct bytes mail)
+static void deliver(struct office *o, struct bytes mail, bool utf8)
 {
     struct recipient_check_in ana = { .utf8_ok = true };
     struct recipient one = { .email = NO_BYTES };
@@ -13,6 +13,7 @@ static void deliver(struct office *o, struct bytes mail)
         .envelope_from = BYTES("bo@example.com"),
         .recipients = &one,
         .n_recipients = 1,
+        .utf8 = utf8,
         .received = { .helo = BYTES("client.example.com"), .client_ip = BYTES("192.0.2.1"), .with = "ESMTP" }
     };
     struct intake_out out;
@@ -35,8 +36,8 @@ static void deliver_all(struct office *o, const struct dialogue *d)
 
         (void)bytes_cut(rest, '\n', &line, &rest);
         buf_init(&mail, 1 << 20);
-        unescape(line, &mail);
-        deliver(o, buf_bytes(&mail));
+        unescape(bytes_from(line, 1), &mail);
+        deliver(o, buf_bytes(&mail), line.p[0] == '8');
         buf_clear(&mail);
     }
 }

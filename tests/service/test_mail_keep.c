@@ -170,7 +170,7 @@ static void a_maildrop_gives_exact_bytes(void **state)
     buf_init(&text, 100000);
     for (size_t i = 0; i < 40; i++) {
         buf_reset(&text);
-        must(&w->c, maildrop_read(m, &w->c, i, collect, &text));
+        must(&w->c, maildrop_read(m, &w->c, i, false, collect, &text));
         assert_int_equal(text.n, maildrop_item(m, i).size);
         assert_int_equal(maildrop_item(m, i).uid, i + 1);
         assert_true(bytes_ends(buf_bytes(&text), A_MAIL));
