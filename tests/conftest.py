@@ -7,8 +7,9 @@ Under pytest-xdist the tests of a module on an engine run in order on one worker
 import pytest
 
 STORES = ("sqlite", "mongo")
-SLOW = ("test_mongo_crash", "test_readme", "test_schemathesis", "test_crash", "test_limits", "test_smtp_attacks", "test_two_processes",
-        "test_store_away", "test_store_copy", "test_api_walls", "test_large_mailbox")  # begin first, so that none is left for the end
+SLOW = ("test_mongo_crash", "test_crash", "test_readme", "test_schemathesis", "test_two_processes", "test_store_away", "test_large_mailbox",
+        "test_api", "test_api_mail", "test_store_copy", "test_limits", "test_smtp_attacks", "test_soak_attacks",
+        "test_api_walls")  # begin first, so that none is left for the end
 
 
 def pytest_addoption(parser):
