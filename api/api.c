@@ -1,7 +1,7 @@
 #include "api/private.h"
 #include "base/clock.h"
+#include "base/network.h"
 #include "base/params.h"
-#include <arpa/inet.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -10,13 +10,10 @@
 /* A name is none of these, even one that begins with 127. */
 static bool is_loopback(struct bytes host)
 {
-    char text[INET_ADDRSTRLEN];
-    struct in_addr v4;
+    struct network address;
 
-    if (bytes_equal_nocase(host, BYTES("localhost")) || bytes_equal(host, BYTES("::1")))
-        return true;
-    snprintf(text, sizeof text, "%.*s", SHOW(bytes_head(host, sizeof text - 1)));
-    return inet_pton(AF_INET, text, &v4) == 1 && ntohl(v4.s_addr) >> 24 == 127;
+    return bytes_equal_nocase(host, BYTES("localhost")) ||
+           (network_parse_address(host, &address) && network_is_loopback(&address));
 }
 
 bool api_open(const struct api_options *o, struct api **out, struct err *e)

@@ -15,12 +15,9 @@ bool client_set(struct call *c, struct bytes address)
 
     if (!network_parse_address(address, &who))
         return false;
-    c->client_ip = c->client_net = arena_copy(c->arena, network_show(&who, text));
+    c->client_ip = arena_copy(c->arena, network_show(&who, text));
     c->client_loopback = network_is_loopback(&who);
-    if (!network_is_ipv4(&who)) {
-        memset(who.address + 8, 0, 8);
-        who.length = 64; /* one client has that many */
-        c->client_net = arena_copy(c->arena, network_show(&who, text));
-    }
+    who = network_client(&who);
+    c->client_net = arena_copy(c->arena, network_show(&who, text));
     return true;
 }

@@ -5,6 +5,7 @@
 
 #define MAPPED_BITS 96
 #define FULL_BITS   128
+#define CLIENT_BITS 64
 
 static const unsigned char mapped[12] = { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff };
 
@@ -92,6 +93,17 @@ bool network_is_loopback(const struct network *address)
     static const struct network six = { { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1 }, FULL_BITS };
 
     return network_holds(&four, address) || network_holds(&six, address);
+}
+
+struct network network_client(const struct network *address)
+{
+    struct network out = *address;
+
+    if (network_is_ipv4(address))
+        return out;
+    memset(out.address + CLIENT_BITS / 8, 0, sizeof out.address - CLIENT_BITS / 8);
+    out.length = CLIENT_BITS;
+    return out;
 }
 
 bool network_carried(const struct network *address, struct network *out)

@@ -1,9 +1,8 @@
+#include "base/network.h"
 #include "mail/address.h"
 #include "mail/chars.h"
-#include <arpa/inet.h>
 #include <assert.h>
 #include <idn2.h>
-#include <netinet/in.h>
 
 enum { LABEL_MAX = 63, NAME_MAX_OCTETS = 253, INPUT_MAX = 1024 };
 
@@ -34,17 +33,12 @@ static bool name_ok(struct bytes name)
 static bool literal_ok(struct bytes domain)
 {
     struct bytes inner = { domain.p + 1, domain.n - 2 };
-    char text[INET6_ADDRSTRLEN + 1];
-    unsigned char address[16];
     bool six = bytes_starts_nocase(inner, BYTES("IPv6:"));
+    struct network address;
 
     if (six)
         inner = bytes_from(inner, 5);
-    if (inner.n >= sizeof text || bytes_find(inner, '\0') < inner.n)
-        return false;
-    memcpy(text, inner.p, inner.n);
-    text[inner.n] = '\0';
-    return inet_pton(six ? AF_INET6 : AF_INET, text, address) == 1;
+    return six == (bytes_find(inner, ':') < inner.n) && network_parse_address(inner, &address);
 }
 
 /* Non-transitional, so that "faß.de" is not "fass.de". Without the STD3 flag: libidn2 would drop an underscore in

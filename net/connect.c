@@ -3,29 +3,11 @@
  * Each kind of failure has its code, for whoever schedules has to know whose fault it is: a peer that refuses is tried
  * later, a source address that cannot be used is the operator's, and no sockets left is ours. */
 #include "net/fiber.h"
-#include "net/stream.h"
+#include "net/peer.h"
 #include <errno.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <unistd.h>
-
-static socklen_t socket_address(const struct network *n, uint16_t port, struct sockaddr_storage *out)
-{
-    struct sockaddr_in *four = (void *)out;
-    struct sockaddr_in6 *six = (void *)out;
-
-    memset(out, 0, sizeof *out);
-    if (network_is_ipv4(n)) {
-        four->sin_family = AF_INET;
-        four->sin_port = htons(port);
-        memcpy(&four->sin_addr, n->address + 12, 4);
-        return sizeof *four;
-    }
-    six->sin6_family = AF_INET6;
-    six->sin6_port = htons(port);
-    memcpy(&six->sin6_addr, n->address, 16);
-    return sizeof *six;
-}
 
 static bool refuse(const struct stream_target *t, int error, struct err *e)
 {
@@ -47,7 +29,7 @@ static bool bind_source(int fd, const struct stream_target *t, struct err *e)
     if (!t->source)
         return true;
     setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on);
-    n = socket_address(t->source, 0, &from);
+    n = peer_sockaddr(t->source, 0, &from);
     if (bind(fd, (const struct sockaddr *)&from, n) == 0)
         return true;
     network_show(t->source, text);
@@ -57,7 +39,7 @@ static bool bind_source(int fd, const struct stream_target *t, struct err *e)
 static bool connect_socket(int fd, const struct stream_target *t, int64_t deadline, struct err *e)
 {
     struct sockaddr_storage to;
-    socklen_t n = socket_address(&t->address, t->port, &to), size = sizeof(int);
+    socklen_t n = peer_sockaddr(&t->address, t->port, &to), size = sizeof(int);
     char text[NETWORK_TEXT];
     int error = 0;
 

@@ -1,10 +1,9 @@
 /* net/http_request.c - one request to one address: what libcurl is told, what it asks us, and what came of it. */
 #include "base/params.h"
 #include "net/http_inner.h"
+#include "net/peer.h"
 #include "net/tls_client_inner.h"
-#include <netinet/in.h>
 #include <openssl/ssl.h>
-#include <sys/socket.h>
 
 #define SECURITY_LEVEL 2 /* OpenSSL's, as for TLS_BY_NAME */
 
@@ -38,16 +37,11 @@ static bool allowed(struct transfer *t, const struct network *address, uint16_t 
 
 static curl_socket_t on_open(void *arg, curlsocktype purpose, struct curl_sockaddr *a)
 {
-    const struct sockaddr_in *four = (const void *)&a->addr;
-    const struct sockaddr_in6 *six = (const void *)&a->addr;
-    bool is_four = a->family == AF_INET;
-    struct network n;
+    struct network to;
+    uint16_t port;
 
     (void)purpose;
-    if (!network_from_raw(is_four ? (struct bytes){ (const char *)&four->sin_addr, 4 }
-                                  : (struct bytes){ (const char *)&six->sin6_addr, a->family == AF_INET6 ? 16 : 0 },
-                          &n) ||
-        !allowed(arg, &n, ntohs(is_four ? four->sin_port : six->sin6_port)))
+    if (!peer_address(&a->addr, &to, &port) || !allowed(arg, &to, port))
         return CURL_SOCKET_BAD;
     return socket(a->family, a->socktype | SOCK_NONBLOCK | SOCK_CLOEXEC, a->protocol);
 }

@@ -1,41 +1,50 @@
 #include "net/peer.h"
-#include <arpa/inet.h>
 #include <netinet/in.h>
 
-static void from_ipv4(struct peer *p, const void *address)
+bool peer_address(const struct sockaddr *address, struct network *out, uint16_t *port)
 {
-    inet_ntop(AF_INET, address, p->text, sizeof p->text);
-    memcpy(p->net, p->text, sizeof p->net);
-    p->loopback = *(const uint8_t *)address == 127;
+    const struct sockaddr_in *four = (const void *)address;
+    const struct sockaddr_in6 *six = (const void *)address;
+
+    if (address->sa_family == AF_INET) {
+        *port = ntohs(four->sin_port);
+        return network_from_raw((struct bytes){ (const char *)&four->sin_addr, 4 }, out);
+    }
+    if (address->sa_family == AF_INET6) {
+        *port = ntohs(six->sin6_port);
+        return network_from_raw((struct bytes){ (const char *)&six->sin6_addr, 16 }, out);
+    }
+    return false;
 }
 
-static void from_ipv6(struct peer *p, const struct in6_addr *address)
+socklen_t peer_sockaddr(const struct network *address, uint16_t port, struct sockaddr_storage *out)
 {
-    struct in6_addr net = *address;
+    struct sockaddr_in *four = (void *)out;
+    struct sockaddr_in6 *six = (void *)out;
 
-    inet_ntop(AF_INET6, address, p->text, sizeof p->text);
-    memset(net.s6_addr + 8, 0, 8);
-    inet_ntop(AF_INET6, &net, p->net, sizeof p->net);
-    p->loopback = IN6_IS_ADDR_LOOPBACK(address);
-    memcpy(p->net + strlen(p->net), "/64", 4);
+    memset(out, 0, sizeof *out);
+    if (network_is_ipv4(address)) {
+        four->sin_family = AF_INET;
+        four->sin_port = htons(port);
+        memcpy(&four->sin_addr, address->address + 12, 4);
+        return sizeof *four;
+    }
+    six->sin6_family = AF_INET6;
+    six->sin6_port = htons(port);
+    memcpy(&six->sin6_addr, address->address, 16);
+    return sizeof *six;
 }
 
 void peer_from(struct peer *p, const struct sockaddr *address)
 {
+    struct network from, client;
+
     memset(p, 0, sizeof *p);
-    if (address->sa_family == AF_INET) {
-        const struct sockaddr_in *in = (const void *)address;
-
-        from_ipv4(p, &in->sin_addr);
-        p->port = ntohs(in->sin_port);
-    } else if (address->sa_family == AF_INET6) {
-        const struct sockaddr_in6 *in = (const void *)address;
-
-        if (IN6_IS_ADDR_V4MAPPED(&in->sin6_addr))
-            from_ipv4(p, in->sin6_addr.s6_addr + 12);
-        else
-            from_ipv6(p, &in->sin6_addr);
-        p->port = ntohs(in->sin6_port);
+    if (peer_address(address, &from, &p->port)) {
+        client = network_client(&from);
+        network_show(&from, p->text);
+        network_show(&client, p->net);
+        p->loopback = network_is_loopback(&from);
     } else {
         memcpy(p->text, "unix", 5);
         memcpy(p->net, "unix", 5);

@@ -25,8 +25,8 @@ struct stream_options {
 };
 
 struct peer {
-    char text[64]; /* "192.0.2.7" or "2001:db8::1", IPv4-mapped shown as IPv4; "memory" */
-    char net[64];  /* the same for IPv4, the /64 for IPv6: what limits count by */
+    char text[NETWORK_TEXT]; /* "192.0.2.7" or "2001:db8::1", IPv4-mapped shown as IPv4; "memory" */
+    char net[NETWORK_TEXT];  /* the same for IPv4, the /64 for IPv6: what limits count by */
     uint16_t port;
     bool loopback;
 };

@@ -1,7 +1,7 @@
 #include "base/clock.h"
+#include "base/network.h"
 #include "net/tls.h"
 #include "net/tls_inner.h"
-#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <openssl/ec.h>
@@ -16,15 +16,15 @@
 
 static bool add_name(GENERAL_NAMES *names, const char *host)
 {
-    unsigned char address[16];
-    int n = inet_pton(AF_INET, host, address) == 1 ? 4 : inet_pton(AF_INET6, host, address) == 1 ? 16 : 0;
+    struct network address;
+    int n = !network_parse_address(bytes_of(host), &address) ? 0 : network_is_ipv4(&address) ? 4 : 16;
     GENERAL_NAME *name = GENERAL_NAME_new();
     ASN1_STRING *text = n ? ASN1_OCTET_STRING_new() : ASN1_IA5STRING_new();
 
     if (!name || !text)
         die("out of memory");
     if (n)
-        ASN1_STRING_set(text, address, n);
+        ASN1_STRING_set(text, address.address + 16 - n, n);
     else
         ASN1_STRING_set(text, host, -1);
     GENERAL_NAME_set0_value(name, n ? GEN_IPADD : GEN_DNS, text);

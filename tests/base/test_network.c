@@ -174,6 +174,25 @@ static void raw_and_loopback(void **state)
     assert_false(network_from_raw(BYTES("\xc0\x00\x02"), &n));
 }
 
+static void one_client(void **state)
+{
+    static const struct {
+        const char *address, *client;
+    } rows[] = { { "192.0.2.7", "192.0.2.7" },
+                 { "::ffff:192.0.2.7", "192.0.2.7" },
+                 { "2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64" },
+                 { "::1", "::/64" } };
+    char shown[NETWORK_TEXT];
+    struct network n;
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        assert_true(network_parse_address(bytes_of(rows[i].address), &n));
+        n = network_client(&n);
+        assert_bytes(network_show(&n, shown), bytes_of(rows[i].client));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -181,6 +200,7 @@ int main(void)
         cmocka_unit_test(what_a_network_holds),
         cmocka_unit_test(what_an_address_reaches),
         cmocka_unit_test(raw_and_loopback),
+        cmocka_unit_test(one_client),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
