@@ -28,7 +28,7 @@ static bool may_reach(struct call *c, struct id account, struct id user, unsigne
         return err_set(&c->err, ERR_SCOPE, "A test key reaches no mailbox");
     if (id_equal(account, c->account) && in_reach(c, user))
         return true;
-    return (c->err.code && c->err.code != ERR_MISSING) ? false : none(c, what);
+    return call_was_missing(c) && none(c, what);
 }
 
 bool access_audit(struct call *c, struct id user)
@@ -81,10 +81,10 @@ bool access_user(struct call *c, struct bytes id, unsigned scope, struct directo
 
     if (id_parse(user_kind.prefix, id, &key)) {
         if (!directory_user(c, key, out))
-            return c->err.code == ERR_MISSING ? none(c, "user") : false;
+            return call_was_missing(c) && none(c, "user");
     } else if (!address_parse(id, c->arena, &address, &c->err) || !directory_find(c, &address, out) ||
                out->how != FOUND_EXACT) {
-        return none(c, "user");
+        return call_was_missing(c) && none(c, "user");
     }
     return may_reach(c, out->account_id, out->id, scope, "user");
 }

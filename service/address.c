@@ -55,7 +55,7 @@ bool address_list(struct call *c, const struct address_list_in *in, struct addre
     q.conds[0] = COND("account_id", IS, V_ID(c->account));
     if (in->user.p) {
         if (!user_of_account(c, in->user, &user))
-            return c->err.code == ERR_MISSING ? (c->err = (struct err){ 0 }, true) : false; /* a filter finds nothing */
+            return call_was_missing(c); /* a filter finds nothing */
         q.index = "user";
         q.conds[q.n_conds++] = COND("user_id", IS, V_ID(user.id));
     }
@@ -67,9 +67,8 @@ static bool find_target(struct call *c, struct bytes text, struct user_row *out)
 {
     if (user_of_account(c, text, out) && call_reaches(c, out->domain_id))
         return true;
-    if (c->err.code && c->err.code != ERR_MISSING)
+    if (!call_was_missing(c))
         return false;
-    c->err = (struct err){ 0 };
     call_fault(c, "/target/user_id", "not_found", "No such user in this account");
     return true;
 }

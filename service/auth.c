@@ -173,9 +173,8 @@ static bool find_user(struct login *l, struct bytes given)
     if (!directory_find(c, &address, &known) ||
         !store_get(c->store, &user_kind, known.id, c->arena, l->user, &c->err)) {
         l->user->id = NO_ID;
-        if (c->err.code != ERR_MISSING && c->err.code != ERR_SYNTAX)
+        if (!call_was_missing(c))
             return false;
-        c->err = (struct err){ 0 };
     } else if (known.how != FOUND_EXACT || known.disabled || l->user->disabled) {
         l->user->id = NO_ID;
     }

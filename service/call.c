@@ -58,6 +58,14 @@ bool call_check(struct call *c)
 
 /* ---- scopes ---- */
 
+bool call_was_missing(struct call *c)
+{
+    if (c->err.code != ERR_NONE && c->err.code != ERR_MISSING && c->err.code != ERR_SYNTAX)
+        return false;
+    c->err = (struct err){ 0 };
+    return true;
+}
+
 /* settings, metrics and operator exist only in the operator's account. */
 static unsigned scopes_here(const struct call *c)
 {

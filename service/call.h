@@ -108,6 +108,10 @@ void call_renew(struct call *c); /* new request id, no error, no faults */
  * FAULTS_MAX more are dropped. */
 bool call_fault(struct call *c, const char *pointer, const char *code, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
+/* After a look-up that failed: true, and the error is gone, when there was nothing to be found (or the text can be no
+ * name of anything). False for any other failure, which is then the call's own: it is returned, never told as "no
+ * such". */
+bool call_was_missing(struct call *c);
 /* True without faults; otherwise c->err becomes ERR_INVALID with the first fault's message. */
 bool call_check(struct call *c);
 /* ERR_SCOPE unless the credential has the scope (any of the bits). */

@@ -76,8 +76,8 @@ bool delivery_list(struct call *c, const struct delivery_list_in *in, struct del
 
     if (!call_may(c, SCOPE_MESSAGES_READ))
         return false;
-    if (in->email.p)
-        normal.email = email_filter(c, in->email);
+    if (in->email.p && !email_filter(c, in->email, &normal.email))
+        return false;
     if (in->domain.p && !domain_normalize(in->domain, c->arena, &normal.domain, &ignored))
         normal.domain = in->domain;
     if (!choose(c, &normal, &q))

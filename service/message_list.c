@@ -23,19 +23,22 @@ struct scan {
     bool more;      /* the leading index has rows left */
 };
 
-struct bytes email_filter(struct call *c, struct bytes email)
+bool email_filter(struct call *c, struct bytes email, struct bytes *out)
 {
     struct directory_domain domain;
     struct address address;
-    struct bytes normal;
     struct err ignored = { 0 };
     bool ours;
 
+    *out = email;
     if (!address_parse(email, c->arena, &address, &ignored))
-        return email;
+        return true;
     ours = directory_domain(c, address.domain, &domain); /* whose mailboxes are case-blind */
-    c->err = (struct err){ 0 };
-    return address_normalize(&address, ours, c->arena, &normal, &ignored) ? normal : email;
+    if (!ours && !call_was_missing(c))
+        return false;
+    if (!address_normalize(&address, ours, c->arena, out, &ignored))
+        *out = email;
+    return true;
 }
 
 static bool matches(const struct scan *s, const struct message_row *m)
@@ -181,8 +184,8 @@ static bool begin(struct scan *s)
         call_fault(c, "/before", "conflict", "Not together with after");
     if (s->in->key_id.p && !id_parse(key_kind.prefix, s->in->key_id, &s->key_id))
         call_fault(c, "/key_id", "invalid_id", "An id that begins with key_");
-    if (s->in->email.p)
-        s->email = email_filter(c, s->in->email);
+    if (s->in->email.p && !email_filter(c, s->in->email, &s->email))
+        return false;
     choose(s);
     s->query.descending = !page->before.p;
     s->query.after = page->before.p ? page->before : page->after;

@@ -13,14 +13,14 @@ bool send_recipient(struct call *c, const struct address *address, const char *w
 void send_received(struct call *c, struct intake_in *k);
 
 /* What a mail that answers `given` (one of our ids, or a Message-ID) says in In-Reply-To and References; a fault at
- * /in_reply_to, and NO_BYTES, for what is neither. */
+ * /in_reply_to, and NO_BYTES, for what is neither. False when the store failed. */
 struct thread {
     struct bytes in_reply_to, references;
 };
-void thread_find(struct call *c, struct bytes given, struct thread *out);
+bool thread_find(struct call *c, struct bytes given, struct thread *out);
 
 /* An address of a filter in the form in which deliveries keep theirs; as it is when it is none. */
-struct bytes email_filter(struct call *c, struct bytes email);
+bool email_filter(struct call *c, struct bytes email, struct bytes *out);
 
 /* A message of the account by id; test keys see test mail only. */
 bool message_find(struct call *c, struct bytes id, struct message_row *out);

@@ -72,17 +72,19 @@ static const struct address *addresses(struct call *c, const struct send_address
     return out;
 }
 
-static void check_sent(struct call *c, const struct message_send_in *in)
+static bool check_sent(struct call *c, const struct message_send_in *in)
 {
     struct directory_user user;
     bool found;
 
     if (!in->save_to_sent || !in->from.address.domain.p)
-        return;
+        return true;
     found = directory_find(c, &in->from.address, &user);
-    c->err = (struct err){ 0 };
+    if (!found && !call_was_missing(c))
+        return false;
     if (!found || user.how == FOUND_CATCH_ALL || !id_equal(user.account_id, c->account))
         call_fault(c, "/save_to_sent", "no_such_user", "No user has the address of from");
+    return true;
 }
 
 /* Recipients are marked, not refused: what is missing or full bounces by itself. */
@@ -225,11 +227,12 @@ static bool send_composed(struct call *c, const struct message_send_in *in, stru
     struct compose m;
 
     send_check(c, in);
-    check_sent(c, in);
+    if (!check_sent(c, in))
+        return false;
     if (in->from.address.domain.p)
         describe(c, in, &m);
-    if (in->in_reply_to.p)
-        thread_find(c, in->in_reply_to, &thread);
+    if (in->in_reply_to.p && !thread_find(c, in->in_reply_to, &thread))
+        return false;
     if (!call_check(c) || !sender_allowed(c, &in->from.address) ||
         (in->envelope_from.pointer && !sender_allowed(c, &in->envelope_from.address)))
         return false;

@@ -7,15 +7,6 @@ static bool refuse(struct call *c, const struct address *from)
     return err_set(&c->err, ERR_SENDER, "%.*s may not send as <%.*s>", SHOW(c->who->name), SHOW(from->email));
 }
 
-/* Not there is an answer; anything else stays an error. */
-static bool absent(struct call *c)
-{
-    if (c->err.code != ERR_MISSING && c->err.code != ERR_SYNTAX)
-        return false;
-    c->err = (struct err){ 0 };
-    return true;
-}
-
 static bool key_may(struct call *c, const struct address *from, const struct directory_domain *domain)
 {
     return call_reaches(c, domain->id) || refuse(c, from);
@@ -44,12 +35,12 @@ static bool user_may(struct call *c, const struct address *from)
     struct directory_user owner, me;
     bool found = directory_find(c, from, &owner), allowed;
 
-    if (!found && !absent(c))
+    if (!found && !call_was_missing(c))
         return false;
     if (found && id_equal(owner.id, c->who->id) && owner.how != FOUND_CATCH_ALL)
         return true;
     if (!directory_user(c, c->who->id, &me))
-        return absent(c) && refuse(c, from);
+        return call_was_missing(c) && refuse(c, from);
     return listed(c, me.send_as, from, &allowed) && (allowed || refuse(c, from));
 }
 
@@ -62,7 +53,7 @@ bool sender_allowed(struct call *c, const struct address *from)
     if (!from->domain.p)
         return refuse(c, from);
     if (!directory_domain(c, from->domain, &domain))
-        return absent(c) && refuse(c, from);
+        return call_was_missing(c) && refuse(c, from);
     if (!id_equal(domain.account_id, c->account))
         return refuse(c, from);
     return c->who->kind == WHO_USER ? user_may(c, from) : key_may(c, from, &domain);

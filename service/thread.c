@@ -55,65 +55,85 @@ static struct bytes references_of(struct call *c, struct bytes header, struct by
     return line;
 }
 
-/* What can no longer be read is answered by its id alone. */
-static struct bytes read_references(struct call *c, struct content *content, struct bytes parent)
+/* Is the parent only not to be read any more, or not by us? Then it is answered by its id alone. */
+static bool is_unreadable(struct call *c)
 {
-    struct buf head;
-    struct bytes piece, line;
-    struct err ignored = { 0 };
-
-    buf_init(&head, 256 * 1024);
-    while (header_end(buf_bytes(&head)) == head.n && !head.overflowed && content_next(content, &piece, &ignored) &&
-           piece.n)
-        buf_add(&head, piece);
-    line = references_of(c, bytes_head(buf_bytes(&head), header_end(buf_bytes(&head))), parent);
-    buf_clear(&head);
-    return line;
+    if (c->err.code != ERR_GONE && c->err.code != ERR_SEALED && c->err.code != ERR_SCOPE)
+        return call_was_missing(c);
+    c->err = (struct err){ 0 };
+    return true;
 }
 
-static void of_message(struct call *c, struct bytes given, struct thread *out)
+/* False with the error of the read that failed. */
+static bool read_references(struct call *c, struct content *content, struct bytes parent, struct bytes *line)
+{
+    struct buf head;
+    struct bytes piece = NO_BYTES;
+    bool ok;
+
+    buf_init(&head, 256 * 1024);
+    do {
+        ok = content_next(content, &piece, &c->err);
+        if (ok)
+            buf_add(&head, piece);
+    } while (ok && piece.n && !head.overflowed && header_end(buf_bytes(&head)) == head.n);
+    if (ok)
+        *line = references_of(c, bytes_head(buf_bytes(&head), header_end(buf_bytes(&head))), parent);
+    buf_clear(&head);
+    return ok;
+}
+
+static bool of_message(struct call *c, struct bytes given, struct thread *out)
 {
     struct content_out content = { 0 };
     struct message_row row;
     struct crypt_key key;
+    bool ok;
 
-    if (!message_find(c, given, &row) || !fits(row.header_message_id))
-        return;
+    if (!message_find(c, given, &row))
+        return call_was_missing(c);
+    if (!fits(row.header_message_id))
+        return true;
     out->in_reply_to = out->references = row.header_message_id;
     if (!row.wrapped_key.p || !seal_open_server(c->svc, row.id, row.wrapped_key, row.wrap, &key, &c->err))
-        return;
-    if (content_open(c, row.body_id, &key, NO_BYTES, &content))
-        out->references = read_references(c, content.content, out->in_reply_to);
+        return is_unreadable(c);
+    ok = content_open(c, row.body_id, &key, NO_BYTES, &content) &&
+         read_references(c, content.content, out->in_reply_to, &out->references);
     content_close(&content.content);
     crypt_wipe(&key, sizeof key);
+    return ok || is_unreadable(c);
 }
 
-static void of_entry(struct call *c, struct bytes given, struct thread *out)
+static bool of_entry(struct call *c, struct bytes given, struct thread *out)
 {
     const struct entry_raw_in in = { .id = given };
     struct content_out content = { 0 };
     struct entry_view entry;
+    bool ok;
 
-    if (!entry_summary(c, given, &entry) || !fits(entry.header_message_id))
-        return;
+    if (!entry_summary(c, given, &entry))
+        return is_unreadable(c);
+    if (!fits(entry.header_message_id))
+        return true;
     out->in_reply_to = out->references = entry.header_message_id;
-    if (entry_raw(c, &in, &content))
-        out->references = read_references(c, content.content, out->in_reply_to);
+    ok = entry_raw(c, &in, &content) && read_references(c, content.content, out->in_reply_to, &out->references);
     content_close(&content.content);
+    return ok || is_unreadable(c);
 }
 
-void thread_find(struct call *c, struct bytes given, struct thread *out)
+bool thread_find(struct call *c, struct bytes given, struct thread *out)
 {
     struct id id;
+    bool ok = true;
 
     *out = (struct thread){ 0 };
     if (id_parse(message_kind.prefix, given, &id))
-        of_message(c, given, out);
+        ok = of_message(c, given, out);
     else if (id_parse(entry_kind.prefix, given, &id))
-        of_entry(c, given, out);
+        ok = of_entry(c, given, out);
     else if (fits(given))
         out->in_reply_to = out->references = given;
-    c->err = (struct err){ 0 };
-    if (!out->in_reply_to.p)
+    if (ok && !out->in_reply_to.p)
         call_fault(c, "/in_reply_to", "not_found", "Neither a message of ours nor a Message-ID in angle brackets");
+    return ok;
 }

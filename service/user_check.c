@@ -25,9 +25,8 @@ bool user_address_check(struct call *c, struct bytes text, struct bytes *plain, 
     }
     if (domain_of_account(c, address.domain, domain) && call_reaches(c, domain->id))
         return true;
-    if (c->err.code && c->err.code != ERR_MISSING)
+    if (!call_was_missing(c))
         return false;
-    c->err = (struct err){ 0 };
     call_fault(c, "/address", "unknown_domain", "The domain %.*s is not in this account", SHOW(address.domain));
     return true;
 }
@@ -86,9 +85,8 @@ static bool one_send_as(struct call *c, size_t i, struct bytes text, struct byte
              !address_normalize(&address, true, c->arena, plain, &why))
         return call_fault(c, pointer, "invalid_address", "%s", why.message), true;
     if (!domain_of_account(c, address.domain, &row)) {
-        if (c->err.code != ERR_MISSING)
+        if (!call_was_missing(c))
             return false;
-        c->err = (struct err){ 0 };
         return call_fault(c, pointer, "unknown_domain", "This domain is not in this account"), true;
     }
     if (whole)
