@@ -5,6 +5,9 @@
 #include <unistd.h>
 
 #define ANSWER_MAX (64u * 1024 * 1024)
+/* Longest URL, and longest value of a header. */
+#define URL_MOST   8191
+#define VALUE_MOST 1000
 
 struct target {
     const char *url, *key;
@@ -36,6 +39,10 @@ static bool read_profile(const struct command_line *l, struct target *t, char *e
 
     snprintf(path, sizeof path, "%s/.config/postrider/profiles.json", home ? home : "");
     t->profiles = json_object_from_file(path);
+    if (!t->profiles && access(path, F_OK) == 0) {
+        snprintf(error, size, "%s cannot be read, or is no JSON", path);
+        return false;
+    }
     if (t->profiles && json_object_object_get_ex(t->profiles, name ? name : "default", &profile)) {
         t->url = first(t->url, json_object_get_string(json_member(profile, "url")));
         t->key = first(t->key, json_object_get_string(json_member(profile, "key")));
@@ -60,6 +67,26 @@ static bool find_target(const struct command_line *l, struct target *t, char *er
     return true;
 }
 
+static bool fits(const char *value, const char *name, struct client_answer *out)
+{
+    if (!value || (strlen(value) <= VALUE_MOST && !strpbrk(value, "\r\n")))
+        return true;
+    snprintf(out->error, sizeof out->error, "the %s is more than a line of %d bytes", name, VALUE_MOST);
+    return false;
+}
+
+/* What would be sent cut short, or as two lines, is not sent. */
+static bool can_send(const struct command_line *l, const struct client_request *r, const struct target *t,
+                     struct client_answer *out)
+{
+    if (strlen(t->url ? t->url : "") + strlen(r->path) + strlen("http://localhost") > URL_MOST ||
+        strlen(t->socket) == sizeof t->socket - 1) {
+        snprintf(out->error, sizeof out->error, "the name of the server, with the path, is too long");
+        return false;
+    }
+    return fits(t->key, "key", out) && fits(command_value(l, "account"), "account", out);
+}
+
 static size_t collect(char *p, size_t size, size_t n, void *ctx)
 {
     struct buf *b = ctx;
@@ -72,7 +99,7 @@ static struct curl_slist *headers(const struct command_line *l, const struct cli
 {
     struct curl_slist *list = NULL;
     const char *account = command_value(l, "account");
-    char line[1024];
+    char line[VALUE_MOST + 64];
 
     snprintf(line, sizeof line, "Content-Type: %s", r->content_type ? r->content_type : "application/json");
     list = curl_slist_append(list, line);
@@ -108,7 +135,7 @@ static void perform(CURL *curl, const struct command_line *l, const struct clien
     const char *seconds = command_value(l, "timeout");
     struct curl_slist *list = headers(l, r, t);
     int64_t timeout = 60;
-    char url[8192];
+    char url[URL_MOST + 1];
     CURLcode code;
     struct err ignored = { 0 };
 
@@ -146,7 +173,8 @@ void client_call(const struct command_line *l, const struct client_request *r, s
 
     memset(out, 0, sizeof *out);
     buf_init(&out->body, ANSWER_MAX);
-    if (!find_target(l, &t, out->error, sizeof out->error))
+    out->unsent = !find_target(l, &t, out->error, sizeof out->error) || !can_send(l, r, &t, out);
+    if (out->unsent)
         goto out;
     curl = curl_easy_init();
     if (!curl)
@@ -185,7 +213,7 @@ int client_result(const struct command_line *l, const struct client_answer *a)
         return EXIT_FINE;
     if (!a->status) {
         output_error(l, "%s", a->error);
-        return a->timed_out ? EXIT_TIMEOUT : EXIT_UNREACHABLE;
+        return a->unsent ? EXIT_USAGE : a->timed_out ? EXIT_TIMEOUT : EXIT_UNREACHABLE;
     }
     if (output_json(l) || !a->json)
         fprintf(stderr, "%.*s\n", SHOW(buf_bytes(&a->body)));

@@ -11,6 +11,7 @@ struct client_answer {
     struct json_object *json; /* parsed when the answer is JSON, else NULL */
     char error[1024];         /* why there is no answer */
     bool timed_out;
+    bool unsent; /* something on this side is wrong: nothing was sent */
 };
 
 struct client_request {

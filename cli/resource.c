@@ -31,37 +31,48 @@ void resource_help(const char *noun)
         }
 }
 
-/* The first line of a file, for secrets. */
-static struct json_object *file_text(const char *name)
+/* The first line of a file, for secrets; false, after a word to the user, when there is none. */
+static bool file_text(const struct command_line *l, const char *name, struct json_object **out)
 {
     FILE *f = strcmp(name, "-") == 0 ? stdin : fopen(name, "r");
     static char text[FILE_MAX];
-    size_t n = f ? fread(text, 1, sizeof text - 1, f) : 0;
+    size_t n = f ? fread(text, 1, sizeof text, f) : 0, line;
+    bool ok = f && !ferror(f);
 
-    if (!f) {
-        fprintf(stderr, "error: cannot read %s\n", name);
-        return NULL;
-    }
-    if (f != stdin)
+    if (f && f != stdin)
         fclose(f);
-    text[n] = '\0';
-    text[strcspn(text, "\r\n")] = '\0';
-    return json_object_new_string(text);
+    if (!ok) {
+        output_error(l, "cannot read %s", name);
+        return false;
+    }
+    for (line = 0; line < n && text[line] != '\n' && text[line] != '\r'; line++)
+        continue;
+    if (line == 0 || line == sizeof text || memchr(text, 0, line)) {
+        output_error(l, "no line of text begins %s", name);
+        return false;
+    }
+    *out = json_object_new_string_len(text, (int)line);
+    return true;
 }
 
-static struct json_object *flag_json(const struct flag_value *v, struct json_object *before)
+/* What a flag says, as JSON; false, after a word to the user, when it says nothing that could be sent. */
+static bool flag_json(const struct command_line *l, const struct flag_value *v, struct json_object *before,
+                      struct json_object **out)
 {
     int64_t number = 0;
 
     switch (v->flag->type) {
-    case FLAG_NUMBER: bytes_to_int(bytes_of(v->text), &number); return json_object_new_int64(number);
-    case FLAG_SWITCH: return json_object_new_boolean(true);
-    case FLAG_FILE: return file_text(v->text);
+    case FLAG_NUMBER:
+        bytes_to_int(bytes_of(v->text), &number);
+        *out = json_object_new_int64(number);
+        return true;
+    case FLAG_SWITCH: *out = json_object_new_boolean(true); return true;
+    case FLAG_FILE: return file_text(l, v->text, out);
     case FLAG_TEXTS:
-        before = before ? json_object_get(before) : json_object_new_array();
-        json_object_array_add(before, json_object_new_string(v->text));
-        return before;
-    default: return strcmp(v->text, "null") == 0 ? NULL : json_object_new_string(v->text);
+        *out = before ? json_object_get(before) : json_object_new_array();
+        json_object_array_add(*out, json_object_new_string(v->text));
+        return true;
+    default: *out = strcmp(v->text, "null") == 0 ? NULL : json_object_new_string(v->text); return true;
     }
 }
 
@@ -105,20 +116,21 @@ static void add_words(struct json_object *body, const struct verb *v, const stru
     }
 }
 
-static struct json_object *make_body(const struct verb *v, const struct command_line *l)
+/* False: something on this side failed, and nothing may be sent. */
+static bool make_body(const struct verb *v, const struct command_line *l, struct json_object *body)
 {
-    struct json_object *body = json_object_new_object(), *before;
-
     add_words(body, v, l);
     for (size_t i = 0; i < l->n_values; i++) {
         const struct flag *f = l->values[i].flag;
+        struct json_object *value = NULL;
 
         if (!f->field || f->query)
             continue;
-        before = json_object_object_get(body, f->field);
-        json_object_object_add(body, f->field, flag_json(&l->values[i], before));
+        if (!flag_json(l, &l->values[i], json_object_object_get(body, f->field), &value))
+            return false;
+        json_object_object_add(body, f->field, value);
     }
-    return body;
+    return true;
 }
 
 static void make_path(const struct verb *v, const struct command_line *l, struct buf *out)
@@ -211,6 +223,13 @@ static int run(const struct verb *v, const struct command_line *l, const struct 
     return result;
 }
 
+static struct bytes body_text(const struct verb *v, struct json_object *body)
+{
+    if (v->method[0] != 'P')
+        return NO_BYTES;
+    return bytes_of(json_object_to_json_string_ext(body, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE));
+}
+
 int resource_main(int argc, char **argv)
 {
     const struct verb *v = argc > 1 ? find_verb(argv[0], argv[1]) : NULL;
@@ -218,7 +237,7 @@ int resource_main(int argc, char **argv)
     struct command_line l;
     struct json_object *body;
     struct buf path;
-    int result;
+    int result = EXIT_USAGE;
 
     if (!v) {
         fprintf(stderr, "usage: postrider %s VERB …\n", argv[0]);
@@ -238,14 +257,9 @@ int resource_main(int argc, char **argv)
         buf_clear(&path);
         return EXIT_USAGE;
     }
-    body = make_body(v, &l);
-    result = run(v, &l,
-                 &(struct client_request){
-                     .method = v->method,
-                     .path = path.p,
-                     .body = v->method[0] == 'P' ? bytes_of(json_object_to_json_string_ext(
-                                                       body, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE))
-                                                 : NO_BYTES });
+    body = json_object_new_object();
+    if (make_body(v, &l, body))
+        result = run(v, &l, &(struct client_request){ v->method, path.p, body_text(v, body), NULL });
     json_object_put(body);
     buf_clear(&path);
     return result;

@@ -102,6 +102,8 @@ static bool write_request(const struct command_line *l, struct buf *out)
         jw_array_end(&w);
     }
     jw_object_end(&w);
+    if (out->overflowed)
+        output_error(l, "that is too much for one mail");
     return ok && !out->overflowed;
 }
 
@@ -238,8 +240,12 @@ int sendmail_main(int argc, char **argv)
             dot_ends = false;
         } else if (argv[i][1] == 'f' || argv[i][1] == 'r') {
             value = short_value(argc, argv, &i);
-            if (value)
-                add_envelope(&path, "from", value);
+            if (!value) {
+                fprintf(stderr, "sendmail: %s wants an address\n", argv[argc - 1]);
+                buf_clear(&path);
+                return sysexits[EXIT_USAGE];
+            }
+            add_envelope(&path, "from", value);
         } else if (argv[i][1] == 'F' || argv[i][1] == 'N' || argv[i][1] == 'B' || (argv[i][1] == 'o' && !argv[i][2])) {
             short_value(argc, argv, &i); /* known, without meaning here */
         } else if (strcmp(argv[i], "-bs") == 0 || strcmp(argv[i], "-bp") == 0) {

@@ -134,7 +134,7 @@ def test_profile(server, tmp_path):
     r = subprocess.run([BINARY, "domain", "list", "--profile", "work"], env={"HOME": str(tmp_path)}, capture_output=True, text=True)
     assert r.returncode == 0 and json.loads(r.stdout)["object"] == "list"
     r = subprocess.run([BINARY, "domain", "list", "--profile", "other"], env={"HOME": str(tmp_path)}, capture_output=True, text=True)
-    assert r.returncode == 5 and "other" in r.stderr
+    assert r.returncode == 2 and "other" in r.stderr
 
 
 def test_config(server):
@@ -162,6 +162,32 @@ def test_changes(server):
     assert fine(server, "key", "set", key["id"], "--expires-at", "null")["expires_at"] is None
     box = fine(server, "mailbox", "add", "ana@cli7.test", "Work")
     assert fine(server, "mailbox", "set", box["id"], "--name", "Play")["name"] == "Play"
+
+
+def test_nothing_is_sent_after_a_fault_on_this_side(server, tmp_path):
+    """What cannot be read, or not be sent whole, ends the command: exit 2, and the server hears nothing of it."""
+    server.user("ana@kept.test")
+    (tmp_path / "empty").write_text("\n")
+    (tmp_path / "binary").write_bytes(b"pass\0word\n")
+    (tmp_path / ".config/postrider").mkdir(parents=True)
+    (tmp_path / ".config/postrider/profiles.json").write_text("{ not json")
+    link = tmp_path / "sendmail"
+    link.symlink_to(BINARY)
+    for name in ("nowhere", "empty", "binary", ".config"):
+        for command in (["user", "set", "ana@kept.test", "--name", "Eve"], ["user", "add", "eve@kept.test"]):
+            r = run(server, *command, "--password-file", tmp_path / name)
+            assert (r.returncode, r.stdout) == (2, "") and "error" in r.stderr, (name, r)
+    for words in (["user", "list", "--account", "a" * 2000], ["user", "list", "--account", "a\nX-Y: z"],
+                  ["send", "--from", "ana@kept.test", "--to", "ana@kept.test", "--text", "x", "--attach", tmp_path / "nowhere"]):
+        r = run(server, *words)
+        assert (r.returncode, r.stdout) == (2, "") and r.stderr, (words, r)
+    r = run(server, "user", "delete", "ana@kept.test", "--yes", env={"HOME": str(tmp_path)}, program=BINARY)
+    assert r.returncode == 2 and "no JSON" in r.stderr, r
+    r = run(server, "ana@kept.test", "-f", program=link, env={"POSTRIDER_DATA": str(server.data)}, input="From: ana@kept.test\n\nx\n")
+    assert r.returncode == 64, r
+    assert server.get("/v1/users/eve@kept.test").status == 404
+    assert server.get("/v1/users/ana@kept.test").json["name"] != "Eve"
+    assert server.get("/v1/me", basic=("ana@kept.test", PASSWORD)).status == 200 and not server.entries("ana@kept.test")
 
 
 def test_a_path_that_is_too_long_is_refused(server):
