@@ -50,6 +50,7 @@ static const struct field user_fields[] = {
     FIELD(TIME, user_row, created_at),
     FIELD(INT, user_row, addresses),
     FIELD(TIME, user_row, guarded_until),
+    FIELD(INT, user_row, mailboxes_made),
 };
 static const struct index user_indexes[] = {
     { .name = "address", .unique = true, .fields = { "address" } },
@@ -226,6 +227,8 @@ static const struct field delivery_fields[] = {
     FIELD(TIME, delivery_row, final_at),
     FIELD(TIME, delivery_row, created_at),
     FIELD(TIME, delivery_row, keep_until),
+    FIELD(INT, delivery_row, failures),
+    FIELD(ID, delivery_row, guest_id),
 };
 static const char *const delivery_open[] = { "queued", "sending", "deferred", "held", NULL };
 /* What people look for by status; delivered and captured ones, nearly all, are found through the account. */

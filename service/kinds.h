@@ -33,8 +33,9 @@ struct user_row {
     struct bytes send_as;  /* JSON list */
     struct bytes metadata; /* JSON object */
     int64_t last_login_at, created_at;
-    int64_t addresses;     /* how many it has, as account.domains */
-    int64_t guarded_until; /* failed logins of its name are on record until then at most: see throttle.h */
+    int64_t addresses;      /* how many it has, as account.domains */
+    int64_t guarded_until;  /* failed logins of its name are on record until then at most: see throttle.h */
+    int64_t mailboxes_made; /* how many ever, by request: raised with each */
 };
 
 struct address_row {
@@ -139,6 +140,8 @@ struct delivery_row {
     int64_t due_at, lease_until, token; /* due_at is null when final or held */
     struct id holder;
     int64_t expires_at; /* when it is given up */
+    int64_t failures;   /* of ours, to end it */
+    struct id guest_id; /* the other account whose message counts it too, while open */
     int64_t final_at, created_at, keep_until;
 };
 

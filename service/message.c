@@ -5,6 +5,7 @@
 #include "service/filing.h"
 #include "service/idempotency.h"
 #include "service/member.h"
+#include "service/intake_private.h"
 #include "service/message_private.h"
 
 /* Deliveries of one message that are looked at in one go. */
@@ -153,8 +154,9 @@ bool message_delete(struct call *c, const struct message_delete_in *in, void *ou
         return true;
     b = batch_new(c->arena);
     message_erase(b, c->arena, &row);
-    return store_commit(c->store, b, c->deadline, &c->err) || c->err.code != ERR_CONFLICT ||
-           err_set(&c->err, ERR_BUSY, "The message has just changed");
+    if (store_commit(c->store, b, c->deadline, &c->err))
+        return true;
+    return c->err.code == ERR_CONFLICT && err_set(&c->err, ERR_BUSY, "The message has just changed");
 }
 
 /* ---- cancel ---- */
@@ -186,14 +188,45 @@ static void cancel_one(struct call *c, struct batch *b, const struct message_row
 static bool load_open(struct call *c, const struct message_row *m, struct delivery_row **rows, size_t *n)
 {
     struct query q = { .kind = &delivery_kind, .index = "message", .n_conds = 2, .limit = DELIVERIES_MAX };
-    struct value open[] = { V_TEXT(BYTES("queued")), V_TEXT(BYTES("deferred")) };
+    struct value open[] = { V_TEXT(BYTES("queued")), V_TEXT(BYTES("deferred")), V_TEXT(BYTES("held")) };
     void *found;
 
     q.conds[0] = COND("message_id", IS, V_ID(m->id));
-    q.conds[1] = COND_ONE_OF("status", open, 2);
+    q.conds[1] = COND_ONE_OF("status", open, 3);
     if (!store_find(c->store, &q, c->arena, &found, n, &c->err))
         return false;
     *rows = found;
+    return true;
+}
+
+static void count_one(struct message_row *sum, const struct delivery_row *d)
+{
+    *(bytes_equal(d->status, BYTES("held")) ? &sum->n_held : &sum->n_open) -= 1;
+    sum->n_cancelled++;
+}
+
+/* The messages of other accounts that count some of them too. One that is gone by now counts nothing. */
+static bool tell_guests(struct call *c, struct batch *b, const struct message_row *m, const struct delivery_row *rows,
+                        size_t n)
+{
+    for (size_t i = 0, j; i < n; i++) {
+        struct message_row sum = { 0 }, theirs;
+        struct id guest = rows[i].guest_id, id;
+        bool there;
+
+        for (j = 0; j < i && !id_equal(rows[j].guest_id, guest); j++)
+            continue;
+        if (id_is_none(guest) || j < i)
+            continue;
+        for (j = i; j < n; j++)
+            if (id_equal(rows[j].guest_id, guest))
+                count_one(&sum, &rows[j]);
+        id = message_id_for(m->body_id, guest);
+        if (!store_look(c->store, &message_kind, id, c->arena, &theirs, &there, &c->err))
+            return false;
+        if (there)
+            outcome_add(b, c->arena, id, &sum);
+    }
     return true;
 }
 
@@ -201,20 +234,22 @@ static bool load_open(struct call *c, const struct message_row *m, struct delive
 static bool cancel_once(struct call *c, const struct message_row *m)
 {
     struct batch *b = batch_new(c->arena);
-    struct set *counters = arena_array(c->arena, 2, sizeof *counters);
+    struct message_row sum = { 0 };
     struct delivery_row *rows;
     size_t n;
 
     if (!load_open(c, m, &rows, &n))
         return false;
     if (n == 0)
-        return err_set(&c->err, ERR_NOT_CANCELLABLE, "Nothing of the message is queued or deferred");
-    for (size_t i = 0; i < n; i++)
+        return err_set(&c->err, ERR_NOT_CANCELLABLE, "Nothing of the message is queued, deferred or held");
+    for (size_t i = 0; i < n; i++) {
         cancel_one(c, b, m, &rows[i]);
-    counters[0] = ADD("n_open", -(int64_t)n);
-    counters[1] = ADD("n_cancelled", (int64_t)n);
-    batch_update(b, &message_kind, m->id, NULL, 0, counters, 2);
-    if (m->no_store && m->wrapped_key.p && m->n_open == (int64_t)n && !m->n_held)
+        count_one(&sum, &rows[i]);
+    }
+    outcome_add(b, c->arena, m->id, &sum);
+    if (!tell_guests(c, b, m, rows, n))
+        return false;
+    if (m->no_store && m->wrapped_key.p && m->n_open + sum.n_open == 0 && m->n_held + sum.n_held == 0)
         message_erase(b, c->arena, m);
     else
         body_mark(b, m->body_id, c->arena);

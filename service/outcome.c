@@ -18,6 +18,10 @@ static const struct outcome_row rows[] = {
     [OUTCOME_EXPIRED] = { "expired", "email.expired", "n_failed", 451, "4.4.7", "Delivery time expired", "expired",
                           "permanent" },
     [OUTCOME_CANCELLED] = { "cancelled", "email.cancelled", "n_cancelled", 0, NULL, NULL, NULL, NULL },
+    [OUTCOME_GONE] = { "failed", "email.failed", "n_failed", 550, "5.3.0", "The content is no longer kept",
+                       "content_gone", "permanent" },
+    [OUTCOME_HELD] = { "held", "email.held", "n_held", 451, "4.3.0", "Set aside: the server could not file it",
+                       "internal", "temporary" },
 };
 
 const struct outcome_row *outcome_row(enum outcome o)
@@ -28,7 +32,7 @@ const struct outcome_row *outcome_row(enum outcome o)
 
 bool outcome_is_final(enum outcome o)
 {
-    return o != OUTCOME_QUEUED && o != OUTCOME_DEFERRED;
+    return o != OUTCOME_QUEUED && o != OUTCOME_DEFERRED && o != OUTCOME_HELD;
 }
 
 void outcome_count(struct message_row *m, enum outcome o, int64_t n)
@@ -36,6 +40,22 @@ void outcome_count(struct message_row *m, enum outcome o, int64_t n)
     const struct field *f = kind_field(&message_kind, outcome_row(o)->counter);
 
     *(int64_t *)((char *)m + f->offset) += n;
+}
+
+int outcome_add(struct batch *b, struct arena *a, struct id message, const struct message_row *sum)
+{
+    const struct {
+        const char *name;
+        int64_t n;
+    } all[] = { { "n_open", sum->n_open },         { "n_held", sum->n_held },     { "n_delivered", sum->n_delivered },
+                { "n_captured", sum->n_captured }, { "n_failed", sum->n_failed }, { "n_cancelled", sum->n_cancelled } };
+    struct set *sets = arena_array(a, sizeof all / sizeof *all, sizeof *sets);
+    size_t n = 0;
+
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        if (all[i].n)
+            sets[n++] = ADD(all[i].name, all[i].n);
+    return n ? batch_update(b, &message_kind, message, NULL, 0, sets, n) : -1;
 }
 
 struct bytes message_status(const struct message_row *m)
@@ -98,6 +118,8 @@ void outcome_apply(struct delivery_row *d, enum outcome o, int64_t now, struct a
     d->final_at = final ? now : 0;
     d->keep_until = final ? now + PARAM_INT(message, keep) : 0;
     d->due_at = final ? 0 : now;
+    if (o == OUTCOME_HELD) /* until somebody ends it, or its time does */
+        d->due_at = d->expires_at;
     if (o == OUTCOME_DEFERRED)
         d->due_at = d->expires_at < now + PLAY_PAUSE_MS ? d->expires_at : now + PLAY_PAUSE_MS;
     if (final)

@@ -14,6 +14,8 @@ enum outcome {
     OUTCOME_DEFERRED,  /* played by deferred@ and expired@sandbox.test */
     OUTCOME_EXPIRED,
     OUTCOME_CANCELLED,
+    OUTCOME_GONE, /* its message or content is no longer there */
+    OUTCOME_HELD, /* ending it failed again and again */
     OUTCOMES
 };
 
@@ -29,6 +31,8 @@ bool outcome_is_final(enum outcome o);
 
 /* Adds n to the counter of the message where `o` is counted. */
 void outcome_count(struct message_row *m, enum outcome o, int64_t n);
+/* Adds what is counted in *sum to the counters of a message; the number of the operation, -1 for none. */
+int outcome_add(struct batch *b, struct arena *a, struct id message, const struct message_row *sum);
 /* The API's status of a message, from its counters. */
 struct bytes message_status(const struct message_row *m);
 /* The API's word for a delivery in the answer to a send. */

@@ -277,12 +277,16 @@ static void finish_delivery(struct intake *k, struct call *c, struct plan *p, st
     d->account_id = own->account_id;
     d->message_id = own->id;
     d->mode = own->mode;
+    d->guest_id = NO_ID;
     d->attempts = 0;
     d->last = NO_BYTES;
     outcome_apply(d, t->outcome, k->now, k->arena);
     outcome_count(own, t->outcome, 1);
-    if (own != &p->parties[t->party].row && (!id_is_none(d->entry_id) || t->recipient->kind == RECIPIENT_CAPTURED))
+    if (own != &p->parties[t->party].row && (!id_is_none(d->entry_id) || t->recipient->kind == RECIPIENT_CAPTURED)) {
         outcome_count(&p->parties[t->party].row, t->outcome, 1);
+        if (!outcome_is_final(t->outcome))
+            d->guest_id = p->parties[t->party].row.account_id;
+    }
     if (outcome_is_final(t->outcome)) {
         if (t->outcome != OUTCOME_DELIVERED)
             d->entry_id = NO_ID;

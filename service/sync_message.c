@@ -15,7 +15,7 @@ enum { OPEN, HELD, DELIVERED };
 struct guest {
     struct guest *next;
     struct id account;
-    int64_t open, delivered;
+    int64_t open, held, delivered;
 };
 
 struct tally {
@@ -61,12 +61,14 @@ static struct guest *guest_of(struct tally *t, struct id account)
 /* A delivery to another account's mailbox. What waits to be filed has its entry's id; what failed has none. */
 static void add_guest(struct tally *t, const struct delivery_row *d, const struct user_row *user)
 {
+    struct id account = id_is_none(d->guest_id) ? user->account_id : d->guest_id;
     size_t counter = counter_of(d->status);
     struct guest *g;
 
-    if (id_is_none(user->id) || id_equal(user->account_id, d->account_id))
+    if (id_is_none(account) || id_equal(account, d->account_id))
         return;
-    g = guest_of(t, user->account_id);
+    g = guest_of(t, account);
+    g->held += counter == HELD && !id_is_none(d->entry_id);
     g->open += counter == OPEN && !id_is_none(d->entry_id);
     g->delivered += counter == DELIVERED;
 }
@@ -119,6 +121,7 @@ static bool look_at_guest(struct look *l, const struct message_row *m, const str
         return true;
     t = look_row(l, &message_kind, id, row.header_message_id);
     looked_value(t, "n_open", row.n_open, g->open);
+    looked_value(t, "n_held", row.n_held, g->held);
     looked_value(t, "n_delivered", row.n_delivered, g->delivered > row.n_delivered ? g->delivered : row.n_delivered);
     return true;
 }
@@ -145,7 +148,8 @@ static void judge(struct looked *t, const struct message_row *m, const int64_t n
 /* What other accounts have of it is judged with the sender's message. */
 bool look_at_message(struct look *l, struct id id)
 {
-    static const char *const only[] = { "id", "message_id", "account_id", "user_id", "entry_id", "status", NULL };
+    static const char *const only[] = { "id",       "message_id", "account_id", "user_id",
+                                        "entry_id", "status",     "guest_id",   NULL };
     struct message_row row;
     struct tally tally = { .look = l, .message = &row };
     struct looking deliveries = { &delivery_kind, "message", "message_id", id, only, NULL, add_page, &tally };
