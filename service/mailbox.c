@@ -1,10 +1,13 @@
 #include "service/mailbox.h"
 #include "base/clock.h"
+#include "base/params.h"
 #include "service/access.h"
 #include "service/member.h"
 
 #define NAME_MAX_BYTES 255
 #define DEPTH_MAX      16
+/* Times a request looks again at what another one changed under it. */
+#define TRIES 5
 
 static void check_name(struct call *c, struct bytes name)
 {
@@ -65,24 +68,60 @@ bool mailbox_get(struct call *c, const struct mailbox_get_in *in, struct mailbox
     return access_mailbox(c, in->id, SCOPE_MAIL_READ, out);
 }
 
-/* The parent a request names: of the same user, and neither the mailbox itself nor below it. */
-static bool find_parent(struct call *c, struct id parent, const struct mailbox_row *self)
+/* The mailboxes above a place, the nearest first, as they were read. */
+struct line {
+    struct mailbox_row rows[DEPTH_MAX];
+    size_t n;
+};
+
+static struct line *line_new(struct call *c)
 {
-    struct mailbox_row row = { 0 };
+    return arena_alloc(c->arena, sizeof(struct line));
+}
+
+/* The parent a request names: of the same user, and neither the mailbox itself nor below it. False when the store
+ * failed; what is wrong with the parent is a fault of the request. */
+static bool find_parent(struct call *c, struct id parent, const struct mailbox_row *self, struct line *out)
+{
     struct id id = parent;
 
-    for (int depth = 0; !id_is_none(id); depth++) {
-        if (depth == DEPTH_MAX)
-            return call_fault(c, "/parent_id", "too_deep", "At most %d levels", DEPTH_MAX);
-        if (!store_get(c->store, &mailbox_kind, id, c->arena, &row, &c->err) || !id_equal(row.user_id, self->user_id)) {
-            c->err = (struct err){ 0 };
-            return call_fault(c, "/parent_id", "not_found", "No such mailbox of this user");
-        }
+    out->n = 0;
+    for (bool there = false; !id_is_none(id); id = out->rows[out->n++].parent_id) {
+        if (out->n == DEPTH_MAX)
+            return call_fault(c, "/parent_id", "too_deep", "At most %d levels", DEPTH_MAX), true;
+        if (!store_look(c->store, &mailbox_kind, id, c->arena, &out->rows[out->n], &there, &c->err))
+            return false;
+        if (!there || !id_equal(out->rows[out->n].user_id, self->user_id))
+            return call_fault(c, "/parent_id", "not_found", "No such mailbox of this user"), true;
         if (id_equal(id, self->id))
-            return call_fault(c, "/parent_id", "circular", "A mailbox cannot stand below itself");
-        id = row.parent_id;
+            return call_fault(c, "/parent_id", "circular", "A mailbox cannot stand below itself"), true;
     }
     return true;
+}
+
+/* On condition that the line is still the same: of two moves that cross, and would make a circle, only one passes. A
+ * new child raises its parent's modseq: so a delete of the parent, which goes by it, cannot miss the child. */
+static void hold_line(struct call *c, struct batch *b, const struct line *l)
+{
+    struct cond *same = arena_array(c->arena, l->n + 1, sizeof *same);
+    struct set *touched = arena_alloc(c->arena, sizeof *touched);
+
+    *touched = ADD("modseq", 1);
+    for (size_t i = 0; i < l->n; i++) {
+        same[i] = COND("parent_id", IS, V_ID(l->rows[i].parent_id));
+        if (i == 0)
+            batch_update(b, &mailbox_kind, l->rows[i].id, &same[i], 1, touched, 1);
+        else
+            batch_require(b, &mailbox_kind, l->rows[i].id, &same[i], 1);
+    }
+}
+
+/* Did something change that the request should be judged by again? */
+static bool has_moved(const struct call *c, const struct batch *b)
+{
+    enum batch_fault fault = batch_failure(b).fault;
+
+    return c->err.code == ERR_CONFLICT && (fault == FAULT_CONDITION || fault == FAULT_MISSING);
 }
 
 static bool taken(struct call *c, const struct batch *b, struct bytes name)
@@ -96,20 +135,54 @@ static bool taken(struct call *c, const struct batch *b, struct bytes name)
     return err_set(&c->err, ERR_CONFLICT, "The mailboxes have just changed; try again");
 }
 
-/* A new child raises its parent's modseq: so a delete of the parent, which goes by it, cannot miss the child. */
-static void touch_parent(struct call *c, struct batch *b, struct id parent)
+/* A fault when the user has mailbox.count_max. The number read beforehand is a condition of the batch, so that the
+ * count holds, and a delete of the user cannot miss the new one. */
+static bool check_count(struct call *c, struct id user, struct batch *b)
 {
-    struct set *touched = arena_alloc(c->arena, sizeof *touched);
+    static const char *const only[] = { "id", NULL };
+    int64_t most = PARAM_INT(mailbox, count_max);
+    struct query q = { .kind = &mailbox_kind, .index = "user", .n_conds = 1, .limit = (size_t)most, .only = only };
+    struct cond *same = arena_alloc(c->arena, sizeof *same);
+    struct set *more = arena_alloc(c->arena, sizeof *more);
+    struct user_row row;
+    void *rows;
+    size_t n;
 
-    *touched = ADD("modseq", 1);
-    if (!id_is_none(parent))
-        batch_update(b, &mailbox_kind, parent, NULL, 0, touched, 1);
+    q.conds[0] = COND("user_id", IS, V_ID(user));
+    if (!store_get(c->store, &user_kind, user, c->arena, &row, &c->err) ||
+        !store_find(c->store, &q, c->arena, &rows, &n, &c->err))
+        return false;
+    if ((int64_t)n >= most)
+        call_fault(c, "/name", "too_many", "A user has at most %lld mailboxes", (long long)most);
+    *same = COND("mailboxes_made", IS, V_INT(row.mailboxes_made));
+    *more = ADD("mailboxes_made", 1);
+    batch_update(b, &user_kind, user, same, 1, more, 1);
+    return true;
+}
+
+/* *again: what it was judged by has changed meanwhile. */
+static bool create_once(struct call *c, struct mailbox_row *out, bool *again)
+{
+    struct batch *b = batch_new(c->arena);
+    struct line *line = line_new(c);
+
+    *again = false;
+    check_name(c, out->name);
+    if (!find_parent(c, out->parent_id, out, line) || !check_count(c, out->user_id, b) || !call_check(c))
+        return false;
+    out->slot = mailbox_slot(out->parent_id, out->name, c->arena);
+    batch_insert(b, &mailbox_kind, out, NULL, 0);
+    hold_line(c, b, line);
+    if (call_commit(c, b, out, out->id))
+        return true;
+    *again = has_moved(c, b);
+    return taken(c, b, out->name);
 }
 
 bool mailbox_create(struct call *c, const struct mailbox_create_in *in, struct mailbox_row *out)
 {
-    struct batch *b = batch_new(c->arena);
     struct directory_user user;
+    bool done = false, again = true;
 
     if (!access_user(c, in->user, SCOPE_MAIL_WRITE, &user))
         return false;
@@ -122,32 +195,33 @@ bool mailbox_create(struct call *c, const struct mailbox_create_in *in, struct m
                                  .modseq = 1,
                                  .created_at = clock_wall() };
     out->uid_validity = out->created_at / 1000;
-    check_name(c, out->name);
-    find_parent(c, out->parent_id, out);
-    if (!call_check(c))
-        return false;
-    out->slot = mailbox_slot(out->parent_id, out->name, c->arena);
-    batch_insert(b, &mailbox_kind, out, NULL, 0);
-    touch_parent(c, b, out->parent_id);
-    return call_commit(c, b, out, out->id) || taken(c, b, out->name);
+    for (int tries = 0; !done && again && tries < TRIES; tries++) {
+        c->err = (struct err){ 0 };
+        done = create_once(c, out, &again);
+    }
+    return done;
 }
 
-bool mailbox_update(struct call *c, const struct mailbox_update_in *in, struct mailbox_row *out)
+static bool update_once(struct call *c, const struct mailbox_update_in *in, struct mailbox_row *out, bool *again)
 {
     struct batch *b = batch_new(c->arena);
     struct set *sets = arena_array(c->arena, 4, sizeof *sets);
+    struct cond *same = arena_alloc(c->arena, sizeof *same);
+    struct line *line = line_new(c);
 
+    *again = false;
     if (!access_mailbox(c, in->id, SCOPE_MAIL_WRITE, out))
         return false;
     if (out->role.p)
         return err_set(&c->err, ERR_IN_USE, "A mailbox with a role keeps its name and place");
     if (!in->named)
         return true;
+    *same = COND("slot", IS, V_TEXT(out->slot)); /* made of the name and the place, of which a request may name one */
     if (!members_apply(c, &mailbox_members, &in->given, in->named, out))
         return false;
     check_name(c, out->name);
-    if (in->named & members_named(&mailbox_members, "parent_id"))
-        find_parent(c, out->parent_id, out);
+    if ((in->named & members_named(&mailbox_members, "parent_id")) && !find_parent(c, out->parent_id, out, line))
+        return false;
     if (!call_check(c))
         return false;
     out->slot = mailbox_slot(out->parent_id, out->name, c->arena);
@@ -156,9 +230,23 @@ bool mailbox_update(struct call *c, const struct mailbox_update_in *in, struct m
     sets[2] = SET("slot", V_TEXT(out->slot));
     sets[3] = ADD("modseq", 1);
     out->modseq++;
-    batch_update(b, &mailbox_kind, out->id, NULL, 0, sets, 4);
-    touch_parent(c, b, out->parent_id);
-    return call_commit(c, b, out, out->id) || taken(c, b, out->name);
+    batch_update(b, &mailbox_kind, out->id, same, 1, sets, 4);
+    hold_line(c, b, line);
+    if (call_commit(c, b, out, out->id))
+        return true;
+    *again = has_moved(c, b);
+    return taken(c, b, out->name);
+}
+
+bool mailbox_update(struct call *c, const struct mailbox_update_in *in, struct mailbox_row *out)
+{
+    bool done = false, again = true;
+
+    for (int tries = 0; !done && again && tries < TRIES; tries++) {
+        c->err = (struct err){ 0 };
+        done = update_once(c, in, out, &again);
+    }
+    return done;
 }
 
 bool mailbox_delete(struct call *c, const struct mailbox_delete_in *in, void *out)

@@ -13,9 +13,9 @@
 #include "service/message_private.h"
 #include "service/service_private.h"
 
-#define SWEEP_ARENA   ((size_t)64 * 1024 * 1024)
-#define COMMIT_MS     30000
-#define MAILBOXES_MAX 1000
+#define SWEEP_ARENA ((size_t)64 * 1024 * 1024)
+#define COMMIT_MS   30000
+#define MAILBOXES   1000 /* looked at in one go */
 
 struct sweep {
     struct service *svc;
@@ -262,24 +262,43 @@ static bool delete_slice(struct call *c, struct arena *a, struct id mailbox, str
     return c->err.code == ERR_CONFLICT ? err_set(&c->err, ERR_BUSY, "The mailbox is changing; try again") : false;
 }
 
+/* The next mailboxes of the user behind *place, which moves on. */
+static bool next_boxes(struct call *c, struct arena *a, struct id user, struct bytes *place, struct mailbox_row **boxes,
+                       size_t *n)
+{
+    static const char *const only[] = { "id", "user_id", NULL };
+    struct query q = { .kind = &mailbox_kind, .index = "user", .n_conds = 1, .limit = MAILBOXES, .only = only };
+    void *found = NULL;
+
+    q.conds[0] = COND("user_id", IS, V_ID(user));
+    q.after = *place;
+    if (!store_find(c->store, &q, a, &found, n, &c->err))
+        return false;
+    *boxes = found;
+    if (*n)
+        *place = store_cursor(&q, &(*boxes)[*n - 1], c->arena);
+    return true;
+}
+
 bool sweep_user(struct call *c, struct id user_id)
 {
-    struct query q = { .kind = &mailbox_kind, .index = "user", .n_conds = 1, .limit = MAILBOXES_MAX };
-    struct arena *a = arena_new(SWEEP_ARENA);
-    struct mailbox_row *boxes;
-    void *found;
+    struct arena *page = arena_new(SWEEP_ARENA), *a = arena_new(SWEEP_ARENA);
+    struct mailbox_row *boxes = NULL;
+    struct bytes place = NO_BYTES;
     size_t count, n;
     bool ok;
 
-    q.conds[0] = COND("user_id", IS, V_ID(user_id));
-    ok = store_find(c->store, &q, c->arena, &found, &count, &c->err);
-    boxes = found;
-    for (size_t i = 0; ok && i < count; i++) {
-        do {
-            arena_reset(a);
-            ok = delete_slice(c, a, boxes[i].id, user_id, &n);
-        } while (ok && n);
-    }
+    do {
+        arena_reset(page);
+        ok = next_boxes(c, page, user_id, &place, &boxes, &count);
+        for (size_t i = 0; ok && i < count; i++) {
+            do {
+                arena_reset(a);
+                ok = delete_slice(c, a, boxes[i].id, user_id, &n);
+            } while (ok && n);
+        }
+    } while (ok && count == MAILBOXES);
+    arena_free(&page);
     arena_free(&a);
     return ok;
 }

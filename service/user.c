@@ -5,8 +5,9 @@
 #include "service/service_private.h"
 #include "service/user_check.h"
 
-#define ADDRESSES_MOST 10000 /* of one user */
-#define ERASE_TRIES    5
+#define DROP_SLICE  1000 /* mailboxes or addresses that one batch takes */
+#define SLICE_ARENA ((size_t)16 * 1024 * 1024)
+#define ERASE_TRIES 5
 
 static const struct {
     const char *name, *role;
@@ -69,7 +70,7 @@ bool user_list(struct call *c, const struct user_list_in *in, struct user_list_o
     q.conds[0] = COND("account_id", IS, V_ID(c->account));
     if (in->domain.p) {
         if (!domain_of_account(c, in->domain, &domain))
-            return c->err.code == ERR_MISSING ? (c->err = (struct err){ 0 }, true) : false; /* a filter finds nothing */
+            return call_was_missing(c); /* a filter finds nothing */
         q.index = "domain";
         q.conds[q.n_conds++] = COND("domain_id", IS, V_ID(domain.id));
     }
@@ -179,57 +180,6 @@ bool user_update(struct call *c, const struct user_update_in *in, struct user_ro
 
 /* ---- ending ---- */
 
-static bool find_all(struct call *c, const struct kind *k, struct id user, void **rows, size_t *n)
-{
-    struct query q = { .kind = k, .index = "user", .n_conds = 1, .limit = ADDRESSES_MOST };
-
-    q.conds[0] = COND("user_id", IS, V_ID(user));
-    return store_find(c->store, &q, c->arena, rows, n, &c->err);
-}
-
-static bool drop_addresses(struct call *c, struct batch *b, struct id user, struct cond *as_many)
-{
-    struct address_row *rows;
-    struct set *less;
-    size_t n;
-
-    if (!find_all(c, &address_kind, user, (void **)&rows, &n))
-        return false;
-    less = arena_array(c->arena, 2, sizeof *less);
-    less[0] = ADD("addresses", -1);
-    for (size_t i = 0; i < n; i++) {
-        batch_delete(b, &address_kind, rows[i].id, NULL, 0);
-        batch_update(b, &domain_kind, rows[i].domain_id, NULL, 0, less, 1);
-    }
-    *as_many = COND("addresses", IS, V_INT((int64_t)n));
-    return true;
-}
-
-static bool drop_boxes(struct call *c, struct batch *b, struct id user)
-{
-    struct mailbox_row *rows;
-    size_t n;
-
-    if (!find_all(c, &mailbox_kind, user, (void **)&rows, &n))
-        return false;
-    for (size_t i = 0; i < n; i++)
-        batch_delete(b, &mailbox_kind, rows[i].id, NULL, 0);
-    return true;
-}
-
-/* Everything of the user in one batch, provided that no mail and no address came meanwhile. */
-static bool drop(struct call *c, struct id user)
-{
-    struct batch *b = batch_new(c->arena);
-    struct cond *conds = arena_array(c->arena, 2, sizeof *conds);
-
-    conds[0] = COND("used", IS, V_INT(0));
-    if (!drop_addresses(c, b, user, &conds[1]) || !drop_boxes(c, b, user))
-        return false;
-    batch_delete(b, &user_kind, user, conds, 2);
-    return call_commit(c, b, NULL, user);
-}
-
 /* No more mail from here on, also when a crash leaves the rest undone. */
 static bool close_door(struct call *c, struct id user)
 {
@@ -242,6 +192,108 @@ static bool close_door(struct call *c, struct id user)
     directory_changed(c->svc);
     auth_forget_user(c->svc, user);
     return true;
+}
+
+/* Mailboxes or addresses of a user, the newest first. */
+static bool find_some(struct call *c, struct arena *a, const struct kind *k, struct id user, size_t limit, void **rows,
+                      size_t *n)
+{
+    static const char *const of_box[] = { "id", "role", NULL }, *const of_address[] = { "id", "domain_id", "primary",
+                                                                                        NULL };
+    struct query q = { .kind = k, .index = "user", .n_conds = 1, .limit = limit, .descending = true };
+
+    q.only = k == &mailbox_kind ? of_box : of_address;
+    q.conds[0] = COND("user_id", IS, V_ID(user));
+    return store_find(c->store, &q, a, rows, n, &c->err);
+}
+
+static void drop_address(struct batch *b, const struct address_row *row, const struct set *less)
+{
+    batch_delete(b, &address_kind, row->id, NULL, 0);
+    batch_update(b, &domain_kind, row->domain_id, NULL, 0, less, 1);
+}
+
+/* Of addresses the further ones, of mailboxes the empty ones that the user made: the rest goes with the user's row. */
+static bool drop_slice(struct call *c, struct arena *a, const struct kind *k, struct id user, void *rows, size_t n)
+{
+    const struct cond empty = COND("total", IS, V_INT(0));
+    const struct set less = ADD("addresses", -1);
+    const struct mailbox_row *mailboxes = rows;
+    const struct address_row *addresses = rows;
+    struct batch *b = batch_new(a);
+
+    for (size_t i = 0; i < n; i++)
+        if (k == &mailbox_kind && !mailboxes[i].role.p) {
+            batch_delete(b, k, mailboxes[i].id, &empty, 1);
+        } else if (k == &address_kind && !addresses[i].primary) {
+            drop_address(b, &addresses[i], &less);
+            batch_update(b, &user_kind, user, NULL, 0, &less, 1);
+        }
+    return store_commit(c->store, b, c->deadline, &c->err);
+}
+
+/* Until at most DROP_SLICE are left: one batch should not hold more. */
+static bool thin(struct call *c, const struct kind *k, struct id user)
+{
+    struct arena *a = arena_new(SLICE_ARENA);
+    size_t n;
+    bool ok;
+
+    do {
+        void *rows = NULL;
+
+        arena_reset(a);
+        ok = find_some(c, a, k, user, DROP_SLICE + 1, &rows, &n);
+        if (ok && n > DROP_SLICE)
+            ok = close_door(c, user) && drop_slice(c, a, k, user, rows, n);
+    } while (ok && n > DROP_SLICE);
+    arena_free(&a);
+    return ok;
+}
+
+static bool drop_addresses(struct call *c, struct batch *b, struct id user, struct cond *as_many)
+{
+    struct set *less = arena_alloc(c->arena, sizeof *less);
+    struct address_row *rows;
+    size_t n;
+
+    if (!find_some(c, c->arena, &address_kind, user, DROP_SLICE, (void **)&rows, &n))
+        return false;
+    *less = ADD("addresses", -1);
+    for (size_t i = 0; i < n; i++)
+        drop_address(b, &rows[i], less);
+    *as_many = COND("addresses", IS, V_INT((int64_t)n));
+    return true;
+}
+
+static bool drop_boxes(struct call *c, struct batch *b, struct id user)
+{
+    struct mailbox_row *rows;
+    size_t n;
+
+    if (!find_some(c, c->arena, &mailbox_kind, user, DROP_SLICE, (void **)&rows, &n))
+        return false;
+    for (size_t i = 0; i < n; i++)
+        batch_delete(b, &mailbox_kind, rows[i].id, NULL, 0);
+    return true;
+}
+
+/* Everything of the user in one batch, provided that no mail, no address and no mailbox came meanwhile. */
+static bool drop(struct call *c, struct id user)
+{
+    struct batch *b = batch_new(c->arena);
+    struct cond *conds = arena_array(c->arena, 3, sizeof *conds);
+    struct user_row row;
+
+    if (!thin(c, &address_kind, user) || !thin(c, &mailbox_kind, user) ||
+        !store_get(c->store, &user_kind, user, c->arena, &row, &c->err))
+        return false;
+    conds[0] = COND("used", IS, V_INT(0));
+    conds[2] = COND("mailboxes_made", IS, V_INT(row.mailboxes_made));
+    if (!drop_addresses(c, b, user, &conds[1]) || !drop_boxes(c, b, user))
+        return false;
+    batch_delete(b, &user_kind, user, conds, 3);
+    return call_commit(c, b, NULL, user);
 }
 
 bool user_delete(struct call *c, const struct user_delete_in *in, void *out)
