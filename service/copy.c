@@ -319,6 +319,26 @@ static bool finish(struct copy *c, struct copy_report *out, struct err *e)
     return ok;
 }
 
+/* A copy that was finished counts as one only as long as nobody has gone on: what is new in FROM is not in TO, and what
+ * is new in TO must not be lost with it. */
+static bool is_still_whole(struct copy *c, struct copy_report *out, struct err *e)
+{
+    struct err why = { 0 };
+    struct bytes where, rest;
+
+    if (copy_check(c->from, c->to, c->o, out, &why))
+        return true;
+    if (why.code != ERR_CONFLICT) {
+        *e = why;
+        return false;
+    }
+    bytes_cut(bytes_of(why.message), ':', &where, &rest);
+    return err_set(e, ERR_CONFLICT,
+                   "TO is a finished copy, but FROM or TO has gone on since: %.*s. If TO is in use, go on with it; to "
+                   "bring what is new in FROM, empty TO, and copy again",
+                   SHOW(bytes_head(where, 80)));
+}
+
 static bool run(struct copy *c, struct copy_report *out, struct err *e)
 {
     if (!check_from(c->from, e) || !open_side("TO", c->o->to, false, &c->to, e))
@@ -327,7 +347,9 @@ static bool run(struct copy *c, struct copy_report *out, struct err *e)
         return err_set(e, ERR_INVALID, "FROM and TO are the same database");
     if (!store_knows_all(c->to, e) || !find_place(c, out, e))
         return false;
-    return out->was_done || (copy_all(c, e) && copy_check(c->from, c->to, c->o, out, e) && finish(c, out, e));
+    if (out->was_done)
+        return is_still_whole(c, out, e);
+    return copy_all(c, e) && copy_check(c->from, c->to, c->o, out, e) && finish(c, out, e);
 }
 
 bool copy_run(const struct copy_options *o, struct copy_report *out, struct err *e)

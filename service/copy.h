@@ -28,7 +28,7 @@ struct copy_options {
 #define COPY_KINDS 65
 struct copy_report {
     bool resumed;  /* an earlier run had begun */
-    bool was_done; /* and finished: nothing was done, nothing counted */
+    bool was_done; /* and finished: nothing was done but compare both again */
     int64_t started_at, done_at;
     struct {
         const char *kind;
@@ -37,7 +37,8 @@ struct copy_report {
     size_t n;
 };
 
-/* ERR_INVALID: TO holds something else, FROM is no whole store; ERR_CONFLICT: they differ, and where; ERR_BUSY: a
+/* ERR_INVALID: TO holds something else, FROM is no whole store; ERR_CONFLICT: they differ, and where (a finished copy
+ * too, once FROM or TO has gone on); ERR_BUSY: a
  * database was away for longer than a copy waits. Run again it goes on. */
 bool copy_run(const struct copy_options *o, struct copy_report *out, struct err *e);
 /* ERR_INVALID for a store that a copy has begun to fill, and not finished. */

@@ -139,6 +139,19 @@ def send_to_many(folder):
     return users
 
 
+@pytest.mark.parametrize("target", ["sqlite", "mongodb"])
+def test_a_copy_is_no_longer_one_once_from_went_on(house, folder, target):
+    """Nobody is told that all is there when the newest mail is not; and TO is left as it is."""
+    to = uri() if target == "mongodb" else f"sqlite:{folder.parent}/to.db"
+    copied(file_of(folder), to)
+    assert copied(file_of(folder), to)["result"] == "already copied"
+    with Server(data=folder) as s, smtplib.SMTP(*s.address("smtp"), timeout=60) as c:
+        c.sendmail("x@y.test", [ANA], b"Subject: newer than the copy\r\n\r\nx\r\n")
+    refused(file_of(folder), to, "gone on since", "empty TO")
+    fresh = f"sqlite:{folder.parent}/again.db"
+    assert copied(file_of(folder), fresh)["result"] == "copied"
+
+
 def test_sqlite_to_mongodb_and_back(house, folder):
     users = send_to_many(folder)
     there, back = uri(), folder.parent / "back.db"
