@@ -119,29 +119,37 @@ bool pop3_last(struct pop3 *s, struct bytes arg)
     return pop3_ok(s, "%zu", s->last);
 }
 
-static void log_deleted(struct pop3 *s, const char *result, const char *reason)
+static void log_deleted(struct pop3 *s, size_t n, const char *result, const char *reason)
 {
     char id[ID_TEXT + 1];
 
     log_info("pop3", LOG_BYTES("id", id_format("req", s->call.request, id)), LOG_BYTES("client", s->call.client_ip),
-             LOG_BYTES("user", s->call.who->name), LOG_TEXT("result", result), LOG_INT("messages", s->n_marked),
-             LOG_TEXT("reason", reason));
+             LOG_BYTES("user", s->call.who->name), LOG_TEXT("result", result), LOG_INT("messages", n),
+             LOG_INT("marked", s->n_marked), LOG_TEXT("reason", reason));
 }
 
-/* RFC 1939 section 6: only here are messages deleted, all of them or none. */
+/* RFC 1939 section 6: only here are messages deleted. Where not all could be, the answer says how many were. */
+static bool say_failed(struct pop3 *s, size_t deleted)
+{
+    log_deleted(s, deleted, "delete_failed", s->call.err.message);
+    if (deleted)
+        return pop3_hang_up(s, "[SYS/TEMP] %zu of %zu messages were deleted, the others stay: %s", deleted, s->n_marked,
+                            err_told(&s->call.err));
+    return pop3_hang_up(s, "[SYS/TEMP] Nothing was deleted: %s", err_told(&s->call.err));
+}
+
 bool pop3_quit(struct pop3 *s, struct bytes arg)
 {
     struct err e;
-    bool done = !s->n_marked || maildrop_delete(s->drop, &s->call, s->marked, s->n_marked);
+    size_t deleted = 0;
+    bool done = !s->n_marked || maildrop_delete(s->drop, &s->call, s->marked, s->n_marked, &deleted);
 
     (void)arg;
     maildrop_close(&s->drop); /* before the answer: a client that comes back at once finds it free */
-    if (!done) {
-        log_deleted(s, "delete_failed", s->call.err.message);
-        return pop3_hang_up(s, "[SYS/TEMP] Nothing was deleted: %s", err_told(&s->call.err));
-    }
+    if (!done)
+        return say_failed(s, deleted);
     if (s->n_marked)
-        log_deleted(s, "deleted", NULL);
+        log_deleted(s, deleted, "deleted", NULL);
     if (pop3_ok(s, "Goodbye"))
         (void)stream_flush(s->stream, &e);
     return false;

@@ -12,8 +12,10 @@
 #define PAGE_ARENA ((size_t)16 * 1024 * 1024)
 /* Entries that one batch of QUIT deletes: a transaction of 100,000 is more than a MongoDB with a small cache holds. */
 #define DELETE_AT_ONCE 10000
-/* Times QUIT looks again at entries that changed under it. */
-#define DELETE_TRIES 5
+/* A batch that met entries which were changed meanwhile is tried again with so much fewer, since a few that somebody
+ * goes on changing must not keep the others; one entry alone so often. */
+#define DELETE_FEWER 10
+#define DELETE_TRIES 10
 
 struct maildrop {
     struct store *store;
@@ -214,14 +216,14 @@ static bool look_up(struct maildrop *m, struct removal *r, const struct id *ids,
     return ok;
 }
 
-/* At most DELETE_AT_ONCE of what is marked from *at on; *at moves behind them. */
-static bool gather(struct maildrop *m, struct removal *r, const uint8_t *marked, size_t *at, struct err *e)
+/* At most `most` of what is marked from *at on; *at moves behind them. */
+static bool gather(struct maildrop *m, struct removal *r, const uint8_t *marked, size_t most, size_t *at, struct err *e)
 {
     struct id ids[LOOKUP];
     size_t n = 0, all = 0;
     bool ok = true;
 
-    for (; ok && *at < m->n && all < DELETE_AT_ONCE; ++*at) {
+    for (; ok && *at < m->n && all < most; ++*at) {
         if (!(marked[*at / 8] & (1u << (*at % 8))))
             continue;
         ids[n++] = m->items[*at].entry_id;
@@ -247,48 +249,49 @@ static void lower_counters(struct maildrop *m, struct removal *r)
     batch_update(r->batch, &user_kind, m->user_id, NULL, 0, used, 1);
 }
 
-/* One batch from *at on. *again: something changed. */
-static bool delete_once(struct maildrop *m, struct call *c, const uint8_t *marked, size_t *at, bool *again)
+/* One batch from *at on, which moves behind it; *n is how many it deleted. */
+static bool delete_once(struct maildrop *m, struct call *c, const uint8_t *marked, size_t most, size_t *at, size_t *n)
 {
     struct removal r = { .arena = arena_new((size_t)1 << 31) };
+    size_t behind = *at;
     bool ok;
 
     r.batch = batch_new(r.arena);
-    ok = gather(m, &r, marked, at, &c->err);
+    ok = gather(m, &r, marked, most, &behind, &c->err);
     if (ok && r.total) {
         lower_counters(m, &r);
         ok = store_commit(m->store, r.batch, c->deadline, &c->err);
-        *again = !ok && c->err.code == ERR_CONFLICT;
     }
-    if (ok && r.total)
+    if (ok) {
         directory_add_used(c->svc, m->user_id, -r.bytes);
+        *at = behind;
+        *n = (size_t)r.total;
+    }
     arena_free(&r.arena);
     return ok;
 }
 
-static bool delete_next(struct maildrop *m, struct call *c, const uint8_t *marked, size_t *at)
+bool maildrop_delete(struct maildrop *m, struct call *c, const uint8_t *marked, size_t n_marked, size_t *deleted)
 {
-    size_t from = *at;
-    bool again = true, ok = true;
+    size_t most = DELETE_AT_ONCE, at = 0, n;
+    int tries = 0;
 
-    for (int tries = 0; again && tries < DELETE_TRIES; tries++) {
+    *deleted = 0;
+    while (n_marked && at < m->n) {
+        if (delete_once(m, c, marked, most, &at, &n)) {
+            *deleted += n;
+            tries = 0;
+            most = most * 2 < DELETE_AT_ONCE ? most * 2 : DELETE_AT_ONCE;
+            continue;
+        }
+        if (c->err.code != ERR_CONFLICT)
+            return false;
+        if (most == 1 && ++tries == DELETE_TRIES)
+            return err_set(&c->err, ERR_BUSY, "The mailbox keeps changing");
+        most = most / DELETE_FEWER ? most / DELETE_FEWER : 1;
         c->err = (struct err){ 0 };
-        again = false;
-        *at = from;
-        ok = delete_once(m, c, marked, at, &again);
     }
-    return ok;
-}
-
-bool maildrop_delete(struct maildrop *m, struct call *c, const uint8_t *marked, size_t n_marked)
-{
-    bool ok = true;
-
-    for (size_t at = 0; ok && n_marked && at < m->n;)
-        ok = delete_next(m, c, marked, &at);
-    if (!ok && c->err.code == ERR_CONFLICT)
-        return err_set(&c->err, ERR_BUSY, "The mailbox keeps changing; not all was deleted");
-    return ok;
+    return true;
 }
 
 bool maildrop_keep(struct maildrop *m, struct call *c)

@@ -21,9 +21,9 @@ struct maildrop_item maildrop_item(const struct maildrop *m, size_t i);
  * (RFC 6858). */
 bool maildrop_read(struct maildrop *m, struct call *c, size_t i, bool utf8,
                    bool (*each)(void *ctx, struct bytes piece, struct err *e), void *ctx);
-/* Deletes for good what is marked (bit i of `marked`): all of it or nothing, when it is no more than 10,000; of more, a
- * failure may leave some deleted and some not (RFC 1939 6 lets it). */
-bool maildrop_delete(struct maildrop *m, struct call *c, const uint8_t *marked, size_t n_marked);
+/* Deletes for good what is marked (bit i of `marked`), by batches of 10,000 at most, and of fewer where others change
+ * the same mails. When one fails *deleted says how many are gone all the same; without it, none is (RFC 1939 6). */
+bool maildrop_delete(struct maildrop *m, struct call *c, const uint8_t *marked, size_t n_marked, size_t *deleted);
 /* Keeps the lock alive; call it at least every 60 s. ERR_IN_USE when it was lost. */
 bool maildrop_keep(struct maildrop *m, struct call *c);
 void maildrop_close(struct maildrop **m);

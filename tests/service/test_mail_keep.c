@@ -1,6 +1,7 @@
 /* Mail that is kept: entries and their counters, maildrops, the sweep. */
 #include "base/metrics.h"
 #include "service/member.h"
+#include "store/engine.h"
 #include "tests/service/mail_world.h"
 
 static struct entry_row only_entry(struct world *w, struct id mailbox)
@@ -191,7 +192,7 @@ static void quit_deletes_all_that_is_marked(void **state)
     struct entry_delete_in elsewhere;
     struct entry_row *rows;
     int64_t used;
-    size_t n;
+    size_t n, deleted;
 
     for (int i = 0; i < 6; i++)
         must(&w->c, receive(w, "ana@example.test", 1, A_MAIL, &out));
@@ -199,7 +200,8 @@ static void quit_deletes_all_that_is_marked(void **state)
     must(&w->c, maildrop_open(&w->c, &m));
     elsewhere.id = id_of(w, &entry_kind, maildrop_item(m, 2).entry_id); /* 3 goes by another door */
     must(&w->c, entry_delete(&w->c, &elsewhere, NULL));
-    must(&w->c, maildrop_delete(m, &w->c, marked, 3));
+    must(&w->c, maildrop_delete(m, &w->c, marked, 3, &deleted));
+    assert_int_equal(deleted, 2);
     maildrop_close(&m);
     rows = entries_in(w, w->ana.inbox_id, &n);
     assert_int_equal(n, 3);
@@ -209,6 +211,67 @@ static void quit_deletes_all_that_is_marked(void **state)
     assert_int_equal(box(w, w->ana.inbox_id).bytes, used);
     refresh(w);
     assert_int_equal(w->ana.used, used);
+}
+
+/* Somebody goes on changing one of the mails, each time a batch is about to be committed; then the store fails. */
+static struct {
+    const struct engine *inner;
+    struct world *w;
+    struct id restless;
+    int changes, commits;
+} other;
+
+static bool commit_meanwhile(struct store *st, struct batch *b, int64_t deadline, struct err *e)
+{
+    struct set flag = SET("flags", V_INT((other.changes & 0xff) << 4));
+    struct batch *change = batch_new(other.w->arena);
+    struct err ignored = { 0 };
+
+    batch_update(change, &entry_kind, other.restless, NULL, 0, &flag, 1);
+    if (other.changes-- > 0)
+        other.inner->commit(st, change, deadline, &ignored);
+    if (other.commits-- == 0)
+        return err_set(e, ERR_BUSY, "the store is away");
+    return other.inner->commit(st, b, deadline, e);
+}
+
+static void quit_tells_how_many_are_gone(void **state)
+{
+    static const struct {
+        int changes, commits; /* before the store fails; -1: never */
+    } rounds[] = { { 3, -1 }, { 6, -1 }, { 3, 5 }, { 0, 0 } };
+    struct world *w = *state;
+    struct engine crossed;
+    uint8_t marked[5];
+
+    memset(marked, 0xff, sizeof marked);
+    for (size_t i = 0; i < sizeof rounds / sizeof *rounds; i++) {
+        struct maildrop *m = NULL;
+        struct intake_out out;
+        size_t n, had, deleted;
+        bool ok;
+
+        for (entries_in(w, w->ana.inbox_id, &had); had < 40; had++)
+            must(&w->c, receive(w, "ana@example.test", 1, A_MAIL, &out));
+        act(w, &w->ana_login, "pop3");
+        must(&w->c, maildrop_open(&w->c, &m));
+        other.inner = w->svc->store->engine;
+        other.w = w;
+        other.restless = maildrop_item(m, 7).entry_id;
+        other.changes = rounds[i].changes;
+        other.commits = rounds[i].commits;
+        crossed = *other.inner;
+        crossed.commit = commit_meanwhile;
+        w->svc->store->engine = &crossed;
+        ok = maildrop_delete(m, &w->c, marked, 40, &deleted);
+        w->svc->store->engine = other.inner;
+        maildrop_close(&m);
+        entries_in(w, w->ana.inbox_id, &n);
+        assert_int_equal(n, 40 - deleted);
+        assert_int_equal(box(w, w->ana.inbox_id).total, n);
+        assert_int_equal(ok, rounds[i].commits < 0);
+        assert_true(ok ? n == 0 : n > 0);
+    }
 }
 
 static void poll_finds(struct world *w, size_t count, int64_t reused)
@@ -407,13 +470,21 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-        T(flags_and_moves_keep_the_counts),  T(a_delete_lowers_everything),
-        T(an_entry_shows_all_of_its_mail),   T(nobody_sees_another_accounts_mail),
-        T(a_key_that_reads_leaves_a_trace),  T(mailboxes_are_made_and_unmade),
-        T(a_maildrop_gives_exact_bytes),     T(a_poll_reads_the_list_again_when_the_mailbox_has_changed),
-        T(quit_deletes_all_that_is_marked),  T(a_body_goes_with_its_last_referent),
-        T(no_store_leaves_nothing),          T(old_rows_go),
-        T(large_rows_do_not_stop_the_sweep), T(an_unfinished_upload_is_swept),
+        T(flags_and_moves_keep_the_counts),
+        T(a_delete_lowers_everything),
+        T(an_entry_shows_all_of_its_mail),
+        T(nobody_sees_another_accounts_mail),
+        T(a_key_that_reads_leaves_a_trace),
+        T(mailboxes_are_made_and_unmade),
+        T(a_maildrop_gives_exact_bytes),
+        T(a_poll_reads_the_list_again_when_the_mailbox_has_changed),
+        T(quit_deletes_all_that_is_marked),
+        T(quit_tells_how_many_are_gone),
+        T(a_body_goes_with_its_last_referent),
+        T(no_store_leaves_nothing),
+        T(old_rows_go),
+        T(large_rows_do_not_stop_the_sweep),
+        T(an_unfinished_upload_is_swept),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
