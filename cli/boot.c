@@ -13,6 +13,8 @@ const struct flag serve_flags[] = {
     { "config", FLAG_TEXT, NULL, false, "boot file (POSTRIDER_CONFIG; postrider.json in the data folder)" },
     { "set", FLAG_TEXTS, NULL, false, "NAME=VALUE: a parameter, may be repeated" },
     { "ephemeral", FLAG_SWITCH, NULL, false, "free loopback ports for every door" },
+    { "accept-loss", FLAG_SWITCH, NULL, false,
+      "go on with what is left of a store that is missing, or damaged; copies are kept" },
     { "ready-file", FLAG_TEXT, NULL, false, "written (0600) as JSON once all doors are open" },
     { NULL, FLAG_TEXT, NULL, false, NULL },
 };
@@ -149,6 +151,7 @@ bool boot_read(const struct command_line *l, struct boot *out, struct err *e)
         return false;
     if (!out->store[0])
         snprintf(out->store, sizeof out->store, "sqlite:%s/postrider.db", out->data);
+    out->accept_loss = command_switch(l, "accept-loss");
     out->ephemeral = command_switch(l, "ephemeral");
     return true;
 }

@@ -9,6 +9,7 @@
 struct boot {
     char data[400], store[2048], ready_file[512], config[512], admin_key_file[512];
     bool ephemeral;
+    bool accept_loss;
     bool named[PARAMS]; /* by the boot file */
 };
 

@@ -96,6 +96,7 @@ static bool open_service(struct server *s, struct err *e)
         .store_url = s->boot.store,
         .admin_key_file = s->boot.admin_key_file[0] ? s->boot.admin_key_file : NULL,
         .may_print_admin_key = isatty(STDOUT_FILENO),
+        .accept_loss = s->boot.accept_loss,
     };
     bool ok;
 

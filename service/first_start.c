@@ -54,6 +54,13 @@ static void tell(const struct service_options *o, const char *path, struct bytes
     fflush(stdout);
 }
 
+/* Nothing is overwritten, not even the key of a store that is gone. */
+static bool set_aside(const char *path, struct arena *a, struct err *e)
+{
+    return rename(path, arena_printf(a, "%s.lost-%lld", path, (long long)clock_wall())) == 0 ||
+           err_set(e, ERR_INVALID, "%s cannot be renamed: move it away", path);
+}
+
 static bool make(struct service *svc, const struct service_options *o, const char *path, struct arena *a, struct err *e)
 {
     struct key_secret secret;
@@ -61,6 +68,8 @@ static bool make(struct service *svc, const struct service_options *o, const cha
     bool found;
 
     key_secret_make(false, a, &secret);
+    if (o->accept_loss && access(path, F_OK) == 0 && !set_aside(path, a, e))
+        return false;
     if (!secret_write(path, arena_bytesf(a, "%.*s\n", SHOW(secret.text)), e))
         return false;
     if (make_operator(svc, a, &secret, &why)) {

@@ -22,10 +22,19 @@ bool node_open(struct service *svc, struct err *e)
     ok = secret_read(path, a, &text, &found, e);
     if (ok && found && !id_parse("nod", bytes_trim(text), &svc->node))
         ok = err_set(e, ERR_INVALID, "%s holds no node id: remove it, and the server makes a new one", path);
-    if (ok && !found) {
+    if (ok && !found)
         svc->node = id_new();
-        ok = secret_write(path, arena_bytesf(a, "%.*s\n", SHOW(id_text(a, "nod", svc->node))), e);
-    }
+    arena_free(&a);
+    return ok;
+}
+
+bool node_keep(struct service *svc, struct err *e)
+{
+    struct arena *a = arena_new(64 * 1024);
+    const char *path = arena_printf(a, "%s/node.id", svc->data_dir);
+    bool ok =
+        access(path, F_OK) == 0 || secret_write(path, arena_bytesf(a, "%.*s\n", SHOW(id_text(a, "nod", svc->node))), e);
+
     arena_free(&a);
     return ok;
 }

@@ -18,17 +18,51 @@ static bool open_parts(struct service *svc, const struct service_options *o, str
            first_start(svc, o, e);
 }
 
+static bool has_file(const struct service *svc, const char *name)
+{
+    char path[1024];
+
+    snprintf(path, sizeof path, "%s/%s", svc->data_dir, name);
+    return access(path, F_OK) == 0;
+}
+
+/* Was this folder's store filled before? The key comes after the store, so that a first start that dies in between
+ * begins anew. Beside a store of several nodes it may have been put there in advance; who has run there has a node.id.
+ */
+static bool was_filled(const struct service *svc, const char *url)
+{
+    return has_file(svc, "server.key") && (!store_is_shared(url) || has_file(svc, "node.id"));
+}
+
+/* ERR_MISSING: with the key of a store that is gone, or not the one that is named. */
+static bool missed(const struct err *why, struct err *e)
+{
+    return err_set(
+        e, ERR_INVALID,
+        "server.key is there, but not its store: put that back from its backup, name it with --store, or begin "
+        "anew without it: --accept-loss (%.110s)",
+        why->message);
+}
+
 static bool open_store(struct service *svc, const struct service_options *o, struct err *e)
 {
+    struct err why = { 0 };
     struct store_options s = {
         .url = o->store_url,
         .kinds = all_kinds,
         .schema = SCHEMA_VERSION,
         .node = svc->node,
         .readers = (unsigned)PARAM_INT(pool, store_workers),
+        .existing = !o->accept_loss && was_filled(svc, o->store_url),
+        .accept_loss = o->accept_loss,
     };
 
-    return store_open(&s, &svc->store, e);
+    if (store_open(&s, &svc->store, &why))
+        return true;
+    if (s.existing && why.code == ERR_MISSING)
+        return missed(&why, e);
+    *e = why;
+    return false;
 }
 
 bool service_open(const struct service_options *o, struct service **out, struct err *e)
@@ -44,7 +78,8 @@ bool service_open(const struct service_options *o, struct service **out, struct 
     svc->limits = limits_new();
     svc->snapshots = snapshots_new();
     svc->auth = auth_new();
-    if (secret_folder(svc->data_dir, e) && node_open(svc, e) && open_store(svc, o, e) && open_parts(svc, o, e)) {
+    if (secret_folder(svc->data_dir, e) && node_open(svc, e) && open_store(svc, o, e) && node_keep(svc, e) &&
+        open_parts(svc, o, e)) {
         *out = svc;
         return true;
     }

@@ -13,9 +13,13 @@ struct service_options {
     const char *store_url;      /* "sqlite:…" */
     const char *admin_key_file; /* where the first admin key is written; NULL: data_dir/admin.key */
     bool may_print_admin_key;   /* standard output is a terminal */
+    /* A store that is missing or empty beside its server.key, or of which a part is lost, is not refused: what is left
+     * is copied first, and opened as far as it goes. */
+    bool accept_loss;
 };
 
-/* ERR_INVALID with what to do: server.key missing or different, newer schema, folder of another live node. */
+/* ERR_INVALID with what to do: server.key missing or different, its store missing or damaged, newer schema, folder of
+ * another live node. */
 bool service_open(const struct service_options *o, struct service **out, struct err *e);
 bool service_start(struct service *svc, struct err *e);
 void service_stop(struct service *svc);

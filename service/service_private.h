@@ -81,7 +81,8 @@ bool service_spawn(struct service *svc, void (*run)(struct service *svc), struct
 bool service_sleep(struct service *svc, int64_t ms);
 
 /* ---- for the files of one half ---- */
-bool node_open(struct service *svc, struct err *e);     /* node.id */
+bool node_open(struct service *svc, struct err *e);     /* node.id, or a new id */
+bool node_keep(struct service *svc, struct err *e);     /* writes a new one; after the store was opened */
 bool secrets_open(struct service *svc, struct err *e);  /* server.key against the store's fingerprint */
 bool settings_load(struct service *svc, struct err *e); /* stored values into the parameters */
 void settings_follow(struct service *svc);              /* fiber: changes that other nodes made */

@@ -24,6 +24,7 @@ struct unique_key {
 
 struct engine {
     const char *schemes[2]; /* of the URL, "sqlite" */
+    bool shared;            /* several nodes may have a store open */
     /* (blocks) `place` is the URL behind the colon. */
     bool (*open)(const struct store_options *o, struct bytes place, struct store **out, struct err *e);
     void (*close)(struct store *st); /* (blocks) frees it */

@@ -55,6 +55,15 @@ static bool find_engine(const char *url, const struct engine **out, struct bytes
            err_set(e, ERR_INVALID, "not a store: use sqlite:PATH or mongodb://HOST/DATABASE?replicaSet=NAME");
 }
 
+bool store_is_shared(const char *url)
+{
+    const struct engine *engine;
+    struct bytes place;
+    struct err ignored = { 0 };
+
+    return find_engine(url, &engine, &place, &ignored) && engine->shared;
+}
+
 bool store_probe(const char *url, char *found, size_t n, struct err *e)
 {
     const struct engine *engine;

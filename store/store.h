@@ -33,7 +33,10 @@ struct store_options {
     int schema;
     struct id node;   /* leases and locks of this node are void at start */
     unsigned readers; /* SQLite: connections for reading = store workers */
-    bool existing;    /* a database that is not there is refused (ERR_MISSING), not made */
+    bool existing;    /* a database that is not there, or empty, is refused (ERR_MISSING), not made */
+    /* SQLite: a database whose log is missing after an unclean end, or damaged before its end, is not refused
+     * (ERR_INVALID): copies are kept, and it is opened as far as it goes. */
+    bool accept_loss;
     /* No other process may have it open: ERR_IN_USE. Batches then commit one after the other, and rows of a watched
      * kind stand in the feed in the order in which their batches were given. Only looked at here: who starts afterwards
      * is not kept out. */
@@ -45,6 +48,8 @@ void store_close(struct store **st); /* finishes what waits */
 /* Looks whether a store is there and could be used, and changes nothing; `found` says what it is, the error what to do:
  * ERR_MISSING when nothing was ever kept there. Blocks, and needs no store workers. */
 bool store_probe(const char *url, char *found, size_t n, struct err *e);
+/* May several nodes have it open? */
+bool store_is_shared(const char *url);
 /* The URL as it may be shown: without user, password and options. */
 #define STORE_SHOWN 256
 void store_url_show(const char *url, char out[STORE_SHOWN]);

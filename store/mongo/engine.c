@@ -101,6 +101,7 @@ static struct signal *watch_signal(struct store *st, const struct kind *k)
 }
 
 const struct engine engine_mongo = {
+    .shared = true,
     .schemes = { "mongodb", "mongodb+srv" },
     .open = open_store,
     .probe = probe,

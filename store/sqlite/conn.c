@@ -81,7 +81,7 @@ bool conn_int(struct conn *c, const char *sql, int64_t *out, struct err *e)
     return ok;
 }
 
-static bool is_synchronous(void)
+bool conn_is_synchronous(void)
 {
 #ifdef POSTRIDER_FAULTS
     /* The control of the crash tests: a server that lies about durability. */
@@ -95,7 +95,7 @@ static bool is_synchronous(void)
 
 static const char *synchronous(void)
 {
-    return is_synchronous() ? "PRAGMA synchronous=FULL" : "PRAGMA synchronous=OFF";
+    return conn_is_synchronous() ? "PRAGMA synchronous=FULL" : "PRAGMA synchronous=OFF";
 }
 
 /* No mmap: an I/O error under it is a SIGBUS, not an error. secure_delete FAST zeroes what is deleted where that costs
@@ -133,7 +133,7 @@ bool conn_open(const char *path, bool writes, struct conn *c, struct err *e)
 #ifdef POSTRIDER_FAULTS
     vfs = fault_vfs_name();
 #endif
-    if (writes && is_synchronous())
+    if (writes && conn_is_synchronous())
         vfs = log_vfs_name(vfs);
     *c = (struct conn){ 0 };
     if (sqlite3_open_v2(path, &c->db, flags, vfs) == SQLITE_OK && set_up(c, writes, e))

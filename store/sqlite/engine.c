@@ -1,5 +1,6 @@
 /* The vtable, opening and closing. */
 #include "base/params.h"
+#include "store/sqlite/log_check.h"
 #include "store/sqlite/sqlite.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -14,7 +15,8 @@ static void close_store(struct store *st)
 
     writer_stop(s);
     readers_close(s);
-    if (c) { /* the last to close brings the log home */
+    if (c) { /* the last to close brings the log home; before that, so that a crash in between is none */
+        log_unmark(s->path);
         conn_close(c);
         free(c);
     }
@@ -63,10 +65,12 @@ static bool open_store(const struct store_options *o, struct bytes path, struct 
 
     if (!c)
         die("out of memory: a connection");
-    if ((!o->existing || file_is_filled(s->path, e)) && make_file(s->path, e) &&
-        (!o->alone || file_is_free(s->path, e)) && conn_open(s->path, true, c, e)) {
+    if ((!o->existing || file_is_filled(s->path, e)) && (!o->alone || file_is_free(s->path, e)) &&
+        log_check(s->path, o->accept_loss, e) && make_file(s->path, e) && conn_open(s->path, true, c, e)) {
         s->writing = c;
         if (schema_open(s, c, o->schema, e) && writer_start(s, c, e)) {
+            if (conn_is_synchronous())
+                log_mark(s->path, s->log_number, true);
             *out = &s->store;
             return true;
         }

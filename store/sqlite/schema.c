@@ -236,6 +236,7 @@ static bool set_all(struct sqlite_store *s, struct conn *c, int schema, struct e
     char *sql =
         sqlite3_mprintf("INSERT INTO _meta VALUES ('schema', %d) ON CONFLICT (name) DO UPDATE SET value = %d;"
                         "INSERT INTO _meta VALUES ('epoch', 1) ON CONFLICT (name) DO UPDATE SET value = value + 1;"
+                        "INSERT INTO _meta VALUES ('log', 1) ON CONFLICT (name) DO UPDATE SET value = value + 1;"
                         "INSERT INTO _meta VALUES ('identity', random()) ON CONFLICT (name) DO NOTHING",
                         schema, schema);
     bool ok = true;
@@ -243,6 +244,7 @@ static bool set_all(struct sqlite_store *s, struct conn *c, int schema, struct e
     for (size_t i = 0; ok && i < s->tables.n; i++)
         ok = set_kind(c, s->tables.at[i].kind, e);
     ok = ok && conn_run(c, sql, e) && conn_int(c, "SELECT value FROM _meta WHERE name = 'epoch'", &s->epoch, e) &&
+         conn_int(c, "SELECT value FROM _meta WHERE name = 'log'", &s->log_number, e) &&
          conn_int(c, "SELECT value FROM _meta WHERE name = 'identity'", &s->store.identity, e);
     s->epoch <<= 32;
     sqlite3_free(sql);

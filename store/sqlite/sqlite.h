@@ -52,7 +52,8 @@ struct sqlite_store {
     char *path;
     struct tables tables;
     struct id node;
-    int64_t epoch; /* tokens given since this start are above it; what is not is of an earlier start, and void */
+    int64_t log_number; /* in _meta, and in the mark: log_check.h */
+    int64_t epoch;      /* tokens given since this start are above it; what is not is of an earlier start, and void */
 
     pthread_mutex_t readers_lock;
     pthread_cond_t readers_free;
@@ -72,6 +73,8 @@ struct sqlite_store {
 
 /* ---- conn.c ---- */
 
+/* Does a commit wait for the disk? Always, but for the controls of the crash tests. */
+bool conn_is_synchronous(void);
 bool conn_open(const char *path, bool writes, struct conn *c, struct err *e);
 void conn_close(struct conn *c);
 /* SQL without rows or values. */

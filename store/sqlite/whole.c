@@ -16,6 +16,8 @@ bool file_is_free(const char *path, struct err *e)
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     bool ok = fd >= 0 && fcntl(fd, F_GETLK, &l) == 0;
 
+    if (fd < 0 && errno == ENOENT)
+        return true;
     if (!ok)
         err_set(e, ERR_INVALID, "%s: %s", path, strerror(errno));
     else if (l.l_type != F_UNLCK)

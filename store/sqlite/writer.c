@@ -1,6 +1,7 @@
 #include "base/log.h"
 #include "base/metrics.h"
 #include "base/params.h"
+#include "store/sqlite/log_check.h"
 #include "store/sqlite/sqlite.h"
 #include <errno.h>
 #include <unistd.h>
@@ -47,6 +48,7 @@ struct writer {
     uint64_t watched; /* tables that the group inserted into, a bit each */
     int log_pages;    /* in the log */
     int saved_pages;  /* of them in the database file too */
+    bool renumber;    /* the first group behind a checkpoint: log_check.h */
     int64_t page_size;
     bool started;
 };
@@ -155,6 +157,19 @@ static enum outcome apply_all(struct writer *w, struct job *jobs)
     return PASSED;
 }
 
+/* What is committed from here on is in the log alone, which is missed when it is gone. */
+static bool number(struct writer *w, struct err *e)
+{
+    return !w->renumber || conn_step(w->conn, "UPDATE _meta SET value = value + 1 WHERE name = 'log'", e);
+}
+
+static void mark(struct writer *w)
+{
+    if (w->renumber && conn_is_synchronous())
+        log_mark(w->store->path, ++w->store->log_number, false);
+    w->renumber = false;
+}
+
 static void run_group(struct writer *w, struct job *jobs)
 {
     struct err e = { 0 };
@@ -165,7 +180,8 @@ static void run_group(struct writer *w, struct job *jobs)
         if (!begin(w, jobs, &e))
             break;
         pass = apply_all(w, jobs);
-        if (pass == PASSED && conn_step(w->conn, "COMMIT", &e)) {
+        if (pass == PASSED && number(w, &e) && conn_step(w->conn, "COMMIT", &e)) {
+            mark(w);
             state_note(w->store, NULL);
             return;
         }
@@ -239,6 +255,7 @@ static void checkpoint(struct writer *w, bool restart)
     sqlite3_busy_timeout(w->conn->db, BUSY_MS);
     sqlite3_wal_checkpoint_v2(w->conn->db, NULL, restart ? SQLITE_CHECKPOINT_RESTART : SQLITE_CHECKPOINT_PASSIVE, &log,
                               &done);
+    w->renumber = w->renumber || done > w->saved_pages;
     w->saved_pages = done < 0 ? 0 : done;
     if (log == done)
         w->log_pages = w->saved_pages;
