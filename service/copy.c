@@ -226,7 +226,10 @@ static bool open_side(const char *side, const char *url, bool existing, struct s
                                .alone = true };
     struct err why = { 0 };
 
-    return store_open(&s, out, &why) || copy_at(side, &why, e);
+    if (!store_open(&s, out, &why))
+        return copy_at(side, &why, e);
+    store_end_earlier(*out); /* of a copy that was killed */
+    return true;
 }
 
 static bool has_rows(struct store *st, const struct kind *k, bool *any, struct err *e)

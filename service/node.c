@@ -173,20 +173,27 @@ static bool row_write(struct service *svc, enum row was, bool draining, struct a
     return store_commit(svc->store, b, clock_monotonic() + START_DEADLINE_MS, e);
 }
 
+bool node_alone(struct service *svc, struct err *e)
+{
+    struct arena *a = arena_new(1024 * 1024);
+    struct node_row row = { 0 };
+    bool there, ok = store_look(svc->store, &node_kind, svc->node, a, &row, &there, e) &&
+                     (!there || check_row(svc, &row, a, e));
+
+    arena_free(&a);
+    if (ok)
+        store_end_earlier(svc->store);
+    return ok;
+}
+
 bool node_claim(struct service *svc, struct err *e)
 {
     struct arena *a = arena_new(1024 * 1024);
     struct node_row row = { 0 };
-    struct err missing = { 0 };
-    bool there = store_get(svc->store, &node_kind, svc->node, a, &row, &missing), ok = false;
+    bool there, ok = store_look(svc->store, &node_kind, svc->node, a, &row, &there, e) &&
+                     row_write(svc, there ? ROW_OTHERS : ROW_NEW, false, a, e);
 
-    if (!there && missing.code != ERR_MISSING)
-        *e = missing;
-    else if (!there || check_row(svc, &row, a, e))
-        ok = row_write(svc, there ? ROW_OTHERS : ROW_NEW, false, a, e);
     arena_free(&a);
-    if (ok)
-        store_end_old_locks(svc->store);
     return ok;
 }
 

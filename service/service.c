@@ -14,8 +14,8 @@
 /* The parts that need a store, in the order in which they rest on each other. */
 static bool open_parts(struct service *svc, const struct service_options *o, struct err *e)
 {
-    return copy_is_whole(svc->store, e) && secrets_open(svc, e) && settings_load(svc, e) && node_claim(svc, e) &&
-           first_start(svc, o, e);
+    return copy_is_whole(svc->store, e) && node_alone(svc, e) && secrets_open(svc, e) && settings_load(svc, e) &&
+           node_claim(svc, e) && first_start(svc, o, e);
 }
 
 static bool has_file(const struct service *svc, const char *name)

@@ -86,7 +86,9 @@ bool node_keep(struct service *svc, struct err *e);     /* writes a new one; aft
 bool secrets_open(struct service *svc, struct err *e);  /* server.key against the store's fingerprint */
 bool settings_load(struct service *svc, struct err *e); /* stored values into the parameters */
 void settings_follow(struct service *svc);              /* fiber: changes that other nodes made */
-bool node_claim(struct service *svc, struct err *e);    /* ERR_INVALID: the node id is alive elsewhere */
+/* ERR_INVALID: the node id is alive elsewhere. Else what earlier processes of the node left in the store is ended. */
+bool node_alone(struct service *svc, struct err *e);
+bool node_claim(struct service *svc, struct err *e);    /* our row; after node_alone and the settings */
 void node_heartbeat(struct service *svc);               /* fiber */
 void node_leave(struct service *svc);                   /* last heartbeat, draining */
 bool first_start(struct service *svc, const struct service_options *o, struct err *e);

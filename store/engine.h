@@ -49,7 +49,7 @@ struct engine {
     bool (*lock)(struct store *st, struct bytes name, int64_t ttl_ms, int64_t *token, struct err *e);
     bool (*lock_renew)(struct store *st, struct bytes name, int64_t token, int64_t ttl_ms, struct err *e);
     void (*unlock)(struct store *st, struct bytes name, int64_t token);
-    void (*end_old_locks)(struct store *st); /* NULL: they ended with their process */
+    void (*end_earlier)(struct store *st); /* NULL: all ended with their process */
 
     /* Rows behind *place, which moves to the last; at most `limit`, at once. A place is the engine's own bytes, at most
      * WATCH_PLACE_MAX of them; empty: before the oldest row kept. ERR_INVALID for one it cannot read. (blocks) */

@@ -278,10 +278,10 @@ void store_unlock(struct store *st, struct bytes name, int64_t token)
     st->engine->unlock(st, name, token);
 }
 
-void store_end_old_locks(struct store *st)
+void store_end_earlier(struct store *st)
 {
-    if (st->engine->end_old_locks)
-        st->engine->end_old_locks(st);
+    if (st->engine->end_earlier)
+        st->engine->end_earlier(st);
 }
 
 /* ---- watch ---- */

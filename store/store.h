@@ -226,8 +226,9 @@ bool store_claim(struct store *st, const struct claim *c, struct arena *a, void 
 bool store_lock(struct store *st, struct bytes name, int64_t ttl_ms, int64_t *token, struct err *e);
 bool store_lock_renew(struct store *st, struct bytes name, int64_t token, int64_t ttl_ms, struct err *e);
 void store_unlock(struct store *st, struct bytes name, int64_t token);
-/* Ends, for all nodes, what our node locked before this start: once it is certain that no other process runs as it. */
-void store_end_old_locks(struct store *st);
+/* Ends, for all nodes, what earlier processes of our node left: locks, and transactions that hold rows. Once it is
+ * certain that no other process runs as it, and before anything is written. */
+void store_end_earlier(struct store *st);
 
 /* ---- watch: rows of a watched kind in order of commit ---- */
 

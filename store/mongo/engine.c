@@ -64,7 +64,7 @@ static bool begin(struct mongo_store *s, struct err *e)
     bool ok;
 
     mongo_hear(s); /* making the schema may have taken long, and the pools have not listened yet */
-    ok = (!s->alone || mongo_is_free(s, c, e)) && committers_start(s, e) && process_begin(s, c, e);
+    ok = (!s->alone || mongo_is_free(s, c, e)) && committers_start(s, e) && process_renew(s, c, e);
     mongo_client_back(s, c);
     mongoc_client_pool_push(s->readers, mongoc_client_pool_pop(s->readers)); /* begins to listen */
     return ok && keeper_start(s, e) && watcher_start(s, e);
@@ -118,7 +118,7 @@ const struct engine engine_mongo = {
     .lock = mongo_lock,
     .lock_renew = mongo_lock_renew,
     .unlock = mongo_unlock,
-    .end_old_locks = mongo_end_old_locks,
+    .end_earlier = mongo_end_earlier,
     .watch_read = mongo_watch_read,
     .watch_end = mongo_watch_end,
     .watch_signal = watch_signal,

@@ -192,7 +192,7 @@ void mongo_unlock(struct store *st, struct bytes name, int64_t token)
     offload(POOL_STORE, run_move, &r, &ignored);
 }
 
-static void run_end_old(void *arg)
+static void run_end_earlier(void *arg)
 {
     struct errand *r = arg;
     mongoc_client_t *client = mongo_reach(r->store, r->e);
@@ -209,18 +209,19 @@ static void run_end_old(void *arg)
     bson_append_document_begin(&filter, "token", -1, &old);
     bson_append_int64(&old, "$lte", -1, r->store->epoch);
     bson_append_document_end(&filter, &old);
-    r->ok = mongoc_collection_update_many(c, &filter, change, NULL, NULL, &why) || mongo_err(r->store, &why, r->e);
+    r->ok = process_bury_earlier(r->store, client, r->e) &&
+            (mongoc_collection_update_many(c, &filter, change, NULL, NULL, &why) || mongo_err(r->store, &why, r->e));
     bson_destroy(&filter);
     bson_destroy(change);
     mongoc_collection_destroy(c);
     mongo_leave(r->store, client);
 }
 
-/* For the other nodes: to ours they are free anyhow. When it fails, they end by their time. */
-void mongo_end_old_locks(struct store *st)
+/* The locks for the other nodes: to ours they are free anyhow. When it fails, all ends by its time. */
+void mongo_end_earlier(struct store *st)
 {
     struct err ignored;
     struct errand r = { .store = (struct mongo_store *)st, .e = &ignored };
 
-    offload(POOL_STORE, run_end_old, &r, &ignored);
+    offload(POOL_STORE, run_end_earlier, &r, &ignored);
 }

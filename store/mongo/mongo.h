@@ -202,9 +202,9 @@ bool mongo_update(struct mongo_store *s, mongoc_client_t *c, const char *name, c
  * by bit by what is written to it, without its unique indexes. Asked wherever a lane or our row could be made anew; and
  * no group is committed without a lane. */
 bool process_same_database(struct mongo_store *s, mongoc_client_t *c, struct err *e);
-/* Ends what an earlier process of our node left open, and writes our row. */
-bool process_begin(struct mongo_store *s, mongoc_client_t *c, struct err *e);
 bool process_renew(struct mongo_store *s, mongoc_client_t *c, struct err *e);
+/* Ends what earlier processes of our node left open: for who knows that they are dead. */
+bool process_bury_earlier(struct mongo_store *s, mongoc_client_t *c, struct err *e);
 /* The same for all whose row was not renewed: killed, frozen, or cut off. */
 bool process_bury_dead(struct mongo_store *s, mongoc_client_t *c, struct err *e);
 bool process_is_alive(struct mongo_store *s, mongoc_client_t *c, struct id process, bool *alive, struct err *e);
@@ -375,7 +375,7 @@ bool mongo_claim(struct store *st, const struct claim *claim, struct plan *p, st
 bool mongo_lock(struct store *st, struct bytes name, int64_t ttl_ms, int64_t *token, struct err *e);
 bool mongo_lock_renew(struct store *st, struct bytes name, int64_t token, int64_t ttl_ms, struct err *e);
 void mongo_unlock(struct store *st, struct bytes name, int64_t token);
-void mongo_end_old_locks(struct store *st);
+void mongo_end_earlier(struct store *st);
 
 /* ---- state.c, primary.c ---- */
 

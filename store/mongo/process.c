@@ -108,16 +108,18 @@ static bool bury(struct mongo_store *s, mongoc_client_t *c, const bson_t *filter
     return ok || mongo_err(s, &why, e);
 }
 
-/* There is one process of a node: earlier ones are dead. */
-bool process_begin(struct mongo_store *s, mongoc_client_t *c, struct err *e)
+bool process_bury_earlier(struct mongo_store *s, mongoc_client_t *c, struct err *e)
 {
-    bson_t earlier = BSON_INITIALIZER;
+    bson_t earlier = BSON_INITIALIZER, not_us;
     bool ok;
 
     document_id(&earlier, "node", s->node);
+    bson_append_document_begin(&earlier, "_id", -1, &not_us);
+    document_id(&not_us, "$ne", s->process);
+    bson_append_document_end(&earlier, &not_us);
     ok = bury(s, c, &earlier, e);
     bson_destroy(&earlier);
-    return ok && process_renew(s, c, e);
+    return ok;
 }
 
 bool process_bury_dead(struct mongo_store *s, mongoc_client_t *c, struct err *e)

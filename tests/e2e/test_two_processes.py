@@ -5,6 +5,7 @@ import shutil
 import smtplib
 import time
 
+import kept
 import mongod
 import pytest
 from server import PASSWORD, Server, until
@@ -425,15 +426,19 @@ def test_another_key_is_refused(nodes, tmp_path):
 
 def test_a_copied_folder_is_refused(nodes, tmp_path):
     a, b = nodes
+    a.user("origin@mail.test")
     copy = tmp_path / "copy"
     shutil.copytree(a.data, copy, ignore=lambda _, names: [n for n in names if n.endswith(".sock")])
+    before = kept.rows(a, "_process", "_id")
     said = refused(Server(store=a.store, data=copy))
     assert "is a copy of" in said and "remove node.id" in said, said
+    assert set(before) <= set(kept.rows(a, "_process", "_id"))  # and what `a` has under way goes on
     (copy / "node.id").unlink()
     with Server(*CHEAP, store=a.store, data=copy) as c:
         assert c.get("/v1/me").status == 200
-    for server in nodes:  # the copy may have ended what `a` had under way: it tries that again
-        until(lambda: opens(server, "ana@mail.test"))
+    for server in nodes:
+        soon(lambda: server.get("/v1/users/origin@mail.test").status == 200)
+        assert opens(server, "origin@mail.test"), server.log_text()[-2500:]
 
 
 @pytest.fixture

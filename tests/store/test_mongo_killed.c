@@ -38,6 +38,7 @@ static struct store *open_as(const char *url, struct id node)
 
     if (!store_open(&o, &out, &e))
         die("%s: %s", url, e.message);
+    store_end_earlier(out);
     return out;
 }
 
