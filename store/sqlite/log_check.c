@@ -141,7 +141,7 @@ static bool look_through(const char *name, int64_t size, bool *any)
 
 /* ---- the mark ---- */
 
-void log_mark(const char *path, int64_t number, bool sync)
+void log_mark(const char *path, int64_t number)
 {
     char name[NAME_MAX_BYTES], text[32];
     int fd = open(beside(path, "-mark", name), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
@@ -149,8 +149,8 @@ void log_mark(const char *path, int64_t number, bool sync)
 
     if (fd < 0)
         return;
-    if (pwrite(fd, text, (size_t)n, 0) == n && sync)
-        fsync(fd);
+    if (pwrite(fd, text, (size_t)n, 0) != n)
+        log_warn("store", LOG_TEXT("result", "no mark"), LOG_TEXT("file", name), LOG_TEXT("reason", strerror(errno)));
     close(fd);
 }
 

@@ -16,7 +16,7 @@
  * read; ERR_STORAGE_FULL when that fails. Nothing is there yet: true. */
 bool log_check(const char *path, bool accept_loss, struct err *e);
 
-/* Writes the mark (makes it durable with `sync`); that it cannot be written is no fault: less is noticed then. */
-void log_mark(const char *path, int64_t number, bool sync);
+/* Writes the mark. It is not synced, and that it cannot be written is no fault: less is noticed then. */
+void log_mark(const char *path, int64_t number);
 void log_unmark(const char *path);
 #endif

@@ -1,8 +1,11 @@
 #include "base/params.h"
 #include "store/sqlite/sqlite.h"
+#include <fcntl.h>
+#include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <unistd.h>
 
-enum { ROOM_EVERY_MS = 1000 };
+enum { ROOM_EVERY_MS = 1000, RESERVE_NAME = 1024 };
 
 void state_note(struct sqlite_store *s, const struct err *e)
 {
@@ -30,6 +33,42 @@ bool state_is_up(struct store *st, struct err *why)
         *why = s->why;
     pthread_mutex_unlock(&s->state_lock);
     return up;
+}
+
+/* ---- what is kept of the disk ---- */
+
+static void reserve_name(const char *path, char out[RESERVE_NAME])
+{
+    snprintf(out, RESERVE_NAME, "%s-reserve", path);
+}
+
+bool reserve_take(const char *path)
+{
+    int64_t size = PARAM_INT(store, reserve);
+    char name[RESERVE_NAME];
+    struct stat s;
+    bool ok;
+    int fd;
+
+    reserve_name(path, name);
+    if (size == 0 || (stat(name, &s) == 0 && s.st_size == size))
+        return true;
+    fd = open(name, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return false;
+    ok = ftruncate(fd, 0) == 0 && fallocate(fd, 0, 0, size) == 0;
+    close(fd);
+    if (!ok)
+        unlink(name);
+    return ok;
+}
+
+void reserve_give(const char *path)
+{
+    char name[RESERVE_NAME];
+
+    reserve_name(path, name);
+    unlink(name);
 }
 
 static bool measure(const struct sqlite_store *s)

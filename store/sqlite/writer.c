@@ -48,6 +48,8 @@ struct writer {
     uint64_t watched; /* tables that the group inserted into, a bit each */
     int log_pages;    /* in the log */
     int saved_pages;  /* of them in the database file too */
+    bool tight;       /* the disk is or was full: the reserve is given away */
+    bool made_room;   /* for the present group */
     bool renumber;    /* the first group behind a checkpoint: log_check.h */
     int64_t page_size;
     bool started;
@@ -130,6 +132,65 @@ static bool begin(struct writer *w, const struct job *jobs, struct err *e)
     }
 }
 
+/* Between groups nobody else writes, so all of the log goes into the file, unless a reader still needs its middle; the
+ * next group then starts the log anew. Under readers without a gap that never comes to pass: a log of RESTART_AT times
+ * the usual size waits for them. */
+static void checkpoint(struct writer *w, bool restart)
+{
+    int log = 0, done = 0;
+
+    sqlite3_busy_timeout(w->conn->db, BUSY_MS);
+    sqlite3_wal_checkpoint_v2(w->conn->db, NULL, restart ? SQLITE_CHECKPOINT_RESTART : SQLITE_CHECKPOINT_PASSIVE, &log,
+                              &done);
+    w->renumber = w->renumber || done > w->saved_pages;
+    w->saved_pages = done < 0 ? 0 : done;
+    if (log == done)
+        w->log_pages = w->saved_pages;
+}
+
+/* ---- a full disk ---- */
+
+/* Deleting takes space in the log before it gives any back. So a part of the disk is kept for it ("<database>-reserve",
+ * store.reserve): when the disk is full, batches that bring nothing new are tried again without it, and the log, whose
+ * pages the file has already, is begun anew before and after. What brings something is refused. */
+static bool brings_nothing(const struct job *j)
+{
+    if (!j->batch)
+        return false;
+    for (size_t i = 0; i < j->batch->n; i++)
+        if (j->batch->ops[i].type == OP_INSERT || j->batch->ops[i].type == OP_BLOB_PUT)
+            return false;
+    return true;
+}
+
+/* True when something of the group may be tried again: once, after the rollback. */
+static bool may_make_room(struct writer *w, struct job *jobs, const struct err *e)
+{
+    bool any = false;
+
+    if (e->code != ERR_STORAGE_FULL || w->made_room)
+        return false;
+    for (struct job *j = jobs; j; j = j->next) {
+        if (!j->ended && !brings_nothing(j)) {
+            j->ended = true;
+            j->ok = false;
+            j->err = *e;
+        }
+        any = any || !j->ended;
+    }
+    w->made_room = any;
+    return any;
+}
+
+static void make_room(struct writer *w)
+{
+    state_note(w->store, &(struct err){ .code = ERR_STORAGE_FULL, .message = "the disk is full", .where = ERR_WHERE });
+    checkpoint(w, true);
+    reserve_give(w->store->path);
+    atomic_store(&w->store->room_checked, -1000000); /* what was free a moment ago is not */
+    w->tight = true;
+}
+
 enum outcome { PASSED, AGAIN };
 
 /* Applies the jobs within a transaction. AGAIN: rolled back, because of one that is now `ended` or because care is
@@ -148,6 +209,8 @@ static enum outcome apply_all(struct writer *w, struct job *jobs)
             w->careful = CAREFUL;
             return AGAIN;
         }
+        if (a == BROKEN && may_make_room(w, jobs, &j->err))
+            return AGAIN;
         if (a == BROKEN) {
             j->ended = true;
             state_note(w->store, &j->err);
@@ -166,7 +229,7 @@ static bool number(struct writer *w, struct err *e)
 static void mark(struct writer *w)
 {
     if (w->renumber && conn_is_synchronous())
-        log_mark(w->store->path, ++w->store->log_number, false);
+        log_mark(w->store->path, ++w->store->log_number);
     w->renumber = false;
 }
 
@@ -174,8 +237,10 @@ static void run_group(struct writer *w, struct job *jobs)
 {
     struct err e = { 0 };
 
+    w->made_room = false;
     for (int run = 0;; run++) {
         enum outcome pass;
+        bool had_room = !w->made_room;
 
         if (!begin(w, jobs, &e))
             break;
@@ -186,8 +251,10 @@ static void run_group(struct writer *w, struct job *jobs)
             return;
         }
         rollback(w);
-        if (pass == PASSED)
+        if (pass == PASSED && !may_make_room(w, jobs, &e))
             break;
+        if (had_room && w->made_room)
+            make_room(w);
         if (run == RERUNS) {
             err_set(&e, ERR_BUSY, "the database fails: %.200s", w->store->why.message);
             break;
@@ -245,30 +312,14 @@ static int count_log(void *arg, sqlite3 *db, const char *name, int pages)
     return SQLITE_OK;
 }
 
-/* Between groups nobody else writes, so all of the log goes into the file, unless a reader still needs its middle; the
- * next group then starts the log anew. Under readers without a gap that never comes to pass: a log of RESTART_AT times
- * the usual size waits for them. */
-static void checkpoint(struct writer *w, bool restart)
-{
-    int log = 0, done = 0;
-
-    sqlite3_busy_timeout(w->conn->db, BUSY_MS);
-    sqlite3_wal_checkpoint_v2(w->conn->db, NULL, restart ? SQLITE_CHECKPOINT_RESTART : SQLITE_CHECKPOINT_PASSIVE, &log,
-                              &done);
-    w->renumber = w->renumber || done > w->saved_pages;
-    w->saved_pages = done < 0 ? 0 : done;
-    if (log == done)
-        w->log_pages = w->saved_pages;
-}
-
 static void checkpoint_when_long(struct writer *w)
 {
     int64_t most = PARAM_INT(store, checkpoint) / w->page_size;
 
     if (w->log_pages < w->saved_pages) /* the log began anew */
         w->saved_pages = 0;
-    if (w->log_pages - w->saved_pages >= most)
-        checkpoint(w, w->log_pages >= RESTART_AT * most);
+    if (w->tight || w->log_pages - w->saved_pages >= most)
+        checkpoint(w, w->tight || w->log_pages >= RESTART_AT * most);
 }
 
 /* ---- the thread ---- */
@@ -308,6 +359,8 @@ static void idle(struct writer *w)
 
     if (w->log_pages > w->saved_pages)
         checkpoint(w, false);
+    if (w->tight && state_has_room(&w->store->store))
+        w->tight = !reserve_take(w->store->path);
     if (!atomic_load(&w->store->down))
         return;
     if (begin(w, NULL, &e) && conn_run(w->conn, "UPDATE _meta SET value = value WHERE name = 'epoch'", &e) &&
