@@ -284,11 +284,11 @@ static void a_slice_is_bounded_by_bytes(void **state)
     struct intake_out out;
     size_t n;
 
-    set_param("accept.local_max", "256");
+    set_param("accept.local_max", "16");
     set_param("delivery.slice_memory", "64K");
-    out = many(w, 300);
+    out = many(w, 60);
     assert_int_equal(work(w), 44);
-    assert_int_equal(message_of_id(w, out.message_id).n_delivered, 300);
+    assert_int_equal(message_of_id(w, out.message_id).n_delivered, 60);
 
     set_param("accept.local_max", "1"); /* what names one mailbox again and again is filed there once */
     act(w, &w->key, "api");
