@@ -88,9 +88,9 @@ bool settings_load(struct service *svc, struct err *e); /* stored values into th
 void settings_follow(struct service *svc);              /* fiber: changes that other nodes made */
 /* ERR_INVALID: the node id is alive elsewhere. Else what earlier processes of the node left in the store is ended. */
 bool node_alone(struct service *svc, struct err *e);
-bool node_claim(struct service *svc, struct err *e);    /* our row; after node_alone and the settings */
-void node_heartbeat(struct service *svc);               /* fiber */
-void node_leave(struct service *svc);                   /* last heartbeat, draining */
+bool node_claim(struct service *svc, struct err *e); /* our row; after node_alone and the settings */
+void node_heartbeat(struct service *svc);            /* fiber */
+void node_leave(struct service *svc);                /* last heartbeat, draining */
 bool first_start(struct service *svc, const struct service_options *o, struct err *e);
 struct auth *auth_new(void);
 void auth_free(struct auth **a);
