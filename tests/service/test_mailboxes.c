@@ -1,5 +1,6 @@
 /* The tree of a user's mailboxes while others change it too, how many there may be, and how all of it ends. */
 #include "house.h"
+#include "service/member.h"
 #include "store/engine.h"
 
 /* Runs once, before the next batch is committed: what another client does in between. */
@@ -37,22 +38,24 @@ static void cross(struct house *h, void (*run)(void *arg), void *arg)
 struct move {
     struct house *h;
     struct principal *who;
-    struct bytes what, to, user;
+    struct bytes what, user;
+    struct id to;
     bool ok;
     struct err err;
 };
 
-static bool moved(struct call *c, struct bytes what, struct bytes to)
+static bool moved(struct call *c, struct bytes what, struct id to)
 {
-    struct mailbox_update_in in = { .id = what, .set = MAILBOX_SET_PARENT, .parent_id = to };
+    struct mailbox_update_in in = { .id = what, .given = { .parent_id = to } };
     struct mailbox_row row;
 
+    in.named = members_named(&mailbox_members, "parent_id");
     return mailbox_update(c, &in, &row);
 }
 
 static bool made(struct call *c, struct bytes user, const char *name, struct mailbox_row *out)
 {
-    struct mailbox_create_in in = { .user = user, .name = B(name) };
+    struct mailbox_create_in in = { .user = user, .given = { .name = B(name) } };
 
     return mailbox_create(c, &in, out);
 }
@@ -91,12 +94,12 @@ static size_t boxes_of(struct house *h, struct id user)
     return n;
 }
 
-static struct bytes box_named(struct house *h, struct principal *who, struct bytes user, const char *name)
+static struct id box_named(struct house *h, struct principal *who, struct bytes user, const char *name)
 {
     struct mailbox_row row;
 
     must(h, made(as(h, who), user, name, &row));
-    return text_of(h, "mbx", row.id);
+    return row.id;
 }
 
 /* ---- the tests ---- */
@@ -106,7 +109,8 @@ static void moves_that_cross_make_no_circle(void **state)
 {
     struct house *h = *state;
     struct principal *p = tenant(h, "a");
-    struct bytes user_id, a, b, below;
+    struct bytes user_id;
+    struct id a, b, below;
     struct move other;
 
     domain(h, p, "a.test");
@@ -114,14 +118,14 @@ static void moves_that_cross_make_no_circle(void **state)
     a = box_named(h, p, user_id, "a");
     b = box_named(h, p, user_id, "b");
     below = box_named(h, p, user_id, "below b");
-    must(h, moved(as(h, p), below, b));
-    other = (struct move){ .h = h, .who = p, .what = b, .to = a };
+    must(h, moved(as(h, p), text_of(h, "mbx", below), b));
+    other = (struct move){ .h = h, .who = p, .what = text_of(h, "mbx", b), .to = a };
     cross(h, move_too, &other);
-    faults(h, moved(as(h, p), a, below), "/parent_id");
+    faults(h, moved(as(h, p), text_of(h, "mbx", a), below), "/parent_id");
     assert_true(other.ok);
     cross(h, NULL, NULL);
-    must(h, moved(as(h, p), b, NO_BYTES));
-    must(h, moved(as(h, p), a, below));
+    must(h, moved(as(h, p), text_of(h, "mbx", b), NO_ID));
+    must(h, moved(as(h, p), text_of(h, "mbx", a), below));
 }
 
 static void a_user_has_so_many(void **state)

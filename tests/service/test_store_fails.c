@@ -2,6 +2,7 @@
  * that could only not be looked at. */
 #include "house.h"
 #include "service/delivery.h"
+#include "service/member.h"
 #include "service/message.h"
 #include "store/engine.h"
 
@@ -46,7 +47,8 @@ struct things {
     struct house *h;
     struct call *c;
     struct principal *owner;
-    struct bytes domain, user, box, below, message;
+    struct bytes domain, user;
+    struct id box, below;
     struct bytes fresh; /* what was made for this try */
     int n;
 };
@@ -75,18 +77,18 @@ static struct message_send_in a_send(struct things *t)
     return in;
 }
 
-static struct bytes new_box_in(struct things *t, struct bytes parent)
+static struct id new_box_in(struct things *t, struct id parent)
 {
-    struct mailbox_create_in in = { .user = t->user, .parent_id = parent, .name = name(t, "box") };
+    struct mailbox_create_in in = { .user = t->user, .given = { .parent_id = parent, .name = name(t, "box") } };
     struct mailbox_row row;
 
     must(t->h, mailbox_create(as(t->h, t->owner), &in, &row));
-    return text_of(t->h, "mbx", row.id);
+    return row.id;
 }
 
 static struct bytes new_box(struct things *t)
 {
-    return new_box_in(t, NO_BYTES);
+    return text_of(t->h, "mbx", new_box_in(t, NO_ID));
 }
 
 static struct bytes new_message(struct things *t)
@@ -141,7 +143,7 @@ static bool erase_message(struct things *t)
 
 static bool make_box(struct things *t)
 {
-    struct mailbox_create_in in = { .user = B("ana@a.test"), .parent_id = t->below, .name = t->fresh };
+    struct mailbox_create_in in = { .user = B("ana@a.test"), .given = { .parent_id = t->below, .name = t->fresh } };
     struct mailbox_row row;
 
     return mailbox_create(t->c, &in, &row);
@@ -149,9 +151,10 @@ static bool make_box(struct things *t)
 
 static bool move_box(struct things *t)
 {
-    struct mailbox_update_in in = { .id = t->fresh, .set = MAILBOX_SET_PARENT, .parent_id = t->below };
+    struct mailbox_update_in in = { .id = t->fresh, .given = { .parent_id = t->below } };
     struct mailbox_row row;
 
+    in.named = members_named(&mailbox_members, "parent_id");
     return mailbox_update(t->c, &in, &row);
 }
 
@@ -172,9 +175,10 @@ static bool list_boxes(struct things *t)
 
 static bool move_entry(struct things *t)
 {
-    struct entry_update_in in = { .id = t->fresh, .set = ENTRY_SET_MAILBOX, .mailbox_id = t->box };
+    struct entry_update_in in = { .id = t->fresh, .given = { .mailbox_id = t->box } };
     struct entry_view out;
 
+    in.named = members_named(&entry_members, "mailbox_id");
     return entry_update(t->c, &in, &out);
 }
 
@@ -187,19 +191,20 @@ static bool drop_entry(struct things *t)
 
 static bool set_catch_all(struct things *t)
 {
-    struct domain_update_in in = { .id = t->domain, .set = DOMAIN_SET_CATCH_ALL, .catch_all = B("ana@a.test") };
+    struct domain_update_in in = { .id = t->domain, .given = { .catch_all = B("ana@a.test") } };
     struct domain_row row;
 
+    in.named = members_named(&domain_members, "catch_all");
     return domain_update(t->c, &in, &row);
 }
 
 static bool make_user(struct things *t)
 {
-    const struct bytes send_as[] = { B("@a.test"), B("ana@a.test") };
-    struct user_create_in in = { .address = t->fresh };
+    struct user_create_in in = { .change.named = members_named(&user_members, "send_as") };
     struct user_row row;
 
-    in.change = (struct user_change){ .set = USER_SET_SEND_AS, .send_as = send_as, .n_send_as = 2 };
+    in.change.row.address = t->fresh;
+    in.change.row.send_as = BYTES("[\"@a.test\",\"ana@a.test\"]");
     return user_create(t->c, &in, &row);
 }
 
@@ -212,7 +217,7 @@ static bool erase_user(struct things *t)
 
 static bool make_alias(struct things *t)
 {
-    struct address_create_in in = { .address = t->fresh, .user_id = t->user };
+    struct address_create_in in = { .change = { .row = { .address = t->fresh }, .target = t->user } };
     struct address_row row;
 
     return address_create(t->c, &in, &row);
@@ -220,11 +225,10 @@ static bool make_alias(struct things *t)
 
 static bool make_key(struct things *t)
 {
-    struct key_create_in in = { .change = { .set = KEY_SET_SCOPES, .scopes = SCOPE_SEND } };
+    struct key_create_in in = { .given = { .scopes = SCOPE_SEND, .domain_ids = BYTES("[\"a.test\"]") } };
     struct key_create_out out;
 
-    in.change.domain_ids = &t->domain;
-    in.change.n_domain_ids = 1;
+    in.named = members_named(&key_members, "scopes,domain_ids");
     return key_create(t->c, &in, &out);
 }
 
@@ -300,7 +304,7 @@ static void furnish(struct house *h, struct things *t)
     *t = (struct things){ .h = h, .owner = tenant(h, "a") };
     t->domain = text_of(h, "dom", domain(h, t->owner, "a.test").id);
     t->user = text_of(h, "usr", user(h, t->owner, "ana@a.test", NULL).id);
-    t->box = new_box(t);
+    t->box = new_box_in(t, NO_ID);
     t->below = new_box_in(t, t->box);
 }
 
