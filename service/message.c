@@ -4,8 +4,8 @@
 #include "service/content.h"
 #include "service/filing.h"
 #include "service/idempotency.h"
-#include "service/member.h"
 #include "service/intake_private.h"
+#include "service/member.h"
 #include "service/message_private.h"
 
 /* Deliveries of one message that are looked at in one go. */
