@@ -21,8 +21,8 @@ struct auth *auth_new(void)
         die("out of memory: logins");
     a->throttle = throttle_new();
     pthread_mutex_init(&a->mutex, NULL);
-    for (size_t i = 0; i < HASHERS_MOST; i++)
-        a->hashers[i] = fiber_mutex_new();
+    a->turns = turns_new();
+    a->known = known_new();
     return a;
 }
 
@@ -36,8 +36,8 @@ void auth_free(struct auth **a)
     remember_clear(old, NO_ID);
     keys_clear(old);
     seen_clear(old);
-    for (size_t i = 0; i < HASHERS_MOST; i++)
-        fiber_mutex_free(&old->hashers[i]);
+    turns_free(&old->turns);
+    known_free(&old->known);
     pthread_mutex_destroy(&old->mutex);
     free(old);
     *a = NULL;
@@ -65,27 +65,21 @@ static void work(void *arg)
 bool auth_hash(struct hash_job *job, const struct hash_watch *watch)
 {
     struct call *c = job->c;
-    struct auth *a = c->svc->auth;
-    struct fiber_mutex *m;
+    struct turns *t = c->svc->auth->turns;
     bool ok;
 
-    if (atomic_fetch_add(&a->waiting, 1) >= PARAM_INT(auth, argon2_waiting)) {
-        atomic_fetch_sub(&a->waiting, 1);
-        return err_set(&c->err, ERR_BUSY, "Too many logins at once");
-    }
-    m = a->hashers[atomic_fetch_add(&a->turn, 1) % (unsigned)PARAM_INT(auth, argon2_parallel)];
-    fiber_mutex_lock(m);
+    if (!turn_take(t, c->client_net, job->standing, &c->err))
+        return false;
     ok = (!watch || watch->before(watch->ctx)) && offload(POOL_CPU, work, job, &c->err);
     if (ok && watch)
         watch->after(watch->ctx, job);
-    fiber_mutex_unlock(m);
-    atomic_fetch_sub(&a->waiting, 1);
+    turn_give(t);
     return ok;
 }
 
 bool password_hash(struct call *c, struct bytes password, struct bytes *out)
 {
-    struct hash_job job = { .c = c, .password = password, .make = true };
+    struct hash_job job = { .c = c, .password = password, .make = true, .standing = STANDING_KNOWN };
 
     if (!auth_hash(&job, NULL))
         return false;
@@ -106,6 +100,7 @@ struct login {
     struct user_row *user; /* id none: nobody, or nobody who may */
     bool known;            /* there is a hash to compare with */
     bool right, counted;
+    enum standing standing;
     struct throttle_state state;
 };
 
@@ -127,6 +122,8 @@ static bool heard(struct login *l, bool ask)
     struct call *c = l->c;
 
     if (!throttle_look(c, l->name, ask, &l->state))
+        return false;
+    if (l->state.wait == 0 && l->standing != STANDING_KNOWN && !throttle_network(c, ask, &l->state.wait))
         return false;
     if (l->state.wait == 0)
         return true;
@@ -206,7 +203,7 @@ static void renew(struct login *l)
 static bool compare(struct login *l)
 {
     struct hash_watch watch = { still_heard, judge, l };
-    struct hash_job job = { .c = l->c, .password = bytes_head(l->password, PASSWORD_MOST) };
+    struct hash_job job = { .c = l->c, .password = bytes_head(l->password, PASSWORD_MOST), .standing = l->standing };
     enum remembered_as how;
 
     l->known = !id_is_none(l->user->id) && l->user->password_hash.p;
@@ -223,6 +220,7 @@ static bool compare(struct login *l)
     if (!l->right)
         return refuse(l);
     renew(l);
+    known_note(l->c, l->name);
     remember_add(l->c, l->user, l->password);
     return true;
 }
@@ -246,7 +244,10 @@ bool auth_password(struct call *c, struct bytes user, struct bytes password, con
 {
     struct login l = { .c = c, .password = password };
 
-    if (!find_user(&l, user) || !heard(&l, is_guarded(&l)) || !compare(&l))
+    if (!find_user(&l, user))
+        return false;
+    l.standing = known_standing(c, l.name);
+    if (!heard(&l, is_guarded(&l)) || !compare(&l))
         return false;
     if (l.state.suspect)
         throttle_passed(c, l.name);

@@ -3,10 +3,9 @@
 #define SERVICE_AUTH_PRIVATE_H
 #include "base/metrics.h"
 #include "service/auth.h"
+#include "service/auth_turn.h"
 #include "service/service_private.h"
 #include "service/throttle.h"
-
-#define HASHERS_MOST 64
 
 struct remembered; /* a verified password: a keyed hash by user */
 struct known_key;  /* an API key's row, at most a second old */
@@ -14,9 +13,8 @@ struct seen;       /* when a key or user was last here, and whether the store kn
 
 struct auth {
     struct throttle *throttle;
-    struct fiber_mutex *hashers[HASHERS_MOST]; /* one for each hash at once */
-    atomic_uint turn;
-    atomic_int waiting;
+    struct turns *turns; /* for the hashers */
+    struct known *known;
     pthread_mutex_t mutex; /* of all below */
     struct remembered *remembered;
     struct known_key *keys;
@@ -26,12 +24,13 @@ struct auth {
 
 struct crypt_password_cost auth_cost(void);
 
-/* Makes or compares on the cpu pool when one of auth.argon2_parallel is free. ERR_BUSY past auth.argon2_waiting. */
+/* Makes or compares on the cpu pool when its turn has come (auth_turn.h). ERR_BUSY. */
 struct hash_job {
     struct call *c;
     struct bytes password;
     char hash[CRYPT_PASSWORD_HASH]; /* to compare with, or the result */
     bool make, ok;
+    enum standing standing;
     struct err err;
 };
 /* `before` is asked when it is the job's turn, and its false ends it; `after` sees the result before the next has its

@@ -222,16 +222,26 @@ static bool mend_clock(struct reserving *r, const struct limit_row *old)
     return false;
 }
 
+/* What the row says of taking n: t->wait is not above 0 when it would pass. */
+static bool read_wait(struct taking *t, struct id id, int64_t now, struct limit_row *old)
+{
+    bool there;
+
+    *old = (struct limit_row){ 0 };
+    if (!store_look(t->c->store, &limit_kind, id, t->c->arena, old, &there, &t->c->err))
+        return false;
+    t->wait = least(old->full_at - now, t->window) + t->n * t->cost - t->window;
+    return true;
+}
+
 /* No room for n: how long? */
 static bool refused(struct reserving *r)
 {
     struct taking *t = r->t;
-    struct limit_row old = { 0 };
-    bool there;
+    struct limit_row old;
 
-    if (!store_look(t->c->store, &limit_kind, r->row.id, t->c->arena, &old, &there, &t->c->err))
+    if (!read_wait(t, r->row.id, r->now, &old))
         return false;
-    t->wait = least(old.full_at - r->now, t->window) + t->n * t->cost - t->window;
     if (t->wait <= 0)
         t->wait = 1; /* it has become free just now: ask again */
     note_refused(t);
@@ -270,14 +280,53 @@ static struct fiber_mutex *lane_of(const struct limits *l, struct id row)
     return l->lanes[row.b[0] % LANES];
 }
 
-bool limits_take(struct call *c, const struct limit *limit, int64_t n, int64_t *wait_ms)
+static struct taking taking_of(struct call *c, const struct limit *limit, int64_t n)
 {
     struct taking t = { .c = c, .name = bytes_head(limit->name, NAME_MOST), .n = n, .most = limit->most };
-    struct fiber_mutex *lane;
-    bool ok = true;
 
     t.window = limit->window_ms * 1000;
     t.cost = t.window / t.most;
+    return t;
+}
+
+/* What is known here: that one was refused, or that some are reserved. */
+static bool look_here(struct taking *t)
+{
+    struct limits *l = t->c->svc->limits;
+    struct counted *c;
+    bool known = false;
+
+    pthread_mutex_lock(&l->mutex);
+    HASH_FIND(hh, l->all, t->name.p, t->name.n, c);
+    if (c && t->n >= c->refused && now_us() < c->refused_until)
+        t->wait = c->again_at - now_us();
+    if (c)
+        known = t->wait > 0 || held(c) >= t->n * t->cost;
+    pthread_mutex_unlock(&l->mutex);
+    return known;
+}
+
+bool limits_look(struct call *c, const struct limit *limit, bool ask, int64_t *wait_ms)
+{
+    struct taking t = taking_of(c, limit, 1);
+    struct limit_row row;
+
+    if (!look_here(&t) && ask) {
+        if (!read_wait(&t, id_of_name(c->svc, "limit", t.name), store_now(c->store) * 1000, &row))
+            return false;
+        if (t.wait > 0)
+            note_refused(&t);
+    }
+    *wait_ms = t.wait > 0 ? t.wait / 1000 + 1 : 0;
+    return true;
+}
+
+bool limits_take(struct call *c, const struct limit *limit, int64_t n, int64_t *wait_ms)
+{
+    struct taking t = taking_of(c, limit, n);
+    struct fiber_mutex *lane;
+    bool ok = true;
+
     if (!decide_here(&t)) {
         lane = lane_of(c->svc->limits, id_of_name(c->svc, "limit", t.name));
         fiber_mutex_lock(lane);

@@ -27,6 +27,9 @@ struct limit {
  * False is ERR_BUSY. */
 bool limits_take(struct call *c, const struct limit *limit, int64_t n, int64_t *wait_ms);
 
+/* Would one pass? As limits_take of 1, and nothing is taken; without `ask` by what is known here alone. */
+bool limits_look(struct call *c, const struct limit *limit, bool ask, int64_t *wait_ms);
+
 /* limits.user_recipients_per_hour for c->who, when it is a user. ERR_RATE. */
 bool limits_recipients(struct call *c, int64_t n);
 #endif

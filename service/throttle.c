@@ -1,10 +1,13 @@
 #include "service/throttle.h"
 #include "service/auth_private.h"
 #include "service/kinds.h"
+#include "service/limits.h"
 #define uthash_fatal(message) die("out of memory: failed logins")
 #include <uthash.h>
 
-#define TRIES 8 /* of raising a row that others raise, replace and sweep */
+#define LOOK      16 /* pairs, for one that makes room */
+#define WINDOW_MS INT64_C(3600000)
+#define TRIES     8 /* of raising a row that others raise, replace and sweep */
 
 /* What this node knows of a pair. Of its failures `n` are in the row, `missed` are not (yet): `sending` of these are on
  * their way. */
@@ -88,17 +91,25 @@ static struct suspect *find(struct throttle *t, struct id id)
     return s;
 }
 
-/* *evicted is the pair that had to make room, if there was one. */
-static struct suspect *find_or_make(struct throttle *t, struct id id, struct id *evicted)
+/* The pair that failed longest ago, rather one of whose failures the store has all. Looks at a few only. */
+static void make_room(struct throttle *t)
+{
+    struct suspect *best = t->all, *s = t->all;
+
+    for (int i = 0; s && i < LOOK; i++, s = s->hh.next)
+        if (best->missed && !s->missed)
+            best = s;
+    forget(t, best);
+}
+
+static struct suspect *find_or_make(struct throttle *t, struct id id)
 {
     struct suspect *s = find(t, id);
 
     if (s)
         return s;
-    while (t->all && HASH_COUNT(t->all) >= (unsigned)PARAM_INT(auth, throttle_names)) {
-        *evicted = t->all->n ? t->all->id : *evicted;
-        forget(t, t->all);
-    }
+    while (t->all && HASH_COUNT(t->all) >= (unsigned)PARAM_INT(auth, throttle_names))
+        make_room(t);
     if (!(s = calloc(1, sizeof *s)))
         die("out of memory: failed logins");
     s->id = id;
@@ -147,8 +158,6 @@ static void delete_row(struct call *c, struct id id)
     struct batch *b = batch_new(c->arena);
     struct err ignored = { 0 };
 
-    if (id_is_none(id))
-        return;
     batch_delete(b, &throttle_kind, id, NULL, 0);
     store_commit(c->store, b, c->deadline, &ignored);
 }
@@ -229,11 +238,10 @@ static struct throttle_state take_over(struct call *c, const struct throttle_row
     struct throttle *t = c->svc->auth->throttle;
     int64_t now = store_now(c->store), age = now > row->failed_at ? now - row->failed_at : 0;
     struct throttle_state state;
-    struct id evicted = NO_ID;
     struct suspect *s;
 
     pthread_mutex_lock(&t->mutex);
-    s = row->n ? find_or_make(t, row->id, &evicted) : find(t, row->id);
+    s = row->n ? find_or_make(t, row->id) : find(t, row->id);
     if (s) {
         s->n = row->n;
         if (row->n)
@@ -241,7 +249,6 @@ static struct throttle_state take_over(struct call *c, const struct throttle_row
     }
     state = state_of(s);
     pthread_mutex_unlock(&t->mutex);
-    delete_row(c, evicted);
     return state;
 }
 
@@ -265,22 +272,21 @@ bool throttle_look(struct call *c, struct bytes user, bool ask, struct throttle_
 void throttle_doubt(struct call *c, struct bytes user)
 {
     struct throttle *t = c->svc->auth->throttle;
-    struct id id = pair_id(c, user), evicted = NO_ID;
+    struct id id = pair_id(c, user);
 
     pthread_mutex_lock(&t->mutex);
-    find_or_make(t, id, &evicted)->doubt = true;
+    find_or_make(t, id)->doubt = true;
     pthread_mutex_unlock(&t->mutex);
-    delete_row(c, evicted);
 }
 
 /* It counts here at once; how many are to be sent along. */
-static int64_t count_failure(struct throttle *t, struct id id, struct id *evicted)
+static int64_t count_failure(struct throttle *t, struct id id)
 {
     struct suspect *s;
     int64_t k;
 
     pthread_mutex_lock(&t->mutex);
-    s = find_or_make(t, id, evicted);
+    s = find_or_make(t, id);
     to_the_end(t, s);
     s->doubt = false;
     s->missed++;
@@ -307,16 +313,41 @@ static void sent(struct throttle *t, struct id id, int64_t k, int64_t n)
     pthread_mutex_unlock(&t->mutex);
 }
 
+/* ---- networks ---- */
+
+static struct limit limit_of(struct call *c)
+{
+    return (struct limit){ .name = arena_bytesf(c->arena, "login %.*s", SHOW(c->client_net)),
+                           .most = PARAM_INT(auth, network_failures_per_hour),
+                           .window_ms = WINDOW_MS };
+}
+
+bool throttle_network(struct call *c, bool ask, int64_t *wait_ms)
+{
+    struct limit limit = limit_of(c);
+
+    *wait_ms = 0;
+    return !limit.most || limits_look(c, &limit, ask, wait_ms);
+}
+
+/* Whether there was something left to take is seen by the next. */
+static bool take_of_network(struct call *c)
+{
+    struct limit limit = limit_of(c);
+    int64_t wait;
+
+    return !limit.most || limits_take(c, &limit, 1, &wait);
+}
+
 bool throttle_failed(struct call *c, struct bytes user, const struct user_row *row)
 {
     struct throttle *t = c->svc->auth->throttle;
-    struct id id = pair_id(c, user), evicted = NO_ID;
-    int64_t k = count_failure(t, id, &evicted), n = 0;
+    struct id id = pair_id(c, user);
+    int64_t k = count_failure(t, id), n = 0;
     bool ok = write_failures(c, id, k, row, &n);
 
     sent(t, id, k, n);
-    delete_row(c, evicted);
-    return ok;
+    return ok && take_of_network(c);
 }
 
 void throttle_passed(struct call *c, struct bytes user)

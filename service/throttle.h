@@ -15,8 +15,14 @@
  * A guess is counted when it has failed, before another takes its hasher: those that are being compared at the same
  * instant, auth.argon2_parallel of each node at most, may pass the number of free ones.
  *
- * Bounded: a node remembers auth.throttle_names pairs; of the one that failed longest ago the row goes too. Rows are
- * swept twice auth.failure_delay_max after the last failure. All calls count for c->client_net. Any thread or fiber. */
+ * Beside the pairs each network has a budget, auth.network_failures_per_hour for all users together (limits.h): whoever
+ * tries many names gets no further than whoever tries many passwords. Past it a network is heard only for users who
+ * have logged in from there (auth_turn.h), so that one client's failures do not shut out those behind the same address.
+ *
+ * Bounded: a node remembers auth.throttle_names pairs. The one that failed longest ago makes room, its row stays and is
+ * read when the pair comes again: nobody gets rid of a count by failing for other names. Rows are swept twice
+ * auth.failure_delay_max after the last failure, and the budgets of networks bound how many there are. All calls count
+ * for c->client_net. Any thread or fiber. */
 #ifndef SERVICE_THROTTLE_H
 #define SERVICE_THROTTLE_H
 #include "service/call.h"
@@ -33,10 +39,12 @@ struct throttle_state {
 
 /* What is known of the pair here; with `ask` also what the store says, unless the pair is known to wait. ERR_BUSY. */
 bool throttle_look(struct call *c, struct bytes user, bool ask, struct throttle_state *out);
+/* How long until the network has something left to fail with; `ask` as above. ERR_BUSY. */
+bool throttle_network(struct call *c, bool ask, int64_t *wait_ms);
 /* The password is not the remembered one. */
 void throttle_doubt(struct call *c, struct bytes user);
-/* Counts a failure; `row` is the user's, NULL where there is none of that name. ERR_BUSY when the store did not take
- * it: then it counts here alone. */
+/* Counts a failure of the pair and of its network; `row` is the user's, NULL where there is none of that name. ERR_BUSY
+ * when the store did not take it: then it counts here alone. */
 bool throttle_failed(struct call *c, struct bytes user, const struct user_row *row);
 /* Forgets the failures of a suspect pair. */
 void throttle_passed(struct call *c, struct bytes user);

@@ -199,18 +199,62 @@ static void failures_are_swept_when_they_no_longer_count(void **state)
     assert_true(login(p->h, PASSWORD));
 }
 
-static void rows_of_failures_are_bounded(void **state)
+/* Failing for other names is no way to be forgotten: memory is bounded, the rows stay. */
+static void a_count_outlives_its_place_in_memory(void **state)
 {
     struct pair *p = *state;
     char name[32];
 
     ana(at(p, 0));
     set_param("auth.throttle_names", "100");
+    set_param("auth.network_failures_per_hour", "0");
+    set_param("auth.failures_free", "3");
+    set_param("auth.failure_delay", "30s");
+    for (int i = 0; i < 2; i++) {
+        wont(p->h, login(p->h, "wrong"), ERR_AUTH);
+        wont(p->h, login_from(p->h, CLIENT, "nobody@a.test", "wrong"), ERR_AUTH);
+    }
     for (int i = 0; i < 130; i++) {
         snprintf(name, sizeof name, "u%d@a.test", i);
         wont(p->h, login_from(p->h, CLIENT, name, "wrong"), ERR_AUTH);
     }
-    assert_int_equal(rows(p->h, &throttle_kind), 100);
+    assert_int_equal(rows(p->h, &throttle_kind), 132);
+    wont(p->h, login(p->h, "wrong"), ERR_AUTH); /* the third */
+    wont(p->h, login(p->h, PASSWORD), ERR_RATE);
+    wont(p->h, login_from(p->h, CLIENT, "nobody@a.test", "wrong"), ERR_AUTH);
+    wont(p->h, login_from(p->h, CLIENT, "nobody@a.test", "wrong"), ERR_RATE);
+}
+
+/* Many names from one network are as many guesses as many passwords for one. */
+static void a_network_has_a_budget(void **state)
+{
+    struct pair *p = *state;
+    struct house *h = at(p, 0);
+    char name[32];
+    int64_t before;
+
+    ana(h);
+    set_param("auth.network_failures_per_hour", "20");
+    assert_true(login(h, PASSWORD));
+    for (int i = 0; i < 20; i++) {
+        snprintf(name, sizeof name, "u%d@a.test", i);
+        at(p, i % 2);
+        wont(h, login_from(h, CLIENT, name, "wrong"), ERR_AUTH);
+    }
+    before = hashes();
+    for (int i = 0; i < 6; i++) {
+        snprintf(name, sizeof name, "v%d@a.test", i);
+        at(p, i % 2);
+        wont(h, login_from(h, CLIENT, name, "wrong"), ERR_RATE);
+    }
+    assert_int_equal(hashes(), before); /* nothing was compared */
+    at(p, 0);
+    remember_clear(h->svc->auth, NO_ID);
+    assert_true(login(h, PASSWORD)); /* who has logged in from there is heard */
+    at(p, 1);
+    wont(h, login(h, PASSWORD), ERR_RATE); /* by the node that knows of it */
+    wont(h, login_from(h, "198.51.100.1", "nobody@a.test", "wrong"), ERR_AUTH);
+    assert_true(login_from(h, "198.51.100.1", "ana@a.test", PASSWORD)); /* nobody else is kept out */
 }
 
 /* ---- rates ---- */
@@ -382,7 +426,8 @@ int main(void)
         PAIR(success_forgets_at_every_node),
         PAIR(a_wrong_guess_makes_what_is_remembered_void),
         PAIR(failures_are_swept_when_they_no_longer_count),
-        PAIR(rows_of_failures_are_bounded),
+        PAIR(a_count_outlives_its_place_in_memory),
+        PAIR(a_network_has_a_budget),
         PAIR(one_node_gets_its_whole_allowance),
         PAIR(nodes_never_take_more_than_the_limit_together),
         PAIR(what_was_taken_outlives_the_node),
