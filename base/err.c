@@ -1,5 +1,7 @@
 #include "base/err.h"
+#include "base/mask.h"
 #include <stdarg.h>
+#include <string.h>
 
 static const struct err_row rows[ERR_CODES] = {
 #define X(name, http, api, smtp, pop3, told) [ERR_##name] = { #name, http, api, smtp, pop3, told },
@@ -28,6 +30,7 @@ bool err_fill(struct err *e, enum err_code code, const char *where, const char *
     va_start(args, format);
     vsnprintf(e->message, sizeof e->message, format, args);
     va_end(args);
+    e->message[mask_text(e->message, strlen(e->message))] = '\0';
     return false;
 }
 

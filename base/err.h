@@ -7,8 +7,9 @@
  *
  * A function that can fail returns bool and takes struct err *e last: on false it has filled e, on true it has not
  * touched it. A broken promise between our own functions is a bug: assert (kept in releases). A small allocation that
- * fails ends the program. `message` is for people and never holds a secret; `detail` of ERR_LIST, where not NULL, is
- * what a client is told instead of it (the log keeps the message).
+ * fails ends the program. `message` is for people and never holds a secret: what is shaped like one is hidden
+ * (base/mask.h). What the last column of ERR_LIST says, where not NULL, is told to a client instead (the log keeps the
+ * message).
  * RFC 5248 (enhanced codes), RFC 2449 and 3206 (POP3 response codes), RFC 9457 (problem answers). */
 #ifndef BASE_ERR_H
 #define BASE_ERR_H
@@ -21,6 +22,8 @@
     X(INVALID, 422, "validation_error", "554 5.6.0", "-ERR", NULL)                                                     \
     X(BAD_JSON, 400, "invalid_json", "554 5.6.0", "-ERR", NULL)                                                        \
     X(AUTH, 401, "unauthenticated", "535 5.7.8", "-ERR [AUTH]", NULL)                                                  \
+    X(KEY_AS_NAME, 401, "unauthenticated", "535 5.7.8", "-ERR [AUTH]", NULL) /* right or not, in the wrong place */    \
+    X(REVOKED, 401, "unauthenticated", "421 4.7.0", "-ERR [AUTH]", NULL)     /* it was good when the session began */  \
     X(SCOPE, 403, "insufficient_scope", "550 5.7.1", "-ERR", NULL)                                                     \
     X(SENDER, 403, "sender_not_allowed", "553 5.7.1", "-ERR", NULL)                                                    \
     X(UNVERIFIED, 403, "domain_not_verified", "550 5.7.1", "-ERR", NULL)                                               \

@@ -1,8 +1,10 @@
 #include "base/log.h"
 #include "base/clock.h"
+#include "base/mask.h"
 #include <assert.h>
 #include <errno.h>
 #include <stdatomic.h>
+#include <string.h>
 #include <unistd.h>
 
 static const char *const level_names[] = { "debug", "info", "warn", "error" };
@@ -10,7 +12,7 @@ static _Atomic int least_level = LOG_INFO;
 static _Atomic int line_format = LOG_LOGFMT;
 static _Atomic int target = 2;
 
-enum { TAIL_MAX = sizeof ",\"cut\":true}\n" };
+enum { TAIL_MAX = sizeof ",\"cut\":true}\n", UTF8_MAX = 4 };
 
 void log_set(enum log_level least, enum log_format format)
 {
@@ -102,6 +104,28 @@ static bool is_plain(struct bytes text)
     return true;
 }
 
+/* The part of a value that may be shown, without secrets; `room` is where it lies when there were some. */
+static struct bytes shown(struct bytes text, char room[LOG_VALUE_MAX + UTF8_MAX])
+{
+    struct bytes head = bytes_head(text, LOG_VALUE_MAX + UTF8_MAX);
+
+    if (!mask_wanted(head))
+        return text;
+    memcpy(room, head.p, head.n);
+    return (struct bytes){ room, mask_text(room, head.n) };
+}
+
+static void add_text(struct buf *line, enum log_format format, struct bytes text)
+{
+    char room[LOG_VALUE_MAX + UTF8_MAX];
+
+    text = shown(text, room);
+    if (format == LOG_LOGFMT && is_plain(text))
+        buf_add(line, text);
+    else
+        add_quoted(line, text);
+}
+
 static void add_field(struct buf *line, enum log_format format, const struct log_field *f)
 {
     if (format == LOG_JSON) {
@@ -111,10 +135,8 @@ static void add_field(struct buf *line, enum log_format format, const struct log
     }
     if (f->type == LOG_F_INT)
         buf_addf(line, "%lld", (long long)f->number);
-    else if (format == LOG_LOGFMT && is_plain(f->text))
-        buf_add(line, f->text);
     else
-        add_quoted(line, f->text);
+        add_text(line, format, f->text);
 }
 
 /* A field that no longer fits is left out whole, so that the line stays readable by machines; cut=true tells. */

@@ -6,8 +6,9 @@
  * or, as JSON: {"time":"…","level":"info","component":"smtp","id":"req_…",…,"ms":3}
  *
  * Values are escaped and cut at LOG_VALUE_MAX here and nowhere else: no control character, no line break, no invalid
- * UTF-8 leaves (it becomes U+FFFD). A field that would pass LOG_LINE_MAX is left out whole and cut=true is added. Any
- * thread. A line is written with one write(2). Never log secrets or mail content. */
+ * UTF-8 leaves (it becomes U+FFFD), and what is shaped like a secret is hidden (base/mask.h). A field that would pass
+ * LOG_LINE_MAX is left out whole and cut=true is added. Any thread. A line is written with one write(2). Never log
+ * secrets or mail content. */
 #ifndef BASE_LOG_H
 #define BASE_LOG_H
 #include "base/id.h"

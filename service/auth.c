@@ -1,4 +1,5 @@
 #include "service/auth.h"
+#include "base/mask.h"
 #include "mail/address.h"
 #include "service/auth_private.h"
 #include "service/directory.h"
@@ -104,6 +105,14 @@ struct login {
     struct throttle_state state;
 };
 
+/* What is no address may be a password that was typed in the wrong place. */
+static struct bytes shown_name(const struct login *l)
+{
+    size_t at = bytes_find_last(l->name, '@');
+
+    return at > 0 && at + 1 < l->name.n ? l->name : BYTES("(no address)");
+}
+
 /* What could not be counted is not told either. */
 static bool refuse(struct login *l)
 {
@@ -113,7 +122,7 @@ static bool refuse(struct login *l)
         return false;
     metric_add(METRIC_auth_failures_total, 1);
     log_warn("auth", LOG_BYTES("id", id_text(c->arena, "req", c->request)), LOG_TEXT("result", "failed"),
-             LOG_BYTES("client", c->client_ip), LOG_BYTES("user", l->name), LOG_TEXT("door", c->door));
+             LOG_BYTES("client", c->client_ip), LOG_BYTES("user", shown_name(l)), LOG_TEXT("door", c->door));
     return err_set(&c->err, ERR_AUTH, "Wrong user or password");
 }
 
@@ -128,7 +137,7 @@ static bool heard(struct login *l, bool ask)
     if (l->state.wait == 0)
         return true;
     log_warn("auth", LOG_BYTES("id", id_text(c->arena, "req", c->request)), LOG_TEXT("result", "throttled"),
-             LOG_BYTES("client", c->client_ip), LOG_BYTES("user", l->name), LOG_TEXT("door", c->door));
+             LOG_BYTES("client", c->client_ip), LOG_BYTES("user", shown_name(l)), LOG_TEXT("door", c->door));
     return err_set(&c->err, ERR_RATE, "Too many failed logins; try again in %lld s",
                    (long long)(l->state.wait / 1000 + 1));
 }
@@ -240,10 +249,22 @@ static const struct principal *principal_of(struct login *l)
     return p;
 }
 
+/* curl -u KEY: and mail programs that were given the key as the user. It opens nothing, whether it is good or not. */
+static bool refuse_key(struct call *c)
+{
+    log_warn("auth", LOG_BYTES("id", id_text(c->arena, "req", c->request)), LOG_TEXT("result", "failed"),
+             LOG_BYTES("client", c->client_ip), LOG_TEXT("door", c->door), LOG_TEXT("reason", "a key as user name"));
+    return err_set(&c->err, ERR_KEY_AS_NAME,
+                   "A key is no user name. To submit mail the user name is apikey and the password the key; HTTP takes "
+                   "it as Authorization: Bearer; POP3 takes a user's address and password");
+}
+
 bool auth_password(struct call *c, struct bytes user, struct bytes password, const struct principal **out)
 {
     struct login l = { .c = c, .password = password };
 
+    if (mask_is_key(user) || (bytes_equal_nocase(user, BYTES("apikey")) && mask_is_key(password)))
+        return refuse_key(c);
     if (!find_user(&l, user))
         return false;
     l.standing = known_standing(c, l.name);

@@ -9,7 +9,8 @@
 #define SERVICE_AUTH_H
 #include "service/call.h"
 
-/* A user's address and password. ERR_AUTH, ERR_RATE, ERR_BUSY. */
+/* A user's address and password. ERR_AUTH, ERR_RATE, ERR_BUSY; ERR_KEY_AS_NAME for an API key in the place of the name:
+ * the message says where it belongs. */
 bool auth_password(struct call *c, struct bytes user, struct bytes password, const struct principal **out);
 /* A bearer key `pr_live_…` / `pr_test_…`: not expired, allowed from this address. ERR_AUTH. */
 bool auth_key(struct call *c, struct bytes secret, const struct principal **out);

@@ -1,5 +1,6 @@
 #include "service/call.h"
 #include "base/clock.h"
+#include "base/mask.h"
 #include "service/idempotency.h"
 #include "service/key.h"
 #include "service/service_private.h"
@@ -41,6 +42,7 @@ bool call_fault(struct call *c, const char *pointer, const char *code, const cha
     n = vsnprintf(message, sizeof message, format, args);
     va_end(args);
     assert(n >= 0);
+    message[mask_text(message, strlen(message))] = '\0';
     c->faults[c->n_faults++] = (struct fault){
         .pointer = arena_copy(c->arena, bytes_of(pointer)),
         .code = arena_copy(c->arena, bytes_of(code)),

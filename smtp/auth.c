@@ -17,6 +17,8 @@ static bool auth_failed(struct smtp *s)
         return smtp_refuse(s, "501 5.5.2 %s", err_told(e));
     if (e->code == ERR_AUTH)
         return smtp_refuse(s, "535 5.7.8 Authentication failed");
+    if (e->code == ERR_KEY_AS_NAME)
+        return smtp_refuse(s, "535 5.7.8 %s", err_told(e));
     return smtp_refuse(s, "454 4.7.0 %s", err_told(e)); /* RFC 4954 section 6: try again later */
 }
 

@@ -1,5 +1,8 @@
 """Who may do what: scopes, keys, users, tenants. The tables are made from /openapi.json, so a new route is in them by itself."""
+import base64
 import re
+import smtplib
+import socket
 import time
 
 import pytest
@@ -49,6 +52,19 @@ def body_of(server, operation):
 
 def call(client, method, path, how):
     return client.call(method, path, **how)
+
+
+def dialogue(server, door, said):
+    """All that a door answers to lines that end the session."""
+    with socket.create_connection(server.address(door), timeout=30) as s, s.makefile("rb") as f:
+        greeting = f.readline()
+        for line in said.splitlines():  # one by one: AUTH must be the last of a group
+            s.sendall(line.encode() + b"\r\n")
+            answer = f.readline()
+            while answer[3:4] == b"-" and door != "pop3":
+                answer = f.readline()
+            greeting += answer
+        return greeting + f.read()
 
 
 # ---- tenants ----
@@ -414,6 +430,26 @@ def test_a_known_and_an_unknown_user_look_alike(server):
         assert answer.status == 401 and hashes(server) == before + 1, address
         texts.add(answer.json["detail"])
     assert len(texts) == 1, texts
+
+
+def test_a_key_in_the_place_of_a_name_is_not_kept(server):
+    """curl -u KEY: and mail programs that were told the wrong thing: the log hides the key, the answer says what is right."""
+    secret = WORLD["a"]["client"].make("/v1/keys", {"name": "k", "scopes": ["send"]})["secret"]
+    strange = "pr_live_" + "q" * 40
+    for key in (secret, secret.upper(), strange):
+        answer = Client(server, basic=(key, "")).get("/v1/me")
+        assert answer.status == 401 and "user name is apikey" in answer.json["detail"] and "Bearer" in answer.json["detail"]
+        plain = base64.b64encode(f"\0{key}\0x".encode()).decode()
+        assert b"user name is apikey" in dialogue(server, "submission", f"EHLO x\r\nAUTH PLAIN {plain}\r\nQUIT\r\n")
+        login = "".join(base64.b64encode(x.encode()).decode() + "\r\n" for x in (key, "x"))
+        assert b"user name is apikey" in dialogue(server, "submission", f"EHLO x\r\nAUTH LOGIN\r\n{login}QUIT\r\n")
+        assert b"-ERR [AUTH] A key is no user name" in dialogue(server, "pop3", f"USER {key}\r\nPASS x\r\nQUIT\r\n")
+        dialogue(server, "smtp", f"EHLO {key}\r\nMAIL FROM:<{key}@x.test>\r\nRCPT TO:<{key}@a.test>\r\nQUIT\r\n")
+        assert key not in Client(server, key=server.key).get(f"/v1/settings/{key}").body.decode()
+    Client(server, basic=("hunter2 typed here", "x")).get("/v1/me")
+    log = server.log_text().lower()
+    assert secret[12:20].lower() not in log and strange[8:16] not in log and "hunter2" not in log
+    assert secret[:12] in server.log_text()  # the hint stays: it tells which key it was
 
 
 def test_wrong_passwords_slow_down_that_pair_only(server):
