@@ -134,6 +134,7 @@ static void head_take(struct request *r)
     struct bytes target = origin_form(r->x->head.target);
 
     r->method = arena_text(r->call.arena, r->x->head.method);
+    r->call.reads = strcmp(r->method, "GET") == 0 || strcmp(r->method, "HEAD") == 0;
     bytes_cut(target, '?', &r->path, &r->query_text);
     head_read(r);
 }

@@ -76,10 +76,15 @@ static unsigned scopes_here(const struct call *c)
     return c->who->scopes & SCOPE_TENANT;
 }
 
+/* What changes things other than mail that is sent. */
+#define SCOPE_CHANGES (SCOPE_MAIL_WRITE | SCOPE_DOMAINS | SCOPE_USERS | SCOPE_KEYS | SCOPE_SETTINGS | SCOPE_OPERATOR)
+
 bool call_may(struct call *c, unsigned scope)
 {
     if (!c->who)
         return err_set(&c->err, ERR_AUTH, "Log in first");
+    if (c->who->test && !c->reads && (scope & SCOPE_CHANGES))
+        return err_set(&c->err, ERR_SCOPE, "A test key writes nothing but test mail");
     if (scopes_here(c) & scope)
         return true;
     for (unsigned i = 0; i < SCOPES; i++)

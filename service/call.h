@@ -95,6 +95,7 @@ struct call {
     struct bytes client_ip;      /* text; NO_BYTES for the unix socket */
     struct bytes client_net;     /* what limits count by (/64 for IPv6) */
     bool client_loopback, client_tls;
+    bool reads;                      /* the door says that it changes nothing (GET): see call_may */
     struct idempotency *idempotency; /* NULL without a key */
     struct fault *faults;            /* every fault of the request */
     size_t n_faults;
@@ -114,7 +115,8 @@ bool call_fault(struct call *c, const char *pointer, const char *code, const cha
 bool call_was_missing(struct call *c);
 /* True without faults; otherwise c->err becomes ERR_INVALID with the first fault's message. */
 bool call_check(struct call *c);
-/* ERR_SCOPE unless the credential has the scope (any of the bits). */
+/* ERR_SCOPE unless the credential has the scope (any of the bits). A test key writes test mail and nothing else: the
+ * scopes by which things are changed let it look only, in calls that are marked as `reads`. */
 bool call_may(struct call *c, unsigned scope);
 /* Is the domain one that the credential may touch? A key that is bound to domains reaches those alone. */
 bool call_reaches(const struct call *c, struct id domain);
