@@ -33,13 +33,17 @@ static bool may_reach(struct call *c, struct id account, struct id user, unsigne
 
 bool access_audit(struct call *c, struct id user)
 {
+    struct directory_user owner;
     struct event_row *row;
     struct batch *b;
 
     if (c->who->kind == WHO_USER)
         return true;
     row = arena_alloc(c->arena, sizeof *row);
+    if (!directory_user(c, user, &owner))
+        return false;
     *row = (struct event_row){ .id = id_new(), .account_id = c->account, .user_id = user, .at = clock_wall() };
+    row->domain_id = owner.domain_id;
     row->type = BYTES("mail.read");
     row->expires_at = row->at + PARAM_INT(event, keep);
     row->data =

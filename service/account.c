@@ -5,10 +5,13 @@
 
 #define NAME_MOST 255
 
-/* Accounts are the operator's alone, whatever account it acts in. */
+/* Accounts are the operator's alone, whatever account it acts in. A new one comes with a key to all of it, which is
+ * more than whoever is bound to domains has. */
 static bool may(struct call *c)
 {
-    return call_may(c, SCOPE_OPERATOR);
+    if (!call_may(c, SCOPE_OPERATOR))
+        return false;
+    return !c->who->n_domain_ids || err_set(&c->err, ERR_SCOPE, "A key that is bound to domains reaches no account");
 }
 
 bool account_list(struct call *c, const struct account_list_in *in, struct account_list_out *out)

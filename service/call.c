@@ -101,6 +101,19 @@ bool call_reaches(const struct call *c, struct id domain)
     return c->who->n_domain_ids == 0;
 }
 
+bool call_sees(const struct call *c, struct id account, struct bytes mode, struct id domain)
+{
+    return id_equal(account, c->account) && (!c->who->test || bytes_equal(mode, BYTES("test"))) &&
+           call_reaches(c, domain);
+}
+
+void query_seen(struct call *c, struct query *q)
+{
+    if (c->who->test)
+        q->conds[q->n_conds++] = COND("mode", IS, V_TEXT(BYTES("test")));
+    query_reached(c, q, "domain_id");
+}
+
 void query_reached(struct call *c, struct query *q, const char *field)
 {
     struct value *list;

@@ -120,6 +120,9 @@ bool call_check(struct call *c);
 bool call_may(struct call *c, unsigned scope);
 /* Is the domain one that the credential may touch? A key that is bound to domains reaches those alone. */
 bool call_reaches(const struct call *c, struct id domain);
+/* May the credential see mail of that account, mode ("test" …) and domain: messages, deliveries, events? Test keys see
+ * test mail, keys that are bound to domains that of their domains. */
+bool call_sees(const struct call *c, struct id account, struct bytes mode, struct id domain);
 /* Commits b with the idempotency row, if there is a key, whose kept answer `out` renders to. `out` may be NULL (`ref`
  * is kept). A lost race for the same key is turned into the right error or replay. */
 bool call_commit(struct call *c, struct batch *b, const void *out, struct id ref);

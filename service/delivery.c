@@ -2,6 +2,7 @@
 #include "mail/address.h"
 #include "service/member.h"
 #include "service/message_private.h"
+#include "service/service_private.h"
 
 static const struct member delivery_list_[] = {
     MEMBER(ID, delivery_row, id, .prefix = "dlv", .column = true),
@@ -62,8 +63,7 @@ static bool choose(struct call *c, const struct delivery_list_in *in, struct que
     }
     if (in->domain.p)
         add_cond(q, COND("site", IS, V_TEXT(in->domain)));
-    if (c->who->test)
-        add_cond(q, COND("mode", IS, V_TEXT(BYTES("test"))));
+    query_seen(c, q);
     return true;
 }
 
@@ -98,7 +98,7 @@ static bool find_delivery(struct call *c, struct bytes id, struct delivery_row *
         return err_set(&c->err, ERR_MISSING, "No such delivery");
     if (!store_get(c->store, &delivery_kind, key, c->arena, out, &c->err))
         return false;
-    if (!id_equal(out->account_id, c->account) || (c->who->test && !bytes_equal(out->mode, BYTES("test"))))
+    if (!call_sees(c, out->account_id, out->mode, out->domain_id))
         return err_set(&c->err, ERR_MISSING, "No such delivery");
     hide_entry(out);
     return true;

@@ -102,7 +102,8 @@ static bool rule_catch_all(struct call *c, const void *given, void *out)
         call_fault(c, "/catch_all", "invalid_address", "%s", why.message);
         return true;
     }
-    if (directory_find(c, &address, &user) && user.how == FOUND_EXACT && id_equal(user.account_id, c->account))
+    if (directory_find(c, &address, &user) && user.how == FOUND_EXACT && id_equal(user.account_id, c->account) &&
+        call_reaches(c, user.domain_id))
         return true;
     if (c->err.code && c->err.code != ERR_MISSING)
         return false;

@@ -86,6 +86,7 @@ static struct bytes rewrite(struct intake *k, struct bytes head, struct bytes he
 bool intake_header(struct intake *k, struct call *c, struct bytes head, struct bytes *out)
 {
     struct bytes header = bytes_head(head, header_end(head));
+    struct directory_domain domain;
     struct address from;
 
     *out = head;
@@ -93,8 +94,10 @@ bool intake_header(struct intake *k, struct call *c, struct bytes head, struct b
         return false;
     if (k->in.source != SOURCE_API && k->in.source != SOURCE_SUBMISSION)
         return true;
-    if (!check_author(c, k, header, "From", &from) || !check_sender(c, k, header))
+    if (!check_author(c, k, header, "From", &from) || !check_sender(c, k, header) ||
+        !directory_domain(c, from.domain, &domain))
         return false;
+    k->domain_id = domain.id;
     k->people = k->in.people.p ? k->in.people : summary_people_json(header, k->arena);
     if (header_count(header, "Bcc") || header_count(header, "Resent-Bcc") || !header_count(header, "Date") ||
         !header_count(header, "Message-ID"))

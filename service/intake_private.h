@@ -18,6 +18,7 @@ struct intake {
     bool head_done;
     int64_t size_max, now;
     struct id message_id;
+    struct id domain_id; /* of From, when it is ours to send */
     struct bytes trace, people;
     struct summary summary;
     struct bytes summary_sealed; /* its JSON under the content key */

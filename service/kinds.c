@@ -179,6 +179,7 @@ static const struct field message_fields[] = {
     FIELD(BYTES, message_row, summary),
     FIELD(TIME, message_row, sent_at),
     FIELD(BOOL, message_row, header_8bit),
+    FIELD(ID, message_row, domain_id),
 };
 /* "content" holds what still has content of its own to erase: not the mail that came in. */
 static const struct index message_indexes[] = {
@@ -229,6 +230,7 @@ static const struct field delivery_fields[] = {
     FIELD(TIME, delivery_row, keep_until),
     FIELD(INT, delivery_row, failures),
     FIELD(ID, delivery_row, guest_id),
+    FIELD(ID, delivery_row, domain_id),
 };
 static const char *const delivery_open[] = { "queued", "sending", "deferred", "held", NULL };
 /* What people look for by status; delivered and captured ones, nearly all, are found through the account. */
@@ -291,7 +293,7 @@ static const struct field event_fields[] = {
     FIELD(ID, event_row, delivery_id), FIELD(ID, event_row, user_id),    FIELD(TEXT, event_row, type),
     FIELD(TEXT, event_row, email),     FIELD(TIME, event_row, at),       FIELD(JSON, event_row, tags),
     FIELD(JSON, event_row, metadata),  FIELD(JSON, event_row, data),     FIELD(TIME, event_row, expires_at),
-    FIELD(TEXT, event_row, mode),
+    FIELD(TEXT, event_row, mode),      FIELD(ID, event_row, domain_id),
 };
 /* The events of one delivery are picked from those of its message. */
 static const struct index event_indexes[] = {

@@ -119,6 +119,9 @@ struct message_row {
     struct bytes summary;
     int64_t sent_at;
     bool header_8bit;
+    /* Of the author (From), for keys that are bound to domains; null for what came in, and in rows of before there was
+     * this field: keys that are bound do not reach those. */
+    struct id domain_id;
 };
 
 struct tag_row { /* one for each tag of a message, for lists by tag */
@@ -143,6 +146,7 @@ struct delivery_row {
     int64_t failures;   /* of ours, to end it */
     struct id guest_id; /* the other account whose message counts it too, while open */
     int64_t final_at, created_at, keep_until;
+    struct id domain_id; /* as the message's; of mail that came in, the recipient's */
 };
 
 struct mailbox_row {
@@ -171,6 +175,7 @@ struct event_row { /* watched */
     int64_t at;
     struct bytes tags, metadata, data; /* JSON or null */
     int64_t expires_at;
+    struct id domain_id; /* of the delivery, else of the message; of `mail.read` the user's */
 };
 
 struct lease_row { /* a named lock, for engines without one of their own */

@@ -21,7 +21,7 @@ bool message_find(struct call *c, struct bytes id, struct message_row *out)
         return err_set(&c->err, ERR_MISSING, "No such message");
     if (!store_get(c->store, &message_kind, key, c->arena, out, &c->err))
         return false;
-    if (!id_equal(out->account_id, c->account) || (c->who && c->who->test && !bytes_equal(out->mode, BYTES("test"))))
+    if (!call_sees(c, out->account_id, out->mode, out->domain_id))
         return err_set(&c->err, ERR_MISSING, "No such message");
     return true;
 }
@@ -138,16 +138,21 @@ void message_erase(struct batch *b, struct arena *a, const struct message_row *r
     body_mark(b, row->body_id, a);
 }
 
+/* Mail that came in is its recipients': nobody else erases or cancels it. */
+static bool find_sent(struct call *c, struct bytes id, struct message_row *out)
+{
+    return message_find(c, id, out) &&
+           (bytes_equal(out->direction, BYTES("outbound")) || err_set(&c->err, ERR_MISSING, "No such message"));
+}
+
 bool message_delete(struct call *c, const struct message_delete_in *in, void *out)
 {
     struct message_row row;
     struct batch *b;
 
     (void)out;
-    if (!call_may(c, SCOPE_SEND) || !message_find(c, in->id, &row))
+    if (!call_may(c, SCOPE_SEND) || !find_sent(c, in->id, &row))
         return false;
-    if (bytes_equal(row.direction, BYTES("inbound")))
-        return err_set(&c->err, ERR_MISSING, "No such message");
     if (row.n_open || row.n_held)
         return err_set(&c->err, ERR_IN_USE, "The message is still being delivered; cancel it first");
     if (!row.wrapped_key.p)
@@ -272,7 +277,7 @@ bool message_cancel(struct call *c, const struct message_cancel_in *in, struct m
     }
     for (int tries = 0; !done && tries < CANCEL_TRIES; tries++) {
         c->err = (struct err){ 0 };
-        done = message_find(c, in->id, &row) && cancel_once(c, &row);
+        done = find_sent(c, in->id, &row) && cancel_once(c, &row);
         if (!done && c->err.code != ERR_CONFLICT)
             return false;
     }

@@ -46,11 +46,10 @@ static bool matches(const struct scan *s, const struct message_row *m)
     const struct message_list_in *in = s->in;
     struct bytes direction = in->direction.p ? in->direction : BYTES("outbound");
 
-    return id_equal(m->account_id, s->c->account) && bytes_equal(m->direction, direction) &&
+    return call_sees(s->c, m->account_id, m->mode, m->domain_id) && bytes_equal(m->direction, direction) &&
            (!in->status.p || bytes_equal(message_status(m), in->status)) &&
            (!in->source.p || bytes_equal(m->source, in->source)) && (!in->key_id.p || id_equal(m->key_id, s->key_id)) &&
-           (!in->since || m->created_at >= in->since) && (!in->until || m->created_at < in->until) &&
-           (!s->c->who->test || bytes_equal(m->mode, BYTES("test")));
+           (!in->since || m->created_at >= in->since) && (!in->until || m->created_at < in->until);
 }
 
 static void lead_by(struct scan *s, const struct kind *k, const char *index)

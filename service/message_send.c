@@ -82,7 +82,8 @@ static bool check_sent(struct call *c, const struct message_send_in *in)
     found = directory_find(c, &in->from.address, &user);
     if (!found && !call_was_missing(c))
         return false;
-    if (!found || user.how == FOUND_CATCH_ALL || !id_equal(user.account_id, c->account))
+    if (!found || user.how == FOUND_CATCH_ALL || !id_equal(user.account_id, c->account) ||
+        !call_reaches(c, user.domain_id))
         call_fault(c, "/save_to_sent", "no_such_user", "No user has the address of from");
     return true;
 }

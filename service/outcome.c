@@ -149,6 +149,7 @@ void event_record(struct batch *b, struct arena *a, const struct message_row *m,
     row->metadata = m->metadata;
     row->data = event_data(d, a);
     row->expires_at = now + PARAM_INT(event, keep);
+    row->domain_id = d ? d->domain_id : m->domain_id;
     if (d) {
         row->delivery_id = d->id;
         row->email = d->email;

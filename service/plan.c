@@ -106,6 +106,7 @@ static void party_row(struct intake *k, struct call *c, struct id account, bool 
                                  .expires_at = k->now + PARAM_INT(message, keep) };
     if (!own)
         return;
+    row->domain_id = k->domain_id;
     row->people = k->people;
     row->tags = k->in.tags;
     row->metadata = k->in.metadata;
@@ -278,6 +279,7 @@ static void finish_delivery(struct intake *k, struct call *c, struct plan *p, st
     d->message_id = own->id;
     d->mode = own->mode;
     d->guest_id = NO_ID;
+    d->domain_id = is_outbound(k) ? own->domain_id : t->user.domain_id;
     d->attempts = 0;
     d->last = NO_BYTES;
     outcome_apply(d, t->outcome, k->now, k->arena);
@@ -432,7 +434,7 @@ static void build_events(struct intake *k, struct plan *p, const struct target *
     if (own == box || t->outcome != OUTCOME_DELIVERED)
         return;
     visitor = arena_alloc(k->arena, sizeof *visitor); /* the delivery itself is not theirs to see */
-    *visitor = (struct delivery_row){ .email = t->delivery.email };
+    *visitor = (struct delivery_row){ .email = t->delivery.email, .domain_id = t->user.domain_id };
     event_record(b, k->arena, box, visitor, "email.received", k->now);
 }
 

@@ -61,6 +61,8 @@ struct id id_of_name(const struct service *svc, const char *purpose, struct byte
 
 /* Adds the condition that `field` is one of the domains the credential reaches, where it is bound to some. */
 void query_reached(struct call *c, struct query *q, const char *field);
+/* Adds what call_sees asks for, to a query whose rows are of the account already. */
+void query_seen(struct call *c, struct query *q);
 /* Argon2id on the cpu pool. ERR_BUSY when too many wait. */
 bool password_hash(struct call *c, struct bytes password, struct bytes *out);
 

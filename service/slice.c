@@ -230,6 +230,7 @@ static void tell_guest(struct slice *s, struct batch *b, struct part *p, int64_t
         return;
     visitor = arena_alloc(s->arena, sizeof *visitor); /* the delivery itself is not theirs to see */
     visitor->email = p->row->email;
+    visitor->domain_id = p->user.domain_id;
     event_record(b, s->arena, theirs, visitor, "email.received", now);
 }
 

@@ -302,7 +302,7 @@ bool user_delete(struct call *c, const struct user_delete_in *in, void *out)
     bool gone = false;
 
     (void)out;
-    if (!find(c, in->id, &row))
+    if (!find(c, in->id, &row) || !user_within_reach(c, &row))
         return false;
     if (row.used && !in->erase)
         return err_set(&c->err, ERR_IN_USE, "The user has mail: ?erase=true deletes it too");

@@ -64,6 +64,8 @@ bool user_finish(struct call *c, const void *given, uint64_t named, void *row)
 
     if (!(named & members_named(&user_members, "password")))
         return true;
+    if (!user_within_reach(c, user))
+        return false;
     user->password_hash = NO_BYTES;
     return !password.p || password_hash(c, password, &user->password_hash);
 }
@@ -84,11 +86,10 @@ static bool one_send_as(struct call *c, size_t i, struct bytes text, struct byte
     else if (!address_parse(text, c->arena, &address, &why) ||
              !address_normalize(&address, true, c->arena, plain, &why))
         return call_fault(c, pointer, "invalid_address", "%s", why.message), true;
-    if (!domain_of_account(c, address.domain, &row)) {
-        if (!call_was_missing(c))
-            return false;
+    if (!domain_of_account(c, address.domain, &row) && !call_was_missing(c))
+        return false;
+    if (id_is_none(row.id) || !call_reaches(c, row.id))
         return call_fault(c, pointer, "unknown_domain", "This domain is not in this account"), true;
-    }
     if (whole)
         *plain = arena_bytesf(c->arena, "@%.*s", SHOW(row.name));
     return true;
@@ -197,3 +198,60 @@ static const struct member user_list_[] = {
     MEMBER(TIME, user_row, created_at),
 };
 MEMBERS(user, .object = "user", .path = "/v1/users/", .kind = &user_kind);
+
+/* ---- reach ---- */
+
+#define ADDRESSES_MOST 10000
+
+static bool addresses_reached(struct call *c, struct id user, bool *all)
+{
+    static const char *const only[] = { "id", "user_id", "domain_id", NULL };
+    struct query q = { .kind = &address_kind, .index = "user", .n_conds = 1, .limit = ADDRESSES_MOST, .only = only };
+    struct address_row *rows;
+    size_t n;
+
+    q.conds[0] = COND("user_id", IS, V_ID(user));
+    if (!store_find(c->store, &q, c->arena, (void **)&rows, &n, &c->err))
+        return false;
+    for (size_t i = 0; i < n; i++)
+        *all = *all && call_reaches(c, rows[i].domain_id);
+    return true;
+}
+
+/* A domain that is gone by now reaches nobody. */
+static bool senders_reached(struct call *c, struct bytes send_as, bool *all)
+{
+    struct json_object *list = NULL;
+    struct bytes *texts;
+    bool ok = true;
+    size_t n;
+
+    if (!send_as.p)
+        return true;
+    if (!json_read(send_as, &list, &c->err))
+        return false;
+    texts = json_texts(c->arena, list, &n);
+    for (size_t i = 0; ok && i < n; i++) {
+        struct domain_row row;
+
+        ok = domain_of_account(c, bytes_from(texts[i], bytes_find_last(texts[i], '@') + 1), &row) ||
+             c->err.code == ERR_MISSING;
+        *all = *all && (id_is_none(row.id) || call_reaches(c, row.id));
+    }
+    if (ok)
+        c->err = (struct err){ 0 };
+    json_object_put(list);
+    return ok;
+}
+
+bool user_within_reach(struct call *c, const struct user_row *row)
+{
+    bool all = true;
+
+    if (!c->who->n_domain_ids)
+        return true;
+    if (!addresses_reached(c, row->id, &all) || !senders_reached(c, row->send_as, &all))
+        return false;
+    return all ||
+           err_set(&c->err, ERR_SCOPE, "The user has addresses or senders in domains that this key does not reach");
+}

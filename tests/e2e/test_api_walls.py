@@ -255,6 +255,101 @@ def test_a_key_bound_to_domains_stays_there(server):
     assert owner.get(f"/v1/keys/{unbound}").status == 200
 
 
+def test_a_bound_key_sees_the_mail_of_its_domains(server):
+    owner = tenant(server, "seen")["client"]
+    for name in ("one", "two"):
+        owner.make("/v1/domains", {"name": f"{name}.seen.test"})
+        owner.make("/v1/users", {"address": f"ana@{name}.seen.test", "password": PASSWORD})
+    scopes = [s for s in SCOPES if s not in ("settings", "metrics", "operator")]
+
+    def bound(*domains):
+        return Client(server, key=owner.make("/v1/keys", {"name": "b", "scopes": scopes, "domain_ids": list(domains)})["secret"])
+
+    one, two, both = bound("one.seen.test"), bound("two.seen.test"), bound("one.seen.test", "two.seen.test")
+    start = both.get("/v1/events?follow=true&limit=100").json["next"]
+
+    def send(domain, **more):
+        return owner.make("/v1/messages", {"from": f"ana@{domain}.seen.test", "to": "deferred@sandbox.test", "subject": "sealed", "text": "x",
+                                           "tags": [{"name": "t", "value": domain}]} | more)
+
+    sent = {"one": send("one"), "two": send("two")}
+    user = Client(server, basic=("ana@two.seen.test", PASSWORD))
+    by_user = user.make("/v1/messages", {"from": "ana@two.seen.test", "to": "x@outside.test", "text": "x"})
+    with smtplib.SMTP(*server.address("smtp"), timeout=30) as c:  # mail that comes in belongs to the recipient's domain
+        c.sendmail("x@outside.test", ["ana@one.seen.test", "ana@two.seen.test"], "From: x@outside.test\r\n\r\nx\r\n")
+    paths = ("/v1/messages", "/v1/messages?tag=t", "/v1/messages?email=deferred@sandbox.test", "/v1/deliveries", "/v1/events",
+             "/v1/deliveries?email=deferred@sandbox.test", "/v1/events?type=email.deferred")
+
+    def ids(client, path):
+        return {x.get("message_id") or x["id"] for x in client.all(path)}
+
+    for path in paths:
+        alone, other = ids(one, path), ids(two, path)
+        assert sent["one"]["id"] in alone and sent["two"]["id"] in other, path
+        assert sent["two"]["id"] not in alone and by_user["id"] not in alone and sent["one"]["id"] not in other, path
+        assert {sent["one"]["id"], sent["two"]["id"]} <= ids(both, path) <= ids(owner, path), path
+    assert by_user["id"] in ids(two, "/v1/messages")
+
+    def followed(client):
+        return {(e["message_id"], e["email"]) for e in client.get(f"/v1/events?follow=true&limit=100&after={start}").json["data"]}
+
+    assert {m for m, _ in followed(one)} >= {sent["one"]["id"]} and sent["two"]["id"] not in {m for m, _ in followed(one)}
+    for client, mine, theirs in ((one, "one", "two"), (two, "two", "one")):
+        received = {e["email"] for e in client.all("/v1/events?type=email.received")}
+        assert received == {f"ana@{mine}.seen.test"}
+        assert all(f"@{theirs}.seen.test" not in (email or "") for _, email in followed(client))
+        assert not [d for d in client.all("/v1/deliveries") if d["email"] == f"ana@{theirs}.seen.test"]
+        message, delivery = sent[theirs]["id"], sent[theirs]["recipients"][0]["id"]
+        event = next(e["id"] for e in owner.all("/v1/events") if e["message_id"] == message)
+        for path in (f"/v1/messages/{message}", f"/v1/messages/{message}/raw", f"/v1/messages/{message}/events", f"/v1/deliveries/{delivery}",
+                     f"/v1/deliveries/{delivery}/events", f"/v1/events/{event}"):
+            assert client.get(path).status == 404 and owner.get(path).status == both.get(path).status == 200, path
+        assert client.delete(f"/v1/messages/{message}").status == client.post(f"/v1/messages/{message}/cancel").status == 404
+        answer = client.post("/v1/messages", {"from": f"ana@{mine}.seen.test", "to": "x@y.test", "text": "x", "in_reply_to": message})
+        assert answer.status == 422
+    assert one.post(f"/v1/messages/{sent['one']['id']}/cancel").status == 200
+
+
+def test_a_bound_key_gets_no_further_through_users(server):
+    owner = tenant(server, "way")["client"]
+    for name in ("one", "two"):
+        owner.make("/v1/domains", {"name": f"{name}.way.test"})
+        owner.make("/v1/users", {"address": f"ana@{name}.way.test", "password": PASSWORD})
+    scopes = [s for s in SCOPES if s not in ("settings", "metrics", "operator")]
+    c = Client(server, key=owner.make("/v1/keys", {"name": "b", "scopes": scopes, "domain_ids": ["one.way.test"]})["secret"])
+    for senders in (["@two.way.test"], ["ana@two.way.test"], ["ana@one.way.test", "@two.way.test"]):
+        assert c.patch("/v1/users/ana@one.way.test", {"send_as": senders}).status == 422, senders
+        assert c.post("/v1/users", {"address": "bo@one.way.test", "send_as": senders}).status == 422, senders
+    assert c.patch("/v1/users/ana@one.way.test", {"send_as": ["@one.way.test"]}).status == 200
+    assert c.patch("/v1/domains/one.way.test", {"catch_all": "ana@two.way.test"}).status == 422
+    assert c.patch("/v1/domains/one.way.test", {"catch_all": "ana@one.way.test"}).status == 200
+    # an address of its domain whose mail, and Sent, is somebody else's
+    owner.make("/v1/addresses", {"address": "alias@one.way.test", "target": {"type": "user", "user_id": "ana@two.way.test"}})
+    answer = c.post("/v1/messages", {"from": "alias@one.way.test", "to": "x@y.test", "text": "x", "save_to_sent": True})
+    assert answer.status == 422
+    # who may log in as a user gets all that the user is
+    for given in ({"send_as": ["@two.way.test"]}, None):
+        if given:
+            assert owner.patch("/v1/users/ana@one.way.test", given).status == 200
+        else:
+            owner.patch("/v1/users/ana@one.way.test", {"send_as": []})
+            owner.make("/v1/addresses", {"address": "more@two.way.test", "target": {"type": "user", "user_id": "ana@one.way.test"}})
+        assert c.patch("/v1/users/ana@one.way.test", {"password": "now it is mine"}).status == 403, given
+        assert c.delete("/v1/users/ana@one.way.test?erase=true").status == 403, given
+        assert c.patch("/v1/users/ana@one.way.test", {"name": "Ana"}).status == 200
+    owner.delete("/v1/addresses/more@two.way.test")
+    assert c.patch("/v1/users/ana@one.way.test", {"password": "now it is ours"}).status == 200
+
+
+def test_a_bound_key_of_the_operator_makes_no_account(server):
+    server.make("/v1/domains", {"name": "op.way.test"})
+    c = Client(server, key=server.make("/v1/keys", {"name": "b", "scopes": SCOPES, "domain_ids": ["op.way.test"]})["secret"])
+    assert c.post("/v1/accounts", {"name": "x"}).status == c.get("/v1/accounts").status == 403
+    account = WORLD["a"]["account"]["id"]
+    assert c.get("/v1/users", headers={"Postrider-Account": account}).json["data"] == []
+    assert c.get("/v1/messages", headers={"Postrider-Account": account}).json["data"] == []
+
+
 def test_a_deleted_domain_unbinds_no_key(server):
     owner = WORLD["a"]["client"]
     gone = owner.make("/v1/domains", {"name": "gone.bound.test"})
