@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/metrics.h"
+#include "service/auth.h"
 
 /* ---- for handlers ---- */
 
@@ -139,9 +140,12 @@ static bool content_send(struct request *r, struct err *e)
     struct bytes piece = NO_BYTES;
     bool good = true;
 
-    while (!r->x->no_body && (good = content_next(r->content.content, &piece, e)) && piece.n)
-        if (!(good = exchange_write(r->x, piece, e)))
+    while (!r->x->no_body && (good = content_next(r->content.content, &piece, e)) && piece.n) {
+        if (!(good = auth_current(&r->call)))
+            *e = r->call.err;
+        if (!good || !(good = exchange_write(r->x, piece, e)))
             break;
+    }
     content_close(&r->content.content);
     return good;
 }

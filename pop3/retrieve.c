@@ -98,7 +98,7 @@ static bool each(void *ctx, struct bytes piece, struct err *e)
         piece = bytes_head(piece, wanted(o, piece));
     if (piece.n && !stuff(o, piece, e))
         return false;
-    if (!pop3_keep_lock(o->s)) {
+    if (!auth_current(&o->s->call) || !pop3_keep_lock(o->s)) {
         *e = o->s->call.err;
         return false;
     }

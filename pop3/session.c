@@ -29,7 +29,17 @@ bool pop3_keep_lock(struct pop3 *s)
     s->keep_at = now + PARAM_INT(pop3, keep_lock);
     s->call.deadline = now + PARAM_INT(pop3, work_timeout);
     /* A store that is away now may be back before the lock runs out. */
-    return maildrop_keep(s->drop, &s->call) || s->call.err.code != ERR_IN_USE;
+    return (auth_current(&s->call) && maildrop_keep(s->drop, &s->call)) ||
+           (s->call.err.code != ERR_IN_USE && s->call.err.code != ERR_REVOKED);
+}
+
+/* RFC 3206: [AUTH] is for all that is wrong with the credentials, and AUTH-RESP-CODE is in our CAPA. Nothing that was
+ * marked is deleted. */
+bool pop3_lost(struct pop3 *s)
+{
+    if (s->call.err.code == ERR_REVOKED)
+        return pop3_hang_up(s, "[AUTH] %s", err_told(&s->call.err));
+    return pop3_hang_up(s, "[IN-USE] The lock on the mailbox was lost");
 }
 
 /* Sleeps until something has come, but wakes to renew the lock. */
@@ -57,8 +67,8 @@ static bool no_line(struct pop3 *s, const struct err *e)
 {
     if (e->code == ERR_CLOSED && net_draining())
         return pop3_hang_up(s, "[SYS/TEMP] The server is going down");
-    if (e->code == ERR_IN_USE)
-        return pop3_hang_up(s, "[IN-USE] The lock on the mailbox was lost");
+    if (e->code == ERR_IN_USE || e->code == ERR_REVOKED)
+        return pop3_lost(s);
     return false;
 }
 
@@ -140,6 +150,8 @@ static bool command(struct pop3 *s, struct bytes line)
     arena_reset(s->command);
     s->call.deadline = clock_monotonic() + PARAM_INT(pop3, work_timeout);
     pop3_write_deadline(s);
+    if (!auth_current(&s->call))
+        return s->call.err.code == ERR_REVOKED ? pop3_lost(s) : pop3_refuse_error(s);
     return v->run(s, arg);
 }
 
@@ -153,7 +165,7 @@ static void commands(struct pop3 *s)
             return;
         }
         if (!pop3_keep_lock(s)) {
-            pop3_hang_up(s, "[IN-USE] The lock on the mailbox was lost");
+            pop3_lost(s);
             return;
         }
         if (!pop3_read_line(s, &line) || (line.p && !command(s, line)))

@@ -86,7 +86,9 @@ void pop3_client_of(struct pop3 *s);
 /* A line of input without its CRLF; *line.p is NULL when it was refused with a reply. False when the session must end.
  */
 bool pop3_read_line(struct pop3 *s, struct bytes *line);
-/* Renews the lock on the maildrop when it is time. False when it was lost, with the call's error. */
+/* Renews the lock on the maildrop when it is time. False when it was lost or the login no longer holds, with the call's
+ * error; pop3_lost then says so and hangs up. */
 bool pop3_keep_lock(struct pop3 *s);
+bool pop3_lost(struct pop3 *s);
 void pop3_write_deadline(struct pop3 *s);
 #endif

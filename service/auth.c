@@ -244,6 +244,7 @@ static const struct principal *principal_of(struct login *l)
         .account_id = l->user->account_id,
         .scopes = SCOPE_SEND | SCOPE_MAIL_READ | SCOPE_MAIL_WRITE,
         .name = l->user->address,
+        .mark = directory_password_mark(l->user->password_hash),
         .user = l->user,
     };
     return p;

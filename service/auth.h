@@ -16,6 +16,11 @@ bool auth_password(struct call *c, struct bytes user, struct bytes password, con
 bool auth_key(struct call *c, struct bytes secret, const struct principal **out);
 /* A name and password at the SMTP door: name "apikey" takes a key. */
 bool auth_submission(struct call *c, struct bytes name, struct bytes password, const struct principal **out);
+/* Is who logged in still who they were? Asked at every command of a session and while an answer runs: a key that was
+ * deleted, has expired or may do less, a user or account that was disabled or deleted and a changed password end it, at
+ * once at the node where it happened and within a second at the others. ERR_REVOKED then; ERR_BUSY while nobody can
+ * say. True before a login. Costs a look into memory, and leaves nothing in c->arena. */
+bool auth_current(struct call *c);
 /* The peer of the unix socket: root, or the owner of the data folder. */
 bool auth_socket(struct call *c, unsigned uid, const struct principal **out);
 /* auth.cleartext: may a password cross this connection? */

@@ -195,7 +195,23 @@ static bool from_there(struct call *c, const struct key_row *row)
     return false;
 }
 
-static const struct principal *principal_of(struct call *c, const struct key_row *row, bool test)
+/* What the key may do: a session that has more than that ends. */
+static uint64_t mark_of(const struct key_row *row)
+{
+    uint8_t hash[CRYPT_HASH];
+    struct buf text;
+    uint64_t mark;
+
+    buf_init(&text, 128 * 1024);
+    buf_addf(&text, "%lld ", (long long)row->scopes);
+    buf_add(&text, row->domain_ids);
+    crypt_hash(buf_bytes(&text), hash);
+    buf_clear(&text);
+    memcpy(&mark, hash, sizeof mark);
+    return mark;
+}
+
+static const struct principal *principal_of(struct call *c, struct bytes hash, const struct key_row *row, bool test)
 {
     struct principal *p = arena_alloc(c->arena, sizeof *p);
     struct bytes *list;
@@ -208,6 +224,8 @@ static const struct principal *principal_of(struct call *c, const struct key_row
         .scopes = (unsigned)row->scopes,
         .test = test,
         .name = row->hint,
+        .mark = mark_of(row),
+        .key_hash = hash,
     };
     list = read_list(c, row->domain_ids, &n);
     if (n == 0)
@@ -219,23 +237,42 @@ static const struct principal *principal_of(struct call *c, const struct key_row
     return p;
 }
 
+/* Why the key does not hold; NULL when it does. */
+static const char *fault_of(struct call *c, const struct key_row *row)
+{
+    if (id_is_none(row->id))
+        return "unknown, or its account is disabled";
+    if (row->expires_at && row->expires_at <= clock_wall())
+        return "expired";
+    return from_there(c, row) ? NULL : "not from this address";
+}
+
+bool key_current(struct call *c)
+{
+    struct key_row row = { 0 };
+    bool test = false;
+
+    if (!find(c, c->who->key_hash, &row, &test))
+        return false;
+    return (!fault_of(c, &row) && mark_of(&row) == c->who->mark) || err_set(&c->err, ERR_AUTH, "The key has changed");
+}
+
 bool auth_key(struct call *c, struct bytes secret, const struct principal **out)
 {
     struct key_row row = { 0 };
+    struct bytes hash;
+    const char *fault;
     bool test = false;
 
     if (secret.n > SECRET_MOST ||
         (!bytes_starts(secret, BYTES("pr_live_")) && !bytes_starts(secret, BYTES("pr_test_"))))
         return refuse(c, NO_BYTES, "no key of ours");
-    if (!find(c, key_secret_hash(secret, c->arena), &row, &test))
+    hash = key_secret_hash(secret, c->arena);
+    if (!find(c, hash, &row, &test))
         return false;
-    if (id_is_none(row.id))
-        return refuse(c, bytes_head(secret, 12), "unknown, or its account is disabled");
-    if (row.expires_at && row.expires_at <= clock_wall())
-        return refuse(c, row.hint, "expired");
-    if (!from_there(c, &row))
-        return refuse(c, row.hint, "not from this address");
+    if ((fault = fault_of(c, &row)))
+        return refuse(c, bytes_head(secret, 12), fault);
     seen_note(c->svc, &key_kind, row.id);
-    *out = principal_of(c, &row, test);
+    *out = principal_of(c, hash, &row, test);
     return true;
 }

@@ -52,5 +52,8 @@ void remember_clear(struct auth *a, struct id user_id); /* NO_ID: all */
 void seen_note(struct service *svc, const struct kind *kind, struct id id);
 void seen_clear(struct auth *a);
 
-void keys_clear(struct auth *a); /* auth_key.c */
+/* ---- API keys (auth_key.c) ---- */
+void keys_clear(struct auth *a);
+/* auth_current for a key. */
+bool key_current(struct call *c);
 #endif

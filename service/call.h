@@ -49,6 +49,8 @@ struct principal {
     struct id *domain_ids; /* of a key that is bound to some; n 0: all of the account */
     size_t n_domain_ids;
     struct bytes name;     /* for logs: the user's address, the key's hint, "socket" */
+    uint64_t mark;         /* of what the login rests on: auth_current compares it; 0: on nothing that could end */
+    struct bytes key_hash; /* WHO_KEY */
     struct user_row *user; /* WHO_USER */
 };
 

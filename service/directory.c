@@ -283,6 +283,18 @@ static bool role_id(struct question *q, struct id user_id, struct bytes role, st
     return true;
 }
 
+uint64_t directory_password_mark(struct bytes password_hash)
+{
+    uint8_t hash[CRYPT_HASH];
+    uint64_t mark = 0;
+
+    if (!password_hash.p)
+        return 0;
+    crypt_hash(password_hash, hash);
+    memcpy(&mark, hash, sizeof mark);
+    return mark;
+}
+
 static void fill_user(struct directory_user *u, const struct user_row *row)
 {
     *u = (struct directory_user){
@@ -293,6 +305,7 @@ static void fill_user(struct directory_user *u, const struct user_row *row)
         .quota = row->quota,
         .used = row->used,
         .disabled = row->disabled,
+        .password = directory_password_mark(row->password_hash),
         .save_sent = row->save_sent,
         .user_key = row->user_key,
         .user_key_wrap = row->user_key_wrap,

@@ -22,6 +22,7 @@ struct directory_user {
     struct bytes address; /* the primary one */
     int64_t quota, used;  /* used: see directory_add_used */
     bool disabled;        /* the user or the account: no login, no mail */
+    uint64_t password;    /* mark of the password's hash: changes with it */
     bool save_sent;
     struct bytes user_key, user_key_wrap, send_as;
     struct id inbox_id, sent_id; /* role mailboxes live as long as their user */
@@ -34,6 +35,9 @@ bool directory_domain(struct call *c, struct bytes name, struct directory_domain
  * `inbound` and `disabled` are the caller's to judge. */
 bool directory_find(struct call *c, const struct address *address, struct directory_user *out);
 bool directory_user(struct call *c, struct id user_id, struct directory_user *out);
+
+/* As directory_user.password; 0 without a password. */
+uint64_t directory_password_mark(struct bytes password_hash);
 
 /* After a commit that changed a domain, address, user (not its `used`) or account. */
 void directory_changed(struct service *svc);

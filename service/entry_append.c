@@ -2,6 +2,7 @@
 #include "base/clock.h"
 #include "base/params.h"
 #include "service/access.h"
+#include "service/auth.h"
 #include "service/body.h"
 #include "service/crlf.h"
 #include "service/entry_private.h"
@@ -56,7 +57,7 @@ static bool read_all(struct append *p)
     } while (chunk.n);
     crlf_end(&p->crlf, &p->text);
     p->c->deadline = clock_monotonic() + STORE_MS;
-    return keep(p) && body_finish(p->body, p->c->deadline, &p->c->err);
+    return auth_current(p->c) && keep(p) && body_finish(p->body, p->c->deadline, &p->c->err);
 }
 
 static bool file(struct append *p, const struct mailbox_row *box, const struct directory_user *user,

@@ -3,6 +3,7 @@
 #include "base/metrics.h"
 #include "base/params.h"
 #include "net/fiber.h"
+#include "service/auth.h"
 #include "service/due.h"
 #include "service/intake_private.h"
 #include "service/service_private.h"
@@ -218,6 +219,8 @@ static bool accept(struct intake *k, struct call *c, struct intake_out *out)
     if (!body_finish(k->body, c->deadline, &c->err))
         return false;
     intake_describe(k);
+    if (!auth_current(c)) /* it may have taken an hour to come */
+        return false;
     if (!plan_accept(k, c, &p))
         return false;
     for (size_t tries = p.n + 2; tries > 0 && again; tries--) {

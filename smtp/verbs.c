@@ -1,6 +1,6 @@
 #include "base/params.h"
 #include "service/service.h"
-#include "smtp/session.h"
+#include "smtp/transfer.h"
 
 #define ANY (~0u)
 
@@ -82,10 +82,25 @@ static const char *order_text(const struct smtp *s, const struct verb *v)
     }
 }
 
+/* 421, again at every command until the client goes (RFC 5321 3.8): it keeps its mail, comes back, and hears 535 from
+ * AUTH if it must. 530 would be final for a mail that waits in somebody's queue, and RFC 4954 section 4 allows no
+ * second AUTH here. */
+static bool login_lost(struct smtp *s)
+{
+    const struct err *e = &s->call.err;
+
+    smtp_log_refused(s, NULL, NO_BYTES);
+    return smtp_refuse(s, "%s %s", err_row(e->code)->smtp, err_told(e));
+}
+
 bool smtp_verb_allowed(struct smtp *s, const struct verb *v, bool *alive)
 {
     if ((v->flags & LOGIN) && s->door->kind != SMTP_RECEIVE && !s->call.who && s->phase != PHASE_NEW) {
         *alive = smtp_refuse(s, "530 5.7.0 Authentication required");
+        return false;
+    }
+    if ((v->flags & LOGIN) && !auth_current(&s->call)) {
+        *alive = login_lost(s);
         return false;
     }
     if (!(v->phases & (1u << s->phase))) {

@@ -235,6 +235,36 @@ def test_a_revoked_key_ends_everywhere(nodes):
     soon(lambda: b.get("/v1/me", key=made["secret"]).status == 401)
 
 
+def test_open_sessions_end_everywhere(nodes):
+    a, b = nodes
+    for name in ("off", "new", "gone"):
+        a.user(f"{name}@ends.test")
+    key = a.make("/v1/keys", {"name": "ends", "scopes": ["send"]})
+    logins = {"key": ("apikey", key["secret"])} | {n: (f"{n}@ends.test", PASSWORD) for n in ("off", "new", "gone")}
+    sessions, boxes = {}, {n: pop3(b, f"{n}@ends.test") for n in ("off", "new", "gone")}
+    for name, login in logins.items():
+        sessions[name] = c = smtplib.SMTP(*b.address("submission"), timeout=30)
+        c.starttls(context=loose_context())
+        c.login(*login)
+        assert c.mail("off@ends.test" if name == "key" else login[0])[0] == 250
+    assert a.call("DELETE", f"/v1/keys/{key['id']}").status == 204
+    assert a.call("PATCH", "/v1/users/off@ends.test", {"disabled": True}).status == 200
+    assert a.call("PATCH", "/v1/users/new@ends.test", {"password": "another horse"}).status == 200
+    assert a.call("DELETE", "/v1/users/gone@ends.test?erase=true").status == 204
+    for name, c in sessions.items():
+        soon(lambda: c.rcpt("x@outside.test")[0] == 421)
+        c.close()
+    for c in boxes.values():
+        with pytest.raises(poplib.error_proto, match="AUTH"):
+            c.stat()
+        c.close()
+    with smtplib.SMTP(*b.address("submission"), timeout=30) as c:  # a login right behind the change holds, whatever b remembers
+        assert a.call("PATCH", "/v1/users/new@ends.test", {"password": "a third horse"}).status == 200
+        c.starttls(context=loose_context())
+        c.login("new@ends.test", "a third horse")
+        assert c.mail("new@ends.test")[0] == 250
+
+
 # ---- rates ----
 
 def test_rates_hold_together(nodes):
