@@ -1,4 +1,5 @@
 #include "pop3/session.h"
+#include "base/budget.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/metrics.h"
@@ -7,7 +8,7 @@
 
 enum {
     SESSION_ARENA_MAX = 8 << 20, /* who logged in, the marks */
-    COMMAND_ARENA_MAX = 64 << 20,
+    COMMAND_ARENA_MAX = 16 << 20,
     INPUT_MAX = 16384, /* the longest line and what is pipelined behind it */
     LONGEST_JUNK = 1 << 20
 };
@@ -205,9 +206,10 @@ static void converse(struct pop3 *s)
 
 void pop3_run(struct stream *stream, const struct pop3_door *door)
 {
-    struct pop3 s = {
-        .door = door, .stream = stream, .session = arena_new(SESSION_ARENA_MAX), .command = arena_new(COMMAND_ARENA_MAX)
-    };
+    struct pop3 s = { .door = door,
+                      .stream = stream,
+                      .session = arena_new_in(&budget_pop3, SESSION_ARENA_MAX),
+                      .command = arena_new_in(&budget_pop3, COMMAND_ARENA_MAX) };
 
     call_init(&s.call, door->svc, s.command, "pop3");
     metric_add(METRIC_pop3_sessions, 1);

@@ -6,10 +6,10 @@
  *     body_put(w, batch, arena)                what makes it kept, into the accept batch (again, if that is built
  * again) body_free(&w)
  *
- * Up to BODY_INLINE bytes lie in the row and enter with the accept batch. More leaves in chunks of 1 MiB as it arrives,
- * each in a batch of its own; the row then has an expiry (body.upload_grace), which body_put clears on condition that
- * it is still there: sweep and accept cannot both win. zstd (body.compression_level), left out where it gains nothing.
- * A writer holds at most 2.5 MiB and belongs to one fiber.
+ * Up to BODY_INLINE bytes lie in the row and enter with the accept batch. More leaves in chunks of 256 KiB as it
+ * arrives, each in a batch of its own; the row then has an expiry (body.upload_grace), which body_put clears on
+ * condition that it is still there: sweep and accept cannot both win. zstd (body.compression_level), left out where it
+ * gains nothing. A writer holds at most 1 MiB (tests/e2e/test_limits.py) and belongs to one fiber.
  *
  * Reading is a pull of pieces of at most BODY_PIECE bytes. Whoever removes the last way to a body marks it (body_mark);
  * the sweep makes sure and deletes. */
@@ -19,7 +19,7 @@
 #include "service/call.h"
 
 #define BODY_INLINE ((size_t)256 * 1024)
-#define BODY_CHUNK  ((size_t)1024 * 1024)
+#define BODY_CHUNK  ((size_t)256 * 1024)
 #define BODY_PIECE  ((size_t)256 * 1024)
 
 struct body_writer;
@@ -33,7 +33,7 @@ void body_free(struct body_writer **w);
 struct id body_id(const struct body_writer *w);
 const struct crypt_key *body_key(const struct body_writer *w);
 int64_t body_size(const struct body_writer *w);
-struct bytes body_preview(const struct body_writer *w); /* its first bytes, at most BODY_INLINE */
+struct bytes body_preview(const struct body_writer *w); /* its first bytes, at most BODY_INLINE; of a large one fewer */
 
 struct body_reader;
 /* ERR_GONE when the body is no more. */

@@ -6,10 +6,14 @@
 #include <assert.h>
 #include <zstd.h>
 
-/* The window bounds what a compressor of large bodies holds. */
-#define WINDOW_LOG 19
+/* The window bounds what a compressor of large bodies holds: 270 KiB at level 1. */
+#define WINDOW_LOG 16
 /* Chunks are cut from the compressed stream; the tag comes on top. */
 #define SEALED_CHUNK (BODY_CHUNK + CRYPT_CHUNK_EXTRA)
+/* Bytes that are added to it at a time. */
+#define STEP ((size_t)32 * 1024)
+/* Of a large body this much is kept for what lists show of it. */
+#define LARGE_PREVIEW ((size_t)64 * 1024)
 
 struct body_writer {
     struct service *svc;
@@ -61,7 +65,7 @@ struct body_writer *body_begin(struct service *svc)
     w->id = id_new();
     crypt_key_new(&w->key);
     buf_init(&w->plain, BODY_INLINE);
-    buf_init(&w->chunk, 2 * SEALED_CHUNK);
+    buf_init(&w->chunk, SEALED_CHUNK + STEP);
     return w;
 }
 
@@ -134,8 +138,7 @@ static bool put_full_chunks(struct body_writer *w, int64_t deadline, struct err 
 
 static void compress_piece(struct body_writer *w, ZSTD_inBuffer *in, ZSTD_EndDirective end, size_t *left)
 {
-    size_t room = ZSTD_CStreamOutSize();
-    ZSTD_outBuffer out = { buf_room(&w->chunk, room), room, 0 };
+    ZSTD_outBuffer out = { buf_room(&w->chunk, STEP), STEP, 0 };
 
     *left = ZSTD_compressStream2(w->stream, &out, in, end);
     if (ZSTD_isError(*left))
@@ -150,7 +153,7 @@ static bool stream_write(struct body_writer *w, struct bytes piece, int64_t dead
 
     if (w->stored_plain) {
         while (piece.n) {
-            struct bytes part = bytes_head(piece, BODY_INLINE);
+            struct bytes part = bytes_head(piece, STEP);
             buf_add(&w->chunk, part);
             piece = bytes_from(piece, part.n);
             if (!put_full_chunks(w, deadline, e))
@@ -164,6 +167,15 @@ static bool stream_write(struct body_writer *w, struct bytes piece, int64_t dead
             return false;
     }
     return true;
+}
+
+static void shorten_preview(struct body_writer *w)
+{
+    struct buf all = w->plain;
+
+    buf_init(&w->plain, LARGE_PREVIEW);
+    buf_add(&w->plain, bytes_head(buf_bytes(&all), LARGE_PREVIEW));
+    buf_clear(&all);
 }
 
 /* The body has outgrown its row. Whether compressing is worth it is judged by what is there so far. */
@@ -184,7 +196,10 @@ static bool become_large(struct body_writer *w, int64_t deadline, struct err *e)
         ZSTD_CCtx_setParameter(w->stream, ZSTD_c_compressionLevel, level);
         ZSTD_CCtx_setParameter(w->stream, ZSTD_c_windowLog, WINDOW_LOG);
     }
-    return stream_write(w, so_far, deadline, e);
+    if (!stream_write(w, so_far, deadline, e))
+        return false;
+    shorten_preview(w);
+    return true;
 }
 
 bool body_write(struct body_writer *w, struct bytes piece, int64_t deadline, struct err *e)

@@ -9,8 +9,14 @@
 #include "service/service_private.h"
 #include <assert.h>
 
-/* What one intake may hold beside its body: header, MIME parts, rows of the batch. */
-#define INTAKE_ARENA ((size_t)64 * 1024 * 1024)
+/* What one intake may hold beside its body: the rows of the batch, which recipients lengthen; and while the mail comes
+ * its MIME parts. Of a mail whose parts do not fit, the first are told apart. */
+#define INTAKE_ARENA ((size_t)16 * 1024 * 1024)
+#define PARTS_ARENA  ((size_t)512 * 1024)
+/* What a large body's writer holds: body.h. */
+#define LARGE_MEMORY ((size_t)640 * 1024)
+/* Memory is taken from the door's budget in such pieces. */
+#define CHARGE ((size_t)64 * 1024)
 /* What a store that is busy gets to take in a chunk or the whole: the session that brings it may be much older. */
 #define STORE_MS 30000
 /* Bytes handled before the other fibers of the loop get a turn. */
@@ -34,10 +40,12 @@ bool intake_begin(struct call *c, const struct intake_in *in, struct intake **ou
     if (!k)
         die("out of memory");
     k->in = *in;
-    k->arena = arena_new(INTAKE_ARENA);
+    k->budget = in->source == SOURCE_API || in->source == SOURCE_SYSTEM ? &budget_api : &budget_smtp;
+    k->arena = arena_new_in(k->budget, INTAKE_ARENA);
+    k->parts = arena_new_in(k->budget, PARTS_ARENA);
     k->in.envelope_from = address_to_ascii(in->envelope_from, k->arena);
     k->body = body_begin(c->svc);
-    k->mime = mime_begin(&limits, k->arena);
+    k->mime = mime_begin(&limits, k->parts);
     k->size_max = PARAM_INT(message, size_max);
     k->now = clock_wall();
     k->message_id = id_new();
@@ -52,9 +60,27 @@ void intake_drop(struct intake **k)
         return;
     body_free(&(*k)->body);
     buf_clear(&(*k)->head);
+    buf_clear(&(*k)->rewritten);
     arena_free(&(*k)->arena);
+    arena_free(&(*k)->parts);
+    budget_give((*k)->budget, (*k)->charged);
     free(*k);
     *k = NULL;
+}
+
+/* What the header's buffer and the body's writer hold is counted ahead of what they are about to. */
+static bool charge(struct intake *k, struct call *c, size_t more)
+{
+    size_t body = (size_t)body_size(k->body) + more;
+    size_t want = k->head.cap + (body > BODY_INLINE ? LARGE_MEMORY : body);
+
+    if (want <= k->charged)
+        return true;
+    want += CHARGE - want % CHARGE;
+    if (!budget_take(k->budget, want - k->charged))
+        return err_set(&c->err, ERR_BUSY, "The memory of %s is used up", k->budget->name);
+    k->charged = want;
+    return true;
 }
 
 /* Bytes as they are kept. */
@@ -64,7 +90,10 @@ static bool keep(struct intake *k, struct call *c, struct bytes bytes)
         struct bytes piece = bytes_head(bytes, TURN);
         if (memchr(piece.p, 0, piece.n))
             return err_set(&c->err, ERR_INVALID, "A NUL byte in the message");
-        mime_feed(k->mime, piece);
+        if (!charge(k, c, piece.n))
+            return false;
+        if (!arena_full(k->parts))
+            mime_feed(k->mime, piece);
         if (!body_write(k->body, piece, clock_monotonic() + STORE_MS, &c->err))
             return false;
         bytes = bytes_from(bytes, piece.n);
@@ -79,9 +108,16 @@ static bool keep(struct intake *k, struct call *c, struct bytes bytes)
 static bool end_header(struct intake *k, struct call *c, struct bytes head)
 {
     struct bytes kept;
+    bool ok;
 
     k->head_done = true;
-    return intake_header(k, c, head, &kept) && keep(k, c, kept);
+    ok = intake_header(k, c, head, &kept) && arena_check(k->arena, &c->err);
+    if (k->rewritten.n)
+        buf_clear(&k->head);
+    ok = ok && keep(k, c, kept);
+    buf_clear(&k->head); /* what others hold of it they have copied */
+    buf_clear(&k->rewritten);
+    return ok;
 }
 
 /* Offset behind the empty line that ends the header, or 0. `from`: where the search need not begin anew. */
@@ -99,6 +135,8 @@ static bool append_head(struct intake *k, struct call *c, struct bytes chunk)
 {
     size_t had = k->head.n, end;
 
+    if (!charge(k, c, chunk.n))
+        return false;
     buf_add(&k->head, chunk);
     end = empty_line(buf_bytes(&k->head), had > 3 ? had - 3 : 0);
     if (k->head.overflowed && !end)
@@ -209,6 +247,7 @@ static bool accept(struct intake *k, struct call *c, struct intake_out *out)
 {
     struct plan p = { 0 };
     int64_t least = clock_monotonic() + STORE_MS;
+    struct arena_mark before;
     bool again = true, ok = false;
 
     if (c->deadline < least)
@@ -223,8 +262,10 @@ static bool accept(struct intake *k, struct call *c, struct intake_out *out)
         return false;
     if (!plan_accept(k, c, &p))
         return false;
+    before = arena_mark(k->arena);
     for (size_t tries = p.n + 2; tries > 0 && again; tries--) {
         c->err = (struct err){ 0 };
+        arena_rewind(k->arena, before);
         ok = commit_once(k, c, &p, out, &again);
     }
     if (ok)

@@ -7,8 +7,9 @@
  *     intake_drop(&k)                 forgets; what was put already is swept
  *
  * intake_commit is message_accept: when it returns true the mail is safe, and for up to accept.local_max (32) local
- * mailboxes it is filed. Bytes are CRLF text exactly as they shall be kept. Memory of an intake is bounded (about 2.5
- * MiB whatever the size). RFC 5321 4.1.1.4, 6.3 (loops), RFC 6409 8 (submission). */
+ * mailboxes it is filed. Bytes are CRLF text exactly as they shall be kept. Memory of an intake is bounded (1.5
+ * MiB whatever the size of the mail), and counted in the door's budget: ERR_BUSY when that is used up. RFC
+ * 5321 4.1.1.4, 6.3 (loops), RFC 6409 8 (submission). */
 #ifndef SERVICE_INTAKE_H
 #define SERVICE_INTAKE_H
 #include "mail/address.h"

@@ -65,22 +65,19 @@ static void add_missing(struct intake *k, struct bytes header, const struct addr
 
 static struct bytes rewrite(struct intake *k, struct bytes head, struct bytes header, const struct address *from)
 {
-    struct bytes rest = header, result;
+    struct bytes rest = header, behind = bytes_from(head, header.n);
     struct header field;
-    struct buf out;
+    struct buf *out = &k->rewritten;
 
-    buf_init(&out, head.n + 1024);
+    buf_init(out, head.n + 1024);
     while (header_next(&rest, &field))
         if (!is_blind(field.name))
-            buf_add(&out, field.whole);
-    if (out.n && !bytes_ends(buf_bytes(&out), BYTES("\r\n")))
-        buf_adds(&out, "\r\n");
-    add_missing(k, header, from, &out);
-    result = bytes_from(head, header.n);
-    buf_add(&out, result.n ? result : BYTES("\r\n"));
-    result = arena_copy(k->arena, buf_bytes(&out));
-    buf_clear(&out);
-    return result;
+            buf_add(out, field.whole);
+    if (out->n && !bytes_ends(buf_bytes(out), BYTES("\r\n")))
+        buf_adds(out, "\r\n");
+    add_missing(k, header, from, out);
+    buf_add(out, behind.n ? behind : BYTES("\r\n"));
+    return buf_bytes(out);
 }
 
 bool intake_header(struct intake *k, struct call *c, struct bytes head, struct bytes *out)

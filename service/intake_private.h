@@ -1,6 +1,7 @@
 /* service/intake_private.h - what the files of the intake share. */
 #ifndef SERVICE_INTAKE_PRIVATE_H
 #define SERVICE_INTAKE_PRIVATE_H
+#include "base/budget.h"
 #include "mail/mime.h"
 #include "service/body.h"
 #include "service/filing.h"
@@ -10,11 +11,14 @@
 
 struct intake {
     struct intake_in in;
-    struct arena *arena; /* of this intake alone */
+    struct arena *arena, *parts; /* of this intake alone; parts: of the MIME index */
+    struct budget *budget;
+    size_t charged; /* taken from it for head and body */
     struct body_writer *body;
     struct mime *mime;
     const struct mime_index *index;
-    struct buf head; /* what has come of the header, until its end is found */
+    struct buf head;      /* what has come of the header, until its end is found */
+    struct buf rewritten; /* the header as it is kept, where that differs */
     bool head_done;
     int64_t size_max, now;
     struct id message_id;
@@ -26,7 +30,7 @@ struct intake {
 };
 
 /* The header has come whole: checks it (one From that may be used, and Sender, no loop), removes Bcc and Resent-Bcc and
- * adds what a submission lacks. *out is what is kept of it, in k->arena or borrowed. */
+ * adds what a submission lacks. *out is what is kept of it, `head` itself or in k->rewritten. */
 bool intake_header(struct intake *k, struct call *c, struct bytes head, struct bytes *out);
 /* Received line, summary and so on, once all bytes are there. */
 void intake_describe(struct intake *k);

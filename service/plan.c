@@ -129,12 +129,27 @@ static size_t party_of(struct intake *k, struct call *c, struct plan *p, struct 
 
 /* ---- outcomes ---- */
 
+/* What filing needs of the user; the rest of what was read for it may be large, and there may be many. */
+static bool find_user(struct intake *k, struct call *c, struct target *t)
+{
+    struct arena_mark before = arena_mark(c->arena);
+    bool found = directory_user(c, t->recipient->user_id, &t->user);
+
+    if (!found)
+        return false;
+    t->user.user_key = arena_copy(k->arena, t->user.user_key);
+    t->user.user_key_wrap = arena_copy(k->arena, t->user.user_key_wrap);
+    t->user.address = t->user.send_as = NO_BYTES;
+    arena_rewind(c->arena, before);
+    return true;
+}
+
 static bool plan_mailbox(struct intake *k, struct call *c, struct target *t, struct seen *seen, size_t *boxes)
 {
     struct target *first;
 
     t->outcome = OUTCOME_DELIVERED;
-    if (!directory_user(c, t->recipient->user_id, &t->user)) {
+    if (!find_user(k, c, t)) {
         if (c->err.code != ERR_MISSING || k->in.source != SOURCE_API)
             return false;
         c->err = (struct err){ 0 };

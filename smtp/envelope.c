@@ -1,7 +1,10 @@
+#include "base/budget.h"
 #include "base/params.h"
 #include "net/fiber.h"
 #include "smtp/params.h"
 #include "smtp/transfer.h"
+
+#define RCPT_ARENA ((size_t)1024 * 1024)
 
 /* The part behind "FROM:" or "TO:". Blanks before the path are common, if wrong (RFC 5321 3.3), and harmless. */
 static bool path_of(struct bytes arg, struct bytes word, struct bytes *path)
@@ -117,10 +120,13 @@ static bool recipient_add(struct smtp *s, const struct address *address, const s
     struct recipient_check_in in = { .address = *address, .size = s->envelope.size, .utf8_ok = s->envelope.utf8 };
     struct recipient one = { .email = NO_BYTES };
 
-    if (!recipient_check(&s->call, &in, &one))
+    if (!recipient_check(&s->call, &in, &one) || !arena_check(s->call.arena, &s->call.err))
         return recipient_refused(s, address->email);
+    one.email = arena_copy(s->mail, one.email);
     one.dsn = rcpt_params_json(p, s->mail);
     recipients_grow(s);
+    if (arena_full(s->mail))
+        return smtp_reply(s, "452 4.5.3 Too many recipients");
     s->recipients[s->n_recipients++] = one;
     s->phase = PHASE_RCPT;
     return smtp_reply(s, "250 2.1.5 Recipient ok");
@@ -135,9 +141,9 @@ static bool rcpt(struct smtp *s, struct bytes arg)
 
     if (!path_of(arg, BYTES("TO:"), &path))
         return smtp_refuse(s, "501 5.5.4 Write: RCPT TO:<recipient>");
-    if (!path_parse(path, path_how(s, 0), s->mail, &address, &rest, e))
+    if (!path_parse(path, path_how(s, 0), s->call.arena, &address, &rest, e))
         return refuse_path(s, "501 5.1.3");
-    if (!rcpt_params_read(rest, s->envelope.utf8, s->mail, &p, e))
+    if (!rcpt_params_read(rest, s->envelope.utf8, s->call.arena, &p, e))
         return refuse_param(s, address.email);
     if (address.utf8 && !s->envelope.utf8)
         return refuse_utf8(s, address.email);
@@ -146,13 +152,18 @@ static bool rcpt(struct smtp *s, struct bytes arg)
     return recipient_add(s, &address, &p);
 }
 
-/* What a refused recipient took of the mail's arena is given back: many of them must not fill it. */
+/* What finding a recipient takes (a user's row may be large) is given back at once, what a refused one left in the
+ * envelope too: many of them must not fill it. */
 bool smtp_rcpt(struct smtp *s, struct bytes arg)
 {
     struct arena_mark before = arena_mark(s->mail);
     size_t taken = s->n_recipients;
-    bool alive = rcpt(s, arg);
+    bool alive;
 
+    s->call.arena = arena_new_in(&budget_smtp, RCPT_ARENA);
+    alive = rcpt(s, arg);
+    arena_free(&s->call.arena);
+    s->call.arena = s->mail;
     if (s->n_recipients == taken)
         arena_rewind(s->mail, before);
     return alive;

@@ -1,4 +1,5 @@
 #include "smtp/session.h"
+#include "base/budget.h"
 #include "base/clock.h"
 #include "base/metrics.h"
 #include "base/params.h"
@@ -6,8 +7,8 @@
 #include "smtp/transfer.h"
 
 enum {
-    SESSION_ARENA_MAX = 4 << 20, /* who logged in; emptied after each failed login */
-    MAIL_ARENA_MAX = 64 << 20,   /* an envelope: smtp.recipients_max times what a recipient check needs */
+    SESSION_ARENA_MAX = 1 << 20, /* who logged in; emptied after each failed login */
+    MAIL_ARENA_MAX = 8 << 20,    /* an envelope: smtp.recipients_max recipients with what is kept of each */
     LONGEST_JUNK = 1 << 20       /* a line without end is read so far, then we hang up */
 };
 
@@ -208,8 +209,8 @@ void smtp_run(struct stream *stream, const struct smtp_door *door)
 {
     struct smtp s = { .door = door,
                       .stream = stream,
-                      .session = arena_new(SESSION_ARENA_MAX),
-                      .mail = arena_new(MAIL_ARENA_MAX),
+                      .session = arena_new_in(&budget_smtp, SESSION_ARENA_MAX),
+                      .mail = arena_new_in(&budget_smtp, MAIL_ARENA_MAX),
                       .started = clock_monotonic() };
 
     call_init(&s.call, door->svc, s.mail, door->kind == SMTP_RECEIVE ? "smtp" : "submission");

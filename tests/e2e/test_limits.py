@@ -8,6 +8,7 @@ import threading
 
 import pytest
 from server import PASSWORD, RELEASE, Server, until
+from wire import Smtp, setting
 
 @pytest.fixture(scope="module")
 def release(store):
@@ -131,3 +132,53 @@ def test_many_at_once_over_the_same_address_are_all_served(release):
         t.join()
     assert len(results) == 50 and "ok" in results
     assert all(r == "ok" or "[IN-USE]" in r for r in results), results
+
+
+def begin_mail(server, user, text):
+    """A session in the middle of a mail."""
+    c = Smtp(server.address("smtp"), hello="x", timeout=120)
+    c.to("x@out.test", user)
+    assert c.say("DATA").startswith("354")
+    c.send(text)
+    return c
+
+
+HEADER = (b"X-H: " + b"h" * 900 + b"\r\n") * 1100
+
+
+@pytest.mark.parametrize("what", ["header", "parts", "text"])
+def test_a_mail_that_comes_holds_little(release, what):
+    """1.5 MiB, whatever a stranger sends: a header near its maximum, parts with the longest parameters, megabytes of text."""
+    user = f"{what}@half.test"
+    release.user(user)
+    part = b"--B\r\nContent-Type: text/plain; charset=\"" + b"\xff" * 60000 + b"\"\r\n\r\n"
+    text = {"header": HEADER, "parts": b"Content-Type: multipart/mixed; boundary=B\r\n\r\n" + part * 40,
+            "text": b"Subject: x\r\n\r\n" + b"".join(b"%070x\r\n" % (i * 7919 ** 15) for i in range(40000))}[what]
+
+    def all_of_them():
+        for c in [begin_mail(release, user, text) for _ in range(20)]:
+            c.send(b"\r\n.\r\n")
+            assert c.reply().startswith(("250", "552"))
+            c.close()
+
+    each = peak(release, all_of_them) / 20
+    print(f"a mail of {len(text)} octets, {what}: {each:.0f} KiB")
+    assert each < 1536
+
+
+def test_a_door_has_a_budget(release):
+    """Past smtp.memory_max others are told to come back, and when the load ends they are served."""
+    release.user("ana@budget.test")
+    setting(release, "smtp.memory_max", "8M")
+    try:
+        sessions = [begin_mail(release, "ana@budget.test", HEADER) for _ in range(12)]
+        for c in sessions:
+            c.send(b"\r\n.\r\n")
+        replies = [c.reply()[:3] for c in sessions]
+        for c in sessions:
+            c.close()
+        with Smtp(release.address("smtp"), hello="x") as c:
+            assert c.to("x@out.test", "ana@budget.test").data(HEADER + b"\r\nx\r\n").startswith("250")
+    finally:
+        setting(release, "smtp.memory_max", "512M")
+    assert set(replies) == {"250", "451"}, replies
