@@ -181,6 +181,59 @@ static void it_says_that_it_is_down_and_comes_back_by_itself(void **state)
     store_close(&st);
 }
 
+static bool named(struct store *st, const char *name, struct arena *a, struct note *row)
+{
+    struct value value = V_TEXT(bytes_of(name));
+    struct err e = { 0 };
+
+    return store_get_by(st, &note_kind, "name", &value, 1, a, row, &e);
+}
+
+static bool delete (struct store *st, const char *name, struct err *e)
+{
+    struct arena *a = arena_new(1 << 20);
+    struct batch *b = batch_new(a);
+    struct note row;
+    bool ok;
+
+    assert_true(named(st, name, a, &row));
+    batch_delete(b, &note_kind, row.id, NULL, 0);
+    ok = store_commit(st, b, clock_monotonic() + 10000, e);
+    arena_free(&a);
+    return ok;
+}
+
+/* What brings something is refused; what does not is tried again, with the space that was kept for it. */
+static void a_full_disk_takes_deletions(void **state)
+{
+    struct store *st = open_or_die(url, test_kinds, 1);
+    struct arena *a = arena_new(1 << 20);
+    char reserve[600];
+    struct err e = { 0 };
+    struct note row;
+
+    (void)state;
+    snprintf(reserve, sizeof reserve, "%s", folder_path("test.db-reserve"));
+    assert_true(insert(st, 1, 100, &e) && insert(st, 2, 100, &e));
+    assert_int_equal(access(reserve, F_OK), 0);
+    fault_vfs_set(FAULT_FULL, 1, 1);
+    assert_false(insert(st, 3, 100, &e));
+    assert_int_equal(e.code, ERR_STORAGE_FULL);
+    assert_int_equal(access(reserve, F_OK), 0); /* not for that */
+    fault_vfs_set(FAULT_FULL, 1, 1);
+    e = (struct err){ 0 };
+    if (!delete (st, "1", &e))
+        fail_msg("%s", e.message);
+    fault_vfs_set(FAULT_OFF, 1, 0);
+    assert_false(named(st, "1", a, &row));
+    assert_true(is_there(st, 2));
+    arena_free(&a);
+    store_close(&st);
+    st = open_or_die(url, test_kinds, 1); /* and it is kept again */
+    assert_int_equal(access(reserve, F_OK), 0);
+    store_close(&st);
+}
+
 static void a_full_queue_is_said(void **state)
 {
     struct store *st = open_or_die(url, test_kinds, 1);
@@ -361,6 +414,7 @@ int main(void)
         cmocka_unit_test_setup(full_disk_at_every_call, set_up),
         cmocka_unit_test_setup(io_error_at_every_call, set_up),
         cmocka_unit_test_setup(it_says_that_it_is_down_and_comes_back_by_itself, set_up),
+        cmocka_unit_test_setup(a_full_disk_takes_deletions, set_up),
         cmocka_unit_test_setup(a_full_queue_is_said, set_up),
         cmocka_unit_test_setup(a_commit_leaves_in_one_write, set_up),
     };
