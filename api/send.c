@@ -69,7 +69,8 @@ static struct named_value *pairs_read(struct request *r, const char *name, size_
         out[i] = (struct named_value){ json_text(item, "name"), json_text(item, "value") };
     }
     if (value && !list) {
-        json_object_object_foreach(value, key, text) out[i++] =
+        *n = 0; /* a name without a value is absent */
+        json_object_object_foreach(value, key, text) if (text) out[(*n)++] =
             (struct named_value){ bytes_of(key),
                                   { json_object_get_string(text), (size_t)json_object_get_string_len(text) } };
     }
@@ -82,9 +83,9 @@ static struct bytes content_read(struct request *r, struct bytes text, size_t i)
     struct bytes content = BYTES("");
 
     buf_init(&plain, text.n / 4 * 3 + 4);
-    if (!crypt_from_base64(text, CRYPT_BASE64, &plain))
+    if (!crypt_from_base64(text, CRYPT_BASE64_LINES, &plain))
         call_fault(&r->call, arena_printf(r->call.arena, "/attachments/%zu/content", i), "invalid_base64",
-                   "Not base64 (RFC 4648, padded, in one line)");
+                   "Not base64 (RFC 4648, padded)");
     else if (plain.n)
         content = arena_copy(r->call.arena, buf_bytes(&plain));
     buf_clear(&plain);

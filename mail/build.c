@@ -56,9 +56,14 @@ static bool write_raw(struct writing *w, const char *name, struct bytes value)
 
 static bool write_extra(struct writing *w)
 {
-    for (size_t i = 0; i < w->c->n_headers; i++)
-        if (!header_write(w->out, w->c->headers[i].name, w->c->headers[i].value))
+    for (size_t i = 0; i < w->c->n_headers; i++) {
+        const struct named_value *h = &w->c->headers[i];
+        bool clear = header_is_structured(h->name);
+
+        if (clear ? !header_fits_clear(h->value) || !header_write_raw(w->out, h->name, h->value)
+                  : !header_write(w->out, h->name, h->value))
             return refuse(w->e, "headers", i);
+    }
     return true;
 }
 
@@ -179,21 +184,6 @@ static const char *type_by_name(struct bytes filename)
     return "application/octet-stream";
 }
 
-/* "type/subtype", parameters behind it are the caller's; a multipart cannot be an attachment. */
-static bool type_ok(struct bytes type)
-{
-    struct bytes name, parameters, main, sub;
-
-    bytes_cut(type, ';', &name, &parameters);
-    name = bytes_trim(name);
-    if (!bytes_cut(name, '/', &main, &sub) || main.n == 0 || sub.n == 0 || bytes_equal_nocase(main, BYTES("multipart")))
-        return false;
-    for (size_t i = 0; i < name.n; i++)
-        if (!char_is_token(name.p[i]) && i != main.n)
-            return false;
-    return bytes_is_ascii(parameters) && !bytes_has_ctl_line(type);
-}
-
 static bool disposition_ok(struct bytes d)
 {
     return d.n == 0 || bytes_equal_nocase(d, BYTES("inline")) || bytes_equal_nocase(d, BYTES("attachment"));
@@ -217,7 +207,7 @@ static bool part_header(struct writing *w, const struct attachment *a, struct by
         id = (struct bytes){ id.p + 1, id.n - 2 };
     buf_init(&value, 64 * 1024);
     buf_add(&value, type);
-    if (filename.n)
+    if (filename.n && !media_type_has(type, "name"))
         header_write_parameter(&value, "name", filename);
     ok = id_ok(id) && disposition_ok(a->disposition) && !bytes_has_ctl_line(filename) && filename.n <= 4096 &&
          header_write_raw(w->out, BYTES("Content-Type"), buf_bytes(&value));
@@ -239,7 +229,7 @@ static bool write_attachment(struct writing *w, size_t i)
     bool as_is = goes_as_is(a);
     struct bytes type = a->content_type.n ? a->content_type : bytes_of(type_by_name(a->filename));
 
-    if (!type_ok(type))
+    if (!media_type_ok(type) || bytes_starts_nocase(type, BYTES("multipart/"))) /* one would need parts */
         return refuse(w->e, "attachments.content_type", i);
     if (is_message(type) && !as_is)
         type = BYTES("application/octet-stream");

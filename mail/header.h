@@ -39,6 +39,9 @@ struct bytes header_decode(struct bytes value, struct arena *a);
 struct bytes header_parameter(struct bytes value, const char *name, struct arena *a);
 struct bytes header_token(struct bytes value,
                           struct arena *a); /* what stands before the first ';', lower case, no comments */
+/* A whole media type as we write it: any number of parameters, tokens or quoted. */
+bool media_type_ok(struct bytes type);
+bool media_type_has(struct bytes type, const char *parameter); /* of a type that is ok */
 /* RFC 5322 3.3 date with obsolete forms; 0 when it cannot be read. */
 int64_t header_date(struct bytes value);
 
@@ -46,7 +49,12 @@ int64_t header_date(struct bytes value);
  * line over 998. Refuses (returns false, nothing written) CR, LF, NUL in either and names that are not RFC 5322 ftext.
  */
 bool header_write(struct buf *out, struct bytes name, struct bytes value);
-/* The same for a value that is already in its wire form (structured): folded at white space only. */
+/* Fields that programs read: they are never put in encoded words (RFC 2047 5), but written as they are or not at all.
+ */
+bool header_is_structured(struct bytes name);
+/* Printable ASCII, with white space often enough for lines of at most 998 octets. */
+bool header_fits_clear(struct bytes value);
+/* A value that is already in its wire form (structured): folded at white space only. */
 bool header_write_raw(struct buf *out, struct bytes name, struct bytes value);
 /* "; name=value" for Content-Type and Content-Disposition, quoted or RFC 2231 encoded. */
 void header_write_parameter(struct buf *out, const char *name, struct bytes value);

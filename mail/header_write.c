@@ -245,16 +245,71 @@ static size_t piece_length(struct bytes value)
     return n;
 }
 
+/* A line holds any one of them: the first may stand behind a line with the name alone. */
 static bool pieces_fit(struct bytes value)
 {
     while (value.n) {
         size_t n = piece_length(value);
 
-        if (n > LINE_MAX_OCTETS - NAME_LONGEST - 2)
+        if (n > LINE_MAX_OCTETS - 1)
             return false;
         value = bytes_from(value, n);
     }
     return true;
+}
+
+/* RFC 2369, 2919, 3834, 8058, 5322 3.6, 2156, 8098 and what mail programs have beside: readers compare or parse them,
+ * and an encoded word would be an unknown value. A final '*' stands for any rest. */
+static const char *const structured[] = {
+    "List-*",
+    "Auto-Submitted",
+    "References",
+    "In-Reply-To",
+    "Precedence",
+    "Importance",
+    "Priority",
+    "X-Priority",
+    "Sensitivity",
+    "Disposition-Notification-*",
+    "Return-Path",
+    "Errors-To",
+    "Return-Receipt-To",
+    "X-Auto-Response-Suppress",
+    "Feedback-ID",
+    "Expires",
+    "Reply-By",
+    "Supersedes",
+    "Require-Recipient-Valid-Since",
+    "TLS-Required",
+    "MT-Priority",
+    "Autocrypt",
+    "BIMI-*",
+    "CFBL-*",
+    "Original-*",
+    "Message-Context",
+    "Archived-At",
+    "Accept-Language",
+    "Content-*",
+};
+
+bool header_is_structured(struct bytes name)
+{
+    for (size_t i = 0; i < sizeof structured / sizeof *structured; i++) {
+        struct bytes s = bytes_of(structured[i]);
+        bool prefix = bytes_ends(s, BYTES("*"));
+
+        if (prefix ? bytes_starts_nocase(name, bytes_head(s, s.n - 1)) : bytes_equal_nocase(name, s))
+            return true;
+    }
+    return false;
+}
+
+bool header_fits_clear(struct bytes value)
+{
+    for (size_t i = 0; i < value.n; i++)
+        if ((char_is_control(value.p[i]) && value.p[i] != '\t') || char_is_8bit(value.p[i]))
+            return false;
+    return pieces_fit(bytes_trim(value));
 }
 
 bool header_write_raw(struct buf *out, struct bytes name, struct bytes value)
@@ -267,9 +322,11 @@ bool header_write_raw(struct buf *out, struct bytes name, struct bytes value)
     while (value.n) {
         size_t n = piece_length(value);
 
-        if (w.column + n > LINE && w.column > name.n + 2) {
-            buf_adds(out, "\r\n");
-            w.column = 0;
+        bool first = w.column == name.n + 2 && value.p[0] != ' ' && value.p[0] != '\t';
+
+        if (w.column + n > (first ? LINE_MAX_OCTETS : LINE) && w.column > 0) {
+            buf_adds(out, first ? "\r\n " : "\r\n");
+            w.column = first;
         }
         add(&w, bytes_head(value, n));
         value = bytes_from(value, n);

@@ -9,12 +9,17 @@
 bool send_raw(struct call *c, const struct message_send_in *in, struct intake_out *out);
 /* One recipient of an API send; a fault at `where` when it is no address. */
 bool send_recipient(struct call *c, const struct address *address, const char *where, struct recipient *out);
+/* An address that is named again (as deliveries keep it: domain without case, users of ours as the directory finds
+ * them) is the same recipient: the list becomes that of different ones, in order. Its new length. */
+size_t send_unique(struct call *c, struct recipient *list, size_t n);
 /* Source and Received line of what comes by HTTP. */
 void send_received(struct call *c, struct intake_in *k);
 
-/* What a mail that answers `given` (one of our ids, or a Message-ID) says in In-Reply-To and References; a fault at
- * /in_reply_to, and NO_BYTES, for what is neither. False when the store failed. */
+/* What a mail that answers `given` (one of our ids, or a Message-ID) says in In-Reply-To and References; NO_BYTES when
+ * the parent has no id that could stand there (RFC 5322 3.6.4), a fault at /in_reply_to for what is neither. False when
+ * the store failed. */
 struct thread {
+    bool found;
     struct bytes in_reply_to, references;
 };
 bool thread_find(struct call *c, struct bytes given, struct thread *out);

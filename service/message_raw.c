@@ -125,7 +125,7 @@ static bool check_recipients(struct raw *r, struct bytes header, struct intake_i
         if (!send_recipient(r->c, &list[i], arena_printf(r->c->arena, "/to/%zu", i), &recipients[i]))
             return false;
     k->recipients = recipients;
-    k->n_recipients = n;
+    k->n_recipients = send_unique(r->c, recipients, n);
     return true;
 }
 

@@ -110,6 +110,31 @@ static bool check_all(struct call *c, const struct send_address *list, size_t n,
     return true;
 }
 
+static int by_email(const void *a, const void *b)
+{
+    const struct recipient *const *x = a, *const *y = b;
+    int order = bytes_compare((*x)->email, (*y)->email);
+
+    return order ? order : (*x > *y) - (*x < *y); /* the first one stays */
+}
+
+size_t send_unique(struct call *c, struct recipient *list, size_t n)
+{
+    struct recipient **sorted = arena_array(c->arena, n, sizeof(struct recipient *));
+    size_t kept = 0;
+
+    for (size_t i = 0; i < n; i++)
+        sorted[i] = &list[i];
+    qsort(sorted, n, sizeof *sorted, by_email);
+    for (size_t i = n; i-- > 1;)
+        if (bytes_equal(sorted[i]->email, sorted[i - 1]->email))
+            sorted[i]->email = NO_BYTES;
+    for (size_t i = 0; i < n; i++)
+        if (list[i].email.p)
+            list[kept++] = list[i];
+    return kept;
+}
+
 struct compose_job {
     const struct compose *compose;
     struct buf *out;
@@ -195,12 +220,12 @@ static bool hand_in(struct call *c, struct intake_in *k, struct bytes mail, stru
 }
 
 static bool accept_composed(struct call *c, const struct message_send_in *in, struct compose *m,
-                            const struct recipient *recipients, struct intake_out *out)
+                            const struct recipient *recipients, size_t n, struct intake_out *out)
 {
     struct intake_in k = { .envelope_from =
                                in->envelope_from.pointer ? in->envelope_from.address.email : in->from.address.email,
                            .recipients = recipients,
-                           .n_recipients = in->n_to + in->n_cc + in->n_bcc,
+                           .n_recipients = n,
                            .tags = tags_json(c, in),
                            .tag_list = in->tags,
                            .n_tags = in->n_tags,
@@ -243,7 +268,7 @@ static bool send_composed(struct call *c, const struct message_send_in *in, stru
     if (!check_all(c, in->to, in->n_to, &next) || !check_all(c, in->cc, in->n_cc, &next) ||
         !check_all(c, in->bcc, in->n_bcc, &next))
         return false;
-    return accept_composed(c, in, &m, recipients, out);
+    return accept_composed(c, in, &m, recipients, send_unique(c, recipients, (size_t)(next - recipients)), out);
 }
 
 bool message_send(struct call *c, const struct message_send_in *in, struct intake_out *out)

@@ -88,40 +88,22 @@ static void check_text(struct call *c, const struct message_send_in *in)
         call_fault(c, "/html", "invalid_characters", "No NUL may stand here");
 }
 
-static bool is_token(struct bytes b)
-{
-    static const char special[] = "()<>@,;:\\\"/[]?=";
-
-    for (size_t i = 0; i < b.n; i++) /* RFC 2045 5.1 */
-        if (b.p[i] <= ' ' || b.p[i] >= 127 || memchr(special, b.p[i], sizeof special - 1))
-            return false;
-    return b.n > 0 && b.n <= 127;
-}
-
-/* type/subtype, and perhaps parameters. A multipart would need parts of its own. */
-static bool is_media_type(struct bytes text)
-{
-    struct bytes type, subtype, essence, rest;
-
-    bytes_cut(text, ';', &essence, &rest);
-    return bytes_cut(bytes_trim(essence), '/', &type, &subtype) && is_token(type) && is_token(subtype) &&
-           !bytes_equal_nocase(type, BYTES("multipart"));
-}
-
 static void check_attachment(struct call *c, const struct attachment *at, size_t i)
 {
+    struct bytes id = at->content_id;
+
+    if (id.n > 2 && id.p[0] == '<' && id.p[id.n - 1] == '>') /* as the header has it */
+        id = (struct bytes){ id.p + 1, id.n - 2 };
     no_line_ends(c, pointer(c, "attachments", i, "filename"), at->filename);
-    no_line_ends(c, pointer(c, "attachments", i, "content_id"), at->content_id);
+    no_line_ends(c, pointer(c, "attachments", i, "content_id"), id);
     if (at->filename.n > 255)
         call_fault(c, pointer(c, "attachments", i, "filename"), "too_long", "At most 255 bytes");
-    if (at->content_id.p &&
-        (at->content_id.n == 0 || at->content_id.n > 255 || !bytes_is_ascii(at->content_id) ||
-         bytes_find(at->content_id, ' ') < at->content_id.n || bytes_find(at->content_id, '<') < at->content_id.n ||
-         bytes_find(at->content_id, '>') < at->content_id.n))
+    if (id.p && (id.n == 0 || id.n > 255 || !bytes_is_ascii(id) || bytes_find(id, ' ') < id.n ||
+                 bytes_find(id, '<') < id.n || bytes_find(id, '>') < id.n))
         call_fault(c, pointer(c, "attachments", i, "content_id"), "invalid_content_id",
                    "1 to 255 ASCII characters without blanks and brackets");
-    if (at->content_type.p && (bytes_has_ctl_line(at->content_type) || at->content_type.n > 255 ||
-                               !bytes_is_ascii(at->content_type) || !is_media_type(at->content_type)))
+    if (at->content_type.p && (at->content_type.n > 255 || !media_type_ok(at->content_type) ||
+                               bytes_starts_nocase(at->content_type, BYTES("multipart/"))))
         call_fault(c, pointer(c, "attachments", i, "content_type"), "invalid_content_type",
                    "A media type such as application/pdf; no multipart");
     if (at->disposition.p && !bytes_equal(at->disposition, BYTES("attachment")) &&
@@ -169,6 +151,10 @@ static void check_headers(struct call *c, const struct message_send_in *in)
         else if (is_denied(h->name))
             call_fault(c, header_pointer(c, in, i, "name"), "header_not_allowed",
                        "This header cannot be set here: it has a field of its own or is written by servers");
+        else if (header_is_structured(h->name) && !header_fits_clear(h->value))
+            call_fault(c, header_pointer(c, in, i, "value"), "cannot_be_written",
+                       "%.*s is read by programs: ASCII only, and white space at least every 997 characters",
+                       SHOW(h->name));
         no_line_ends(c, header_pointer(c, in, i, "value"), h->value);
     }
     if (bytes > SEND_HEADER_BYTES_MAX)

@@ -83,6 +83,14 @@ static bool read_references(struct call *c, struct content *content, struct byte
     return ok;
 }
 
+/* A parent's id as a field of ours may name it; NO_BYTES when it has none. Older rows keep it without brackets. */
+static struct bytes usable(struct call *c, struct bytes id)
+{
+    if (id.n && id.p[0] != '<')
+        id = arena_bytesf(c->arena, "<%.*s>", SHOW(id));
+    return fits(id) ? id : NO_BYTES;
+}
+
 static bool of_message(struct call *c, struct bytes given, struct thread *out)
 {
     struct content_out content = { 0 };
@@ -92,9 +100,10 @@ static bool of_message(struct call *c, struct bytes given, struct thread *out)
 
     if (!message_find(c, given, &row))
         return call_was_missing(c);
-    if (!fits(row.header_message_id))
+    out->found = true;
+    out->in_reply_to = out->references = usable(c, row.header_message_id);
+    if (!out->in_reply_to.p)
         return true;
-    out->in_reply_to = out->references = row.header_message_id;
     if (!row.wrapped_key.p || !seal_open_server(c->svc, row.id, row.wrapped_key, row.wrap, &key, &c->err))
         return is_unreadable(c);
     ok = content_open(c, row.body_id, &key, NO_BYTES, &content) &&
@@ -113,9 +122,10 @@ static bool of_entry(struct call *c, struct bytes given, struct thread *out)
 
     if (!entry_summary(c, given, &entry))
         return is_unreadable(c);
-    if (!fits(entry.header_message_id))
+    out->found = true;
+    out->in_reply_to = out->references = usable(c, entry.header_message_id);
+    if (!out->in_reply_to.p)
         return true;
-    out->in_reply_to = out->references = entry.header_message_id;
     ok = entry_raw(c, &in, &content) && read_references(c, content.content, out->in_reply_to, &out->references);
     content_close(&content.content);
     return ok || is_unreadable(c);
@@ -132,8 +142,8 @@ bool thread_find(struct call *c, struct bytes given, struct thread *out)
     else if (id_parse(entry_kind.prefix, given, &id))
         ok = of_entry(c, given, out);
     else if (fits(given))
-        out->in_reply_to = out->references = given;
-    if (ok && !out->in_reply_to.p)
+        *out = (struct thread){ .found = true, .in_reply_to = given, .references = given };
+    if (ok && !out->found)
         call_fault(c, "/in_reply_to", "not_found", "Neither a message of ours nor a Message-ID in angle brackets");
     return ok;
 }

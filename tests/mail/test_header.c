@@ -294,6 +294,58 @@ static void raw_values_fold_at_space(void **state)
     buf_clear(&out);
 }
 
+/* One word of 990 octets stands on a line of its own; more cannot be written. */
+static void long_words_in_clear(void **state)
+{
+    struct buf value, out;
+
+    (void)state;
+    buf_init(&value, 4096);
+    buf_init(&out, 4096);
+    for (int i = 0; i < 990; i++)
+        buf_addc(&value, 'x');
+    assert_true(header_fits_clear(buf_bytes(&value)));
+    assert_true(header_write_raw(&out, BYTES("List-Unsubscribe"), buf_bytes(&value)));
+    assert_true(bytes_starts(buf_bytes(&out), BYTES("List-Unsubscribe: \r\n xxx")));
+    assert_lines(buf_bytes(&out));
+    for (int i = 0; i < 20; i++)
+        buf_addc(&value, 'x');
+    assert_false(header_fits_clear(buf_bytes(&value)));
+    assert_false(header_fits_clear(BYTES("\xC3\xA4")));
+    assert_true(header_is_structured(BYTES("list-unsubscribe-post")));
+    assert_false(header_is_structured(BYTES("X-List")));
+    buf_clear(&value);
+    buf_clear(&out);
+}
+
+static void media_types(void **state)
+{
+    static const struct {
+        const char *type;
+        bool ok, named;
+    } rows[] = {
+        { "text/plain", true, false },
+        { "text/calendar; method=REQUEST; charset=\"UTF-8\"", true, false },
+        { "a/b;c=d ;\tName=\"x\\\"y; z\"", true, true },
+        { "a/b; x=\"name=y\"", true, false },
+        { "a", false, false },
+        { "a/b c", false, false },
+        { "a/b;", false, false },
+        { "a/b; c=", false, false },
+        { "a/b; c=\"d", false, false },
+        { "a/b; c=\"d\\", false, false },
+        { "a/b; c=\"\r\n\"", false, false },
+        { "a/b; c=d e", false, false },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        assert_int_equal(media_type_ok(bytes_of(rows[i].type)), rows[i].ok);
+        if (rows[i].ok)
+            assert_int_equal(media_type_has(bytes_of(rows[i].type), "name"), rows[i].named);
+    }
+}
+
 static void parameters_are_written(void **state)
 {
     static const char *const values[] = {
@@ -447,6 +499,8 @@ int main(void)
         ARENA_TEST(wire_form),
         ARENA_TEST(what_breaks_lines_is_refused),
         ARENA_TEST(raw_values_fold_at_space),
+        ARENA_TEST(long_words_in_clear),
+        ARENA_TEST(media_types),
         ARENA_TEST(parameters_are_written),
         ARENA_TEST(unstructured_stalwart),
         ARENA_TEST(dates_stalwart),
