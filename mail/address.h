@@ -26,7 +26,8 @@ bool mailbox_parse(struct bytes text, struct arena *a, struct address *out, stru
 struct address_list {
     struct address *list;
     size_t n, faults;
-    size_t groups; /* "Name: a@b;" and other ':' and ';' where an address has none */
+    size_t groups;      /* "Name: a@b;" and other ':' and ';' where an address has none */
+    struct bytes fault; /* the first that could not be read, as it stands there */
 };
 void address_list_parse(struct bytes value, size_t max, struct arena *a, struct address_list *out);
 /* "<…>" of MAIL FROM / RCPT TO: *rest is what stands behind it (parameters). A source route is dropped (RFC 5321 C).

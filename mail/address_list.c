@@ -259,18 +259,33 @@ static void read_token(struct reader *r)
     }
 }
 
+static void note_fault(const struct reader *r, const char *item)
+{
+    if (r->out->faults && !r->out->fault.p)
+        r->out->fault = bytes_trim((struct bytes){ item, (size_t)(r->in.p - item) });
+}
+
 void address_list_parse(struct bytes value, size_t max, struct arena *a, struct address_list *out)
 {
     struct reader r = { .in = value, .arena = a, .out = out, .max = max };
+    const char *item = value.p;
 
     *out = (struct address_list){ .list = NULL };
     buf_init(&r.phrase, TEXT_MAX);
     buf_init(&r.spec, TEXT_MAX);
     buf_init(&r.comment, TEXT_MAX);
-    while (r.in.n && out->n < max)
+    while (r.in.n && out->n < max) {
+        size_t done = out->n + out->faults;
+
         read_token(&r);
-    if (out->n < max)
+        note_fault(&r, item);
+        if (out->n + out->faults != done)
+            item = r.in.p;
+    }
+    if (out->n < max) {
         item_end(&r);
+        note_fault(&r, item);
+    }
     buf_clear(&r.phrase);
     buf_clear(&r.spec);
     buf_clear(&r.comment);

@@ -84,7 +84,7 @@ static bool find_sender(struct raw *r, struct bytes header, struct bytes *out)
 /* To, Cc and Bcc of the header, or what the request says. */
 static void find_recipients(struct raw *r, struct bytes header, struct address **list, size_t *n)
 {
-    static const char *const names[] = { "To", "Cc", "Bcc" };
+    static const char *const names[] = { "To", "Cc", "Bcc" }, *const pointers[] = { "to", "cc", "bcc" };
     size_t most = (size_t)PARAM_INT(message, recipients_max) + 1;
     struct err why = { 0 };
     struct header field;
@@ -102,6 +102,10 @@ static void find_recipients(struct raw *r, struct bytes header, struct address *
         for (size_t j = 0; *n < most && header_find(header, names[i], j, &field); j++) {
             struct address_list found = { 0 };
             address_list_parse(field.value, most - *n, r->c->arena, &found);
+            if (found.faults)
+                call_fault(r->c, arena_printf(r->c->arena, "/%s", pointers[i]), "invalid_address",
+                           "The header's %s has an address that cannot be read: %.*s", names[i],
+                           SHOW(bytes_head(found.fault, 200)));
             for (size_t l = 0; l < found.n && *n < most; l++)
                 (*list)[(*n)++] = found.list[l];
         }
