@@ -13,11 +13,16 @@ static struct json_object *parse(struct json_tokener *t, struct bytes text)
 
 bool json_read(struct bytes text, struct json_object **out, struct err *e)
 {
+    return json_read_most(text, SIZE_MAX, out, e);
+}
+
+bool json_read_most(struct bytes text, size_t values_max, struct json_object **out, struct err *e)
+{
     struct json_tokener *t = NULL;
     struct json_object *tree = NULL;
     enum json_tokener_error error = json_tokener_success;
 
-    if (!json_check(text, e))
+    if (!json_check(text, values_max, e))
         return false;
     t = json_tokener_new_ex(JSON_DEPTH_MAX + 1); /* it counts the scalar inside the innermost array too */
     if (!t)

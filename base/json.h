@@ -22,8 +22,11 @@
 
 /* The tree is the caller's: json_object_put. *out is NULL for the text "null". */
 bool json_read(struct bytes text, struct json_object **out, struct err *e);
+/* The same for a stranger's text: a tree costs some 100 to 900 bytes a value, which can be 300 times the text.
+ * ERR_INVALID for more than `values_max` values, before there is a tree. */
+bool json_read_most(struct bytes text, size_t values_max, struct json_object **out, struct err *e);
 /* The scan alone. */
-bool json_check(struct bytes text, struct err *e);
+bool json_check(struct bytes text, size_t values_max, struct err *e);
 
 /* A member of an object as bytes (borrowed from the tree); NO_BYTES when absent, null or no string. */
 struct bytes json_text(struct json_object *object, const char *name);

@@ -26,6 +26,7 @@ struct scan {
     uint64_t objects;
     struct key_hash *keys, keys_inline[KEYS_INLINE];
     size_t keys_n, keys_cap;
+    size_t values, values_max;
 };
 
 static unsigned char hash_key[crypto_shorthash_siphashx24_KEYBYTES];
@@ -346,6 +347,8 @@ static bool value(struct scan *s, bool *inside)
 {
     int c = peek(s);
 
+    if (++s->values > s->values_max)
+        return fail(s, s->at, "too many values");
     *inside = c == '{' || c == '[';
     if (*inside)
         return open_level(s, c == '{');
@@ -392,10 +395,10 @@ static bool whole(struct scan *s)
     return true;
 }
 
-bool json_check(struct bytes text, struct err *e)
+bool json_check(struct bytes text, size_t values_max, struct err *e)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
-    struct scan s = { .text = text, .keys_cap = KEYS_INLINE };
+    struct scan s = { .text = text, .keys_cap = KEYS_INLINE, .values_max = values_max };
     bool good = false;
 
     if (text.n > INT32_MAX) /* json-c counts in int */
@@ -405,5 +408,7 @@ bool json_check(struct bytes text, struct err *e)
     good = whole(&s);
     if (s.keys != s.keys_inline)
         free(s.keys);
+    if (s.values > values_max)
+        return err_set(e, ERR_INVALID, "The JSON has more than %zu values", values_max);
     return good || err_set(e, ERR_BAD_JSON, "Invalid JSON at offset %zu: %s", s.wrong_at, s.wrong);
 }

@@ -21,14 +21,14 @@ static size_t plain_length(struct bytes text)
 
 static void add_escape(struct buf *out, char c)
 {
-    static const char names[] = "\"\"\\\\\bb\ff\nn\rr\tt";
+    static const char digits[] = "0123456789abcdef", names[] = "\"\"\\\\\bb\ff\nn\rr\tt";
 
     for (size_t i = 0; i + 1 < sizeof names; i += 2)
         if (c == names[i]) {
             buf_add(out, (struct bytes){ (const char[]){ '\\', names[i + 1] }, 2 });
             return;
         }
-    buf_addf(out, "\\u%04x", (unsigned)c);
+    buf_add(out, (struct bytes){ (const char[]){ '\\', 'u', '0', '0', c & 0x10 ? '1' : '0', digits[c & 0xF] }, 6 });
 }
 
 /* The run of valid characters past ASCII at the start of text, or one U+FFFD for one byte that is none. */

@@ -146,12 +146,25 @@ static void an_error_names_the_place(void **state)
     struct err e = { 0 };
 
     (void)state;
-    assert_false(json_check(BYTES("{\"a\":1, \"a\":2}"), &e));
+    assert_false(json_check(BYTES("{\"a\":1, \"a\":2}"), SIZE_MAX, &e));
     assert_string_equal(e.message, "Invalid JSON at offset 8: duplicate key");
-    assert_false(json_check(BYTES("[\"\\ud800\"]"), &e));
+    assert_false(json_check(BYTES("[\"\\ud800\"]"), SIZE_MAX, &e));
     assert_string_equal(e.message, "Invalid JSON at offset 2: lone surrogate");
-    assert_false(json_check(BYTES("[1] x"), &e));
+    assert_false(json_check(BYTES("[1] x"), SIZE_MAX, &e));
     assert_string_equal(e.message, "Invalid JSON at offset 4: text behind the value");
+}
+
+static void values_are_counted(void **state)
+{
+    struct bytes five = BYTES("{\"a\":[1,{}],\"b\":\"[1,2,3]\"}");
+    struct json_object *tree = NULL;
+    struct err e = { 0 };
+
+    (void)state;
+    assert_true(json_check(five, 5, &e));
+    assert_false(json_read_most(five, 4, &tree, &e));
+    assert_int_equal(e.code, ERR_INVALID);
+    assert_null(tree);
 }
 
 static void nested(struct buf *out, size_t depth, const char *inside)
@@ -403,6 +416,7 @@ int main(void)
         cmocka_unit_test(hostile_texts_are_answered_fast),
         cmocka_unit_test(what_is_accepted_is_never_changed),
         cmocka_unit_test(the_suite_of_odd_texts),
+        cmocka_unit_test(values_are_counted),
         cmocka_unit_test(members_are_found),
         cmocka_unit_test(answers_are_written),
         cmocka_unit_test(a_tree_of_ours_comes_out_valid),

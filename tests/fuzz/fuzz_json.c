@@ -38,7 +38,7 @@ static void text_is_written_valid(struct bytes text)
     buf_init(&out, 16 << 20);
     jw_init(&w, &out);
     jw_text(&w, text.p ? text : BYTES(""));
-    assert(!out.overflowed && json_check(buf_bytes(&out), &e));
+    assert(!out.overflowed && json_check(buf_bytes(&out), SIZE_MAX, &e));
     buf_clear(&out);
 }
 
@@ -47,7 +47,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct bytes text = { (const char *)data, size };
     struct json_object *tree = NULL;
     struct err e = { 0 };
-    bool scanned = json_check(text, &e);
+    bool scanned = json_check(text, SIZE_MAX, &e);
 
     assert(scanned == json_read(text, &tree, &e));
     if (scanned)
