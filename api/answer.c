@@ -1,6 +1,7 @@
 #include "api/private.h"
 #include "api/request.h"
 #include "base/clock.h"
+#include "base/crypt.h"
 #include "base/log.h"
 #include "base/metrics.h"
 #include "service/auth.h"
@@ -150,6 +151,68 @@ static bool content_send(struct request *r, struct err *e)
     return good;
 }
 
+/* Makes the answer that was dropped again: the same, or there is none. */
+static bool remake(struct request *r, size_t total, const uint8_t *hash, struct err *e)
+{
+    uint8_t again[CRYPT_HASH];
+
+    buf_init(&r->out, API_ANSWER);
+    if (!request_repeat(r))
+        return err_set(e, ERR_CLOSED, "The answer could not be made again");
+    crypt_hash(buf_bytes(&r->out), again);
+    return (r->out.n == total && memcmp(again, hash, sizeof again) == 0) ||
+           err_set(e, ERR_CLOSED, "The answer has changed while it was sent");
+}
+
+/* Drops the answer but for its next piece, and waits until that has left. */
+static bool piece_send(struct request *r, size_t *at, struct err *e)
+{
+    struct buf piece;
+    bool good;
+
+    buf_init(&piece, API_UNSENT);
+    buf_add(&piece, bytes_head(bytes_from(buf_bytes(&r->out), *at), API_UNSENT));
+    buf_clear(&r->out);
+    arena_rewind(r->call.arena, r->before);
+    atomic_store(&r->x->api->trim, true);
+    *at += piece.n;
+    good = exchange_write(r->x, buf_bytes(&piece), e);
+    buf_clear(&piece);
+    return good;
+}
+
+/* A large answer that its client does not read is dropped but for the next piece, and made again when that has left: a
+ * client makes us hold little, and pays by reading for what we do again. Only GET changes nothing; a row that changed
+ * meanwhile makes another answer, and the connection then ends. */
+static bool large_send(struct request *r, struct err *e)
+{
+    const size_t total = r->out.n;
+    uint8_t hash[CRYPT_HASH];
+    bool hashed = false;
+
+    for (size_t at = 0, taken;;) {
+        if (!exchange_offer(r->x, bytes_from(buf_bytes(&r->out), at), API_PATIENCE, &taken, e))
+            return false;
+        at += taken;
+        if (at == total)
+            return true;
+        if (!hashed)
+            crypt_hash(buf_bytes(&r->out), hash);
+        hashed = true;
+        if (!piece_send(r, &at, e))
+            return false;
+        if (at == total)
+            return true;
+        if (!remake(r, total, hash, e))
+            return false;
+    }
+}
+
+static bool is_repeatable(const struct request *r)
+{
+    return r->out.n > API_UNSENT && !r->fixed.p && !r->is_error && !r->x->no_body && strcmp(r->method, "GET") == 0;
+}
+
 static void send(struct request *r)
 {
     struct bytes body = r->fixed.p ? r->fixed : buf_bytes(&r->out);
@@ -159,7 +222,9 @@ static void send(struct request *r)
     exchange_answer(r->x, r->status, r->content.content ? r->content.size : (int64_t)body.n);
     fields(r);
     exchange_fields_end(r->x);
-    good = r->content.content ? content_send(r, &e) : exchange_write(r->x, body, &e);
+    good = r->content.content ? content_send(r, &e)
+           : is_repeatable(r) ? large_send(r, &e)
+                              : exchange_write(r->x, body, &e);
     exchange_write_end(r->x, !good);
     if (!good && e.code != ERR_CLOSED && e.code != ERR_TIMEOUT)
         log_warn("api", LOG_BYTES("id", id_text(r->call.arena, "req", r->call.request)), LOG_TEXT("error", e.message));

@@ -25,6 +25,8 @@ void exchange_begin(struct exchange *x)
 
 void exchange_clear(struct exchange *x)
 {
+    if (x->in_total > API_TRIM)
+        atomic_store(&x->api->trim, true);
     request_free(&x->request);
     exchange_forget_body(x);
     unpack_free(&x->unpack);
@@ -232,6 +234,29 @@ bool exchange_write(struct exchange *x, struct bytes piece, struct err *e)
     snprintf(size, sizeof size, "%zx\r\n", piece.n);
     good = (!x->chunked || stream_write(s, bytes_of(size), e)) && stream_write(s, piece, e) &&
            (!x->chunked || stream_write(s, BYTES("\r\n"), e));
+    x->broken = x->broken || !good;
+    return good;
+}
+
+bool exchange_offer(struct exchange *x, struct bytes body, int64_t patience, size_t *taken, struct err *e)
+{
+    int64_t until = clock_monotonic() + patience;
+    bool good = true;
+
+    for (*taken = 0; good && *taken < body.n;) {
+        struct err late = { 0 };
+        size_t n;
+
+        good = stream_offer(x->line->stream, bytes_from(body, *taken), &n, e);
+        *taken += n;
+        if (!good || *taken == body.n)
+            break;
+        if (!stream_await_room(x->line->stream, until, &late)) {
+            good = late.code == ERR_TIMEOUT || err_set(e, late.code, "%s", late.message);
+            break;
+        }
+    }
+    x->out_left -= (int64_t)*taken;
     x->broken = x->broken || !good;
     return good;
 }

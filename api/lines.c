@@ -2,6 +2,7 @@
 #include "api/private.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include <malloc.h>
 #include <poll.h>
 
 #define WATCH_EVERY_MS 250
@@ -58,15 +59,26 @@ static struct line *look(struct line *l, int64_t now)
     return l;
 }
 
+/* The allocator keeps what was freed between what is in use; after large requests that is much, and they may be rare.
+ */
+static void trim(void *arg)
+{
+    (void)arg;
+    malloc_trim(0);
+}
+
 void lines_watch(void *arg)
 {
     struct api *a = arg;
+    struct err busy = { 0 };
 
     while (!atomic_load(&a->stopping) || atomic_load(&a->running) > 0) {
         uint64_t seen = signal_count(a->ended);
 
         if (!signal_wait(a->ended, seen, clock_monotonic() + WATCH_EVERY_MS) && net_stopping())
             return;
+        if (atomic_exchange(&a->trim, false) && !offload(POOL_CPU, trim, NULL, &busy))
+            atomic_store(&a->trim, true);
         for (struct line *l = at_work[fiber_loop()]; l;)
             l = look(l, clock_monotonic());
     }

@@ -12,7 +12,11 @@
 #define API_DROP_MOST   ((size_t)64 * 1024 * 1024) /* read of a refused body, so that the answer arrives */
 #define API_IN          ((size_t)64 * 1024)        /* a connection's buffers */
 #define API_OUT         ((size_t)64 * 1024)
-#define API_UNPACK_FREE ((size_t)1024 * 1024) /* unpacked without looking at the ratio */
+#define API_ANSWER      ((size_t)64 * 1024 * 1024) /* the largest are an entry's two texts, escaped */
+#define API_UNSENT      ((size_t)128 * 1024)       /* of an answer, held for a client that does not read */
+#define API_PATIENCE    1000                       /* ms before more than that is dropped */
+#define API_TRIM        ((size_t)1024 * 1024)      /* a request from which on memory is given back */
+#define API_UNPACK_FREE ((size_t)1024 * 1024)      /* unpacked without looking at the ratio */
 #define API_ARENA       ((size_t)256 * 1024 * 1024)
 #define API_LOOPS       64 /* net.loops has at most so many */
 
@@ -26,6 +30,7 @@ struct api {
     atomic_bool stopping;
     atomic_int connections, running; /* running: requests */
     struct signal *ended;            /* nothing runs any more, while stopping */
+    atomic_bool trim;                /* large requests have ended: their memory goes back to the system */
     _Atomic int64_t body_memory;
 };
 

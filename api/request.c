@@ -17,7 +17,7 @@ struct request *request_new(struct exchange *x)
     r->method = "";
     r->began = clock_monotonic();
     r->type = "application/json";
-    buf_init(&r->out, (size_t)64 * 1024 * 1024); /* the largest answers are an entry's two texts, escaped */
+    buf_init(&r->out, API_ANSWER);
     r->is_unix = x->line->is_unix;
     r->uid = x->line->uid;
     r->call.client_loopback = r->is_unix || peer->loopback;
@@ -167,7 +167,7 @@ static void parse(void *arg)
     struct request *r = p->r;
     struct call *c = &r->call;
 
-    p->good = json_read(buf_bytes(&r->x->in), &r->body, &c->err);
+    p->good = json_read_most(buf_bytes(&r->x->in), (size_t)PARAM_INT(api, json_values_max), &r->body, &c->err);
     if (p->good)
         schema_check(c, r->route->body, r->body);
 }
@@ -279,6 +279,7 @@ static bool operate(struct request *r)
     r->query = r->query_text.n ? schema_query(&r->call, r->route->query, r->query_text) : NULL;
     if (!call_check(&r->call) || !idempotent(r))
         return false;
+    r->before = arena_mark(r->call.arena);
     good = true;
     if (r->idempotency.replayed && r->idempotency.answer.p)
         answer_replay(r);
@@ -286,6 +287,17 @@ static bool operate(struct request *r)
         good = r->route->run(r);
     if (r->key.p)
         idempotency_end(&r->call);
+    return good;
+}
+
+bool request_repeat(struct request *r)
+{
+    bool good;
+
+    r->call.deadline = clock_monotonic() + PARAM_INT(api, call_deadline);
+    line_works(r->x->line, true);
+    good = r->route->run(r) && arena_check(r->call.arena, &r->call.err);
+    line_works(r->x->line, false);
     return good;
 }
 

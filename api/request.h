@@ -29,6 +29,7 @@ struct request {
     const struct members *kept; /* what a kept answer shows */
     int64_t began;
 
+    struct arena_mark before; /* the operation: what it made is forgotten when it is repeated */
     int status;
     struct buf out;
     struct bytes fixed; /* an answer that outlives us, instead of out */
@@ -45,6 +46,9 @@ void request_run(struct request *r); /* its head is in r->x */
 /* Answers without looking at it any further. */
 void request_refuse(struct request *r, const struct err *e);
 void request_free(struct request **r);
+
+/* Runs the operation again for an answer that was dropped. Only one that changes nothing. */
+bool request_repeat(struct request *r);
 
 /* ---- api/answer.c ---- */
 /* Sends what the handler or problem_write left in r. */

@@ -324,6 +324,46 @@ bool stream_write(struct stream *s, struct bytes b, struct err *e)
     return true;
 }
 
+/* *n becomes what of b was taken. */
+static bool send_some(struct stream *s, struct bytes b, size_t *n, struct err *e)
+{
+    *n = 0;
+    while (*n < b.n) {
+        long put = s->transport->write(s, b.p + *n, b.n - *n);
+
+        if (put == IO_END || put == IO_FAILED)
+            return out_end_with(s, ERR_CLOSED, e);
+        if (put < 0)
+            return true;
+        *n += (size_t)put;
+    }
+    return true;
+}
+
+bool stream_offer(struct stream *s, struct bytes b, size_t *taken, struct err *e)
+{
+    size_t queued;
+
+    *taken = 0;
+    if (s->out_failed)
+        return out_end_with(s, s->out_failed, e);
+    if (!send_some(s, (struct bytes){ s->out, s->out_n }, &queued, e))
+        return false;
+    s->out_n -= queued;
+    if (s->out_n) {
+        memmove(s->out, s->out + queued, s->out_n);
+        return true;
+    }
+    return send_some(s, b, taken, e);
+}
+
+bool stream_await_room(struct stream *s, int64_t until, struct err *e)
+{
+    if (s->out_failed)
+        return out_end_with(s, s->out_failed, e);
+    return watch_wait(&s->watch, false, until, PARK_ENDS_AT_STOP, e);
+}
+
 void stream_shutdown(struct stream *s)
 {
     struct err e = { 0 };

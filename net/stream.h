@@ -69,6 +69,10 @@ bool stream_skip_line(struct stream *s, size_t max, struct err *e);
 /* Queues bytes, copying them; may wait (flush) when out_max is reached. */
 bool stream_write(struct stream *s, struct bytes b, struct err *e);
 bool stream_flush(struct stream *s, struct err *e);
+/* Writes what leaves without waiting, queued bytes first; how much of b did. */
+bool stream_offer(struct stream *s, struct bytes b, size_t *taken, struct err *e);
+/* Waits until stream_offer may get on. ERR_TIMEOUT at `until` leaves the stream alive. */
+bool stream_await_room(struct stream *s, int64_t until, struct err *e);
 /* True when bytes that were pipelined behind the last line are already there (of a memory: read already). */
 bool stream_has_input(struct stream *s);
 /* stream_fill with an end of its own: ERR_TIMEOUT at `until` leaves the stream alive. Flush first: what is still queued
