@@ -5,12 +5,12 @@
 #include "base/metrics.h"
 #include "base/params.h"
 #include "net/fiber.h"
+#include "net/line.h"
 
 enum {
     SESSION_ARENA_MAX = 8 << 20, /* who logged in, the marks */
     COMMAND_ARENA_MAX = 16 << 20,
     INPUT_MAX = 16384, /* the longest line and what is pipelined behind it */
-    LONGEST_JUNK = 1 << 20
 };
 
 void pop3_write_deadline(struct pop3 *s)
@@ -73,29 +73,19 @@ static bool no_line(struct pop3 *s, const struct err *e)
     return false;
 }
 
-/* The rest of a line that was refused; what it holds is no command. */
+/* The rest of a line that was refused. */
 static bool skip_rest(struct pop3 *s)
 {
     struct err e = { 0 };
 
-    if (stream_skip_line(s->stream, LONGEST_JUNK, &e))
+    if (line_skip_rest(s->stream, &e))
         return true;
     return e.code == ERR_TOO_LARGE ? pop3_hang_up(s, "Line too long") : no_line(s, &e);
 }
 
-/* Only CRLF ends a line (RFC 1939 section 3). A bare LF is answered at once, but once: what stands behind it up to the
- * CRLF belongs to the same line. */
-static bool line_came(struct pop3 *s, struct bytes *line)
+static bool refuse_line(struct pop3 *s)
 {
-    bool whole = bytes_ends(*line, BYTES("\r\n")), clean = whole;
-
-    line->n -= whole ? 2 : 0;
-    for (size_t i = 0; clean && i < line->n; i++)
-        clean = (unsigned char)line->p[i] >= ' ' || line->p[i] == '\t';
-    if (clean)
-        return true;
-    *line = NO_BYTES;
-    return pop3_refuse(s, "A line ends in CRLF and holds no control characters") && (whole || skip_rest(s));
+    return pop3_refuse(s, "A line ends in CRLF and holds no control characters");
 }
 
 bool pop3_read_line(struct pop3 *s, struct bytes *line)
@@ -103,22 +93,23 @@ bool pop3_read_line(struct pop3 *s, struct bytes *line)
     int64_t silence = s->phase == PHASE_TRANSACTION ? PARAM_INT(pop3, idle) : PARAM_INT(pop3, login_timeout);
     int64_t until = clock_monotonic() + silence;
     struct err e = { 0 };
-    struct bytes have = stream_peek(s->stream);
     bool came = true;
 
     stream_drains(s->stream, true);
-    while (came && bytes_find(have, '\n') == have.n && have.n < LINE_AUTH) {
+    while (came && !line_is_there(s->stream, LINE_AUTH))
         came = wait_for_more(s, until, &e);
-        have = stream_peek(s->stream);
-    }
     stream_drains(s->stream, false);
     if (!came)
         return no_line(s, &e);
     stream_deadline(s->stream, until);
-    if (stream_line(s->stream, LINE_AUTH, line, &e))
-        return line_came(s, line);
-    *line = NO_BYTES;
-    return e.code == ERR_TOO_LARGE && skip_rest(s) && pop3_refuse(s, "Line too long");
+    switch (line_read(s->stream, LINE_AUTH, line, &e)) {
+    case LINE_GOOD: return true;
+    case LINE_DIRTY: return refuse_line(s);
+    case LINE_BROKEN: return refuse_line(s) && skip_rest(s);
+    case LINE_LONG: return skip_rest(s) && pop3_refuse(s, "Line too long");
+    case LINE_NONE: break;
+    }
+    return false;
 }
 
 static bool arguments_fit(const struct verb *v, struct bytes arg)

@@ -4,12 +4,12 @@
 #include "base/metrics.h"
 #include "base/params.h"
 #include "net/fiber.h"
+#include "net/line.h"
 #include "smtp/transfer.h"
 
 enum {
     SESSION_ARENA_MAX = 1 << 20, /* who logged in; emptied after each failed login */
     MAIL_ARENA_MAX = 8 << 20,    /* an envelope: smtp.recipients_max recipients with what is kept of each */
-    LONGEST_JUNK = 1 << 20       /* a line without end is read so far, then we hang up */
 };
 
 void smtp_deadline_in(struct smtp *s, int64_t milliseconds)
@@ -33,55 +33,39 @@ static bool going_down(struct smtp *s)
     return smtp_hang_up(s, "421 4.3.2 %.*s is going down, come back soon", SHOW(PARAM_TEXT(server, hostname)));
 }
 
-static bool line_is_clean(struct bytes line)
-{
-    for (size_t i = 0; i < line.n; i++)
-        if ((unsigned char)line.p[i] < ' ' && line.p[i] != '\t')
-            return false;
-    return true;
-}
-
-/* The rest of a line that was refused; what it holds is no command. */
+/* The rest of a line that was refused. */
 static bool skip_rest(struct smtp *s)
 {
     struct err e = { 0 };
 
-    if (stream_skip_line(s->stream, LONGEST_JUNK, &e))
+    if (line_skip_rest(s->stream, &e))
         return true;
     return e.code == ERR_TOO_LARGE ? smtp_hang_up(s, "421 4.7.0 Line too long") : smtp_lost(s, &e);
 }
 
-/* Only CRLF ends a line: whoever sends a bare LF, or hides a CR or NUL in a command, is heard differently by somebody
- * else on the way. So a bare LF is answered at once, but once: what stands behind it up to the CRLF belongs to the same
- * line (RFC 5321 2.3.8). */
-static bool line_came(struct smtp *s, struct bytes *line)
+static bool refuse_line(struct smtp *s)
 {
-    bool whole = bytes_ends(*line, BYTES("\r\n"));
-
-    line->n -= whole ? 2 : 0;
-    if (whole && line_is_clean(*line))
-        return true;
-    *line = NO_BYTES;
-    return smtp_refuse(s, "500 5.5.2 A line ends in CRLF and holds no control characters") && (whole || skip_rest(s));
+    return smtp_refuse(s, "500 5.5.2 A line ends in CRLF and holds no control characters");
 }
 
 bool smtp_read_line(struct smtp *s, size_t max, struct bytes *line)
 {
     struct err e = { 0 };
-    bool ok;
+    enum line got;
 
     smtp_deadline_in(s, PARAM_INT(smtp, command_timeout));
     stream_drains(s->stream, !s->asking);
-    ok = stream_line(s->stream, max, line, &e);
+    got = line_read(s->stream, max, line, &e);
     stream_drains(s->stream, false);
-    if (ok)
-        return line_came(s, line);
-    *line = NO_BYTES;
-    if (e.code == ERR_CLOSED && net_draining())
-        return going_down(s);
-    if (e.code != ERR_TOO_LARGE)
-        return smtp_lost(s, &e);
-    return skip_rest(s) && smtp_refuse(s, s->asking ? "500 5.5.6 Line too long" : "500 5.5.2 Line too long");
+    switch (got) {
+    case LINE_GOOD: return true;
+    case LINE_DIRTY: return refuse_line(s);
+    case LINE_BROKEN: return refuse_line(s) && skip_rest(s);
+    case LINE_LONG:
+        return skip_rest(s) && smtp_refuse(s, s->asking ? "500 5.5.6 Line too long" : "500 5.5.2 Line too long");
+    case LINE_NONE: break;
+    }
+    return e.code == ERR_CLOSED && net_draining() ? going_down(s) : smtp_lost(s, &e);
 }
 
 /* A browser that was lured here, with SMTP in the body of its request. */
