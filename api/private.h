@@ -14,7 +14,7 @@
 #define API_OUT         ((size_t)64 * 1024)
 #define API_ANSWER      ((size_t)64 * 1024 * 1024) /* the largest are an entry's two texts, escaped */
 #define API_UNSENT      ((size_t)128 * 1024)       /* of an answer, held for a client that does not read */
-#define API_PATIENCE    1000                       /* ms before more than that is dropped */
+#define API_PATIENCE    200                        /* ms before more than that is dropped */
 #define API_TRIM        ((size_t)1024 * 1024)      /* a request from which on memory is given back */
 #define API_UNPACK_FREE ((size_t)1024 * 1024)      /* unpacked without looking at the ratio */
 #define API_ARENA       ((size_t)256 * 1024 * 1024)
