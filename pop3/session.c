@@ -95,6 +95,7 @@ bool pop3_read_line(struct pop3 *s, struct bytes *line)
     struct err e = { 0 };
     bool came = true;
 
+    *line = NO_BYTES;
     stream_drains(s->stream, true);
     while (came && !line_is_there(s->stream, LINE_AUTH))
         came = wait_for_more(s, until, &e);
