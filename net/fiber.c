@@ -221,6 +221,14 @@ enum woken fiber_park(int64_t deadline, unsigned how)
     return f->woken;
 }
 
+void fiber_for(uint64_t owner)
+{
+    struct fiber *f = fiber_self();
+
+    if (f)
+        f->owner = owner;
+}
+
 struct fiber *fiber_self(void)
 {
     struct loop *l = loop_self();

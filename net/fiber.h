@@ -45,6 +45,10 @@ void fiber_yield(void); /* lets the loop's other fibers run */
 bool fiber_wait_readable(int fd, int64_t deadline, struct err *e);
 bool fiber_wait_writable(int fd, int64_t deadline, struct err *e);
 
+/* Whose work the calling fiber does from here on: any number of an account's, 0 (as every fiber begins): nobody's. The
+ * workers are shared out by it: owners take turns, and none has more than pool.owner_share of them at once, so that
+ * whoever asks for much waits for themselves. Outside fibers it does nothing. */
+void fiber_for(uint64_t owner);
 /* Runs work(arg) on a worker thread while the fiber sleeps; from a plain thread runs it right there. ERR_BUSY (work was
  * not run) when more than pool.<name>_queue jobs wait. */
 enum pool { POOL_STORE, POOL_CPU };

@@ -23,6 +23,7 @@ struct fiber {
     struct fiber *left, *right; /* all fibers of the loop */
     struct waiter start;        /* brings a new fiber to its loop */
     int64_t deadline;           /* of the sleep; the timer may come earlier, to trim the stack */
+    uint64_t owner;             /* fiber_for */
     unsigned how;               /* PARK_… of the sleep */
     bool parked, linked, done;
     enum woken woken;

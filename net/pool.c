@@ -1,17 +1,33 @@
+/* net/pool.c - worker threads, shared out among those for whom they work.
+ *
+ * Each owner (fiber_for) has a lane of waiting jobs, and the lanes take turns: of two owners one with a hundred jobs
+ * and one with a single one the latter waits for one job at most. The share of pool.owner_share keeps workers free for
+ * whoever comes while one owner's jobs run. Lane 0 is of work that is nobody's (mail from strangers, our own), and has
+ * no share. Owners are told apart by a hash: two may meet in a lane, and then share it. */
 #include "base/params.h"
 #include "net/loop.h"
+
+enum { LANES = 64 }; /* bits of pool_state.waits */
 
 struct job {
     void (*work)(void *arg);
     void *arg;
     struct job *next;
+    unsigned lane;
     struct waiter done;
+};
+
+struct lane {
+    struct job *first, *last;
+    unsigned waiting, running;
 };
 
 struct pool_state {
     pthread_mutex_t lock;
     pthread_cond_t more;
-    struct job *first, *last;
+    struct lane lanes[LANES];
+    uint64_t waits;   /* a bit for each lane with jobs */
+    unsigned turn;    /* the lane that is asked first */
     unsigned waiting; /* jobs */
     unsigned idle;    /* workers */
     bool ending;
@@ -36,22 +52,86 @@ int offload_worker(void)
     return worker_number;
 }
 
-/* The next job, or NULL when the pool ends. */
-static struct job *take(struct pool_state *p)
+/* ---- lanes; the lock is held ---- */
+
+static unsigned lane_of(const struct fiber *f)
+{
+    return f->owner ? 1 + (unsigned)(f->owner % (LANES - 1)) : 0;
+}
+
+/* One owner's part of `all`: at least one, and of several never all. */
+static unsigned share_of(unsigned all)
+{
+    unsigned share = (unsigned)((uint64_t)all * (uint64_t)PARAM_INT(pool, owner_share) / 100);
+
+    if (share >= all && all > 1)
+        share = all - 1;
+    return share ? share : 1;
+}
+
+static void lane_add(struct pool_state *p, struct job *job)
+{
+    struct lane *l = &p->lanes[job->lane];
+
+    if (l->first)
+        l->last->next = job;
+    else
+        l->first = job;
+    l->last = job;
+    l->waiting++;
+    p->waits |= UINT64_C(1) << job->lane;
+    p->waiting++;
+}
+
+static struct job *lane_take(struct pool_state *p, unsigned i)
+{
+    struct lane *l = &p->lanes[i];
+    struct job *job = l->first;
+
+    l->first = job->next;
+    if (!l->first)
+        p->waits &= ~(UINT64_C(1) << i);
+    l->running++;
+    l->waiting--;
+    p->waiting--;
+    p->turn = (i + 1) % LANES;
+    return job;
+}
+
+/* The next lane in turn that may have one more worker. `waits` from the lane whose turn it is, around. */
+static struct job *next_job(struct pool_state *p)
+{
+    unsigned share = share_of(p->threads_n);
+
+    for (uint64_t rest = p->waits, ahead; rest;) {
+        unsigned i;
+
+        ahead = rest & (UINT64_MAX << p->turn);
+        i = (unsigned)__builtin_ctzll(ahead ? ahead : rest);
+        if (i == 0 || p->lanes[i].running < share)
+            return lane_take(p, i);
+        rest &= ~(UINT64_C(1) << i);
+    }
+    return NULL;
+}
+
+/* ---- workers ---- */
+
+/* The next job, or NULL when the pool ends: then what waits is done first, whoever's it is. `done`: the job before. */
+static struct job *take(struct pool_state *p, const struct job *done, unsigned lane)
 {
     struct job *job;
 
     pthread_mutex_lock(&p->lock);
-    while (!p->first && !p->ending) {
+    if (done)
+        p->lanes[lane].running--;
+    while (!(job = next_job(p)) && !(p->ending && !p->waits)) {
         p->idle++;
         pthread_cond_wait(&p->more, &p->lock);
         p->idle--;
     }
-    job = p->first;
-    if (job) {
-        p->first = job->next;
-        p->waiting--;
-    }
+    if (p->ending)
+        pthread_cond_broadcast(&p->more);
     pthread_mutex_unlock(&p->lock);
     return job;
 }
@@ -60,13 +140,15 @@ static void *worker(void *arg)
 {
     struct worker_start *start = arg;
     struct pool_state *p = start->pool;
+    unsigned lane = 0;
     char name[16];
 
     worker_number = start->number;
     snprintf(name, sizeof name, "%s-%d", names[p - pools], worker_number);
     pthread_setname_np(pthread_self(), name); /* as `top -H` shows it */
     free(start);
-    for (struct job *job; (job = take(p));) {
+    for (struct job *job = take(p, NULL, 0); job; job = take(p, job, lane)) {
+        lane = job->lane; /* the job is its owner's again once it is woken */
         job->work(job->arg);
         waiter_wake(&job->done);
     }
@@ -78,14 +160,9 @@ static bool put(struct pool_state *p, struct job *job, unsigned most)
     bool fits, wake = false;
 
     pthread_mutex_lock(&p->lock);
-    fits = p->waiting < most && p->threads_n > 0;
+    fits = p->waiting < most && p->threads_n > 0 && (job->lane == 0 || p->lanes[job->lane].waiting < share_of(most));
     if (fits) {
-        if (p->first)
-            p->last->next = job;
-        else
-            p->first = job;
-        p->last = job;
-        p->waiting++;
+        lane_add(p, job);
         wake = p->idle > 0;
     }
     pthread_mutex_unlock(&p->lock);
@@ -103,6 +180,7 @@ bool offload(enum pool pool, void (*work)(void *arg), void *arg, struct err *e)
         work(arg);
         return true;
     }
+    job.lane = lane_of(fiber_self());
     waiter_init(&job.done);
     if (!put(&pools[pool], &job, (unsigned)most))
         return err_set(e, ERR_BUSY, "more than %lld jobs wait for the %s pool", (long long)most, names[pool]);

@@ -148,6 +148,43 @@ static void pool_queue_is_bounded(void **state)
     assert_true(param_set(PARAM_pool_store_queue, PARAM_FROM_FLAG, NO_BYTES, &e));
 }
 
+static void much_asked(void *arg)
+{
+    fiber_for(7);
+    occupy_worker(arg);
+}
+
+static void little_asked(void *arg)
+{
+    struct err e = { 0 };
+    int n = 1;
+
+    fiber_for(8);
+    assert_true(offload(POOL_STORE, double_it, &n, &e));
+    atomic_fetch_add((atomic_int *)arg, n == 2);
+}
+
+/* One owner's jobs hold every worker they get until the gate opens: the others go on meanwhile. */
+static void one_owner_leaves_workers_to_others(void **state)
+{
+    static atomic_int done;
+    struct err e = { 0 };
+
+    (void)state;
+    ended = held = failed = done = 0;
+    gate = false;
+    for (int i = 0; i < 20; i++)
+        assert_true(fiber_start(0, much_asked, NULL, &e));
+    assert_true(comes_to(&held, 2)); /* of three workers */
+    for (int i = 0; i < 20; i++)
+        assert_true(fiber_start(0, little_asked, &done, &e));
+    assert_true(comes_to(&done, 20));
+    assert_int_equal(held, 2);
+    gate = true;
+    assert_true(comes_to(&ended, 20));
+    assert_int_equal(failed, 0);
+}
+
 static void worker_numbers(void *arg)
 {
     int n = offload_worker();
@@ -381,6 +418,7 @@ int main(void)
         cmocka_unit_test(descriptors),
         cmocka_unit_test(workers_are_numbered),
         cmocka_unit_test(pool_queue_is_bounded),
+        cmocka_unit_test(one_owner_leaves_workers_to_others),
         cmocka_unit_test(stop_waits_for_jobs),
         cmocka_unit_test(limit_and_stop),
     };
