@@ -313,22 +313,39 @@ static void fill_user(struct directory_user *u, const struct user_row *row)
     };
 }
 
+/* Not its metadata, which nobody here asks for and which may be large. */
+static bool read_row(struct question *q, struct id id, void **rows, struct err *e)
+{
+    static const char *const only[] = { "id",       "account_id", "domain_id", "address",       "quota",   "used",
+                                        "disabled", "save_sent",  "user_key",  "user_key_wrap", "send_as", NULL };
+    struct query one = { .kind = &user_kind, .n_conds = 1, .limit = 1, .only = only };
+    size_t n = 0;
+    bool ok;
+
+    one.conds[0] = COND("id", IS, V_ID(id));
+    ok = store_find(q->c->store, &one, q->c->arena, rows, &n, e);
+    q->known.found = ok && n > 0;
+    return ok;
+}
+
 static bool read_user(struct question *q, struct err *e)
 {
     struct directory_user *u = &q->known.user;
-    struct user_row row = { 0 };
+    const struct user_row *row;
+    void *rows;
     struct account_row account = { 0 };
     struct id id;
     struct store *st = q->c->store;
     bool open;
 
     memcpy(id.b, q->known.name.p + 1, sizeof id.b);
-    if (!store_look(st, &user_kind, id, q->c->arena, &row, &q->known.found, e))
+    if (!read_row(q, id, &rows, e))
         return false;
     if (!q->known.found)
         return true;
-    fill_user(u, &row);
-    if (!store_look(st, &account_kind, row.account_id, q->c->arena, &account, &open, e))
+    row = rows;
+    fill_user(u, row);
+    if (!store_look(st, &account_kind, row->account_id, q->c->arena, &account, &open, e))
         return false;
     u->disabled = u->disabled || !open || account.disabled;
     return role_id(q, id, BYTES("inbox"), &u->inbox_id, e) && role_id(q, id, BYTES("sent"), &u->sent_id, e);

@@ -58,11 +58,23 @@ static bool check_sandbox(struct call *c, const struct recipient_check_in *in, s
     return play_outcome(out->email, &first) || absent(c, in, out);
 }
 
+/* What the directory tells of a user may be large, and a mail may have a thousand recipients: it is given back, and
+ * only numbers stay. */
+static bool find_user(struct call *c, const struct address *address, struct directory_user *user)
+{
+    struct arena_mark mark = arena_mark(c->arena);
+    bool found = directory_find(c, address, user);
+
+    arena_rewind(c->arena, mark);
+    user->address = user->user_key = user->user_key_wrap = user->send_as = NO_BYTES;
+    return found;
+}
+
 static bool check_local(struct call *c, const struct recipient_check_in *in, const struct address *address,
                         const struct directory_domain *domain, struct recipient *out)
 {
-    struct directory_user user;
-    bool found = directory_find(c, address, &user);
+    struct directory_user user = { 0 };
+    bool found = find_user(c, address, &user);
 
     if (!found && c->err.code != ERR_MISSING)
         return false;
