@@ -76,6 +76,7 @@ bool answer_list(struct request *r, const struct page_out *page, const struct me
     jw_key_bool(&w, "has_more", page->has_more);
     jw_key_text(&w, "next", page->next);
     jw_key_text(&w, "previous", page->previous);
+    jw_key_time(&w, "searched_to", page->searched_to);
     jw_object_end(&w);
     r->status = HTTP_OK;
     return true;

@@ -49,6 +49,7 @@ bool api_system_errors(struct request *r)
     jw_key_bool(&w, "has_more", false);
     jw_key_text(&w, "next", NO_BYTES);
     jw_key_text(&w, "previous", NO_BYTES);
+    jw_key_time(&w, "searched_to", 0);
     jw_object_end(&w);
     r->status = HTTP_OK;
     return true;

@@ -68,3 +68,45 @@ struct bytes *json_texts(struct arena *a, struct json_object *array, size_t *n)
         texts[i] = arena_copy(a, text_of(json_object_array_get_idx(array, i)));
     return texts;
 }
+
+/* Behind the value that begins at `i`: at the next comma or bracket of its own level. */
+static size_t value_end(struct bytes text, size_t i)
+{
+    int depth = 0;
+
+    for (bool quoted = false; i < text.n; i++) {
+        char ch = text.p[i];
+
+        if (quoted && ch == '\\')
+            i++;
+        else if (ch == '"')
+            quoted = !quoted;
+        else if (!quoted && (ch == '{' || ch == '['))
+            depth++;
+        else if (!quoted && depth == 0 && (ch == ',' || ch == '}' || ch == ']'))
+            break;
+        else if (!quoted && (ch == '}' || ch == ']'))
+            depth--;
+    }
+    return i;
+}
+
+struct bytes json_part(struct bytes object, const char *name)
+{
+    struct bytes want = bytes_of(name);
+
+    for (size_t i = 1; i < object.n && object.p[i] == '"';) {
+        size_t key = i + 1, colon = key, end;
+
+        while (colon + 1 < object.n && (object.p[colon] != '"' || object.p[colon + 1] != ':'))
+            colon += object.p[colon] == '\\' ? 2 : 1;
+        end = value_end(object, colon + 2);
+        if (colon - key == want.n && memcmp(object.p + key, want.p, want.n) == 0) {
+            struct bytes value = { object.p + colon + 2, end - colon - 2 };
+
+            return bytes_equal(value, BYTES("null")) ? NO_BYTES : value;
+        }
+        i = end + 1;
+    }
+    return NO_BYTES;
+}

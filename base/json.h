@@ -34,6 +34,9 @@ struct json_object *json_member(struct json_object *object, const char *name); /
 /* An array of strings as bytes in an arena; n is 0 when absent. What is no string is NO_BYTES. */
 struct bytes *json_texts(struct arena *a, struct json_object *array, size_t *n);
 
+/* The text of a member of an object as it stands in `object`, which is one that we wrote: known good, no blanks between
+ * its tokens. NO_BYTES when it is absent or null. For large objects that need no tree. */
+struct bytes json_part(struct bytes object, const char *name);
 /* A tree as JSON text in an arena; NO_BYTES of NULL. */
 struct bytes json_tree_text(struct arena *a, struct json_object *tree);
 

@@ -56,8 +56,8 @@ bool address_list(struct call *c, const struct address_list_in *in, struct addre
     if (in->user.p) {
         if (!user_of_account(c, in->user, &user))
             return call_was_missing(c); /* a filter finds nothing */
-        q.index = "user";
-        q.conds[q.n_conds++] = COND("user_id", IS, V_ID(user.id));
+        q.index = "user"; /* whose addresses are all of the account */
+        q.conds[0] = COND("user_id", IS, V_ID(user.id));
     }
     query_reached(c, &q, "domain_id");
     return call_list(c, &q, &in->page, (void **)&out->rows, &out->n, &out->page);

@@ -8,8 +8,6 @@
 #include <stdarg.h>
 
 #define CALL_DEADLINE_MS 30000
-#define LIST_STANDARD    20
-#define LIST_MOST        100
 
 void call_init(struct call *c, struct service *svc, struct arena *a, const char *door)
 {
@@ -141,61 +139,4 @@ bool call_commit(struct call *c, struct batch *b, const void *out, struct id ref
     if (keyed)
         idempotency_lost(c, b);
     return false;
-}
-
-/* ---- lists ---- */
-
-static void turn(char *rows, size_t n, size_t size, struct arena *a)
-{
-    char *spare = arena_alloc(a, size);
-
-    for (size_t i = 0; i < n / 2; i++) {
-        char *left = rows + i * size, *right = rows + (n - 1 - i) * size;
-
-        memcpy(spare, left, size);
-        memcpy(left, right, size);
-        memcpy(right, spare, size);
-    }
-}
-
-static bool page_reads(struct call *c, struct query *q, const struct page *page)
-{
-    int limit = page->limit ? page->limit : LIST_STANDARD;
-
-    if (limit < 1 || limit > LIST_MOST)
-        return call_fault(c, "/limit", "out_of_range", "limit is from 1 to %d", LIST_MOST);
-    if (page->after.p && page->before.p)
-        return call_fault(c, "/before", "conflicting", "Only one of after and before can be given");
-    q->descending = !page->before.p;
-    q->after = page->before.p ? page->before : page->after;
-    q->limit = (size_t)limit + 1; /* one more tells whether there are more */
-    if (q->after.p && !store_cursor_check(q, q->after))
-        return call_fault(c, page->before.p ? "/before" : "/after", "invalid_cursor", "Not a cursor of this list");
-    return true;
-}
-
-bool call_list(struct call *c, struct query *q, const struct page *page, void **rows, size_t *n, struct page_out *out)
-{
-    size_t size = q->kind->size;
-    bool up = page->before.p, more;
-    char *first;
-
-    *out = (struct page_out){ 0 };
-    if (!page_reads(c, q, page))
-        return call_check(c);
-    if (!store_find(c->store, q, c->arena, rows, n, &c->err))
-        return false;
-    more = *n == q->limit;
-    *n -= more;
-    if (*n == 0)
-        return true;
-    first = *rows;
-    if (up)
-        turn(first, *n, size, c->arena);
-    out->has_more = up || more;
-    if (out->has_more)
-        out->next = store_cursor(q, first + (*n - 1) * size, c->arena);
-    if (up ? more : page->after.p != NULL)
-        out->previous = store_cursor(q, first, c->arena);
-    return true;
 }

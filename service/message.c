@@ -70,20 +70,14 @@ MEMBERS(message, .object = "message", .path = "/v1/messages/", .kind = &message_
 
 /* ---- one message ---- */
 
-/* `people` is one JSON object with these members. */
-static void show_people(struct call *c, struct bytes json, struct message_view *out)
+/* `people` is one JSON object with these members, and may be large: its parts are shown as they stand. */
+static void show_people(struct bytes people, struct message_view *out)
 {
-    struct bytes *const places[] = { &out->from, &out->reply_to, &out->to, &out->cc, &out->bcc };
-    static const char *const names[] = { "from", "reply_to", "to", "cc", "bcc" };
-    struct json_object *people = NULL, *member;
-    struct err ignored = { 0 };
-
-    if (!json.p || !json_read(json, &people, &ignored))
-        return;
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        if ((member = json_member(people, names[i])) != NULL)
-            *places[i] = json_tree_text(c->arena, member);
-    json_object_put(people);
+    out->from = json_part(people, "from");
+    out->reply_to = json_part(people, "reply_to");
+    out->to = json_part(people, "to");
+    out->cc = json_part(people, "cc");
+    out->bcc = json_part(people, "bcc");
 }
 
 void message_show(struct call *c, const struct message_row *row, struct message_view *out)
@@ -92,7 +86,7 @@ void message_show(struct call *c, const struct message_row *row, struct message_
     struct err gone = { 0 };
 
     *out = (struct message_view){ .row = *row, .status = message_status(row) };
-    show_people(c, row->people, out);
+    show_people(row->people, out);
     if (!row->wrapped_key.p || !seal_open_server(c->svc, row->id, row->wrapped_key, row->wrap, &content, &gone))
         return;
     out->content_kept = true;

@@ -1,27 +1,29 @@
 /* service/message_list.c - messages by what they are and to whom they went. One index leads - the recipient's address,
- * a tag, or the account - and the other filters pick from what it gives, page by page, until the answer is full. */
+ * a tag, or the account - and the other filters pick from what it gives, as far as service/list.c looks. Messages may
+ * be large (a thousand recipients with their names): what the filters need is read, and only what is shown is loaded.
+ */
+#include "base/params.h"
 #include "service/directory.h"
+#include "service/list.h"
+#include "service/member.h"
 #include "service/message_private.h"
 #include "service/outcome.h"
-
-/* Rows of the leading index that one request looks at. */
-#define LOOK  5000
-#define CHUNK 64
+#include "store/value.h"
 
 struct scan {
-    struct call *c;
+    struct look look;
     const struct message_list_in *in;
-    struct query query;             /* of the leading index */
-    const struct field *message_id; /* in its rows; NULL: they are the messages */
+    const struct field *message_id; /* in rows of the leading index; NULL: they are the messages */
     struct bytes email;
     struct id key_id;
-    size_t limit, looked;
-    struct message_row *found; /* one more than the limit */
-    const void **leads;        /* the leading rows they came by */
-    size_t n;
-    struct id last; /* message found last: an address or tag may lead to it twice */
-    bool more;      /* the leading index has rows left */
 };
+
+/* What matches() and message_status() read. */
+static const char *const judged[] = { "id",          "domain_id",  "account_id", "direction",   "source",
+                                      "mode",        "key_id",     "created_at", "n_open",      "n_held",
+                                      "n_delivered", "n_captured", "n_failed",   "n_cancelled", NULL };
+static const char *const leads[] = { "id", "account_id", "message_id", "email", NULL };
+static const char *const tag_leads[] = { "id", "account_id", "message_id", "label", NULL };
 
 bool email_filter(struct call *c, struct bytes email, struct bytes *out)
 {
@@ -41,173 +43,161 @@ bool email_filter(struct call *c, struct bytes email, struct bytes *out)
     return true;
 }
 
-static bool matches(const struct scan *s, const struct message_row *m)
+static bool matches(const struct call *c, const struct scan *s, const struct message_row *m)
 {
     const struct message_list_in *in = s->in;
     struct bytes direction = in->direction.p ? in->direction : BYTES("outbound");
 
-    return call_sees(s->c, m->account_id, m->mode, m->domain_id) && bytes_equal(m->direction, direction) &&
+    return call_sees(c, m->account_id, m->mode, m->domain_id) && bytes_equal(m->direction, direction) &&
            (!in->status.p || bytes_equal(message_status(m), in->status)) &&
            (!in->source.p || bytes_equal(m->source, in->source)) && (!in->key_id.p || id_equal(m->key_id, s->key_id)) &&
            (!in->since || m->created_at >= in->since) && (!in->until || m->created_at < in->until);
 }
 
-static void lead_by(struct scan *s, const struct kind *k, const char *index)
+static void lead_by(struct call *c, struct scan *s, const struct kind *k, const char *index, const char *const *only)
 {
-    s->query.kind = k;
-    s->query.index = index;
-    s->query.conds[s->query.n_conds++] = COND("account_id", IS, V_ID(s->c->account));
+    struct query *q = &s->look.query;
+
+    *q = (struct query){ .kind = k, .index = index, .only = only, .n_conds = 1 };
+    q->conds[0] = COND("account_id", IS, V_ID(c->account));
     s->message_id = kind_field(k, "message_id");
 }
 
-static void choose(struct scan *s)
+static void choose(struct call *c, struct scan *s)
 {
     const struct message_list_in *in = s->in;
+    struct query *q = &s->look.query;
 
     if (in->tag.p) {
-        lead_by(s, &tag_kind, "label");
-        s->query.conds[s->query.n_conds++] = COND("label", IS, V_TEXT(in->tag));
+        lead_by(c, s, &tag_kind, "label", tag_leads);
+        q->conds[q->n_conds++] = COND("label", IS, V_TEXT(in->tag));
     } else if (in->email.p) {
-        lead_by(s, &delivery_kind, "email");
-        s->query.conds[s->query.n_conds++] = COND("email", IS, V_TEXT(s->email));
+        lead_by(c, s, &delivery_kind, "email", leads);
+        q->conds[q->n_conds++] = COND("email", IS, V_TEXT(s->email));
     } else {
-        lead_by(s, &message_kind, "account");
-        s->query.conds[s->query.n_conds++] =
-            COND("direction", IS, V_TEXT(in->direction.p ? in->direction : BYTES("outbound")));
+        lead_by(c, s, &message_kind, "account", judged);
+        q->conds[q->n_conds++] = COND("direction", IS, V_TEXT(in->direction.p ? in->direction : BYTES("outbound")));
     }
 }
 
 /* With a tag leading, an address is looked for among the deliveries. */
-static bool went_to(struct scan *s, const struct message_row *m, bool *yes)
+static bool went_to(struct call *c, const struct scan *s, struct id message, bool *yes)
 {
-    struct query q = { .kind = &delivery_kind, .index = "message", .n_conds = 2, .limit = 1 };
+    static const char *const only[] = { "id", NULL };
+    struct query q = { .kind = &delivery_kind, .index = "message", .n_conds = 2, .limit = 1, .only = only };
     void *rows;
     size_t n;
 
     *yes = true;
     if (!s->in->tag.p || !s->in->email.p)
         return true;
-    q.conds[0] = COND("message_id", IS, V_ID(m->id));
+    q.conds[0] = COND("message_id", IS, V_ID(message));
     q.conds[1] = COND("email", IS, V_TEXT(s->email));
-    if (!store_find(s->c->store, &q, s->c->arena, &rows, &n, &s->c->err))
+    if (!store_find(c->store, &q, c->arena, &rows, &n, &c->err))
         return false;
     *yes = n > 0;
     return true;
 }
 
-static bool load_messages(struct scan *s, char *leads, size_t n, struct message_row **out)
+/* The messages that leads lead to, as far as they are there, narrow and in any order. */
+static bool load_led(struct call *c, const struct scan *s, const char *rows, size_t n, struct message_row **out,
+                     size_t *n_out)
 {
-    struct id *ids = arena_array(s->c->arena, n, sizeof *ids);
+    struct value *list = arena_array(c->arena, n, sizeof *list);
+    struct query q = { .kind = &message_kind, .n_conds = 1, .limit = n, .only = judged };
+    size_t n_list = 0;
+    void *found;
 
-    if (!s->message_id) {
-        *out = (struct message_row *)(void *)leads;
-        return true;
+    for (size_t i = 0; i < n; i++) {
+        struct value v = value_of(s->message_id, rows + i * s->look.query.kind->size);
+
+        if (!n_list || !id_equal(v.id, list[n_list - 1].id))
+            list[n_list++] = v;
     }
-    *out = arena_array(s->c->arena, n, sizeof **out);
-    for (size_t i = 0; i < n; i++)
-        memcpy(&ids[i], leads + i * s->query.kind->size + s->message_id->offset, sizeof ids[i]);
-    return store_get_many(s->c->store, &message_kind, ids, n, s->c->arena, *out, &s->c->err);
+    q.conds[0] = COND_ONE_OF("id", list, n_list);
+    if (!store_find(c->store, &q, c->arena, &found, n_out, &c->err))
+        return false;
+    *out = found;
+    return true;
 }
 
-static bool take(struct scan *s, char *leads, size_t n)
+static const struct message_row *led_to(const struct message_row *rows, size_t n, struct id id)
 {
-    struct message_row *rows;
+    for (size_t low = 0, high = n; low < high;) {
+        size_t middle = (low + high) / 2;
+        int order = id_compare(rows[middle].id, id);
+
+        if (order == 0)
+            return &rows[middle];
+        if (order < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return NULL;
+}
+
+static bool take(struct call *c, struct look *l, const void *rows, size_t n, struct id *fits)
+{
+    const struct scan *s = (const struct scan *)l;
+    struct message_row *messages = NULL;
+    size_t n_messages = 0;
     bool yes;
 
-    if (!load_messages(s, leads, n, &rows))
+    if (s->message_id && !load_led(c, s, rows, n, &messages, &n_messages))
         return false;
-    for (size_t i = 0; i < n && s->n <= s->limit; i++) {
-        if (id_is_none(rows[i].id) || id_equal(rows[i].id, s->last) || !matches(s, &rows[i]))
+    for (size_t i = 0; i < n; i++) {
+        const char *row = (const char *)rows + i * l->query.kind->size;
+        const struct message_row *m = s->message_id ? led_to(messages, n_messages, value_of(s->message_id, row).id)
+                                                    : (const struct message_row *)(const void *)row;
+
+        if (!m || !matches(c, s, m))
             continue;
-        if (!went_to(s, &rows[i], &yes))
+        if (!went_to(c, s, m->id, &yes))
             return false;
-        if (!yes)
-            continue;
-        s->found[s->n] = rows[i];
-        s->leads[s->n++] = leads + i * s->query.kind->size;
-        s->last = rows[i].id;
+        fits[i] = yes ? m->id : NO_ID;
     }
     return true;
 }
 
-static bool run(struct scan *s)
+static bool begin(struct call *c, struct scan *s)
 {
-    void *leads;
-    size_t n = CHUNK;
+    const struct message_list_in *in = s->in;
 
-    s->query.limit = CHUNK;
-    while (n == CHUNK && s->n <= s->limit && s->looked < LOOK) {
-        if (!store_find(s->c->store, &s->query, s->c->arena, &leads, &n, &s->c->err))
-            return false;
-        if (n == 0)
-            break;
-        if (!take(s, leads, n))
-            return false;
-        s->looked += n;
-        s->query.after = store_cursor(&s->query, (char *)leads + (n - 1) * s->query.kind->size, s->c->arena);
-    }
-    s->more = n == CHUNK;
-    return true;
-}
-
-/* Found in reading order; `before` reads upward and is turned. */
-static void answer(struct scan *s, struct message_list_out *out)
-{
-    bool up = s->in->page.before.p, over = s->n > s->limit;
-    size_t n = over ? s->limit : s->n;
-    /* When the look ended before the page was full, the next one starts where it stopped. */
-    struct bytes far = over || (n && !s->more) ? store_cursor(&s->query, s->leads[n - 1], s->c->arena) : s->query.after;
-    struct bytes near = n ? store_cursor(&s->query, s->leads[0], s->c->arena) : NO_BYTES;
-    bool further = over || s->more;
-
-    out->rows = arena_array(s->c->arena, n ? n : 1, sizeof *out->rows);
-    out->n = n;
-    for (size_t i = 0; i < n; i++)
-        message_show(s->c, &s->found[up ? n - 1 - i : i], &out->rows[i]);
-    out->page.has_more = up ? true : further;
-    out->page.next = up ? near : further ? far : NO_BYTES;
-    out->page.previous = up ? (further ? far : NO_BYTES) : s->in->page.after.p ? near : NO_BYTES;
-    if (up && n == 0)
-        out->page.has_more = false;
-}
-
-static bool begin(struct scan *s)
-{
-    struct call *c = s->c;
-    const struct page *page = &s->in->page;
-
-    s->limit = page->limit ? (size_t)page->limit : 20;
-    if (s->limit < 1 || s->limit > 100)
-        call_fault(c, "/limit", "out_of_range", "1 to 100");
-    if (page->after.p && page->before.p)
-        call_fault(c, "/before", "conflict", "Not together with after");
-    if (s->in->key_id.p && !id_parse(key_kind.prefix, s->in->key_id, &s->key_id))
+    if (in->key_id.p && !id_parse(key_kind.prefix, in->key_id, &s->key_id))
         call_fault(c, "/key_id", "invalid_id", "An id that begins with key_");
-    if (s->in->email.p && !email_filter(c, s->in->email, &s->email))
+    if (in->email.p && !email_filter(c, in->email, &s->email))
         return false;
-    choose(s);
-    s->query.descending = !page->before.p;
-    s->query.after = page->before.p ? page->before : page->after;
-    if (s->query.after.p && !store_cursor_check(&s->query, s->query.after))
-        call_fault(c, page->before.p ? "/before" : "/after", "invalid_cursor", "Not a cursor of this list");
-    return call_check(c);
+    choose(c, s);
+    s->look.take = take;
+    if (!list_page(c, &s->look.query, &in->page))
+        return false;
+    s->look.limit = s->look.query.limit - 1;
+    return true;
 }
 
 bool message_list(struct call *c, const struct message_list_in *in, struct message_list_out *out)
 {
-    struct scan s = { .c = c, .in = in };
+    struct scan *s = arena_alloc(c->arena, sizeof *s);
+    struct list_end end = { 0 };
+    void *rows = NULL;
+    bool ok;
 
     *out = (struct message_list_out){ 0 };
     if (!call_may(c, SCOPE_MESSAGES_READ))
         return false;
     if (bytes_equal(in->direction, BYTES("inbound")) && !call_may(c, SCOPE_OPERATOR))
         return false;
-    if (!begin(&s))
+    s->in = in;
+    if (!begin(c, s))
         return false;
-    s.found = arena_array(c->arena, s.limit + 1, sizeof *s.found);
-    s.leads = arena_array(c->arena, s.limit + 1, sizeof *s.leads);
-    if (!run(&s))
+    ok = look_run(c, &s->look, &end) && look_load(c, &s->look, &message_kind, &rows, &out->n, &end);
+    look_end(&s->look);
+    if (!ok)
         return false;
-    answer(&s, out);
+    list_turn(c, &in->page, &end, rows, out->n, message_kind.size, &out->page);
+    out->rows = arena_array(c->arena, out->n, sizeof *out->rows);
+    for (size_t i = 0; i < out->n; i++)
+        message_show(c, (struct message_row *)rows + i, &out->rows[i]);
     return true;
 }

@@ -71,8 +71,8 @@ bool user_list(struct call *c, const struct user_list_in *in, struct user_list_o
     if (in->domain.p) {
         if (!domain_of_account(c, in->domain, &domain))
             return call_was_missing(c); /* a filter finds nothing */
-        q.index = "domain";
-        q.conds[q.n_conds++] = COND("domain_id", IS, V_ID(domain.id));
+        q.index = "domain"; /* whose users are all of the account */
+        q.conds[0] = COND("domain_id", IS, V_ID(domain.id));
     }
     query_reached(c, &q, "domain_id");
     return call_list(c, &q, &in->page, (void **)&out->rows, &out->n, &out->page);

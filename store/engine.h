@@ -13,6 +13,7 @@
 struct rows {
     void *row;
     size_t n;
+    bool cut; /* the plan's `bytes` ended it */
 };
 
 struct unique_key {

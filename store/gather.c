@@ -1,5 +1,16 @@
 #include "store/gather.h"
 
+void gather_begin(struct gather *g, const struct plan *p, const struct arena *a)
+{
+    *g = (struct gather){ .kind = p->query->kind, .bytes = p->bytes, .from = arena_used(a) };
+}
+
+bool gather_enough(struct gather *g, const struct arena *a)
+{
+    g->cut = g->cut || (g->bytes && g->n && arena_used(a) - g->from + g->n * g->kind->size >= g->bytes);
+    return g->cut;
+}
+
 void *gather_add(struct gather *g)
 {
     void *row;
@@ -20,6 +31,7 @@ bool gather_end(struct gather *g, bool ok, struct arena *a, struct rows *out, st
     if (ok) {
         out->row = arena_try(a, (g->n ? g->n : 1) * g->kind->size);
         out->n = g->n;
+        out->cut = g->cut;
         if (!out->row)
             ok = err_set(e, ERR_TOO_LARGE, "the answer of the store does not fit its arena");
         else if (g->n)

@@ -22,6 +22,7 @@ struct plan {
     size_t fixed; /* leading fields of the order that an IS condition holds fast */
     bool behind;  /* a cursor was given: its values are in `from` */
     struct value from[ORDER_FIELDS];
+    size_t bytes; /* the answer ends behind the row with which it has so many; 0: any number */
 };
 
 #define PASS_CONDS (QUERY_CONDS + ORDER_FIELDS)

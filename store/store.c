@@ -218,17 +218,29 @@ static void run_find(void *arg)
     r->ok = r->st->engine->find(r->st, r->plan, r->arena, r->rows, r->e);
 }
 
-bool store_find(struct store *st, const struct query *q, struct arena *a, void **rows, size_t *n, struct err *e)
+bool store_find_some(struct store *st, const struct query *q, size_t bytes, struct arena *a, void **rows, size_t *n,
+                     bool *cut, struct err *e)
 {
     struct plan p;
-    struct rows found = { NULL, 0 };
+    struct rows found = { 0 };
     struct errand r = { .st = st, .plan = &p, .arena = a, .rows = &found, .e = e };
 
-    if (!plan_make(q, a, &p, e) || !send(&r, run_find))
+    if (!plan_make(q, a, &p, e))
+        return false;
+    p.bytes = bytes;
+    if (!send(&r, run_find))
         return false;
     *rows = found.row;
     *n = found.n;
+    *cut = found.cut;
     return true;
+}
+
+bool store_find(struct store *st, const struct query *q, struct arena *a, void **rows, size_t *n, struct err *e)
+{
+    bool cut;
+
+    return store_find_some(st, q, 0, a, rows, n, &cut, e);
 }
 
 static void run_blob_get(void *arg)
@@ -250,7 +262,7 @@ bool store_blob_get(struct store *st, struct id id, unsigned n, struct arena *a,
 bool store_claim(struct store *st, const struct claim *c, struct arena *a, void **rows, size_t *n, struct err *e)
 {
     struct plan p;
-    struct rows found = { NULL, 0 };
+    struct rows found = { 0 };
 
     field_for(c->query.kind, c->due, &V_TIME(0));
     field_for(c->query.kind, c->lease, &V_TIME(0));
@@ -297,7 +309,7 @@ bool store_watch(struct store *st, const struct kind *k, struct bytes after, siz
                  struct arena *a, void **rows, size_t *n, struct bytes *next, struct err *e)
 {
     struct bytes place;
-    struct rows found = { NULL, 0 };
+    struct rows found = { 0 };
     struct errand r = { .st = st, .kind = k, .place = &place, .n = limit, .arena = a, .rows = &found, .e = e };
     struct signal *signal = st->engine->watch_signal(st, k);
 
@@ -366,7 +378,7 @@ static void run_blob_walk(void *arg)
 bool store_blob_walk(struct store *st, const struct blob_chunk *after, size_t limit, struct arena *a,
                      struct blob_chunk **chunks, size_t *n, struct err *e)
 {
-    struct rows found = { NULL, 0 };
+    struct rows found = { 0 };
     struct errand r = { .st = st, .after = after, .n = limit, .arena = a, .rows = &found, .e = e };
 
     if (!send(&r, run_blob_walk))

@@ -196,6 +196,10 @@ struct query {
 
 /* *rows is an array of `n` row structs in the arena. */
 bool store_find(struct store *st, const struct query *q, struct arena *a, void **rows, size_t *n, struct err *e);
+/* The same, but it stops behind the row with which the answer reaches `bytes` bytes: *cut says that it did, and that
+ * there may be more. For pages of rows whose size a client chooses. */
+bool store_find_some(struct store *st, const struct query *q, size_t bytes, struct arena *a, void **rows, size_t *n,
+                     bool *cut, struct err *e);
 /* The place of a row in the order of q's index: works for rows of that query, with its index's fields filled. */
 struct bytes store_cursor(const struct query *q, const void *row, struct arena *a);
 /* True for text that could be a cursor of q. */

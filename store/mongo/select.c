@@ -7,7 +7,7 @@ static bool read_once(mongoc_collection_t *c, const bson_t *filter, const bson_t
     const bson_t *doc;
     bool ok = true;
 
-    while (ok && mongoc_cursor_next(cursor, &doc))
+    while (ok && !gather_enough(g, a) && mongoc_cursor_next(cursor, &doc))
         ok = document_to_row(doc, g->kind, fields, a, gather_add(g), e);
     *failed = ok && mongoc_cursor_error(cursor, why);
     mongoc_cursor_destroy(cursor);
@@ -262,7 +262,7 @@ bool mongo_find(struct store *st, const struct plan *p, struct arena *a, struct 
     mongoc_client_t *client;
     mongoc_collection_t *c;
     mongoc_client_session_t *session = NULL;
-    struct gather g = { .kind = p->query->kind };
+    struct gather g;
     struct pass pass;
     bson_t opts;
     bool ok;
@@ -274,7 +274,8 @@ bool mongo_find(struct store *st, const struct plan *p, struct arena *a, struct 
         return false;
     c = mongo_snapshot_collection(s, client, p->query->kind->name);
     ok = mongo_snapshot_begin(s, client, &session, &opts, e);
-    for (size_t i = 0; ok && g.n < p->query->limit && plan_pass(p, i, &pass); i++)
+    gather_begin(&g, p, a);
+    for (size_t i = 0; ok && g.n < p->query->limit && !g.cut && plan_pass(p, i, &pass); i++)
         ok = pass.empty || run_pass(s, c, p, &pass, &opts, &g, a, e);
     mongo_snapshot_end(session, &opts);
     mongoc_collection_destroy(c);

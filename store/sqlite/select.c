@@ -111,7 +111,7 @@ static bool step_all(struct conn *c, sqlite3_stmt *q, struct gather *g, uint64_t
     bool ok = true;
     int rc;
 
-    while (ok && (rc = sqlite3_step(q)) != SQLITE_DONE)
+    while (ok && !gather_enough(g, a) && (rc = sqlite3_step(q)) != SQLITE_DONE)
         ok = rc == SQLITE_ROW ? read_row(q, 0, g->kind, fields, a, gather_add(g), e) : conn_err(c, e);
     sqlite3_reset(q);
     return ok;
@@ -225,7 +225,7 @@ void read_end(struct conn *c)
 bool select_plan(struct conn *c, const struct plan *p, const struct claimable *claim, struct arena *a, struct rows *out,
                  struct err *e)
 {
-    struct gather g = { .kind = p->query->kind };
+    struct gather g;
     struct pass pass;
     bool several = plan_passes(p) > 1, ok = true;
 
@@ -233,7 +233,8 @@ bool select_plan(struct conn *c, const struct plan *p, const struct claimable *c
         return err_set(e, ERR_INTERNAL, "a limit of %zu rows", p->query->limit);
     if (several && !conn_step(c, "BEGIN", e))
         return false;
-    for (size_t i = 0; ok && g.n < p->query->limit && plan_pass(p, i, &pass); i++) {
+    gather_begin(&g, p, a);
+    for (size_t i = 0; ok && g.n < p->query->limit && !g.cut && plan_pass(p, i, &pass); i++) {
         if (claim)
             add_due(claim, &pass);
         ok = pass.empty || run_pass(c, p, &pass, claim, &g, a, e);

@@ -147,8 +147,8 @@ def walk(client, path, limit):
     """Forward to the end and back to the start: the same objects both ways."""
     q = "&" if "?" in path else "?"
     forward, page = [], client.get(f"{path}{q}limit={limit}").json
-    assert set(page) == {"object", "data", "has_more", "next", "previous"} and page["object"] == "list"
-    assert page["previous"] is None
+    assert set(page) == {"object", "data", "has_more", "next", "previous", "searched_to"} and page["object"] == "list"
+    assert page["previous"] is None and page["searched_to"] is None
     while True:
         forward.append(page["data"])
         assert page["has_more"] == (page["next"] is not None)
