@@ -56,7 +56,7 @@ bool address_list(struct call *c, const struct address_list_in *in, struct addre
     if (in->user.p) {
         if (!user_of_account(c, in->user, &user))
             return call_was_missing(c); /* a filter finds nothing */
-        q.index = "user"; /* whose addresses are all of the account */
+        q.index = "user";               /* whose addresses are all of the account */
         q.conds[0] = COND("user_id", IS, V_ID(user.id));
     }
     query_reached(c, &q, "domain_id");

@@ -137,12 +137,12 @@ struct page {
 struct page_out {
     bool has_more;
     struct bytes next, previous; /* cursors; NO_BYTES where there is none */
-    /* With filters, when the look ended before the page was full: made when, was the last that was looked at. `next` goes
-     * on from there. 0: the page holds all that there was to find. */
+    /* With filters, when the look ended before the page was full: made when, was the last that was looked at. `next`
+     * goes on from there. 0: the page holds all that there was to find. */
     int64_t searched_to;
 };
 /* An API list: newest first, page and filters; *rows in list order. Conditions that q's index does not look up are
- * filters: rows are then read narrowly, api.list_look of them at most, and those that fit are loaded. A page ends behind
- * api.page_bytes. ERR_INVALID for a bad cursor. */
+ * filters: rows are then read narrowly, api.list_look of them at most, and those that fit are loaded. A page ends
+ * behind api.page_bytes. ERR_INVALID for a bad cursor. */
 bool call_list(struct call *c, struct query *q, const struct page *page, void **rows, size_t *n, struct page_out *out);
 #endif

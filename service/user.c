@@ -71,7 +71,7 @@ bool user_list(struct call *c, const struct user_list_in *in, struct user_list_o
     if (in->domain.p) {
         if (!domain_of_account(c, in->domain, &domain))
             return call_was_missing(c); /* a filter finds nothing */
-        q.index = "domain"; /* whose users are all of the account */
+        q.index = "domain";             /* whose users are all of the account */
         q.conds[0] = COND("domain_id", IS, V_ID(domain.id));
     }
     query_reached(c, &q, "domain_id");

@@ -406,6 +406,31 @@ static void a_tree_of_ours_comes_out_valid(void **state)
     buf_clear(&out);
 }
 
+static void parts_stand_as_they_were_written(void **state)
+{
+    static const struct {
+        const char *object, *name, *want;
+    } rows[] = {
+        { "{\"from\":{\"email\":\"a@b\"},\"to\":[{\"email\":\"x,}]\"},{}],\"n\":null,\"i\":12}", "from",
+          "{\"email\":\"a@b\"}" },
+        { "{\"from\":{\"email\":\"a@b\"},\"to\":[{\"email\":\"x,}]\"},{}],\"n\":null}", "to",
+          "[{\"email\":\"x,}]\"},{}]" },
+        { "{\"a\":\"\\\\\",\"b\":\"\\\",\\\"c\\\":1\",\"c\":true}", "b", "\"\\\",\\\"c\\\":1\"" },
+        { "{\"a\":\"\\\\\",\"b\":\"\\\",\\\"c\\\":1\",\"c\":true}", "c", "true" },
+        { "{\"a\":{\"b\":1},\"b\":2}", "b", "2" },
+        { "{\"a\":{\"b\":1}}", "b", NULL },
+        { "{\"a\":null}", "a", NULL },
+        { "{}", "a", NULL },
+        { "", "a", NULL },
+        { "{\"a", "a", NULL },
+        { "{\"a\":", "b", NULL },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        assert_bytes(json_part(bytes_of(rows[i].object), rows[i].name), bytes_of(rows[i].want));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -418,6 +443,7 @@ int main(void)
         cmocka_unit_test(the_suite_of_odd_texts),
         cmocka_unit_test(values_are_counted),
         cmocka_unit_test(members_are_found),
+        cmocka_unit_test(parts_stand_as_they_were_written),
         cmocka_unit_test(answers_are_written),
         cmocka_unit_test(a_tree_of_ours_comes_out_valid),
     };

@@ -1,5 +1,6 @@
 /* Accounts, domains, users, addresses, keys: what may be made, by whom, and the walls between tenants. */
 #include "house.h"
+#include "service/intake.h"
 #include "service/member.h"
 
 static void an_account_comes_with_its_owners_key(void **state)
@@ -377,6 +378,41 @@ static void an_alias_moves_and_goes(void **state)
     must(h, domain_delete(as(h, p), &drop, NULL)); /* the counts came out even */
 }
 
+/* What the directory knows of a user may be large; of a thousand recipients only what counts stays. */
+static void a_thousand_recipients_stay_small(void **state)
+{
+    struct house *h = *state;
+    struct principal *p = tenant(h, "a");
+    struct user_create_in in = { .change = { .named = members_named(&user_members, "send_as,metadata") } };
+    struct user_row row;
+    struct buf list;
+    size_t before;
+
+    domain(h, p, "a.test");
+    buf_init(&list, 64 * 1024);
+    for (int i = 0; i < 100; i++)
+        buf_addf(&list, "%s\"x%060d%02d@a.test\"", i ? "," : "[", 0, i);
+    buf_adds(&list, "]");
+    in.change.row.address = BYTES("ana@a.test");
+    in.change.row.send_as = arena_copy(h->arena, buf_bytes(&list));
+    in.change.row.metadata = arena_bytesf(h->arena, "{\"x\":\"%016000d\"}", 0);
+    buf_clear(&list);
+    must(h, user_create(as(h, p), &in, &row));
+    as(h, NULL);
+    before = arena_used(h->arena);
+    for (int i = 0; i < 1000; i++) {
+        struct recipient_check_in to = { .size = 0 };
+        struct recipient out;
+        char text[64];
+
+        snprintf(text, sizeof text, "ana+%d@a.test", i);
+        must(h, address_parse(bytes_of(text), h->arena, &to.address, &h->c.err));
+        must(h, recipient_check(&h->c, &to, &out));
+        assert_true(id_equal(out.user_id, row.id));
+    }
+    assert_true(arena_used(h->arena) - before < (size_t)1024 * 1024);
+}
+
 static void alias_needs_a_user(void **state)
 {
     struct house *h = *state;
@@ -605,6 +641,7 @@ int main(void)
         TEST(mail_finds_its_user),
         TEST(the_directory_keeps_up_with_quota),
         TEST(an_alias_moves_and_goes),
+        TEST(a_thousand_recipients_stay_small),
         TEST(alias_needs_a_user),
         TEST(a_key_grants_what_its_maker_has),
         TEST(a_lesser_key_does_not_touch_a_greater),
