@@ -12,6 +12,8 @@
 #define SLICE_ARENA ((size_t)64 * 1024 * 1024) /* a message, its mailboxes and what is written; anew for each slice */
 /* Without a poke, how long until due work is looked for again. */
 #define PAUSE_MS 1000
+/* The longest delivery.lease. */
+#define LEASE_MOST_MS 600000
 /* How long a sweep keeps the other nodes from sweeping. */
 #define SWEEP_LOCK_MS 60000
 
@@ -101,21 +103,35 @@ static bool do_claimed(struct service *svc, struct delivery_row *rows, size_t n,
     return ok;
 }
 
-bool due_round(struct service *svc, size_t *n, struct err *e)
+static struct claim local_work(int64_t lease_ms)
 {
-    struct claim claim = { .query = { .kind = &delivery_kind, .index = "due" },
+    struct claim claim = { .query = { .kind = &delivery_kind, .index = "due", .n_conds = 1 },
                            .due = "due_at",
                            .lease = "lease_until",
                            .token = "token",
                            .holder = "holder",
-                           .lease_ms = PARAM_INT(delivery, lease) };
+                           .lapsed = "lapsed",
+                           .lease_ms = lease_ms };
+
+    claim.query.limit = (size_t)PARAM_INT(delivery, claim);
+    claim.query.conds[0] = COND("due_at", IS_NOT, V_TIME(0));
+    return claim;
+}
+
+bool due_begin(struct service *svc, struct err *e)
+{
+    struct claim claim = local_work(LEASE_MOST_MS);
+
+    return store_end_leases(svc->store, &claim, e);
+}
+
+bool due_round(struct service *svc, size_t *n, struct err *e)
+{
+    struct claim claim = local_work(PARAM_INT(delivery, lease));
     struct arena *a = arena_new(ROUND_ARENA);
     void *rows = NULL;
     bool ok;
 
-    claim.query.limit = (size_t)PARAM_INT(delivery, claim);
-    claim.query.conds[0] = COND("due_at", IS_NOT, V_TIME(0));
-    claim.query.n_conds = 1;
     *n = 0;
     ok = store_claim(svc->store, &claim, a, &rows, n, e) && (*n == 0 || do_claimed(svc, rows, *n, e));
     arena_free(&a);

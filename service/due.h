@@ -8,6 +8,8 @@
 #define SERVICE_DUE_H
 #include "service/call.h"
 
+/* What this node had claimed before its start is due now: once it is certain that no other process runs as it. */
+bool due_begin(struct service *svc, struct err *e);
 bool mail_start(struct service *svc, struct err *e);
 void mail_stop(struct service *svc); /* after service_stop's fibers have ended */
 /* Something may be due at once. Any thread. */

@@ -231,18 +231,26 @@ static const struct field delivery_fields[] = {
     FIELD(INT, delivery_row, failures),
     FIELD(ID, delivery_row, guest_id),
     FIELD(ID, delivery_row, domain_id),
+    FIELD(TIME, delivery_row, lapsed),
+    FIELD(TEXT, delivery_row, flow),
+    FIELD(TIME, delivery_row, send_at),
+    FIELD(ID, delivery_row, source_id),
+    FIELD(TIME, delivery_row, warned),
 };
 static const char *const delivery_open[] = { "queued", "sending", "deferred", "held", NULL };
 /* What people look for by status; delivered and captured ones, nearly all, are found through the account. */
 static const char *const delivery_notable[] = { "queued", "sending", "deferred",  "held",       "bounced",
                                                 "failed", "expired", "cancelled", "suppressed", NULL };
-/* "due" serves the claims, "body" the sweep (does an open delivery refer to it?), "keep" the retention. */
+/* "due" serves the claims of local work, "flow" those of mail that leaves, "expiry" gives it up; "body" the sweep (does
+ * an open delivery refer to it?), "keep" the retention. */
 static const struct index delivery_indexes[] = {
     { .name = "message", .fields = { "message_id" } },
     { .name = "account", .fields = { "account_id" } },
     { .name = "email", .fields = { "account_id", "email" } },
     { .name = "status", .fields = { "account_id", "status" }, .when = "status", .values = delivery_notable },
     { .name = "due", .fields = { "due_at" }, .when = "due_at" },
+    { .name = "flow", .fields = { "flow", "send_at" }, .when = "flow" },
+    { .name = "expiry", .fields = { "expires_at" }, .when = "flow" },
     { .name = "body", .fields = { "body_id" }, .when = "status", .values = delivery_open },
     { .name = "keep", .fields = { "keep_until" }, .when = "keep_until" },
 };

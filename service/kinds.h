@@ -134,7 +134,7 @@ struct delivery_row {
     struct id id, account_id, message_id, body_id, user_id, entry_id;
     struct bytes email, kind, status; /* local|remote */
     struct bytes site;                /* recipient domain */
-    int64_t part;                     /* 0-255: hash of site and a salt */
+    int64_t part;                     /* 0-255: hash of the site */
     struct bytes mode;                /* live|sandbox|test, as the message */
     struct bytes dsn;                 /* JSON {notify, orcpt} or null */
     struct bytes wrapped_key, wrap;   /* while open */
@@ -147,6 +147,13 @@ struct delivery_row {
     struct id guest_id; /* the other account whose message counts it too, while open */
     int64_t final_at, created_at, keep_until;
     struct id domain_id; /* as the message's; of mail that came in, the recipient's */
+    int64_t lapsed;      /* the lease that ran out before the present one: what it began may have been done */
+    /* Mail that leaves is no local work: due_at stays null. "site/class/account/stream", the unit of order, fairness
+     * and claiming; null when final or held. */
+    struct bytes flow;
+    int64_t send_at;     /* its next attempt */
+    struct id source_id; /* the address it has to leave from (greylisting) */
+    int64_t warned;      /* when its sender was told of the delay */
 };
 
 struct mailbox_row {

@@ -201,14 +201,14 @@ static bool plan_target(struct intake *k, struct call *c, struct target *t, stru
     return true;
 }
 
-/* 0-255: spreads the work of one site over several parts. */
-static int64_t part_of(struct bytes site, struct id salt)
+/* 0-255: all work of a site is one part, so that one node can keep its limits. */
+static int64_t part_of(struct bytes site)
 {
     uint32_t hash = 2166136261u;
 
     for (size_t i = 0; i < site.n; i++)
         hash = (hash ^ (uint8_t)site.p[i]) * 16777619u;
-    return (int64_t)((hash ^ (salt.b[15] & 3u)) & 255u);
+    return (int64_t)(hash & 255u);
 }
 
 static void begin_delivery(struct intake *k, struct target *t)
@@ -222,7 +222,7 @@ static void begin_delivery(struct intake *k, struct target *t)
     d->email = t->recipient->email;
     d->kind = t->recipient->kind == RECIPIENT_LOCAL ? BYTES("local") : BYTES("remote");
     d->site = bytes_from(d->email, bytes_find_last(d->email, '@') + 1);
-    d->part = part_of(d->site, d->id);
+    d->part = part_of(d->site);
     d->dsn = t->recipient->dsn;
     d->created_at = k->now;
     d->expires_at = k->now + tried;

@@ -70,6 +70,7 @@ struct engine {
 struct store {
     const struct engine *engine;
     int64_t identity; /* set by open */
+    struct id node;
 };
 
 /* For engines: counts a call that the database failed (e; NULL: one that it did not fail), and logs when that made it

@@ -393,3 +393,34 @@ bool plan_pass(const struct plan *p, size_t i, struct pass *out)
         out->empty = true;
     return true;
 }
+
+/* ---- claims ---- */
+
+static size_t listed_cond(const struct query *q)
+{
+    size_t at = 0;
+
+    while (at < q->n_conds && q->conds[at].compare != ONE_OF)
+        at++;
+    assert(at < q->n_conds);
+    return at;
+}
+
+size_t claim_parts(const struct claim *c)
+{
+    return c->each ? c->query.conds[listed_cond(&c->query)].n_list : 1;
+}
+
+bool claim_part(const struct claim *c, size_t i, size_t left, struct query *q)
+{
+    struct cond *listed;
+
+    *q = c->query;
+    q->limit = left;
+    if (c->each) {
+        listed = &q->conds[listed_cond(q)];
+        *listed = COND(listed->field, IS, listed->list[i]);
+        q->limit = c->each[i] < left ? c->each[i] : left;
+    }
+    return q->limit > 0;
+}

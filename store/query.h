@@ -41,6 +41,11 @@ bool plan_make(const struct query *q, struct arena *a, struct plan *p, struct er
 bool plan_pass(const struct plan *p, size_t i, struct pass *out);
 size_t plan_passes(const struct plan *p);
 
+/* The parts of a claim: one for each value where it has `each`, else all of it. False when `left` or the value's limit
+ * leave nothing of part `i`. */
+size_t claim_parts(const struct claim *c);
+bool claim_part(const struct claim *c, size_t i, size_t left, struct query *q);
+
 /* A cursor of a watch: the mark of the kind, the identity of the database and the engine's place. */
 #define WATCH_PLACE_MAX (WATCH_CURSOR_MAX / 4 * 3 - 16)
 struct bytes watch_cursor(const struct kind *k, int64_t identity, struct bytes place, struct arena *a);

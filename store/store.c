@@ -6,7 +6,8 @@
 #include "store/engine.h"
 #include <assert.h>
 
-#define COUNT(x) (sizeof(x) / sizeof *(x))
+#define COUNT(x)         (sizeof(x) / sizeof *(x))
+#define END_LEASES_ARENA ((size_t)16 * 1024 * 1024)
 
 static const struct engine *const engines[] = { &engine_sqlite, &engine_mongo };
 
@@ -103,6 +104,7 @@ bool store_open(const struct store_options *o, struct store **out, struct err *e
     if (!engine->open(o, place, out, e))
         return false;
     (*out)->engine = engine;
+    (*out)->node = o->node;
     return true;
 }
 
@@ -268,11 +270,58 @@ bool store_claim(struct store *st, const struct claim *c, struct arena *a, void 
     field_for(c->query.kind, c->lease, &V_TIME(0));
     field_for(c->query.kind, c->token, &V_INT(0));
     field_for(c->query.kind, c->holder, &V_ID(NO_ID));
+    if (c->lapsed)
+        field_for(c->query.kind, c->lapsed, &V_TIME(0));
     if (!plan_make(&c->query, a, &p, e) || !arena_check(a, e) || !st->engine->claim(st, c, &p, a, &found, e))
         return false;
     *rows = found.row;
     *n = found.n;
     return true;
+}
+
+/* A few at a time; *found of them. */
+static bool end_some(struct store *st, const struct claim *c, struct arena *a, size_t *found, struct err *e)
+{
+    const struct kind *k = c->query.kind;
+    const struct field *token = kind_field(k, c->token);
+    struct query q = c->query;
+    struct batch *b = batch_new(a);
+    struct set *sets = arena_array(a, 2, sizeof *sets);
+    int64_t now = store_now(st);
+    void *rows;
+
+    q.conds[q.n_conds++] = COND(c->due, ABOVE, V_TIME(now));
+    q.conds[q.n_conds++] = COND(c->due, AT_MOST, V_TIME(now + c->lease_ms));
+    q.conds[q.n_conds++] = COND(c->holder, IS, V_ID(st->node));
+    q.conds[q.n_conds++] = COND(c->lease, IS_NOT, V_TIME(0));
+    q.only = (const char *const[]){ "id", c->token, NULL };
+    sets[0] = SET(c->due, V_TIME(now));
+    sets[1] = SET(c->lease, V_TIME(0));
+    if (!store_find(st, &q, a, &rows, found, e))
+        return false;
+    for (size_t i = 0; i < *found; i++) {
+        const void *row = (const char *)rows + i * k->size;
+        struct cond *same = arena_alloc(a, sizeof *same);
+
+        *same = COND(c->token, IS, value_of(token, row));
+        batch_update(b, k, value_of(&k->fields[0], row).id, same, 1, sets, 2);
+    }
+    return store_commit(st, b, clock_monotonic() + c->lease_ms, e);
+}
+
+bool store_end_leases(struct store *st, const struct claim *c, struct err *e)
+{
+    struct arena *a = arena_new(END_LEASES_ARENA);
+    size_t found;
+    bool ok;
+
+    assert(c->query.n_conds + 4 <= QUERY_CONDS);
+    do {
+        arena_reset(a);
+        ok = end_some(st, c, a, &found, e);
+    } while (ok && found == c->query.limit);
+    arena_free(&a);
+    return ok;
 }
 
 bool store_lock(struct store *st, struct bytes name, int64_t ttl_ms, int64_t *token, struct err *e)

@@ -214,14 +214,22 @@ bool store_get_many(struct store *st, const struct kind *k, const struct id *ids
 
 /* The fields by which rows of a kind are claimed: TIME due, TIME lease (until when), INT token (rises with each claim),
  * ID holder (the node). A row can be claimed when due is not null and past and lease is null or past, by the store's
- * clock. All three are written by the claim; finish with a batch_update whose conditions name the token, and which
- * clears lease (and sets or clears due). */
+ * clock. All are written by the claim, due with the end of the lease, so that no later claim has to pass over the row;
+ * in the rows that come back it is what it was. Finish with a batch_update whose conditions name the token, and which
+ * clears lease and sets or clears due; what renews a lease moves both. */
 struct claim {
     struct query query; /* an index that begins with (or equals) the due field behind equality fields */
     const char *due, *lease, *token, *holder;
     int64_t lease_ms;
+    const char *lapsed; /* TIME, or NULL: is given the lease that ran out before this one; null when there was none */
+    /* Or NULL: the most rows for each value of the query's only ONE_OF condition, beside its list. Rows then come value
+     * by value. */
+    const size_t *each;
 };
 bool store_claim(struct store *st, const struct claim *c, struct arena *a, void **rows, size_t *n, struct err *e);
+/* What this node had claimed before its start, by leases of at most lease_ms, is due now. Before its first claim;
+ * query.limit rows at a time. */
+bool store_end_leases(struct store *st, const struct claim *c, struct err *e);
 
 /* ---- locks: one holder of a name at a time ---- */
 

@@ -177,8 +177,9 @@ struct claimable {
     const struct claim *claim;
     int64_t now;
 };
-bool mongo_pass(const struct mongo_store *s, const struct plan *p, const struct pass *pass,
-                const struct claimable *claim, size_t limit, bson_t *filter, bson_t *opts);
+uint64_t mongo_claim_fields(const struct claim *c); /* a bit each: what is read of a row that is claimed */
+bool mongo_pass(const struct plan *p, const struct pass *pass, const struct claimable *claim, size_t limit,
+                bson_t *filter, bson_t *opts);
 
 /* ---- blobs ---- */
 

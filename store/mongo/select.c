@@ -175,8 +175,8 @@ bool mongo_get_by(struct store *st, const struct unique_key *key, struct arena *
 
 /* ---- find ---- */
 
-/* Free: no lease, one that ran out, or one of our node before its start, which is void. */
-static void filter_claimable(struct filter *f, const struct mongo_store *s, const struct claimable *claim)
+/* Due, and free: no lease, or one that ran out. */
+static void filter_claimable(struct filter *f, const struct claimable *claim)
 {
     const struct claim *c = claim->claim;
     bson_t item, either, one, test;
@@ -190,12 +190,6 @@ static void filter_claimable(struct filter *f, const struct mongo_store *s, cons
     bson_append_document_begin(&either, "1", 1, &one);
     bson_append_document_begin(&one, c->lease, -1, &test);
     bson_append_date_time(&test, "$lte", -1, claim->now);
-    bson_append_document_end(&one, &test);
-    bson_append_document_end(&either, &one);
-    bson_append_document_begin(&either, "2", 1, &one);
-    document_id(&one, c->holder, s->node);
-    bson_append_document_begin(&one, c->token, -1, &test);
-    bson_append_int64(&test, "$lte", -1, s->epoch);
     bson_append_document_end(&one, &test);
     bson_append_document_end(&either, &one);
     bson_append_array_end(&item, &either);
@@ -220,8 +214,16 @@ static void append_sort(bson_t *opts, const struct plan *p, size_t from)
     bson_append_document_end(opts, &sort);
 }
 
-bool mongo_pass(const struct mongo_store *s, const struct plan *p, const struct pass *pass,
-                const struct claimable *claim, size_t limit, bson_t *filter, bson_t *opts)
+uint64_t mongo_claim_fields(const struct claim *c)
+{
+    const struct kind *k = c->query.kind;
+    uint64_t fields = 1 | document_fields(k, c->query.only);
+
+    return fields | document_fields(k, (const char *const[]){ c->due, c->lease, c->token, c->holder, c->lapsed, NULL });
+}
+
+bool mongo_pass(const struct plan *p, const struct pass *pass, const struct claimable *claim, size_t limit,
+                bson_t *filter, bson_t *opts)
 {
     const struct kind *k = p->query->kind;
     struct filter f;
@@ -231,12 +233,12 @@ bool mongo_pass(const struct mongo_store *s, const struct plan *p, const struct 
         filter_cond(&f, k, pass->fields[i], &pass->conds[i]);
     filter_when(&f, k, p->index);
     if (claim)
-        filter_claimable(&f, s, claim);
+        filter_claimable(&f, claim);
     filter_end(&f);
     bson_steal(filter, &f.doc); /* it may point into itself */
     bson_append_utf8(opts, "hint", -1, p->index ? p->index->name : "_id_", -1);
     append_sort(opts, p, pass->order_from);
-    document_projection(opts, k, document_fields(k, p->query->only));
+    document_projection(opts, k, claim ? mongo_claim_fields(claim->claim) : document_fields(k, p->query->only));
     bson_append_int64(opts, "limit", -1, (int64_t)limit);
     bson_append_int64(opts, "batchSize", -1, (int64_t)limit);
     return !f.empty;
@@ -249,7 +251,7 @@ static bool run_pass(struct mongo_store *s, mongoc_collection_t *c, const struct
     bool ok = true;
 
     bson_copy_to(session, &opts);
-    if (mongo_pass(s, p, pass, NULL, p->query->limit - g->n, &filter, &opts))
+    if (mongo_pass(p, pass, NULL, p->query->limit - g->n, &filter, &opts))
         ok = mongo_read(s, c, &filter, &opts, document_fields(p->query->kind, p->query->only), g, a, e);
     bson_destroy(&filter);
     bson_destroy(&opts);

@@ -372,24 +372,41 @@ static sqlite3_stmt *claim_statement(struct conn *c, const struct claim *claim, 
     sqlite3_stmt *q;
 
     shape_begin(&shape, 'C', k);
+    shape_add(&shape, (unsigned)(kind_field(k, claim->due) - k->fields));
     shape_add(&shape, (unsigned)(kind_field(k, claim->lease) - k->fields));
     shape_add(&shape, (unsigned)(kind_field(k, claim->token) - k->fields));
     shape_add(&shape, (unsigned)(kind_field(k, claim->holder) - k->fields));
+    shape_add(&shape, claim->lapsed ? (unsigned)(kind_field(k, claim->lapsed) - k->fields) : UINT8_MAX);
     q = statement_find(c, &shape);
     if (q)
         return q;
     buf_init(&sql, SQL_MAX);
-    buf_addf(&sql, "UPDATE \"%s\" SET \"%s\" = ?, \"%s\" = capture(0, max(\"%s\", ?) + 1), \"%s\" = ? WHERE \"id\" = ?",
-             k->name, claim->lease, claim->token, claim->token, claim->holder);
+    buf_addf(&sql, "UPDATE \"%s\" SET \"%s\" = ?1, \"%s\" = ?1, \"%s\" = capture(0, max(\"%s\", ?2) + 1), \"%s\" = ?3",
+             k->name, claim->due, claim->lease, claim->token, claim->token, claim->holder);
+    if (claim->lapsed)
+        buf_addf(&sql, ", \"%s\" = \"%s\"", claim->lapsed, claim->lease);
+    buf_adds(&sql, " WHERE \"id\" = ?4");
     return statement_build(c, &shape, &sql, e);
+}
+
+/* The row keeps the due of before. */
+static void note_claim(const struct claim *claim, int64_t until, int64_t token, struct id node, void *row)
+{
+    const struct kind *k = claim->query.kind;
+    struct value before = value_of(kind_field(k, claim->lease), row);
+
+    if (claim->lapsed)
+        value_put(kind_field(k, claim->lapsed), row, &before);
+    value_put(kind_field(k, claim->lease), row, &V_TIME(until));
+    value_put(kind_field(k, claim->token), row, &V_INT(token));
+    value_put(kind_field(k, claim->holder), row, &V_ID(node));
 }
 
 static bool claim_row(struct conn *c, const struct claim *claim, struct sqlite_store *s, int64_t until, void *row,
                       struct err *e)
 {
-    const struct kind *k = claim->query.kind;
     sqlite3_stmt *q = claim_statement(c, claim, e);
-    struct value id = value_of(&k->fields[0], row), lease = V_TIME(until), holder = V_ID(s->node), token;
+    struct value id = value_of(&claim->query.kind->fields[0], row), lease = V_TIME(until), holder = V_ID(s->node);
     bool ok;
 
     if (!q)
@@ -400,19 +417,38 @@ static bool claim_row(struct conn *c, const struct claim *claim, struct sqlite_s
     bind_value(q, 4, &id);
     ok = sqlite3_step(q) == SQLITE_DONE || conn_err(c, e);
     sqlite3_reset(q);
-    token = V_INT(c->captured[0]);
-    value_put(kind_field(k, claim->lease), row, &lease);
-    value_put(kind_field(k, claim->token), row, &token);
-    value_put(kind_field(k, claim->holder), row, &holder);
+    note_claim(claim, until, c->captured[0], s->node, row);
     return ok;
+}
+
+/* Part by part, until the whole has its limit. */
+static bool select_parts(struct conn *c, const struct claimable *able, struct arena *a, struct rows *out, struct err *e)
+{
+    const struct claim *claim = able->claim;
+    struct gather all = { .kind = claim->query.kind };
+    bool ok = true;
+
+    for (size_t i = 0; ok && i < claim_parts(claim); i++) {
+        struct query q;
+        struct plan part;
+        struct rows rows = { NULL, 0 };
+
+        if (!claim_part(claim, i, claim->query.limit - all.n, &q))
+            continue;
+        ok = plan_make(&q, a, &part, e) && select_plan(c, &part, able, a, &rows, e);
+        for (size_t j = 0; j < rows.n; j++)
+            memcpy(gather_add(&all), (const char *)rows.row + j * q.kind->size, q.kind->size);
+    }
+    return gather_end(&all, ok, a, out, e);
 }
 
 enum applied apply_claim(struct conn *c, const struct claim *claim, const struct plan *p, struct sqlite_store *s,
                          struct arena *a, struct rows *out, struct err *e)
 {
-    struct claimable able = { claim, clock_wall(), s->epoch };
+    struct claimable able = { claim, clock_wall() };
+    bool found = claim->each ? select_parts(c, &able, a, out, e) : select_plan(c, p, &able, a, out, e);
 
-    if (!select_plan(c, p, &able, a, out, e))
+    if (!found)
         return e->code == ERR_TOO_LARGE ? REFUSED_CLEAN : BROKEN;
     for (size_t i = 0; i < out->n; i++)
         if (!claim_row(c, claim, s, able.now + claim->lease_ms, (char *)out->row + i * claim->query.kind->size, e))

@@ -128,21 +128,17 @@ static void pass_shape(struct shape *s, const struct plan *p, const struct pass 
     shape_fields(s, fields);
     for (size_t i = 0; i < pass->n; i++)
         shape_cond(s, k, pass->fields[i], &pass->conds[i]);
-    if (claim) {
+    if (claim)
         shape_add(s, (unsigned)(kind_field(k, claim->claim->lease) - k->fields));
-        shape_add(s, (unsigned)(kind_field(k, claim->claim->token) - k->fields));
-    }
 }
 
-/* Free: no lease, one that ran out, or one of before our start, which is void. */
+/* Free: no lease, or one that ran out. */
 static void sql_claimable(struct buf *sql, const struct claimable *claim, bool first)
 {
     buf_adds(sql, first ? " WHERE (" : " AND (");
     sql_name(sql, claim->claim->lease);
     buf_adds(sql, " IS NULL OR ");
     sql_name(sql, claim->claim->lease);
-    buf_adds(sql, " <= ? OR ");
-    sql_name(sql, claim->claim->token);
     buf_adds(sql, " <= ?)");
 }
 
@@ -181,6 +177,11 @@ static sqlite3_stmt *pass_prepare(struct conn *c, const struct shape *shape, con
     return statement_build(c, shape, &sql, e);
 }
 
+static uint64_t field_bit(const struct kind *k, const char *name)
+{
+    return (uint64_t)1 << (kind_field(k, name) - k->fields);
+}
+
 static bool run_pass(struct conn *c, const struct plan *p, const struct pass *pass, const struct claimable *claim,
                      struct gather *g, struct arena *a, struct err *e)
 {
@@ -189,6 +190,8 @@ static bool run_pass(struct conn *c, const struct plan *p, const struct pass *pa
     sqlite3_stmt *q;
     int at = 1;
 
+    if (claim) /* what the claim replaces */
+        fields |= field_bit(p->query->kind, claim->claim->due) | field_bit(p->query->kind, claim->claim->lease);
     pass_shape(&shape, p, pass, claim, fields);
     q = statement_find(c, &shape);
     if (!q)
@@ -197,10 +200,8 @@ static bool run_pass(struct conn *c, const struct plan *p, const struct pass *pa
         return false;
     for (size_t i = 0; i < pass->n; i++)
         at = bind_cond(q, at, &pass->conds[i]);
-    if (claim) {
+    if (claim)
         sqlite3_bind_int64(q, at++, claim->now);
-        sqlite3_bind_int64(q, at++, claim->epoch);
-    }
     sqlite3_bind_int64(q, at, (int64_t)(p->query->limit - g->n));
     return step_all(c, q, g, fields, a, e);
 }

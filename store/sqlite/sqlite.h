@@ -129,7 +129,7 @@ bool select_by(struct conn *c, const struct unique_key *key, struct arena *a, vo
 /* `claim`: only rows that can be claimed at `now`. */
 struct claimable {
     const struct claim *claim;
-    int64_t now, epoch;
+    int64_t now;
 };
 bool select_plan(struct conn *c, const struct plan *p, const struct claimable *claim, struct arena *a, struct rows *out,
                  struct err *e);

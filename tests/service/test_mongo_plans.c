@@ -129,7 +129,7 @@ static struct cost ask(const struct query *q, const struct claimable *claim)
     for (size_t i = 0; plan_pass(&p, i, &pass); i++) {
         bson_t filter, opts = BSON_INITIALIZER;
 
-        if (!pass.empty && mongo_pass((struct mongo_store *)st, &p, &pass, claim, q->limit, &filter, &opts)) {
+        if (!pass.empty && mongo_pass(&p, &pass, claim, q->limit, &filter, &opts)) {
             explain(q->kind->name, &filter, &opts, &cost);
             bson_destroy(&filter);
         }
@@ -194,6 +194,14 @@ static const struct query *queries(size_t *n)
           .index = "uid",
           .n_conds = 2,
           .conds = { COND("mailbox_id", IS, V_ID(owners[2])), COND("uid", ABOVE, V_INT(100)) } },
+        { .kind = &delivery_kind,
+          .index = "flow",
+          .n_conds = 2,
+          .conds = { COND("flow", IS, V_TEXT(BYTES("flow-1"))), PAST("send_at") } },
+        { .kind = &delivery_kind,
+          .index = "expiry",
+          .n_conds = 2,
+          .conds = { PAST("expires_at"), COND("flow", IS_NOT, V_TEXT(NO_BYTES)) } },
         { .kind = &entry_kind, .index = "body", .conds = { COND("body_id", IS, V_ID(owners[1])) }, .n_conds = 1 },
         { .kind = &event_kind, .index = "account", .conds = { ACCOUNT }, .n_conds = 1 },
         { .kind = &event_kind, .index = "message", .conds = { COND("message_id", IS, V_ID(owners[1])) }, .n_conds = 1 },

@@ -15,7 +15,7 @@ int engine_conformance(const struct engine_under_test *engine);
 struct note {
     struct id id, owner, holder;
     struct bytes name, body, extra, state;
-    int64_t n, most, token, due, lease;
+    int64_t n, most, token, due, lease, lapsed;
     bool flag;
 };
 

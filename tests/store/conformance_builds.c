@@ -28,13 +28,13 @@ struct wide_big {
     }
 
 static const struct field wide_note_fields[] = {
-    INNER(ID, wide_note, note, id),      INNER(ID, wide_note, note, owner),   INNER(ID, wide_note, note, holder),
-    INNER(TEXT, wide_note, note, name),  INNER(BYTES, wide_note, note, body), INNER(JSON, wide_note, note, extra),
-    INNER(TEXT, wide_note, note, state), INNER(INT, wide_note, note, n),      INNER(INT, wide_note, note, most),
-    INNER(INT, wide_note, note, token),  INNER(TIME, wide_note, note, due),   INNER(TIME, wide_note, note, lease),
-    INNER(BOOL, wide_note, note, flag),  FIELD(ID, wide_note, friend),        FIELD(TEXT, wide_note, label),
-    FIELD(BYTES, wide_note, raw),        FIELD(JSON, wide_note, more),        FIELD(INT, wide_note, size),
-    FIELD(TIME, wide_note, seen),        FIELD(BOOL, wide_note, odd),
+    INNER(ID, wide_note, note, id),      INNER(ID, wide_note, note, owner),    INNER(ID, wide_note, note, holder),
+    INNER(TEXT, wide_note, note, name),  INNER(BYTES, wide_note, note, body),  INNER(JSON, wide_note, note, extra),
+    INNER(TEXT, wide_note, note, state), INNER(INT, wide_note, note, n),       INNER(INT, wide_note, note, most),
+    INNER(INT, wide_note, note, token),  INNER(TIME, wide_note, note, due),    INNER(TIME, wide_note, note, lease),
+    INNER(BOOL, wide_note, note, flag),  INNER(TIME, wide_note, note, lapsed), FIELD(ID, wide_note, friend),
+    FIELD(TEXT, wide_note, label),       FIELD(BYTES, wide_note, raw),         FIELD(JSON, wide_note, more),
+    FIELD(INT, wide_note, size),         FIELD(TIME, wide_note, seen),         FIELD(BOOL, wide_note, odd),
 };
 static const char *const waiting[] = { "queued", "held", NULL };
 static const struct index wide_note_indexes[] = {
@@ -47,7 +47,7 @@ static const struct index wide_note_indexes[] = {
     { .name = "label", .unique = true, .fields = { "label" } },
 };
 static const struct kind wide_note_kind = {
-    "note", "note", sizeof(struct wide_note), wide_note_fields, 20, wide_note_indexes, 7, false, false
+    "note", "note", sizeof(struct wide_note), wide_note_fields, 21, wide_note_indexes, 7, false, false
 };
 
 static const struct field wide_feed_fields[] = { INNER(ID, wide_feed, feed, id), INNER(INT, wide_feed, feed, writer),

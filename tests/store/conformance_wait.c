@@ -61,6 +61,7 @@ static void leases_run_out_and_stale_tokens_fail(void **state)
 {
     struct note *first, *second;
     struct batch *b = batch_new(a);
+    struct set back[2];
 
     (void)state;
     add_due(1, store_now(st) - 10);
@@ -72,23 +73,97 @@ static void leases_run_out_and_stale_tokens_fail(void **state)
     batch_update(b, &note_kind, first->id, &COND("token", IS, V_INT(first->token)), 1, &SET("due", V_TIME(0)), 1);
     must_fail(b, 0, FAULT_CONDITION, "token");
     b = batch_new(a);
-    batch_update(b, &note_kind, first->id, &COND("token", IS, V_INT(second->token)), 1, &SET("lease", V_TIME(0)), 1);
+    back[0] = SET("lease", V_TIME(0));
+    back[1] = SET("due", V_TIME(second->due));
+    batch_update(b, &note_kind, first->id, &COND("token", IS, V_INT(second->token)), 1, back, 2);
     must(commit(st, b, &e));
     assert_int_equal(claim(1, 60000, &first), 1); /* given back */
     assert_true(first->token > second->token);
 }
 
-static void leases_are_void_at_start(void **state)
+static void leases_end_at_start(void **state)
 {
+    struct claim c = claim_of(2, 600000);
     struct note *first, *second;
 
     (void)state;
-    add_due(1, store_now(st) - 10);
-    assert_int_equal(claim(1, 600000, &first), 1);
+    add_due(5, store_now(st) - 10);
+    assert_int_equal(claim(5, 600000, &first), 5);
     reopen();
-    assert_int_equal(claim(1, 600000, &second), 1);
+    assert_int_equal(claim(5, 600000, &second), 0);
+    must(store_end_leases(st, &c, &e));
+    assert_int_equal(claim(9, 600000, &second), 5);
     assert_true(second->token > first->token);
-    assert_int_equal(claim(1, 600000, &second), 0);
+    assert_int_equal(claim(9, 600000, &second), 0);
+}
+
+static void claims_keep_what_they_replace(void **state)
+{
+    struct claim c = claim_of(1, 30);
+    struct note *row, kept;
+    int64_t due = store_now(st) - 1000;
+    void *rows;
+    size_t n;
+
+    (void)state;
+    c.lapsed = "lapsed";
+    add_due(1, due);
+    must(store_claim(st, &c, a, &rows, &n, &e));
+    row = rows;
+    assert_true(n == 1 && row->due == due && row->lapsed == 0);
+    kept = got(row->id);
+    assert_true(kept.due == row->lease && kept.lease == row->lease && kept.lapsed == 0);
+    while (store_now(st) <= row->lease)
+        usleep(1000);
+    must(store_claim(st, &c, a, &rows, &n, &e));
+    assert_true(n == 1 && ((struct note *)rows)->due == row->lease && ((struct note *)rows)->lapsed == row->lease);
+    assert_true(got(row->id).lapsed == row->lease);
+}
+
+static void add_of(struct id owner, int n, int64_t due)
+{
+    struct batch *b = batch_new(a);
+    struct note *rows = arena_array(a, (size_t)n, sizeof *rows);
+
+    for (int i = 0; i < n; i++) {
+        rows[i] = (struct note){ .id = id_new(), .owner = owner, .due = due + i, .n = i };
+        batch_insert(b, &note_kind, &rows[i], NULL, 0);
+    }
+    must(commit(st, b, &e));
+}
+
+static size_t claim_each(const struct value *owners, const size_t *each, size_t n, size_t limit, struct note **out)
+{
+    struct claim c = claim_of(limit, 60000);
+    void *rows;
+
+    c.query.index = "owner_due";
+    c.query.conds[1] = COND_ONE_OF("owner", owners, n);
+    c.query.n_conds = 2;
+    c.each = each;
+    must(store_claim(st, &c, a, &rows, &n, &e));
+    *out = rows;
+    return n;
+}
+
+static void each_value_has_its_limit(void **state)
+{
+    static const size_t each[] = { 2, 0, 3, 10 };
+    struct value owners[] = { V_ID(id_new()), V_ID(id_new()), V_ID(id_new()), V_ID(id_new()) };
+    int64_t now = store_now(st);
+    struct note *rows;
+
+    (void)state;
+    for (int i = 0; i < 3; i++)
+        add_of(owners[i].id, 5, now - 1000 * (i + 1));
+    add_of(owners[3].id, 5, now + 100000);
+    assert_int_equal(claim_each(owners, each, 4, 4, &rows), 4); /* the whole has one too */
+    assert_true(id_equal(rows[0].owner, owners[0].id) && rows[0].n == 0 && rows[1].n == 1);
+    assert_true(id_equal(rows[2].owner, owners[2].id) && rows[2].n == 0 && rows[2].due == now - 3000);
+    assert_int_equal(claim_each(owners, each, 4, 100, &rows), 5);
+    assert_int_equal(claim_each(owners, each, 4, 100, &rows), 1);
+    assert_true(id_equal(rows[0].owner, owners[0].id) && rows[0].n == 4);
+    assert_int_equal(claim_each(owners, each, 4, 100, &rows), 0);
 }
 
 static atomic_int owners[1000];
@@ -305,8 +380,10 @@ static void it_is_up_and_has_room(void **state)
 int wait_conformance(void)
 {
     const struct CMUnitTest tests[] = { T(claims_take_what_is_due),
+                                        T(claims_keep_what_they_replace),
+                                        T(each_value_has_its_limit),
                                         T(leases_run_out_and_stale_tokens_fail),
-                                        T(leases_are_void_at_start),
+                                        T(leases_end_at_start),
                                         T(no_row_to_two_owners),
                                         T(locks),
                                         T(watch_misses_nothing),

@@ -3,10 +3,10 @@
 
 static const char *const waiting[] = { "queued", "held", NULL };
 static const struct field note_fields[] = {
-    FIELD(ID, note, id),      FIELD(ID, note, owner),   FIELD(ID, note, holder),  FIELD(TEXT, note, name),
-    FIELD(BYTES, note, body), FIELD(JSON, note, extra), FIELD(TEXT, note, state), FIELD(INT, note, n),
-    FIELD(INT, note, most),   FIELD(INT, note, token),  FIELD(TIME, note, due),   FIELD(TIME, note, lease),
-    FIELD(BOOL, note, flag),
+    FIELD(ID, note, id),      FIELD(ID, note, owner),    FIELD(ID, note, holder),  FIELD(TEXT, note, name),
+    FIELD(BYTES, note, body), FIELD(JSON, note, extra),  FIELD(TEXT, note, state), FIELD(INT, note, n),
+    FIELD(INT, note, most),   FIELD(INT, note, token),   FIELD(TIME, note, due),   FIELD(TIME, note, lease),
+    FIELD(BOOL, note, flag),  FIELD(TIME, note, lapsed),
 };
 static const struct index note_indexes[] = {
     { .name = "name", .unique = true, .fields = { "name" } },
@@ -15,7 +15,7 @@ static const struct index note_indexes[] = {
     { .name = "waiting", .fields = { "due" }, .when = "state", .values = waiting },
     { .name = "with_due", .fields = { "due" }, .when = "due" },
 };
-const struct kind note_kind = { "note", "note", sizeof(struct note), note_fields, 13, note_indexes, 5, false, false };
+const struct kind note_kind = { "note", "note", sizeof(struct note), note_fields, 14, note_indexes, 5, false, false };
 
 static const struct field feed_fields[] = { FIELD(ID, feed, id), FIELD(INT, feed, writer), FIELD(INT, feed, n) };
 static const struct index feed_indexes[] = { { .name = "writer_n", .unique = true, .fields = { "writer", "n" } } };
