@@ -431,7 +431,7 @@ static bool select_parts(struct conn *c, const struct claimable *able, struct ar
     for (size_t i = 0; ok && i < claim_parts(claim); i++) {
         struct query q;
         struct plan part;
-        struct rows rows = { NULL, 0 };
+        struct rows rows = { 0 };
 
         if (!claim_part(claim, i, claim->query.limit - all.n, &q))
             continue;

@@ -407,13 +407,13 @@ static void a_node_that_lives_on_another_host_is_refused(void **state)
     struct err e = { 0 };
 
     leave_row(h, store_now(h->svc->store), false);
-    assert_false(node_claim(h->svc, &e));
+    assert_false(node_alone(h->svc, &e));
     assert_non_null(strstr(e.message, "elsewhere in /srv/mail"));
     assert_non_null(strstr(e.message, "remove node.id"));
     leave_row(h, store_now(h->svc->store), true); /* it ended well */
-    must(h, node_claim(h->svc, &h->c.err));
+    must(h, node_alone(h->svc, &h->c.err));
     leave_row(h, store_now(h->svc->store) - NODE_ALIVE_MS - 1000, false); /* it was killed a while ago */
-    must(h, node_claim(h->svc, &h->c.err));
+    must(h, node_alone(h->svc, &h->c.err));
 }
 
 #define PAIR(name) cmocka_unit_test_setup_teardown(name, pair_setup, pair_teardown)
