@@ -29,13 +29,16 @@ static struct state {
     _Atomic int source;
 } states[PARAMS];
 
-static struct watcher {
+struct watcher {
+    struct watcher *next;
+    enum param p;
     void (*changed)(enum param p, void *ctx);
     void *ctx;
-} watchers[PARAMS + 1];
+};
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct value *values[PARAMS];
+static struct watcher *watchers; /* grows at its head only: whoever has seen that goes on without the lock */
 static bool started;
 
 static const struct value *value_keep(enum param p, const struct param_value *v)
@@ -93,7 +96,12 @@ void params_free(void)
             values[p] = next;
         }
     }
-    memset(watchers, 0, sizeof watchers);
+    while (watchers) {
+        struct watcher *next = watchers->next;
+
+        free(watchers);
+        watchers = next;
+    }
     started = false;
     pthread_mutex_unlock(&lock);
 }
@@ -177,16 +185,14 @@ bool param_check(enum param p, struct bytes value, struct err *e)
 
 static void tell(enum param p)
 {
-    struct watcher one, all;
+    const struct watcher *w;
 
     pthread_mutex_lock(&lock);
-    one = watchers[p];
-    all = watchers[PARAMS];
+    w = watchers;
     pthread_mutex_unlock(&lock);
-    if (one.changed)
-        one.changed(p, one.ctx);
-    if (all.changed)
-        all.changed(p, all.ctx);
+    for (; w; w = w->next)
+        if (w->p == p || w->p == PARAMS)
+            w->changed(p, w->ctx);
 }
 
 bool param_set(enum param p, enum param_source from, struct bytes value, struct err *e)
@@ -264,8 +270,18 @@ bool params_from_env(struct err *e)
 
 void param_on_change(enum param p, void (*changed)(enum param p, void *ctx), void *ctx)
 {
-    assert(p <= PARAMS);
+    struct watcher *w, *made = malloc(sizeof *made);
+
+    assert(p <= PARAMS && changed);
+    if (!made)
+        die("out of memory: a watcher");
     pthread_mutex_lock(&lock);
-    watchers[p] = (struct watcher){ changed, ctx };
+    for (w = watchers; w && (w->p != p || w->changed != changed || w->ctx != ctx);)
+        w = w->next;
+    *made = (struct watcher){ watchers, p, changed, ctx };
+    if (!w)
+        watchers = made;
     pthread_mutex_unlock(&lock);
+    if (w)
+        free(made);
 }

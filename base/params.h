@@ -69,7 +69,8 @@ struct bytes param_show_default(enum param p, struct arena *a);
 void param_env_name(enum param p, char out[PARAM_ENV_NAME]);
 /* POSTRIDER_… variables; ERR_INVALID on the first bad one. */
 bool params_from_env(struct err *e);
-/* Called after a value in force has changed, in the thread that set it. One watcher for each parameter and one for all
- * (PARAMS); a second takes the place of the first. */
+/* Called after a value in force has changed, in the thread that set it: of one parameter, or of all (PARAMS). Each
+ * watcher is called, those that came later first; one that is there already is not added again. ctx lives as long as
+ * the parameters do. */
 void param_on_change(enum param p, void (*changed)(enum param p, void *ctx), void *ctx);
 #endif

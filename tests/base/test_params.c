@@ -199,20 +199,27 @@ static void count_call(enum param p, void *ctx)
 
 static void watchers_hear_of_changes_in_force(void **state)
 {
-    int one = 0, all = 0;
+    int one = 0, all = 0, second = 0;
 
     (void)state;
     params_init();
     param_on_change(PARAM_log_level, count_call, &one);
     param_on_change(PARAMS, count_call, &all);
+    param_on_change(PARAM_log_level, count_call, &second);
+    param_on_change(PARAM_log_level, count_call, &one); /* once more is once */
     set(PARAM_log_level, PARAM_FROM_ENV, "debug");
     set(PARAM_log_level, PARAM_FROM_ENV, "debug");
     set(PARAM_log_level, PARAM_FROM_STORE, "error");
     assert_int_equal(one, 1);
     assert_int_equal(all, 1);
+    assert_int_equal(second, 1);
     set(PARAM_log_level, PARAM_FROM_ENV, NULL);
     assert_int_equal(one, 2);
     assert_int_equal(all, 2);
+    assert_int_equal(second, 2);
+    params_init(); /* forgets them */
+    set(PARAM_log_level, PARAM_FROM_ENV, "debug");
+    assert_int_equal(one + all + second, 6);
 }
 
 static void some_wait_for_a_restart(void **state)
