@@ -311,15 +311,6 @@ static const struct index event_indexes[] = {
 };
 KIND(event, "evt", INDEXES(event), .watched = true);
 
-static const struct field lease_fields[] = {
-    FIELD(ID, lease_row, id),      FIELD(ID, lease_row, holder), FIELD(TEXT, lease_row, name),
-    FIELD(TIME, lease_row, until), FIELD(INT, lease_row, token),
-};
-static const struct index lease_indexes[] = {
-    { .name = "name", .unique = true, .fields = { "name" } },
-};
-KIND(lease, "lse", INDEXES(lease));
-
 static const struct field throttle_fields[] = {
     FIELD(ID, throttle_row, id),
     FIELD(INT, throttle_row, n),
@@ -349,7 +340,7 @@ static const struct field copy_fields[] = {
 KIND(copy, "cpy", .indexes = NULL);
 
 const struct kind *const all_kinds[] = {
-    &account_kind, &domain_kind,      &user_kind,  &address_kind,  &key_kind,   &setting_kind,  &setting_change_kind,
-    &node_kind,    &idempotency_kind, &body_kind,  &message_kind,  &tag_kind,   &delivery_kind, &mailbox_kind,
-    &entry_kind,   &event_kind,       &lease_kind, &throttle_kind, &limit_kind, &copy_kind,     NULL,
+    &account_kind, &domain_kind,      &user_kind,     &address_kind, &key_kind,  &setting_kind,  &setting_change_kind,
+    &node_kind,    &idempotency_kind, &body_kind,     &message_kind, &tag_kind,  &delivery_kind, &mailbox_kind,
+    &entry_kind,   &event_kind,       &throttle_kind, &limit_kind,   &copy_kind, NULL,
 };

@@ -185,12 +185,6 @@ struct event_row { /* watched */
     struct id domain_id; /* of the delivery, else of the message; of `mail.read` the user's */
 };
 
-struct lease_row { /* a named lock, for engines without one of their own */
-    struct id id, holder;
-    struct bytes name;
-    int64_t until, token;
-};
-
 struct throttle_row { /* failed logins of a pair of network and user, by a keyed hash of it */
     struct id id;
     int64_t n, failed_at, expires_at; /* by the store's clock */
@@ -212,6 +206,6 @@ struct copy_row { /* at most one: how far a copy into this store is, service/cop
 
 extern const struct kind account_kind, domain_kind, user_kind, address_kind, key_kind, setting_kind,
     setting_change_kind, node_kind, idempotency_kind, body_kind, message_kind, tag_kind, delivery_kind, mailbox_kind,
-    entry_kind, event_kind, lease_kind, throttle_kind, limit_kind, copy_kind;
+    entry_kind, event_kind, throttle_kind, limit_kind, copy_kind;
 extern const struct kind *const all_kinds[]; /* NULL-terminated, for store_open */
 #endif

@@ -257,7 +257,8 @@ bool store_watch_end(struct store *st, const struct kind *k, struct arena *a, st
 
 /* A number that the database was given when it was made, and no other has. */
 int64_t store_identity(const struct store *st);
-/* ERR_INVALID names a field or kind that a newer build keeps there, which this one would leave behind. */
+/* ERR_INVALID names a field or kind that another build keeps there, which this one would leave behind: a newer one's
+ * field, or a kind of which there are rows. */
 bool store_knows_all(struct store *st, struct err *e);
 /* Up to `limit` chunks of all blobs in the order of id and number; `after` NULL: from the first. */
 struct blob_chunk {

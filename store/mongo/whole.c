@@ -36,7 +36,22 @@ static bool knows_fields(const struct mongo_store *s, const struct kind *k, cons
     return true;
 }
 
-static bool knows(const struct mongo_store *s, const bson_t *collection, struct err *e)
+/* A kind that an older build made and never wrote stays behind without a loss. */
+static bool has_rows(struct mongo_store *s, mongoc_client_t *client, const char *name)
+{
+    bson_t all = BSON_INITIALIZER;
+    bson_t *one = BCON_NEW("limit", BCON_INT64(1));
+    mongoc_collection_t *c = mongo_collection(s, client, name);
+    bson_error_t why;
+    bool rows = mongoc_collection_count_documents(c, &all, one, NULL, NULL, &why) != 0; /* -1: it cannot be told */
+
+    mongoc_collection_destroy(c);
+    bson_destroy(one);
+    bson_destroy(&all);
+    return rows;
+}
+
+static bool knows(struct mongo_store *s, mongoc_client_t *c, const bson_t *collection, struct err *e)
 {
     bson_iter_t at;
     const char *name =
@@ -45,7 +60,7 @@ static bool knows(const struct mongo_store *s, const bson_t *collection, struct 
 
     if (k)
         return knows_fields(s, k, collection, e);
-    return *name == '_' || strncmp(name, "system.", 7) == 0 ||
+    return *name == '_' || strncmp(name, "system.", 7) == 0 || !has_rows(s, c, name) ||
            err_set(e, ERR_INVALID, "the database %s holds %s, which a newer postrider made and this one does not know",
                    s->database, name);
 }
@@ -63,7 +78,7 @@ bool mongo_knows_all(struct store *st, struct err *e)
     database = mongoc_client_get_database(c, s->database);
     cursor = mongoc_database_find_collections_with_opts(database, NULL);
     while (ok && mongoc_cursor_next(cursor, &found))
-        ok = knows(s, found, e);
+        ok = knows(s, c, found, e);
     if (ok && mongoc_cursor_error(cursor, &why))
         ok = mongo_err(s, &why, e);
     mongoc_cursor_destroy(cursor);

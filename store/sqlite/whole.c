@@ -42,11 +42,29 @@ bool file_is_filled(const char *path, struct err *e)
 
 /* ---- what a newer build has added ---- */
 
-static bool is_known(const struct sqlite_store *s, const char *table, const char *column, struct err *e)
+/* A kind that an older build made and never wrote stays behind without a loss. */
+static bool has_rows(struct conn *c, const char *table)
+{
+    sqlite3_stmt *q = NULL;
+    struct buf sql;
+    bool rows = true;
+
+    buf_init(&sql, SQL_MAX);
+    buf_adds(&sql, "SELECT 1 FROM ");
+    sql_name(&sql, table);
+    buf_adds(&sql, " LIMIT 1");
+    if (!sql.overflowed && sqlite3_prepare_v2(c->db, sql.p, (int)sql.n, &q, NULL) == SQLITE_OK)
+        rows = sqlite3_step(q) != SQLITE_DONE;
+    sqlite3_finalize(q);
+    buf_clear(&sql);
+    return rows;
+}
+
+static bool is_known(const struct sqlite_store *s, struct conn *c, const char *table, const char *column, struct err *e)
 {
     const struct kind *k = table_named(&s->tables, table);
 
-    if (k && (*column == '_' || kind_field(k, column)))
+    if (k ? *column == '_' || kind_field(k, column) : !has_rows(c, table))
         return true;
     return err_set(e, ERR_INVALID, "%s holds %s%s%s, which a newer postrider made and this one does not know", s->path,
                    table, k ? "." : "", k ? column : "");
@@ -61,7 +79,7 @@ bool select_knows_all(struct sqlite_store *s, struct conn *c, struct err *e)
     bool ok = rc == SQLITE_OK || conn_err(c, e);
 
     while (ok && (rc = sqlite3_step(q)) == SQLITE_ROW)
-        ok = is_known(s, (const char *)sqlite3_column_text(q, 0), (const char *)sqlite3_column_text(q, 1), e);
+        ok = is_known(s, c, (const char *)sqlite3_column_text(q, 0), (const char *)sqlite3_column_text(q, 1), e);
     if (ok && rc != SQLITE_DONE)
         ok = conn_err(c, e);
     sqlite3_finalize(q);

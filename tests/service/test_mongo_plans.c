@@ -241,7 +241,6 @@ static const struct query *queries(size_t *n)
           .index = "name",
           .n_conds = 1,
           .conds = { COND("name", IS, V_TEXT(BYTES("name-7"))) } },
-        { .kind = &lease_kind, .index = "name", .n_conds = 1, .conds = { COND("name", IS, V_TEXT(BYTES("name-7"))) } },
         /* sweeps, checks before a delete, histories */
         { .kind = &delivery_kind,
           .index = "body",

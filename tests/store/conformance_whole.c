@@ -152,7 +152,8 @@ static const struct kind newer_kind = { "star", "star", sizeof(struct big), newe
 static const struct kind *const newer_field[] = { &note_kind, &feed_kind, &newer_big, &tally_kind, NULL };
 static const struct kind *const newer_kinds[] = { &note_kind, &feed_kind, &big_kind, &tally_kind, &newer_kind, NULL };
 
-static void after_a_newer_build(const struct kind *const *kinds, const char *names)
+/* Opens it as that build does, which may write a row, and then as ours. */
+static void another_build(const struct kind *const *kinds, const struct kind *writes)
 {
     struct err why;
 
@@ -161,7 +162,17 @@ static void after_a_newer_build(const struct kind *const *kinds, const char *nam
     st = open_with(kinds, false, false, &why);
     assert_non_null(st);
     must(store_knows_all(st, &e));
+    if (writes) {
+        struct batch *b = batch_new(a);
+
+        batch_insert(b, writes, &(struct big){ .id = id_new() }, NULL, 0);
+        must(store_commit(st, b, clock_monotonic() + 10000, &e));
+    }
     reopen();
+}
+
+static void is_named(const char *names)
+{
     assert_false(store_knows_all(st, &e));
     assert_int_equal(e.code, ERR_INVALID);
     assert_non_null(strstr(e.message, names));
@@ -171,13 +182,23 @@ static void after_a_newer_build(const struct kind *const *kinds, const char *nam
 static void a_newer_builds_field_is_named(void **state)
 {
     (void)state;
-    after_a_newer_build(newer_field, "big.color");
+    another_build(newer_field, NULL);
+    is_named("big.color");
 }
 
 static void a_newer_builds_kind_is_named(void **state)
 {
     (void)state;
-    after_a_newer_build(newer_kinds, "star");
+    another_build(newer_kinds, &newer_kind);
+    is_named("star");
+}
+
+/* An older build made a table for what nobody ever wrote: nothing is left behind with it. */
+static void a_kind_of_another_build_without_rows_is_none(void **state)
+{
+    (void)state;
+    another_build(newer_kinds, NULL);
+    must(store_knows_all(st, &e));
 }
 
 int whole_conformance(void)
@@ -190,6 +211,7 @@ int whole_conformance(void)
         T(a_database_that_is_not_there_may_be_refused),
         T(a_newer_builds_field_is_named),
         T(a_newer_builds_kind_is_named),
+        T(a_kind_of_another_build_without_rows_is_none),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
