@@ -212,7 +212,7 @@ def test_bad_queries(tenant, query, pointers):
         fault(tenant.get(f"{path}?{query}"), 422, "validation_error", *pointers)
 
 
-@pytest.mark.parametrize("cursor", ["x", "AAAA", "%00", "%ff", "..", "null", "A" * 512, "msg_" + NOBODY])
+@pytest.mark.parametrize("cursor", ["x", "AAAA", "%00", "%ff", "..", "null", "A" * 512, "A" * 4096, "msg_" + NOBODY])
 def test_bad_cursors(tenant, cursor):
     tenant.send()
     for path in ("/v1/messages", "/v1/domains", "/v1/settings", f"/v1/mailboxes/{tenant.box()['id']}/entries", "/v1/events?follow=true"):
