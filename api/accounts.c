@@ -1,7 +1,7 @@
 /* Accounts, settings, and who asks. */
 #include "api/request.h"
-#include "service/account.h"
-#include "service/setting.h"
+#include "service/core/setting.h"
+#include "service/identity/account.h"
 
 bool api_account_list(struct request *r)
 {

@@ -4,7 +4,7 @@
 #include "base/crypt.h"
 #include "base/log.h"
 #include "base/metrics.h"
-#include "service/auth.h"
+#include "service/identity/auth.h"
 
 /* ---- for handlers ---- */
 

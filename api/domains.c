@@ -1,5 +1,5 @@
 #include "api/request.h"
-#include "service/domain.h"
+#include "service/identity/domain.h"
 
 bool api_domain_list(struct request *r)
 {

@@ -1,5 +1,5 @@
 #include "api/request.h"
-#include "service/key.h"
+#include "service/identity/key.h"
 
 bool api_key_list(struct request *r)
 {

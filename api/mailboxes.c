@@ -1,8 +1,8 @@
 /* Mailboxes, and the messages in them. */
 #include "api/request.h"
 #include "base/log.h"
-#include "service/entry.h"
-#include "service/mailbox.h"
+#include "service/box/entry.h"
+#include "service/box/mailbox.h"
 
 bool api_mailbox_list(struct request *r)
 {

@@ -1,7 +1,7 @@
 /* What was sent: messages, their deliveries and events. Sending by JSON is in send.c. */
 #include "api/request.h"
-#include "service/delivery.h"
-#include "service/message.h"
+#include "service/message/message.h"
+#include "service/queue/delivery.h"
 
 bool api_message_list(struct request *r)
 {

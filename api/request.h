@@ -7,10 +7,10 @@
 #define API_REQUEST_H
 #include "api/exchange.h"
 #include "api/route.h"
-#include "service/auth.h"
-#include "service/entry.h"
-#include "service/idempotency.h"
-#include "service/member.h"
+#include "service/box/entry.h"
+#include "service/core/idempotency.h"
+#include "service/core/member.h"
+#include "service/identity/auth.h"
 
 struct request {
     struct call call;
@@ -69,7 +69,7 @@ struct bytes query_text(const struct request *r, const char *name); /* NO_BYTES 
 bool query_bool(const struct request *r, const char *name);
 int64_t query_time(const struct request *r, const char *name); /* 0 when not given */
 struct page query_page(const struct request *r);
-/* What the body names of the members, into `given`: see service/member.h. */
+/* What the body names of the members, into `given`: see service/core/member.h. */
 uint64_t body_members(const struct request *r, const struct members *m, void *given);
 struct bytes body_text(const struct request *r, const char *name);
 bool body_bool(const struct request *r, const char *name);

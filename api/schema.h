@@ -4,7 +4,7 @@
 #ifndef API_SCHEMA_H
 #define API_SCHEMA_H
 #include "openapi_tables.h"
-#include "service/call.h"
+#include "service/core/call.h"
 #include <json-c/linkhash.h>
 
 enum json_types {

@@ -3,7 +3,7 @@
 #include "api/request.h"
 #include "base/crypt.h"
 #include "base/params.h"
-#include "service/message.h"
+#include "service/message/message.h"
 
 /* ---- addresses: a text or an object, one or a list ---- */
 

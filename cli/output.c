@@ -2,7 +2,7 @@
  * characters. */
 #include "base/json.h"
 #include "cli/command.h"
-#include "service/member.h"
+#include "service/core/member.h"
 #include <json-c/json.h>
 #include <stdarg.h>
 #include <unistd.h>

@@ -10,7 +10,7 @@
 #include "cli/doors.h"
 #include "net/dns.h"
 #include "net/fiber.h"
-#include "service/secret_file.h"
+#include "service/core/secret_file.h"
 #include <errno.h>
 #include <signal.h>
 #include <sys/resource.h>

@@ -4,9 +4,9 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "cli/boot.h"
-#include "service/copy.h"
-#include "service/member.h"
-#include "service/sync.h"
+#include "service/core/member.h"
+#include "service/keep/copy.h"
+#include "service/keep/sync.h"
 #include <fcntl.h>
 #include <json-c/json.h>
 #include <libgen.h>

@@ -1,6 +1,6 @@
 /* The subcommands that are one API call each, as rows. A path's {1}, {2} are the words behind the verb. */
 #include "cli/verbs.h"
-#include "service/member.h"
+#include "service/core/member.h"
 
 #define LISTING                                                                                                        \
     { "limit", FLAG_NUMBER, "limit", true, "how many (1-100)" },                                                       \

@@ -10,8 +10,8 @@
 #ifndef POP3_SESSION_H
 #define POP3_SESSION_H
 #include "pop3/pop3.h"
-#include "service/auth.h"
-#include "service/maildrop.h"
+#include "service/box/maildrop.h"
+#include "service/identity/auth.h"
 
 /* With CRLF: RFC 2449 section 4 asks for 255, addresses may be longer; RFC 5034 section 4 for AUTH. */
 enum { LINE_COMMAND = 512, LINE_AUTH = 12288, LONGEST_NAME = 320 };

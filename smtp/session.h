@@ -10,8 +10,8 @@
 #ifndef SMTP_SESSION_H
 #define SMTP_SESSION_H
 #include "mail/address.h"
-#include "service/auth.h"
-#include "service/intake.h"
+#include "service/identity/auth.h"
+#include "service/message/intake.h"
 #include "smtp/smtp.h"
 
 /* Longest lines with CRLF: RFC 5321 4.5.3.1.4, with the room the extensions of MAIL and RCPT ask for (RFC 1870, 3461,

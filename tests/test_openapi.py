@@ -43,7 +43,7 @@ def test_is_openapi_31(document):
 
 def test_every_operation_has_its_service_function(document):
     declared = set(re.findall(r"^bool (\w+)\(struct call \*c,", "".join(
-        p.read_text() for p in (ROOT / "service").glob("*.h")), re.MULTILINE))
+        p.read_text() for p in (ROOT / "service").rglob("*.h")), re.MULTILINE))
     names = [o["operationId"] for _, o in operations(document) if "operationId" in o]
     assert len(names) == len(set(names)) and len(names) > 40
     assert set(names) <= declared, set(names) - declared

@@ -1,7 +1,7 @@
 /* The tables of members beside the contract: what openapi/postrider.yaml says that an object shows, and that a request
  * may give, is what the tables show and take. */
 #include "api/route.h"
-#include "service/member.h"
+#include "service/core/member.h"
 #include <json-c/linkhash.h>
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,6 +1,6 @@
 /* The dialogues of this folder, whole and byte by byte. */
 #include "pop3/pop3.h"
-#include "service/intake.h"
+#include "service/message/intake.h"
 #include "tests/dialogue.h"
 
 /* Files a mail for ana, as the SMTP door would. */

@@ -1,8 +1,8 @@
 /* Who is who: passwords, throttles, keys, the socket. */
 #include "base/metrics.h"
 #include "house.h"
-#include "service/limits.h"
-#include "service/member.h"
+#include "service/core/limits.h"
+#include "service/core/member.h"
 
 #define PASSWORD "correct horse"
 

@@ -1,7 +1,7 @@
-/* service/auth_turn.h: whose turn it is. Callers are threads; one that waits is seen by the gauge. */
+/* service/identity/auth_turn.h: whose turn it is. Callers are threads; one that waits is seen by the gauge. */
 #include "base/metrics.h"
 #include "house.h"
-#include "service/auth_turn.h"
+#include "service/identity/auth_turn.h"
 
 #define MOST 16
 

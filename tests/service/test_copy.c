@@ -2,9 +2,9 @@
 #include "base/clock.h"
 #include "base/crypt.h"
 #include "base/params.h"
-#include "service/copy.h"
-#include "service/intake_private.h"
-#include "service/sync.h"
+#include "service/keep/copy.h"
+#include "service/keep/sync.h"
+#include "service/message/intake_private.h"
 #include "tests/store/folder.h"
 #include "tests/store/place.h"
 #include <setjmp.h>

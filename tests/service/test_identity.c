@@ -1,7 +1,8 @@
 /* Accounts, domains, users, addresses, keys: what may be made, by whom, and the walls between tenants. */
 #include "house.h"
-#include "service/intake.h"
-#include "service/member.h"
+#include "service/core/member.h"
+#include "service/core/secrets.h"
+#include "service/message/intake.h"
 
 static void an_account_comes_with_its_owners_key(void **state)
 {

@@ -1,6 +1,6 @@
 /* Mail that is kept: entries and their counters, maildrops, the sweep. */
 #include "base/metrics.h"
-#include "service/member.h"
+#include "service/core/member.h"
 #include "store/engine.h"
 #include "tests/service/mail_world.h"
 

@@ -1,6 +1,6 @@
 /* The tree of a user's mailboxes while others change it too, how many there may be, and how all of it ends. */
 #include "house.h"
-#include "service/member.h"
+#include "service/core/member.h"
 #include "store/engine.h"
 
 /* Runs once, before the next batch is committed: what another client does in between. */

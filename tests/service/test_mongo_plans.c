@@ -2,7 +2,7 @@
  * them: by an index, sorting nothing, and looking at no more than twice the documents that it returns. */
 #include "base/params.h"
 #include "net/fiber.h"
-#include "service/kinds.h"
+#include "service/core/kinds.h"
 #include "store/mongo/mongo.h"
 #include "tests/store/mongod.h"
 #include <setjmp.h>

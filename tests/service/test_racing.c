@@ -1,6 +1,6 @@
 /* Changes at the same time: each writes what it names, and nothing else. */
 #include "house.h"
-#include "service/member.h"
+#include "service/core/member.h"
 
 #define ROUNDS 60
 

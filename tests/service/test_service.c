@@ -1,5 +1,6 @@
 /* Opening: the data folder, the server key, the node, the first account. */
 #include "house.h"
+#include "service/core/secrets.h"
 #include <sys/file.h>
 
 static char *slurp(struct house *h, const char *name)

@@ -1,9 +1,9 @@
 /* A store that fails at any moment of an operation: the operation says so. Nothing is told to be missing, wrong or done
  * that could only not be looked at. */
 #include "house.h"
-#include "service/delivery.h"
-#include "service/member.h"
-#include "service/message.h"
+#include "service/core/member.h"
+#include "service/message/message.h"
+#include "service/queue/delivery.h"
 #include "store/engine.h"
 
 /* The engine of the open store, one of whose calls fails: after `left` others. */

@@ -2,9 +2,10 @@
  * same rows, as if each had its own process; tests/e2e/test_two_processes.py has real ones. */
 #include "base/metrics.h"
 #include "house.h"
-#include "service/auth_private.h"
-#include "service/due.h"
-#include "service/limits.h"
+#include "service/core/limits.h"
+#include "service/core/node.h"
+#include "service/identity/auth_private.h"
+#include "service/queue/due.h"
 
 #define PASSWORD "correct horse"
 #define CLIENT   "192.0.2.1"

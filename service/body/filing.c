@@ -1,0 +1,83 @@
+#include "service/body/filing.h"
+#include "base/params.h"
+
+static void raise_used(struct batch *b, struct arena *a, const struct filing *f, int64_t size)
+{
+    struct set *used = arena_alloc(a, sizeof *used);
+
+    *used = ADD_BOUND("used", size, "quota", PARAM_INT(message, size_max));
+    batch_update(b, &user_kind, f->user->id, NULL, 0, used, 1);
+}
+
+static void raise_mailbox(struct batch *b, struct arena *a, const struct filing *f, const struct filed *out)
+{
+    struct set *sets = arena_array(a, 5, sizeof *sets);
+
+    sets[0] = ADD_SLOT("uid_next", 1, out->uid_slot);
+    sets[1] = ADD_SLOT("modseq", 1, out->modseq_slot);
+    sets[2] = ADD("total", 1);
+    sets[3] = ADD("bytes", out->row->size);
+    sets[4] = ADD("unseen", f->flags & ENTRY_SEEN ? 0 : 1);
+    batch_update(b, &mailbox_kind, f->mailbox_id, NULL, 0, sets, 5);
+}
+
+bool filing_add(struct service *svc, struct batch *b, struct arena *a, const struct filing *f, struct filed *out,
+                struct err *e)
+{
+    struct entry_row *row = arena_alloc(a, sizeof *row);
+    struct set *sets = arena_array(a, 2, sizeof *sets);
+    struct crypt_key user_key;
+
+    if (!seal_user_key(svc, f->user, &user_key, e))
+        return false;
+    *row = (struct entry_row){ .id = f->entry_id,
+                               .account_id = f->user->account_id,
+                               .user_id = f->user->id,
+                               .mailbox_id = f->mailbox_id,
+                               .message_id = f->message_id,
+                               .body_id = f->body_id,
+                               .flags = f->flags,
+                               .size = f->body_size + (int64_t)f->trace.n,
+                               .keywords = f->keywords,
+                               .trace = f->trace,
+                               .wrapped_key = seal_for_user(&user_key, f->content, f->entry_id, a),
+                               .wrap = seal_wrap_name(svc),
+                               .summary = f->summary,
+                               .sent_at = f->sent_at,
+                               .received_at = f->received_at,
+                               .header_8bit = f->header_8bit };
+    crypt_wipe(&user_key, sizeof user_key);
+    *out = (struct filed){ .first = (int)batch_count(b), .row = row };
+    out->uid_slot = batch_slot(b);
+    out->modseq_slot = batch_slot(b);
+    raise_used(b, a, f, row->size);
+    raise_mailbox(b, a, f, out);
+    sets[0] = FROM_SLOT("uid", out->uid_slot, -1);
+    sets[1] = FROM_SLOT("modseq", out->modseq_slot, 0);
+    batch_insert(b, &entry_kind, row, sets, 2);
+    return true;
+}
+
+struct bytes filing_trace(struct bytes envelope_from, struct bytes trace, struct arena *a)
+{
+    return arena_bytesf(a, "Return-Path: <%.*s>\r\n%.*s", SHOW(envelope_from), SHOW(trace));
+}
+
+bool has_8bit(struct bytes b)
+{
+    return !bytes_is_ascii(b);
+}
+
+bool headers_have_8bit(const struct mime_index *x, struct bytes preview)
+{
+    if (has_8bit(x->header))
+        return true;
+    for (size_t i = 0; i < x->n; i++) {
+        const struct mime_part *part = &x->parts[i];
+
+        if (part->header_at < part->body_at &&
+            has_8bit(bytes_from(bytes_head(preview, part->body_at), part->header_at)))
+            return true;
+    }
+    return false;
+}

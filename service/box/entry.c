@@ -1,0 +1,320 @@
+/* service/box/entry.c - entries in their mailboxes: lists, flags, moves, deletes, what is put there by hand. */
+#include "service/box/entry.h"
+#include "base/clock.h"
+#include "base/params.h"
+#include "service/body/body.h"
+#include "service/body/seal.h"
+#include "service/box/entry_private.h"
+#include "service/box/summary.h"
+#include "service/core/member.h"
+#include "service/identity/access.h"
+
+/* Times a change looks again at what another one changed under it. */
+#define TRIES        5
+#define KEYWORDS_MAX 32
+#define KEYWORD_MAX  64
+
+bool entry_key(struct call *c, const struct entry_row *row, struct crypt_key *content)
+{
+    struct directory_user user;
+    struct crypt_key user_key;
+    bool ok;
+
+    if (!directory_user(c, row->user_id, &user) || !seal_user_key(c->svc, &user, &user_key, &c->err))
+        return false;
+    ok = seal_open_user(&user_key, row, content, &c->err);
+    crypt_wipe(&user_key, sizeof user_key);
+    return ok;
+}
+
+static void show(struct call *c, const struct crypt_key *user_key, const struct entry_row *row, struct entry_view *out)
+{
+    struct crypt_key content;
+    struct err ignored = { 0 };
+
+    *out = (struct entry_view){ .row = *row };
+    if (!seal_open_user(user_key, row, &content, &ignored)) {
+        summary_read(NO_BYTES, c->arena, out);
+        return;
+    }
+    summary_read(seal_open_text(&content, row->body_id, row->summary, c->arena), c->arena, out);
+    crypt_wipe(&content, sizeof content);
+}
+
+static bool show_all(struct call *c, struct id user_id, const struct entry_row *rows, size_t n, struct entry_view *out)
+{
+    struct directory_user user;
+    struct crypt_key user_key;
+
+    if (!directory_user(c, user_id, &user) || !seal_user_key(c->svc, &user, &user_key, &c->err))
+        return false;
+    for (size_t i = 0; i < n; i++)
+        show(c, &user_key, &rows[i], &out[i]);
+    crypt_wipe(&user_key, sizeof user_key);
+    return true;
+}
+
+bool entry_summary(struct call *c, struct bytes id, struct entry_view *out)
+{
+    struct entry_row row;
+
+    return access_entry(c, id, SCOPE_MAIL_READ, &row) && show_all(c, row.user_id, &row, 1, out);
+}
+
+bool entry_again(struct call *c, struct id id, struct entry_view *out)
+{
+    struct entry_row row;
+
+    return access_entry(c, id_text(c->arena, entry_kind.prefix, id), SCOPE_MAIL_WRITE, &row) &&
+           show_all(c, row.user_id, &row, 1, out);
+}
+
+bool entry_list(struct call *c, const struct entry_list_in *in, struct entry_list_out *out)
+{
+    struct query q = { .kind = &entry_kind, .index = "uid", .n_conds = 1 };
+    struct mailbox_row box;
+    void *rows = NULL;
+
+    if (!access_mailbox(c, in->mailbox_id, SCOPE_MAIL_READ, &box) || !access_audit(c, box.user_id))
+        return false;
+    q.conds[0] = COND("mailbox_id", IS, V_ID(box.id));
+    if (!call_list(c, &q, &in->page, &rows, &out->n, &out->page))
+        return false;
+    out->rows = arena_array(c->arena, out->n ? out->n : 1, sizeof *out->rows);
+    return show_all(c, box.user_id, rows, out->n, out->rows);
+}
+
+/* ---- changes ---- */
+
+static bool keyword_ok(struct bytes word)
+{
+    for (size_t i = 0; i < word.n; i++)
+        if (word.p[i] <= ' ' || word.p[i] >= 127)
+            return false;
+    return word.n > 0 && word.n <= KEYWORD_MAX;
+}
+
+static bool rule_keywords(struct call *c, const void *given, void *row)
+{
+    struct bytes list = ((const struct entry_row *)given)->keywords, *words;
+    size_t n;
+
+    if (!members_texts(c, list, &words, &n))
+        return false;
+    if (n > KEYWORDS_MAX)
+        call_fault(c, "/keywords", "too_many", "At most %d keywords", KEYWORDS_MAX);
+    for (size_t i = 0; i < n && i < KEYWORDS_MAX; i++)
+        if (!keyword_ok(words[i]))
+            call_fault(c, arena_printf(c->arena, "/keywords/%zu", i), "invalid_characters",
+                       "1 to %d printable ASCII characters without blanks", KEYWORD_MAX);
+    ((struct entry_row *)row)->keywords = n ? list : NO_BYTES;
+    return true;
+}
+
+/* ---- the members ---- */
+
+#define FLAG(...) FLAG_LINE(__VA_ARGS__, )
+#define FLAG_LINE(name_, bit_, ...)                                                                                    \
+    {                                                                                                                  \
+        .name = name_, .type = MEMBER_BIT, .offset = offsetof(struct entry_row, flags), .bit = (bit_),                 \
+        .given = CHANGED, __VA_ARGS__                                                                                  \
+    }
+
+static const struct member entry_list_[] = {
+    MEMBER(ID, entry_row, id, .prefix = "ent", .column = true),
+    MEMBER(ID, entry_row, account_id, .prefix = "acc"),
+    MEMBER(ID, entry_row, mailbox_id, .given = CHANGED, .prefix = "mbx"),
+    MEMBER(ID, entry_row, message_id, .prefix = "msg"),
+    MEMBER(INT, entry_row, uid),
+    MEMBER(TEXT, entry_view, header_message_id),
+    MEMBER(JSON, entry_view, from, .column = true),
+    MEMBER(JSON, entry_view, to, .otherwise = "[]"),
+    MEMBER(TEXT, entry_view, subject, .column = true),
+    MEMBER(TEXT, entry_view, snippet),
+    MEMBER(TIME, entry_row, sent_at),
+    MEMBER(TIME, entry_row, received_at, .column = true),
+    MEMBER(INT, entry_row, size),
+    FLAG("seen", ENTRY_SEEN, .column = true),
+    FLAG("flagged", ENTRY_FLAGGED),
+    FLAG("answered", ENTRY_ANSWERED),
+    FLAG("draft", ENTRY_DRAFT),
+    MEMBER(JSON, entry_row, keywords, .given = CHANGED, .rule = rule_keywords, .otherwise = "[]"),
+    MEMBER(INT, entry_view, attachment_count),
+};
+MEMBERS(entry, .object = "entry", .path = "/v1/entries/", .kind = &entry_kind);
+
+/* ---- what entry_get shows beyond ---- */
+
+static void show_headers(struct jw *w, const void *row)
+{
+    const struct entry_view *v = row;
+
+    jw_array(w);
+    for (size_t i = 0; i < v->n_headers; i++) {
+        jw_object(w);
+        jw_key_text(w, "name", v->headers[i].name);
+        jw_key_text(w, "value", v->headers[i].value);
+        jw_object_end(w);
+    }
+    jw_array_end(w);
+}
+
+static void show_attachments(struct jw *w, const void *row)
+{
+    const struct entry_view *v = row;
+
+    jw_array(w);
+    for (size_t i = 0; i < v->n_attachments; i++) {
+        const struct entry_attachment *a = &v->attachments[i];
+
+        jw_object(w);
+        jw_key_int(w, "index", a->index);
+        jw_key_text(w, "filename", a->filename);
+        jw_key_text(w, "content_type", a->content_type);
+        jw_key_text(w, "content_id", a->content_id);
+        jw_key_text(w, "disposition", a->disposition);
+        jw_key_int(w, "size", a->size);
+        jw_object_end(w);
+    }
+    jw_array_end(w);
+}
+
+static const struct member entry_full_list_[] = {
+    MEMBER(JSON, entry_view, cc, .otherwise = "[]"),
+    MEMBER(JSON, entry_view, reply_to, .otherwise = "[]"),
+    { .name = "headers", .type = MEMBER_OWN, .show = show_headers },
+    MEMBER(TEXT, entry_view, text),
+    MEMBER(BOOL, entry_view, text_truncated),
+    MEMBER(TEXT, entry_view, html),
+    MEMBER(BOOL, entry_view, html_truncated),
+    { .name = "attachments", .type = MEMBER_OWN, .show = show_attachments },
+};
+MEMBERS(entry_full, .object = "entry", .path = "/v1/entries/", .base = &entry_members);
+
+/* ---- writing ---- */
+
+static int64_t unseen(int64_t flags)
+{
+    return flags & ENTRY_SEEN ? 0 : 1;
+}
+
+/* An entry enters (+1) or leaves (-1) a mailbox, or only changes there (0, with the change of its unseen count). */
+static void count(struct call *c, struct batch *b, struct id box, int64_t sign, int64_t size, int64_t unseen_change,
+                  int modseq_slot)
+{
+    struct set *sets = arena_array(c->arena, 4, sizeof *sets);
+
+    sets[0] = ADD_SLOT("modseq", 1, modseq_slot);
+    sets[1] = ADD("total", sign);
+    sets[2] = ADD("bytes", sign * size);
+    sets[3] = ADD("unseen", unseen_change);
+    batch_update(b, &mailbox_kind, box, NULL, 0, sets, 4);
+}
+
+/* Every change of an entry gives it a new modseq of its mailbox. */
+static struct cond *as_read(struct call *c, const struct entry_row *row)
+{
+    struct cond *same = arena_array(c->arena, 2, sizeof *same);
+
+    same[0] = COND("mailbox_id", IS, V_ID(row->mailbox_id));
+    same[1] = COND("modseq", IS, V_INT(row->modseq));
+    return same;
+}
+
+static bool update_once(struct call *c, const struct entry_row *row, struct entry_row *after)
+{
+    bool moved = !id_equal(row->mailbox_id, after->mailbox_id);
+    struct batch *b = batch_new(c->arena);
+    struct set *sets = arena_array(c->arena, 5, sizeof *sets), *next_uid = arena_alloc(c->arena, sizeof *next_uid);
+    int modseq = batch_slot(b), uid = batch_slot(b);
+    size_t n = 4;
+
+    if (moved) {
+        count(c, b, row->mailbox_id, -1, row->size, -unseen(row->flags), -1);
+        count(c, b, after->mailbox_id, 1, row->size, unseen(after->flags), modseq);
+        *next_uid = ADD_SLOT("uid_next", 1, uid);
+        batch_update(b, &mailbox_kind, after->mailbox_id, NULL, 0, next_uid, 1);
+        sets[n++] = FROM_SLOT("uid", uid, -1);
+    } else {
+        count(c, b, row->mailbox_id, 0, row->size, unseen(after->flags) - unseen(row->flags), modseq);
+    }
+    sets[0] = SET("mailbox_id", V_ID(after->mailbox_id));
+    sets[1] = SET("flags", V_INT(after->flags));
+    sets[2] = SET("keywords", V_JSON(after->keywords));
+    sets[3] = FROM_SLOT("modseq", modseq, 0);
+    batch_update(b, &entry_kind, row->id, as_read(c, row), 2, sets, n);
+    if (!call_commit(c, b, NULL, row->id))
+        return false;
+    after->modseq = batch_slot_value(b, modseq);
+    if (moved)
+        after->uid = batch_slot_value(b, uid) - 1;
+    return true;
+}
+
+/* The mailbox it is moved to is one of the same user. */
+static bool check_target(struct call *c, const struct entry_row *row, const struct entry_row *after)
+{
+    struct mailbox_row box;
+    bool there;
+
+    if (id_equal(row->mailbox_id, after->mailbox_id))
+        return true;
+    if (!store_look(c->store, &mailbox_kind, after->mailbox_id, c->arena, &box, &there, &c->err))
+        return false;
+    if (!there || !id_equal(box.user_id, row->user_id))
+        call_fault(c, "/mailbox_id", "not_found", "No such mailbox of this user");
+    return true;
+}
+
+bool entry_update(struct call *c, const struct entry_update_in *in, struct entry_view *out)
+{
+    struct entry_row row, after;
+    bool done = false;
+
+    for (int tries = 0; !done && tries < TRIES; tries++) {
+        c->err = (struct err){ 0 };
+        if (!access_entry(c, in->id, SCOPE_MAIL_WRITE, &row))
+            return false;
+        after = row;
+        if (!members_apply(c, &entry_members, &in->given, in->named, &after) || !check_target(c, &row, &after) ||
+            !call_check(c))
+            return false;
+        done = !in->named || update_once(c, &row, &after);
+        if (!done && c->err.code != ERR_CONFLICT)
+            return false;
+    }
+    return done && show_all(c, after.user_id, &after, 1, out);
+}
+
+static bool delete_once(struct call *c, const struct entry_row *row)
+{
+    struct batch *b = batch_new(c->arena);
+    struct set *used = arena_alloc(c->arena, sizeof *used);
+
+    batch_delete(b, &entry_kind, row->id, as_read(c, row), 2);
+    count(c, b, row->mailbox_id, -1, row->size, -unseen(row->flags), -1);
+    *used = ADD("used", -row->size);
+    batch_update(b, &user_kind, row->user_id, NULL, 0, used, 1);
+    body_mark(b, row->body_id, c->arena);
+    if (!store_commit(c->store, b, c->deadline, &c->err))
+        return false;
+    directory_add_used(c->svc, row->user_id, -row->size);
+    return true;
+}
+
+bool entry_delete(struct call *c, const struct entry_delete_in *in, void *out)
+{
+    struct entry_row row;
+    bool done = false;
+
+    (void)out;
+    for (int tries = 0; !done && tries < TRIES; tries++) {
+        c->err = (struct err){ 0 };
+        if (!access_entry(c, in->id, SCOPE_MAIL_WRITE, &row))
+            return false;
+        done = delete_once(c, &row);
+        if (!done && c->err.code != ERR_CONFLICT)
+            return false;
+    }
+    return done;
+}

@@ -1,0 +1,323 @@
+/* service/box/entry_content.c - one entry whole: header fields, text, HTML, attachments. Two passes over the body: the
+ * first finds the parts, the second decodes those that are shown and measures the others. */
+#include "base/params.h"
+#include "net/fiber.h"
+#include "service/body/body.h"
+#include "service/body/content.h"
+#include "service/box/entry_private.h"
+#include "service/box/summary.h"
+#include "service/identity/access.h"
+
+/* Header fields shown. */
+#define FIELDS_MAX 2000
+#define ARENA      ((size_t)64 * 1024 * 1024)
+
+enum use { UNUSED, TEXT, HTML, FILED };
+
+/* What the parts of one type are together. */
+struct shown {
+    struct buf text;
+    bool truncated;
+};
+
+struct reading {
+    struct call *c;
+    struct body_reader *body;
+    struct arena *arena; /* of the index */
+    struct crypt_key content;
+    const struct mime_index *index;
+    struct mime_view view;
+    unsigned char *uses; /* of each part */
+    int64_t *sizes;      /* decoded */
+    size_t part;         /* the one being decoded: leaves follow one another, none is inside another */
+    struct mime_decoder decoder;
+    struct buf raw; /* of that part, decoded and not yet converted */
+    struct shown text, html;
+    struct entry_view *out;
+    bool ok;
+};
+
+static bool find_parts(struct reading *r)
+{
+    struct mime_limits limits = { .depth = (unsigned)PARAM_INT(message, mime_depth_max),
+                                  .parts = (unsigned)PARAM_INT(message, mime_parts_max),
+                                  .part_header = (size_t)PARAM_INT(message, part_header_max),
+                                  .top_header = (size_t)PARAM_INT(message, header_max) };
+    struct mime *m = mime_begin(&limits, r->arena);
+    struct bytes piece;
+
+    do {
+        if (!body_next(r->body, &piece, &r->c->err))
+            return false;
+        mime_feed(m, piece);
+    } while (piece.n);
+    r->index = mime_end(m);
+    mime_view(r->index, r->arena, &r->view);
+    return true;
+}
+
+static void use(struct reading *r, const int *parts, size_t n, enum use as)
+{
+    for (size_t i = 0; i < n; i++)
+        r->uses[parts[i]] = (unsigned char)as;
+}
+
+/* To the next part that is looked at. */
+static void next_part(struct reading *r)
+{
+    while (r->part < r->index->n && r->uses[r->part] == UNUSED)
+        r->part++;
+    if (r->part < r->index->n)
+        mime_decode_begin(&r->decoder, r->index->parts[r->part].encoding);
+}
+
+static void count(struct reading *r)
+{
+    if (r->uses[r->part] != FILED)
+        return;
+    r->sizes[r->part] += (int64_t)r->raw.n;
+    buf_reset(&r->raw);
+}
+
+static void add_text(struct reading *r, struct shown *s)
+{
+    bool cut = r->raw.overflowed;
+
+    if (s->text.n && s->text.p[s->text.n - 1] != '\n')
+        buf_addc(&s->text, '\n');
+    if (!mime_text(&r->index->parts[r->part], buf_bytes(&r->raw), cut, &s->text) || cut)
+        s->truncated = true;
+}
+
+static void end_part(struct reading *r)
+{
+    mime_decode_end(&r->decoder, &r->raw);
+    count(r);
+    if (r->uses[r->part] != FILED)
+        add_text(r, r->uses[r->part] == TEXT ? &r->text : &r->html);
+    buf_reset(&r->raw);
+    r->part++;
+    next_part(r);
+}
+
+/* What of a piece, which begins at `at`, belongs to the part. */
+static void decode(struct reading *r, size_t at, struct bytes piece)
+{
+    const struct mime_part *p = &r->index->parts[r->part];
+    size_t from = p->body_at > at ? p->body_at - at : 0;
+
+    if (p->end_at < at + piece.n)
+        piece = bytes_head(piece, p->end_at > at ? p->end_at - at : 0);
+    mime_decode(&r->decoder, bytes_from(piece, from), &r->raw);
+    count(r);
+}
+
+static void decode_piece(struct reading *r, size_t at, struct bytes piece)
+{
+    size_t end = at + piece.n;
+
+    while (r->part < r->index->n && r->index->parts[r->part].body_at < end) {
+        decode(r, at, piece);
+        if (r->index->parts[r->part].end_at > end)
+            return;
+        end_part(r);
+    }
+}
+
+static bool decode_parts(struct reading *r)
+{
+    size_t most = (size_t)PARAM_INT(entry, text_max), at = 0;
+    struct bytes piece;
+
+    r->uses = arena_alloc(r->arena, r->index->n);
+    r->sizes = arena_array(r->arena, r->index->n, sizeof *r->sizes);
+    use(r, r->view.text, r->view.n_text, TEXT);
+    use(r, r->view.html, r->view.n_html, HTML);
+    use(r, r->view.attachments, r->view.n_attachments, FILED);
+    buf_init(&r->raw, most > BODY_PIECE ? most : BODY_PIECE + 1024);
+    buf_init(&r->text.text, most);
+    buf_init(&r->html.text, most);
+    next_part(r);
+    body_rewind(r->body);
+    do {
+        if (!body_next(r->body, &piece, &r->c->err))
+            return false;
+        decode_piece(r, at, piece);
+        at += piece.n;
+    } while (piece.n);
+    while (r->part < r->index->n)
+        end_part(r);
+    return true;
+}
+
+static struct bytes text_of(struct reading *r, const struct shown *s, size_t parts)
+{
+    if (parts == 0)
+        return NO_BYTES;
+    return s->text.n ? arena_copy(r->c->arena, buf_bytes(&s->text)) : BYTES("");
+}
+
+static void show_attachments(struct reading *r)
+{
+    struct arena *a = r->c->arena;
+    struct entry_attachment *list = arena_array(a, r->view.n_attachments + 1, sizeof *list);
+
+    for (size_t i = 0; i < r->view.n_attachments; i++) {
+        const struct mime_part *p = &r->index->parts[r->view.attachments[i]];
+
+        list[i] = (struct entry_attachment){ .index = (int64_t)i,
+                                             .size = r->sizes[r->view.attachments[i]],
+                                             .filename = arena_copy(a, p->filename),
+                                             .content_type = arena_copy(a, p->type),
+                                             .content_id = arena_copy(a, p->content_id),
+                                             .disposition = arena_copy(a, p->disposition) };
+    }
+    r->out->attachments = list;
+    r->out->n_attachments = r->view.n_attachments;
+    r->out->attachment_count = (int64_t)r->view.n_attachments;
+}
+
+static void show_headers(struct reading *r)
+{
+    struct arena *a = r->c->arena;
+    struct bytes rest = r->index->header;
+    struct header field;
+    size_t n = r->index->header_fields < FIELDS_MAX ? r->index->header_fields : FIELDS_MAX;
+    struct named_value *list = arena_array(a, n ? n : 1, sizeof *list);
+
+    r->out->n_headers = 0;
+    while (r->out->n_headers < n && header_next(&rest, &field)) {
+        struct arena_mark before = arena_mark(r->arena);
+
+        list[r->out->n_headers++] =
+            (struct named_value){ .name = arena_copy(a, field.name),
+                                  .value = arena_copy(a, header_decode(field.value, r->arena)) };
+        arena_rewind(r->arena, before);
+    }
+    r->out->headers = list;
+}
+
+static struct bytes people_of(struct reading *r, const char *name)
+{
+    struct arena_mark before = arena_mark(r->arena);
+    struct buf out;
+    struct bytes json;
+    struct jw w;
+
+    buf_init(&out, (size_t)PARAM_INT(message, header_max));
+    jw_init(&w, &out);
+    summary_people(r->index->header, name, 1000, r->arena, &w);
+    arena_rewind(r->arena, before);
+    json = out.overflowed ? BYTES("[]") : arena_copy(r->c->arena, buf_bytes(&out));
+    buf_clear(&out);
+    return json;
+}
+
+static void fill(struct reading *r)
+{
+    r->out->full = true;
+    r->out->cc = people_of(r, "Cc");
+    r->out->to = people_of(r, "To");
+    r->out->reply_to = people_of(r, "Reply-To");
+    show_headers(r);
+    r->out->text = text_of(r, &r->text, r->view.n_text);
+    r->out->text_truncated = r->text.truncated;
+    r->out->html = text_of(r, &r->html, r->view.n_html);
+    r->out->html_truncated = r->html.truncated;
+    show_attachments(r);
+}
+
+static void read_work(void *arg)
+{
+    struct reading *r = arg;
+
+    r->ok = find_parts(r) && decode_parts(r);
+    if (r->ok)
+        fill(r);
+}
+
+/* Large ones are worked on by a cpu thread, which may wait for the store. */
+static bool read_entry(struct reading *r)
+{
+    if (!body_is_large(r->body)) {
+        read_work(r);
+        return r->ok;
+    }
+    return offload(POOL_CPU, read_work, r, &r->c->err) && r->ok;
+}
+
+static bool open_reading(struct call *c, const struct entry_row *row, struct reading *r)
+{
+    *r = (struct reading){ .c = c };
+    if (!entry_key(c, row, &r->content) || !body_open(c->store, row->body_id, &r->content, &r->body, &c->err))
+        return false;
+    r->arena = arena_new(ARENA);
+    return true;
+}
+
+static void close_reading(struct reading *r)
+{
+    buf_clear(&r->raw);
+    buf_clear(&r->text.text);
+    buf_clear(&r->html.text);
+    crypt_wipe(&r->content, sizeof r->content);
+    body_close(&r->body);
+    if (r->arena)
+        arena_free(&r->arena);
+}
+
+bool entry_get(struct call *c, const struct entry_get_in *in, struct entry_view *out)
+{
+    struct reading r = { 0 };
+    bool ok;
+
+    if (!entry_summary(c, in->id, out) || !access_audit(c, out->row.user_id))
+        return false;
+    ok = open_reading(c, &out->row, &r);
+    r.out = out;
+    ok = ok && read_entry(&r);
+    close_reading(&r);
+    return ok;
+}
+
+bool entry_raw(struct call *c, const struct entry_raw_in *in, struct content_out *out)
+{
+    struct entry_row row;
+    struct crypt_key content;
+    bool ok;
+
+    if (!access_entry(c, in->id, SCOPE_MAIL_READ, &row) || !access_audit(c, row.user_id) ||
+        !entry_key(c, &row, &content))
+        return false;
+    ok = content_open(c, row.body_id, &content, row.trace, out);
+    crypt_wipe(&content, sizeof content);
+    return ok;
+}
+
+static void find_work(void *arg)
+{
+    struct reading *r = arg;
+
+    r->ok = find_parts(r);
+}
+
+bool entry_attachment(struct call *c, const struct entry_attachment_in *in, struct content_out *out)
+{
+    struct reading r = { 0 };
+    struct entry_row row;
+    bool ok;
+
+    if (!access_entry(c, in->id, SCOPE_MAIL_READ, &row) || !access_audit(c, row.user_id))
+        return false;
+    ok = open_reading(c, &row, &r);
+    if (ok && body_is_large(r.body))
+        ok = offload(POOL_CPU, find_work, &r, &c->err);
+    else if (ok)
+        find_work(&r);
+    ok = ok && r.ok;
+    if (ok && (in->index < 0 || in->index >= (int64_t)r.view.n_attachments))
+        ok = err_set(&c->err, ERR_MISSING, "No such attachment");
+    ok = ok && content_open_part(c, row.body_id, &r.content, &r.index->parts[r.view.attachments[in->index]], out);
+    close_reading(&r);
+    return ok;
+}

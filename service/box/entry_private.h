@@ -1,0 +1,13 @@
+/* service/box/entry_private.h - what the files about entries share. */
+#ifndef SERVICE_ENTRY_PRIVATE_H
+#define SERVICE_ENTRY_PRIVATE_H
+#include "base/crypt.h"
+#include "service/box/entry.h"
+
+/* The content key of an entry, through its user's. */
+bool entry_key(struct call *c, const struct entry_row *row, struct crypt_key *content);
+/* What entry_append made, as it is now, for whoever may write there. */
+bool entry_again(struct call *c, struct id id, struct entry_view *out);
+/* The row and its summary, as a list shows them; no audit. */
+bool entry_summary(struct call *c, struct bytes id, struct entry_view *out);
+#endif

@@ -1,0 +1,346 @@
+/* service/core/kinds.c - the schema: fields and indexes of every kind. An index costs on each write, so there is one
+ * only where a list, a check or a sweep needs it; lists with rarer filters walk the account's index. */
+#include "service/core/kinds.h"
+
+#define COUNT(x) (sizeof(x) / sizeof *(x))
+
+#define KIND(name_, prefix_, ...)                                                                                      \
+    const struct kind name_##_kind = { .name = #name_,                                                                 \
+                                       .prefix = prefix_,                                                              \
+                                       .size = sizeof(struct name_##_row),                                             \
+                                       .fields = name_##_fields,                                                       \
+                                       .n_fields = COUNT(name_##_fields),                                              \
+                                       __VA_ARGS__ }
+#define INDEXES(name_) .indexes = name_##_indexes, .n_indexes = COUNT(name_##_indexes)
+
+static const struct field account_fields[] = {
+    FIELD(ID, account_row, id),         FIELD(TEXT, account_row, name),       FIELD(BOOL, account_row, disabled),
+    FIELD(BOOL, account_row, operator), FIELD(TIME, account_row, created_at), FIELD(INT, account_row, domains),
+};
+KIND(account, "acc", .indexes = NULL);
+
+static const struct field domain_fields[] = {
+    FIELD(ID, domain_row, id),           FIELD(ID, domain_row, account_id),  FIELD(TEXT, domain_row, name),
+    FIELD(TEXT, domain_row, inbound),    FIELD(TEXT, domain_row, catch_all), FIELD(TIME, domain_row, verified_at),
+    FIELD(TIME, domain_row, created_at), FIELD(INT, domain_row, addresses),
+};
+static const struct index domain_indexes[] = {
+    { .name = "name", .unique = true, .fields = { "name" } },
+    { .name = "account", .fields = { "account_id" } },
+};
+KIND(domain, "dom", INDEXES(domain));
+
+static const struct field user_fields[] = {
+    FIELD(ID, user_row, id),
+    FIELD(ID, user_row, account_id),
+    FIELD(ID, user_row, domain_id),
+    FIELD(TEXT, user_row, address),
+    FIELD(TEXT, user_row, name),
+    FIELD(TEXT, user_row, password_hash),
+    FIELD(TEXT, user_row, encryption),
+    FIELD(BYTES, user_row, user_key),
+    FIELD(TEXT, user_row, user_key_wrap),
+    FIELD(INT, user_row, quota),
+    FIELD(INT, user_row, used),
+    FIELD(BOOL, user_row, disabled),
+    FIELD(BOOL, user_row, save_sent),
+    FIELD(JSON, user_row, send_as),
+    FIELD(JSON, user_row, metadata),
+    FIELD(TIME, user_row, last_login_at),
+    FIELD(TIME, user_row, created_at),
+    FIELD(INT, user_row, addresses),
+    FIELD(TIME, user_row, guarded_until),
+    FIELD(INT, user_row, mailboxes_made),
+};
+static const struct index user_indexes[] = {
+    { .name = "address", .unique = true, .fields = { "address" } },
+    { .name = "account", .fields = { "account_id" } },
+    { .name = "domain", .fields = { "domain_id" } },
+};
+KIND(user, "usr", INDEXES(user));
+
+static const struct field address_fields[] = {
+    FIELD(ID, address_row, id),           FIELD(ID, address_row, account_id), FIELD(ID, address_row, domain_id),
+    FIELD(ID, address_row, user_id),      FIELD(TEXT, address_row, address),  FIELD(BOOL, address_row, primary),
+    FIELD(TIME, address_row, created_at),
+};
+static const struct index address_indexes[] = {
+    { .name = "address", .unique = true, .fields = { "address" } },
+    { .name = "account", .fields = { "account_id" } },
+    { .name = "user", .fields = { "user_id" } },
+    { .name = "domain", .fields = { "domain_id" } },
+};
+KIND(address, "adr", INDEXES(address));
+
+static const struct field key_fields[] = {
+    FIELD(ID, key_row, id),
+    FIELD(ID, key_row, account_id),
+    FIELD(TEXT, key_row, name),
+    FIELD(TEXT, key_row, mode),
+    FIELD(INT, key_row, scopes),
+    FIELD(JSON, key_row, domain_ids),
+    FIELD(JSON, key_row, allowed_ips),
+    FIELD(BYTES, key_row, hash),
+    FIELD(TEXT, key_row, hint),
+    FIELD(TIME, key_row, expires_at),
+    FIELD(TIME, key_row, last_used_at),
+    FIELD(TIME, key_row, created_at),
+};
+static const struct index key_indexes[] = {
+    { .name = "hash", .unique = true, .fields = { "hash" } },
+    { .name = "account", .fields = { "account_id" } },
+};
+KIND(key, "key", INDEXES(key));
+
+static const struct field setting_fields[] = {
+    FIELD(ID, setting_row, id),
+    FIELD(TEXT, setting_row, name),
+    FIELD(TEXT, setting_row, value),
+    FIELD(TIME, setting_row, updated_at),
+};
+static const struct index setting_indexes[] = {
+    { .name = "name", .unique = true, .fields = { "name" } },
+};
+KIND(setting, "set", INDEXES(setting));
+
+static const struct field setting_change_fields[] = {
+    FIELD(ID, setting_change_row, id),          FIELD(TEXT, setting_change_row, name),
+    FIELD(TEXT, setting_change_row, old_value), FIELD(TEXT, setting_change_row, new_value),
+    FIELD(TEXT, setting_change_row, who),       FIELD(TIME, setting_change_row, at),
+};
+static const struct index setting_change_indexes[] = {
+    { .name = "name", .fields = { "name" } },
+};
+KIND(setting_change, "chg", INDEXES(setting_change), .watched = true);
+
+static const struct field node_fields[] = {
+    FIELD(ID, node_row, id),           FIELD(TEXT, node_row, name),    FIELD(TEXT, node_row, version),
+    FIELD(TIME, node_row, started_at), FIELD(TIME, node_row, seen_at), FIELD(BOOL, node_row, draining),
+    FIELD(JSON, node_row, load),
+};
+KIND(node, "nod", .indexes = NULL);
+
+static const struct field idempotency_fields[] = {
+    FIELD(ID, idempotency_row, id),           FIELD(ID, idempotency_row, account_id),
+    FIELD(BYTES, idempotency_row, slot),      FIELD(BYTES, idempotency_row, body_hash),
+    FIELD(INT, idempotency_row, status),      FIELD(BYTES, idempotency_row, answer),
+    FIELD(TEXT, idempotency_row, location),   FIELD(ID, idempotency_row, ref),
+    FIELD(TIME, idempotency_row, expires_at), FIELD(TIME, idempotency_row, created_at),
+};
+static const struct index idempotency_indexes[] = {
+    { .name = "slot", .unique = true, .fields = { "slot" } },
+    { .name = "expires", .fields = { "expires_at" }, .when = "expires_at" },
+};
+KIND(idempotency, "idm", INDEXES(idempotency));
+
+static const struct field body_fields[] = {
+    FIELD(ID, body_row, id),           FIELD(INT, body_row, size),   FIELD(INT, body_row, chunks),
+    FIELD(TEXT, body_row, codec),      FIELD(BYTES, body_row, data), FIELD(TIME, body_row, expires_at),
+    FIELD(TIME, body_row, created_at),
+};
+/* Only what waits for acceptance or for the sweep is in it. */
+static const struct index body_indexes[] = {
+    { .name = "expires", .fields = { "expires_at" }, .when = "expires_at" },
+};
+KIND(body, "bod", INDEXES(body), .large = true);
+
+static const struct field message_fields[] = {
+    FIELD(ID, message_row, id),
+    FIELD(ID, message_row, account_id),
+    FIELD(ID, message_row, body_id),
+    FIELD(ID, message_row, key_id),
+    FIELD(ID, message_row, user_id),
+    FIELD(ID, message_row, request_id),
+    FIELD(TEXT, message_row, header_message_id),
+    FIELD(TEXT, message_row, direction),
+    FIELD(TEXT, message_row, source),
+    FIELD(TEXT, message_row, mode),
+    FIELD(TEXT, message_row, envelope_from),
+    FIELD(JSON, message_row, people),
+    FIELD(BYTES, message_row, subject),
+    FIELD(JSON, message_row, tags),
+    FIELD(JSON, message_row, metadata),
+    FIELD(BYTES, message_row, wrapped_key),
+    FIELD(TEXT, message_row, wrap),
+    FIELD(BYTES, message_row, trace),
+    FIELD(JSON, message_row, dsn),
+    FIELD(INT, message_row, size),
+    FIELD(TIME, message_row, content_until),
+    FIELD(TIME, message_row, created_at),
+    FIELD(BOOL, message_row, no_store),
+    FIELD(BOOL, message_row, dsn_wanted),
+    FIELD(INT, message_row, n_open),
+    FIELD(INT, message_row, n_held),
+    FIELD(INT, message_row, n_delivered),
+    FIELD(INT, message_row, n_captured),
+    FIELD(INT, message_row, n_failed),
+    FIELD(INT, message_row, n_cancelled),
+    FIELD(TIME, message_row, expires_at),
+    FIELD(BYTES, message_row, summary),
+    FIELD(TIME, message_row, sent_at),
+    FIELD(BOOL, message_row, header_8bit),
+    FIELD(ID, message_row, domain_id),
+};
+/* "content" holds what still has content of its own to erase: not the mail that came in. */
+static const struct index message_indexes[] = {
+    { .name = "account", .fields = { "account_id", "direction" } },
+    { .name = "body", .fields = { "body_id" }, .when = "content_until" },
+    { .name = "content", .fields = { "content_until" }, .when = "content_until" },
+    { .name = "expires", .fields = { "expires_at" }, .when = "expires_at" },
+};
+KIND(message, "msg", INDEXES(message));
+
+static const struct field tag_fields[] = {
+    FIELD(ID, tag_row, id),      FIELD(ID, tag_row, account_id),   FIELD(ID, tag_row, message_id),
+    FIELD(TEXT, tag_row, label), FIELD(TIME, tag_row, expires_at),
+};
+/* A list by tag is newest first (label, id); a tag has a row for "name=value" and one for "name". */
+static const struct index tag_indexes[] = {
+    { .name = "label", .fields = { "account_id", "label" } },
+    { .name = "message", .fields = { "message_id" } },
+    { .name = "expires", .fields = { "expires_at" }, .when = "expires_at" },
+};
+KIND(tag, "tag", INDEXES(tag));
+
+static const struct field delivery_fields[] = {
+    FIELD(ID, delivery_row, id),
+    FIELD(ID, delivery_row, account_id),
+    FIELD(ID, delivery_row, message_id),
+    FIELD(ID, delivery_row, body_id),
+    FIELD(ID, delivery_row, user_id),
+    FIELD(ID, delivery_row, entry_id),
+    FIELD(TEXT, delivery_row, email),
+    FIELD(TEXT, delivery_row, kind),
+    FIELD(TEXT, delivery_row, status),
+    FIELD(TEXT, delivery_row, site),
+    FIELD(INT, delivery_row, part),
+    FIELD(TEXT, delivery_row, mode),
+    FIELD(JSON, delivery_row, dsn),
+    FIELD(BYTES, delivery_row, wrapped_key),
+    FIELD(TEXT, delivery_row, wrap),
+    FIELD(INT, delivery_row, attempts),
+    FIELD(JSON, delivery_row, last),
+    FIELD(TIME, delivery_row, due_at),
+    FIELD(TIME, delivery_row, lease_until),
+    FIELD(INT, delivery_row, token),
+    FIELD(ID, delivery_row, holder),
+    FIELD(TIME, delivery_row, expires_at),
+    FIELD(TIME, delivery_row, final_at),
+    FIELD(TIME, delivery_row, created_at),
+    FIELD(TIME, delivery_row, keep_until),
+    FIELD(INT, delivery_row, failures),
+    FIELD(ID, delivery_row, guest_id),
+    FIELD(ID, delivery_row, domain_id),
+    FIELD(TIME, delivery_row, lapsed),
+    FIELD(TEXT, delivery_row, flow),
+    FIELD(TIME, delivery_row, send_at),
+    FIELD(ID, delivery_row, source_id),
+    FIELD(TIME, delivery_row, warned),
+};
+static const char *const delivery_open[] = { "queued", "sending", "deferred", "held", NULL };
+/* What people look for by status; delivered and captured ones, nearly all, are found through the account. */
+static const char *const delivery_notable[] = { "queued", "sending", "deferred",  "held",       "bounced",
+                                                "failed", "expired", "cancelled", "suppressed", NULL };
+/* "due" serves the claims of local work, "flow" those of mail that leaves, "expiry" gives it up; "body" the sweep (does
+ * an open delivery refer to it?), "keep" the retention. */
+static const struct index delivery_indexes[] = {
+    { .name = "message", .fields = { "message_id" } },
+    { .name = "account", .fields = { "account_id" } },
+    { .name = "email", .fields = { "account_id", "email" } },
+    { .name = "status", .fields = { "account_id", "status" }, .when = "status", .values = delivery_notable },
+    { .name = "due", .fields = { "due_at" }, .when = "due_at" },
+    { .name = "flow", .fields = { "flow", "send_at" }, .when = "flow" },
+    { .name = "expiry", .fields = { "expires_at" }, .when = "flow" },
+    { .name = "body", .fields = { "body_id" }, .when = "status", .values = delivery_open },
+    { .name = "keep", .fields = { "keep_until" }, .when = "keep_until" },
+};
+KIND(delivery, "dlv", INDEXES(delivery));
+
+static const struct field mailbox_fields[] = {
+    FIELD(ID, mailbox_row, id),        FIELD(ID, mailbox_row, account_id),   FIELD(ID, mailbox_row, user_id),
+    FIELD(ID, mailbox_row, parent_id), FIELD(TEXT, mailbox_row, name),       FIELD(TEXT, mailbox_row, role),
+    FIELD(TEXT, mailbox_row, slot),    FIELD(INT, mailbox_row, total),       FIELD(INT, mailbox_row, unseen),
+    FIELD(INT, mailbox_row, bytes),    FIELD(INT, mailbox_row, uid_next),    FIELD(INT, mailbox_row, uid_validity),
+    FIELD(INT, mailbox_row, modseq),   FIELD(TIME, mailbox_row, created_at),
+};
+static const struct index mailbox_indexes[] = {
+    { .name = "slot", .unique = true, .fields = { "user_id", "slot" } },
+    { .name = "role", .unique = true, .fields = { "user_id", "role" }, .when = "role" },
+    { .name = "user", .fields = { "user_id" } },
+};
+KIND(mailbox, "mbx", INDEXES(mailbox));
+
+static const struct field entry_fields[] = {
+    FIELD(ID, entry_row, id),
+    FIELD(ID, entry_row, account_id),
+    FIELD(ID, entry_row, user_id),
+    FIELD(ID, entry_row, mailbox_id),
+    FIELD(ID, entry_row, message_id),
+    FIELD(ID, entry_row, body_id),
+    FIELD(INT, entry_row, uid),
+    FIELD(INT, entry_row, modseq),
+    FIELD(INT, entry_row, flags),
+    FIELD(INT, entry_row, size),
+    FIELD(JSON, entry_row, keywords),
+    FIELD(BYTES, entry_row, trace),
+    FIELD(BYTES, entry_row, wrapped_key),
+    FIELD(TEXT, entry_row, wrap),
+    FIELD(BYTES, entry_row, summary),
+    FIELD(TIME, entry_row, sent_at),
+    FIELD(TIME, entry_row, received_at),
+    FIELD(BOOL, entry_row, header_8bit),
+};
+static const struct index entry_indexes[] = {
+    { .name = "uid", .unique = true, .fields = { "mailbox_id", "uid" } },
+    { .name = "body", .fields = { "body_id" } },
+};
+KIND(entry, "ent", INDEXES(entry));
+
+static const struct field event_fields[] = {
+    FIELD(ID, event_row, id),          FIELD(ID, event_row, account_id), FIELD(ID, event_row, message_id),
+    FIELD(ID, event_row, delivery_id), FIELD(ID, event_row, user_id),    FIELD(TEXT, event_row, type),
+    FIELD(TEXT, event_row, email),     FIELD(TIME, event_row, at),       FIELD(JSON, event_row, tags),
+    FIELD(JSON, event_row, metadata),  FIELD(JSON, event_row, data),     FIELD(TIME, event_row, expires_at),
+    FIELD(TEXT, event_row, mode),      FIELD(ID, event_row, domain_id),
+};
+/* The events of one delivery are picked from those of its message. */
+static const struct index event_indexes[] = {
+    { .name = "account", .fields = { "account_id" } },
+    { .name = "message", .fields = { "message_id" }, .when = "message_id" },
+    { .name = "expires", .fields = { "expires_at" }, .when = "expires_at" },
+};
+KIND(event, "evt", INDEXES(event), .watched = true);
+
+static const struct field throttle_fields[] = {
+    FIELD(ID, throttle_row, id),
+    FIELD(INT, throttle_row, n),
+    FIELD(TIME, throttle_row, failed_at),
+    FIELD(TIME, throttle_row, expires_at),
+};
+static const struct index throttle_indexes[] = {
+    { .name = "expires", .fields = { "expires_at" }, .when = "expires_at" },
+};
+KIND(throttle, "thr", INDEXES(throttle));
+
+static const struct field limit_fields[] = {
+    FIELD(ID, limit_row, id),
+    FIELD(INT, limit_row, full_at),
+    FIELD(TIME, limit_row, expires_at),
+};
+static const struct index limit_indexes[] = {
+    { .name = "expires", .fields = { "expires_at" }, .when = "expires_at" },
+};
+KIND(limit, "lim", INDEXES(limit));
+
+static const struct field copy_fields[] = {
+    FIELD(ID, copy_row, id),        FIELD(INT, copy_row, origin), FIELD(TEXT, copy_row, step),
+    FIELD(TEXT, copy_row, place),   FIELD(INT, copy_row, rows),   FIELD(TIME, copy_row, started_at),
+    FIELD(TIME, copy_row, done_at),
+};
+KIND(copy, "cpy", .indexes = NULL);
+
+const struct kind *const all_kinds[] = {
+    &account_kind, &domain_kind,      &user_kind,     &address_kind, &key_kind,  &setting_kind,  &setting_change_kind,
+    &node_kind,    &idempotency_kind, &body_kind,     &message_kind, &tag_kind,  &delivery_kind, &mailbox_kind,
+    &entry_kind,   &event_kind,       &throttle_kind, &limit_kind,   &copy_kind, NULL,
+};

@@ -1,0 +1,211 @@
+/* service/core/kinds.h - every kind that is kept, as C rows. The tables (fields, indexes) are in kinds.c; meanings in
+ * the header of the resource. Texts are UTF-8; addresses and domains are in the form of address_normalize. */
+#ifndef SERVICE_KINDS_H
+#define SERVICE_KINDS_H
+#include "store/store.h"
+
+#define SCHEMA_VERSION 1
+
+struct account_row {
+    struct id id;
+    struct bytes name;
+    bool disabled, operator; /* the operator's account is made at first start */
+    int64_t created_at;
+    int64_t domains; /* how many it has: raised with each, so that none is made in one that is deleted */
+};
+
+struct domain_row {
+    struct id id, account_id;
+    struct bytes name;      /* unique */
+    struct bytes inbound;   /* "mailboxes" | "off" */
+    struct bytes catch_all; /* an address or null */
+    int64_t verified_at, created_at;
+    int64_t addresses; /* how many it has, as account.domains */
+};
+
+struct user_row {
+    struct id id, account_id, domain_id;
+    struct bytes address;                         /* the primary one; unique */
+    struct bytes name, password_hash, encryption; /* "server" (later "password") */
+    struct bytes user_key, user_key_wrap;         /* the user's content key, wrapped; name of the key that wraps it */
+    int64_t quota, used;
+    bool disabled, save_sent;
+    struct bytes send_as;  /* JSON list */
+    struct bytes metadata; /* JSON object */
+    int64_t last_login_at, created_at;
+    int64_t addresses;      /* how many it has, as account.domains */
+    int64_t guarded_until;  /* failed logins of its name are on record until then at most: see throttle.h */
+    int64_t mailboxes_made; /* how many ever, by request: raised with each */
+};
+
+struct address_row {
+    struct id id, account_id, domain_id, user_id;
+    struct bytes address; /* unique */
+    bool primary;
+    int64_t created_at;
+};
+
+struct key_row {
+    struct id id, account_id;
+    struct bytes name, mode;              /* "live" | "test" */
+    int64_t scopes;                       /* bits of enum scope */
+    struct bytes domain_ids, allowed_ips; /* JSON lists or null */
+    struct bytes hash;                    /* of the secret; unique */
+    struct bytes hint;                    /* its first characters, for people */
+    int64_t expires_at, last_used_at, created_at;
+};
+
+struct setting_row {
+    struct id id;
+    struct bytes name, value; /* name unique; value null: back to the default */
+    int64_t updated_at;
+};
+
+/* Watched: how a change reaches the other processes, and the history. */
+struct setting_change_row {
+    struct id id;
+    struct bytes name, old_value, new_value, who;
+    int64_t at;
+};
+
+struct node_row {
+    struct id id;
+    struct bytes name, version;
+    int64_t started_at, seen_at;
+    bool draining;
+    struct bytes load; /* JSON */
+};
+
+struct idempotency_row {
+    struct id id, account_id;
+    struct bytes slot;      /* hash of credential, route and key; unique */
+    struct bytes body_hash; /* keyed */
+    int64_t status;
+    struct bytes answer; /* the kept body, sealed; null: read `ref` again */
+    struct bytes location;
+    struct id ref;
+    int64_t expires_at, created_at;
+};
+
+struct body_row {
+    struct id id;
+    int64_t size;       /* of the plain bytes */
+    int64_t chunks;     /* 0: all in `data` */
+    struct bytes codec; /* "zstd" | "plain" before sealing */
+    struct bytes data;  /* sealed; up to 256 KiB of plain bytes */
+    int64_t expires_at; /* null once accepted; the sweep takes what is past it */
+    int64_t created_at;
+};
+
+struct message_row {
+    struct id id, account_id, body_id, key_id, user_id, request_id;
+    struct bytes header_message_id;
+    struct bytes direction, source, mode; /* outbound|inbound, api|submission|smtp|system, live|sandbox|test */
+    struct bytes envelope_from;
+    struct bytes people;         /* JSON: from, reply_to, to, cc, bcc as the API shows them (null for inbound) */
+    struct bytes subject;        /* sealed with the content key; null once gone */
+    struct bytes tags, metadata; /* JSON or null */
+    struct bytes wrapped_key,
+        wrap;           /* the content key for the sending account; null: inbound or gone; name of the wrapping key */
+    struct bytes trace; /* lines we add before the body (Received); not part of the body */
+    struct bytes dsn;   /* JSON {ret, envid} or null */
+    int64_t size, content_until, created_at;
+    bool no_store, dsn_wanted;
+    /* Counts of its deliveries by where they stand: the API's status is derived from them. Raised in the batch that
+     * changes a delivery. */
+    int64_t n_open, n_held, n_delivered, n_captured, n_failed, n_cancelled;
+    int64_t expires_at; /* when the row itself goes (retention) */
+    /* What the entries of local recipients that are filed later will hold; null when there are none. */
+    struct bytes summary;
+    int64_t sent_at;
+    bool header_8bit;
+    /* Of the author (From), for keys that are bound to domains; null for what came in, and in rows of before there was
+     * this field: keys that are bound do not reach those. */
+    struct id domain_id;
+};
+
+struct tag_row { /* one for each tag of a message, for lists by tag */
+    struct id id, account_id, message_id;
+    struct bytes label; /* name=value */
+    int64_t expires_at;
+};
+
+struct delivery_row {
+    struct id id, account_id, message_id, body_id, user_id, entry_id;
+    struct bytes email, kind, status; /* local|remote */
+    struct bytes site;                /* recipient domain */
+    int64_t part;                     /* 0-255: hash of the site */
+    struct bytes mode;                /* live|sandbox|test, as the message */
+    struct bytes dsn;                 /* JSON {notify, orcpt} or null */
+    struct bytes wrapped_key, wrap;   /* while open */
+    int64_t attempts;
+    struct bytes last;                  /* JSON of the last attempt */
+    int64_t due_at, lease_until, token; /* due_at is null when final or held */
+    struct id holder;
+    int64_t expires_at; /* when it is given up */
+    int64_t failures;   /* of ours, to end it */
+    struct id guest_id; /* the other account whose message counts it too, while open */
+    int64_t final_at, created_at, keep_until;
+    struct id domain_id; /* as the message's; of mail that came in, the recipient's */
+    int64_t lapsed;      /* the lease that ran out before the present one: what it began may have been done */
+    /* Mail that leaves is no local work: due_at stays null. "site/class/account/stream", the unit of order, fairness
+     * and claiming; null when final or held. */
+    struct bytes flow;
+    int64_t send_at;     /* its next attempt */
+    struct id source_id; /* the address it has to leave from (greylisting) */
+    int64_t warned;      /* when its sender was told of the delay */
+};
+
+struct mailbox_row {
+    struct id id, account_id, user_id, parent_id;
+    struct bytes name, role; /* role null for the user's own */
+    struct bytes slot;       /* parent id and name folded to one text: unique with user_id */
+    int64_t total, unseen, bytes, uid_next, uid_validity, modseq, created_at;
+};
+
+enum entry_flag { ENTRY_SEEN = 1, ENTRY_FLAGGED = 2, ENTRY_ANSWERED = 4, ENTRY_DRAFT = 8 };
+
+struct entry_row {
+    struct id id, account_id, user_id, mailbox_id, message_id, body_id;
+    int64_t uid, modseq, flags, size; /* size: trace and body, with CRLF: what POP3 announces and sends */
+    struct bytes keywords;            /* JSON list or null */
+    struct bytes trace;               /* Return-Path and Received lines of this recipient */
+    struct bytes wrapped_key, wrap;   /* the content key under the user's key */
+    struct bytes summary; /* sealed JSON: from, to, subject, snippet, header_message_id, attachment names, count … */
+    int64_t sent_at, received_at;
+    bool header_8bit; /* internationalized mail (RFC 6532): POP3 without UTF8 gives a surrogate */
+};
+
+struct event_row { /* watched */
+    struct id id, account_id, message_id, delivery_id, user_id;
+    struct bytes type, email, mode; /* mode: the message's */
+    int64_t at;
+    struct bytes tags, metadata, data; /* JSON or null */
+    int64_t expires_at;
+    struct id domain_id; /* of the delivery, else of the message; of `mail.read` the user's */
+};
+
+struct throttle_row { /* failed logins of a pair of network and user, by a keyed hash of it */
+    struct id id;
+    int64_t n, failed_at, expires_at; /* by the store's clock */
+};
+
+struct limit_row { /* what a name has taken of its allowance, by a keyed hash of it */
+    struct id id;
+    int64_t full_at; /* when it has all of it again: microseconds of the store's clock */
+    int64_t expires_at;
+};
+
+struct copy_row { /* at most one: how far a copy into this store is, service/keep/copy.h */
+    struct id id;
+    int64_t origin;           /* identity of the store it comes from */
+    struct bytes step, place; /* kind that is copied, null behind the last one; behind which row */
+    int64_t rows;             /* of that kind */
+    int64_t started_at, done_at;
+};
+
+extern const struct kind account_kind, domain_kind, user_kind, address_kind, key_kind, setting_kind,
+    setting_change_kind, node_kind, idempotency_kind, body_kind, message_kind, tag_kind, delivery_kind, mailbox_kind,
+    entry_kind, event_kind, throttle_kind, limit_kind, copy_kind;
+extern const struct kind *const all_kinds[]; /* NULL-terminated, for store_open */
+#endif

@@ -1,0 +1,88 @@
+#include "service/core/state.h"
+#include <unistd.h>
+
+#define SLICE_MS 200 /* how soon a sleeping background fiber notices the end */
+
+/* ---- background ---- */
+
+struct spawned {
+    struct service *svc;
+    void (*run)(struct service *svc);
+};
+
+static void run_spawned(void *arg)
+{
+    struct spawned s = *(struct spawned *)arg;
+
+    free(arg);
+    s.run(s.svc);
+    atomic_fetch_sub(&s.svc->fibers, 1);
+}
+
+bool service_spawn(struct service *svc, void (*run)(struct service *svc), struct err *e)
+{
+    struct spawned *s = malloc(sizeof *s);
+
+    if (!s)
+        die("out of memory: a background fiber");
+    *s = (struct spawned){ svc, run };
+    atomic_fetch_add(&svc->fibers, 1);
+    if (fiber_start(FIBER_ANY, run_spawned, s, e))
+        return true;
+    atomic_fetch_sub(&svc->fibers, 1);
+    free(s);
+    return false;
+}
+
+bool service_sleep(struct service *svc, int64_t ms)
+{
+    int64_t now = clock_monotonic(), until = now + ms;
+
+    while (!atomic_load(&svc->stopping) && now < until) {
+        if (!fiber_sleep_until(until - now > SLICE_MS ? now + SLICE_MS : until))
+            return false;
+        now = clock_monotonic();
+    }
+    return !atomic_load(&svc->stopping);
+}
+
+/* ---- what the doors ask ---- */
+
+struct store *service_store(struct service *svc)
+{
+    return svc->store;
+}
+
+struct id service_node(const struct service *svc)
+{
+    return svc->node;
+}
+
+struct id service_operator_account(const struct service *svc)
+{
+    return svc->operator_account;
+}
+
+bool service_ready(struct service *svc, struct err *e)
+{
+    struct err why = { 0 };
+
+    if (store_is_up(svc->store, &why))
+        return true;
+    return err_set(e, why.code == ERR_STORAGE_FULL ? ERR_STORAGE_FULL : ERR_BUSY, "The store is away: %s", why.message);
+}
+
+bool service_accepts(struct service *svc, struct err *e)
+{
+    if (!service_ready(svc, e))
+        return false;
+    if (!store_has_room(svc->store))
+        return err_set(e, ERR_STORAGE_FULL, "Less than store.free_min is free for the store");
+    return true;
+}
+
+bool service_is_live(const struct service *svc)
+{
+    (void)svc;
+    return bytes_equal(PARAM_TEXT(delivery, mode), BYTES("live"));
+}

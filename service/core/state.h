@@ -1,0 +1,70 @@
+/* service/core/state.h - the process's one service from the inside: its store and keys, what it is ready for, and the
+ * fibers that work in the background. Doors are given it (service/service.h) and touch none of its members.
+ *
+ * Keys: the server key lies in data_dir/server.key and is never used itself; each purpose has a key derived from it.
+ * `wrap_name` (first 8 hex digits of the fingerprint) is what every `wrap` field holds: it names the server key under
+ * which, directly or through the user's key, the wrapped key opens. */
+#ifndef SERVICE_STATE_H
+#define SERVICE_STATE_H
+#include "base/clock.h"
+#include "base/crypt.h"
+#include "base/log.h"
+#include "base/params.h"
+#include "net/fiber.h"
+#include "service/core/call.h"
+#include <pthread.h>
+#include <stdatomic.h>
+
+#define WRAP_NAME         8
+#define START_DEADLINE_MS 30000 /* of what a start waits for */
+
+struct service_options {
+    const char *data_dir;       /* 0700: server.key, node.id, admin.key live here */
+    const char *store_url;      /* "sqlite:…" */
+    const char *admin_key_file; /* where the first admin key is written; NULL: data_dir/admin.key */
+    bool may_print_admin_key;   /* standard output is a terminal */
+    /* A store that is missing or empty beside its server.key, or of which a part is lost, is not refused: what is left
+     * is copied first, and opened as far as it goes. */
+    bool accept_loss;
+};
+
+struct service {
+    struct store *store;
+    struct id node, operator_account;
+    char *data_dir;
+    char wrap_name[WRAP_NAME + 1];
+    struct crypt_key wrap_key;        /* wraps users' keys and content keys */
+    struct crypt_key idempotency_key; /* hashes of requests, and of names (id_of_name) */
+    struct crypt_key answer_key;      /* seals kept answers */
+    struct crypt_key remember_key;    /* hashes of verified passwords; random, new in every process */
+    struct directory *directory;      /* service/identity/directory.h */
+    struct auth *auth;                /* service/identity/auth.c: throttles, remembered logins, key cache */
+    struct limits *limits;            /* service/core/limits.h */
+    struct snapshots *snapshots;      /* service/box/snapshot.h */
+    struct mail *mail;                /* the mail half's own, between mail_start and mail_stop */
+    int64_t started_at;
+    char boot[ID_TEXT + 1]; /* tells this process from another that runs with the same node id */
+    atomic_bool stopping;
+    atomic_int fibers; /* background fibers that still run */
+};
+
+/* ---- what the doors ask ---- */
+
+struct store *service_store(struct service *svc);
+struct id service_node(const struct service *svc);
+struct id service_operator_account(const struct service *svc);
+/* True while mail can be accepted: store up, room on the disk. Asked at MAIL and by /readyz. ERR_BUSY,
+ * ERR_STORAGE_FULL. */
+bool service_ready(struct service *svc, struct err *e);
+bool service_accepts(struct service *svc, struct err *e);
+/* delivery.mode is live. */
+bool service_is_live(const struct service *svc);
+
+/* ---- background ---- */
+
+/* Runs run(svc) as a fiber that service_stop waits for; it must end soon after svc->stopping is set. */
+bool service_spawn(struct service *svc, void (*run)(struct service *svc), struct err *e);
+/* Sleeps up to `ms`; false when the service stops. */
+bool service_sleep(struct service *svc, int64_t ms);
+
+#endif

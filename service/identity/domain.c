@@ -1,0 +1,223 @@
+#include "service/identity/domain.h"
+#include "mail/address.h"
+#include "service/core/member.h"
+#include "service/core/state.h"
+#include "service/identity/directory.h"
+
+static bool missing(struct call *c)
+{
+    return err_set(&c->err, ERR_MISSING, "No such domain");
+}
+
+static bool by_name(struct call *c, struct bytes name, struct domain_row *out)
+{
+    struct bytes plain;
+    struct value v;
+    struct err ignored = { 0 };
+
+    if (!domain_normalize(name, c->arena, &plain, &ignored))
+        return missing(c);
+    v = V_TEXT(plain);
+    return store_get_by(c->store, &domain_kind, "name", &v, 1, c->arena, out, &c->err);
+}
+
+bool domain_of_account(struct call *c, struct bytes text, struct domain_row *out)
+{
+    struct id id;
+    bool found;
+
+    *out = (struct domain_row){ 0 };
+    if (id_parse("dom", text, &id))
+        found = store_get(c->store, &domain_kind, id, c->arena, out, &c->err);
+    else
+        found = by_name(c, text, out);
+    if (found && id_equal(out->account_id, c->account))
+        return true;
+    *out = (struct domain_row){ 0 };
+    return !found && c->err.code != ERR_MISSING ? false : missing(c);
+}
+
+static bool find(struct call *c, struct bytes id, void *out)
+{
+    struct domain_row *row = out;
+
+    return call_may(c, SCOPE_DOMAINS) && domain_of_account(c, id, row) && (call_reaches(c, row->id) || missing(c));
+}
+
+bool domain_list(struct call *c, const struct domain_list_in *in, struct domain_list_out *out)
+{
+    struct query q = { .kind = &domain_kind, .index = "account", .n_conds = 1 };
+
+    *out = (struct domain_list_out){ 0 };
+    if (!call_may(c, SCOPE_DOMAINS))
+        return false;
+    q.conds[0] = COND("account_id", IS, V_ID(c->account));
+    query_reached(c, &q, "id");
+    return call_list(c, &q, &in->page, (void **)&out->rows, &out->n, &out->page);
+}
+
+bool domain_get(struct call *c, const struct domain_get_in *in, struct domain_row *out)
+{
+    return find(c, in->id, out);
+}
+
+/* ---- the members ---- */
+
+static bool rule_name(struct call *c, const void *given, void *out)
+{
+    struct domain_row *row = out;
+    struct err why = { 0 };
+
+    if (!domain_normalize(((const struct domain_row *)given)->name, c->arena, &row->name, &why))
+        call_fault(c, "/name", "invalid_domain", "%s", why.message);
+    else if (row->name.p[0] == '[' || bytes_equal(row->name, BYTES("sandbox.test")))
+        call_fault(c, "/name", "invalid_domain", "This name cannot be a domain here");
+    return true;
+}
+
+static bool rule_inbound(struct call *c, const void *given, void *row)
+{
+    struct bytes inbound = ((const struct domain_row *)given)->inbound;
+
+    if (!bytes_equal(inbound, BYTES("mailboxes")) && !bytes_equal(inbound, BYTES("off")))
+        call_fault(c, "/inbound", "invalid_value", "inbound is mailboxes or off");
+    ((struct domain_row *)row)->inbound = inbound;
+    return true;
+}
+
+/* An address of this account that somebody reads; NO_BYTES for none. */
+static bool rule_catch_all(struct call *c, const void *given, void *out)
+{
+    struct domain_row *row = out;
+    struct bytes text = ((const struct domain_row *)given)->catch_all;
+    struct directory_user user;
+    struct address address;
+    struct err why = { 0 };
+
+    row->catch_all = NO_BYTES;
+    if (!text.p)
+        return true;
+    if (!address_parse(text, c->arena, &address, &why) ||
+        !address_normalize(&address, true, c->arena, &row->catch_all, &why)) {
+        call_fault(c, "/catch_all", "invalid_address", "%s", why.message);
+        return true;
+    }
+    if (directory_find(c, &address, &user) && user.how == FOUND_EXACT && id_equal(user.account_id, c->account) &&
+        call_reaches(c, user.domain_id))
+        return true;
+    if (c->err.code && c->err.code != ERR_MISSING)
+        return false;
+    c->err = (struct err){ 0 };
+    call_fault(c, "/catch_all", "not_found", "No such address in this account");
+    return true;
+}
+
+static void show_status(struct jw *w, const void *row)
+{
+    jw_text(w, ((const struct domain_row *)row)->verified_at ? BYTES("verified") : BYTES("unverified"));
+}
+
+/* What to publish comes with outgoing mail. */
+static void show_records(struct jw *w, const void *row)
+{
+    (void)row;
+    jw_raw(w, BYTES("[]"));
+}
+
+static const struct member domain_list_[] = {
+    MEMBER(ID, domain_row, id, .prefix = "dom", .column = true),
+    MEMBER(ID, domain_row, account_id, .prefix = "acc"),
+    MEMBER(TEXT, domain_row, name, .given = MADE, .rule = rule_name, .column = true),
+    MEMBER(TEXT, domain_row, inbound, .given = MADE | CHANGED, .rule = rule_inbound, .column = true),
+    MEMBER(TEXT, domain_row, catch_all, .given = MADE | CHANGED, .rule = rule_catch_all),
+    { .name = "status", .type = MEMBER_OWN, .show = show_status, .column = true },
+    MEMBER(TIME, domain_row, verified_at),
+    { .name = "records", .type = MEMBER_OWN, .show = show_records },
+    MEMBER(TIME, domain_row, created_at),
+};
+MEMBERS(domain, .object = "domain", .path = "/v1/domains/", .kind = &domain_kind);
+
+/* ---- changes ---- */
+
+bool domain_create(struct call *c, const struct domain_create_in *in, struct domain_row *out)
+{
+    struct batch *b = batch_new(c->arena);
+    const struct set more = ADD("domains", 1);
+
+    *out = (struct domain_row){
+        .id = id_new(), .account_id = c->account, .inbound = BYTES("mailboxes"), .created_at = clock_wall()
+    };
+    if (!call_may(c, SCOPE_DOMAINS))
+        return false;
+    if (c->who->n_domain_ids)
+        return err_set(&c->err, ERR_SCOPE, "A key that is bound to domains makes no others");
+    if (!members_apply(c, &domain_members, &in->given, in->named | members_named(&domain_members, "name"), out) ||
+        !call_check(c))
+        return false;
+    batch_insert(b, &domain_kind, out, NULL, 0);
+    batch_update(b, &account_kind, c->account, NULL, 0, &more, 1);
+    if (call_commit(c, b, out, out->id)) {
+        directory_changed(c->svc);
+        return true;
+    }
+    return c->err.code == ERR_CONFLICT ? err_again(c, ERR_CONFLICT, "The domain exists already") : false;
+}
+
+bool domain_update(struct call *c, const struct domain_update_in *in, struct domain_row *out)
+{
+    const struct patch patch = {
+        .members = &domain_members, .given = &in->given, .named = in->named, .id = in->id, .find = find
+    };
+
+    if (!members_patch(c, &patch, out))
+        return false;
+    directory_changed(c->svc);
+    return true;
+}
+
+/* The count is raised by the batch that makes an address: of an address and a deletion at once only one passes. */
+bool domain_delete(struct call *c, const struct domain_delete_in *in, void *out)
+{
+    struct batch *b = batch_new(c->arena);
+    const struct cond unused = COND("addresses", IS, V_INT(0));
+    const struct set less = ADD("domains", -1);
+    struct domain_row row;
+
+    (void)out;
+    if (!find(c, in->id, &row))
+        return false;
+    batch_delete(b, &domain_kind, row.id, &unused, 1);
+    batch_update(b, &account_kind, row.account_id, NULL, 0, &less, 1);
+    if (call_commit(c, b, NULL, row.id)) {
+        directory_changed(c->svc);
+        return true;
+    }
+    if (c->err.code == ERR_CONFLICT)
+        err_again(c, batch_failure(b).fault == FAULT_MISSING ? ERR_MISSING : ERR_IN_USE, "The domain has addresses");
+    return false;
+}
+
+bool domain_verify(struct call *c, const struct domain_verify_in *in, struct domain_row *out)
+{
+    struct batch *b = batch_new(c->arena);
+    bool may_force =
+        c->who && id_equal(c->who->account_id, c->svc->operator_account) && (c->who->scopes & SCOPE_OPERATOR);
+
+    if (!find(c, in->id, out))
+        return false;
+    if (!in->force) {
+        call_fault(c, "/force", "not_available", "this build does not look up DNS records: an operator may force it");
+        return call_check(c);
+    }
+    if (!may_force)
+        return err_set(&c->err, ERR_SCOPE, "Only an operator may force it");
+    if (!out->verified_at)
+        out->verified_at = clock_wall();
+    const struct set set = SET("verified_at", V_TIME(out->verified_at));
+
+    batch_update(b, &domain_kind, out->id, NULL, 0, &set, 1);
+    if (!call_commit(c, b, out, out->id))
+        return false;
+    directory_changed(c->svc);
+    return true;
+}

@@ -1,0 +1,42 @@
+/* service/identity/domain.h - domains: a name exists once (ERR_CONFLICT); a path may name it by id or by name. */
+#ifndef SERVICE_DOMAIN_H
+#define SERVICE_DOMAIN_H
+#include "service/core/call.h"
+
+struct domain_list_in {
+    struct page page;
+};
+struct domain_list_out {
+    struct domain_row *rows;
+    size_t n;
+    struct page_out page;
+};
+bool domain_list(struct call *c, const struct domain_list_in *in, struct domain_list_out *out);
+struct domain_create_in {
+    struct domain_row given;
+    uint64_t named; /* of domain_members */
+};
+bool domain_create(struct call *c, const struct domain_create_in *in, struct domain_row *out);
+struct domain_get_in {
+    struct bytes id;
+};
+bool domain_get(struct call *c, const struct domain_get_in *in, struct domain_row *out);
+struct domain_update_in {
+    struct bytes id;
+    struct domain_row given;
+    uint64_t named;
+};
+bool domain_update(struct call *c, const struct domain_update_in *in, struct domain_row *out);
+struct domain_delete_in {
+    struct bytes id;
+}; /* ERR_IN_USE while it has addresses */
+bool domain_delete(struct call *c, const struct domain_delete_in *in, void *out);
+struct domain_verify_in {
+    struct bytes id;
+    bool force;
+}; /* without force ERR_INVALID in this build; force needs operator */
+bool domain_verify(struct call *c, const struct domain_verify_in *in, struct domain_row *out);
+
+/* For service/: a domain of the account acted in, by id or name, whatever the scopes. ERR_MISSING. */
+bool domain_of_account(struct call *c, struct bytes id, struct domain_row *out);
+#endif

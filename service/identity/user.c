@@ -1,0 +1,326 @@
+#include "service/identity/user.h"
+#include "service/box/mailbox.h"
+#include "service/core/secrets.h"
+#include "service/core/state.h"
+#include "service/identity/auth.h"
+#include "service/identity/directory.h"
+#include "service/identity/user_check.h"
+#include "service/queue/due.h"
+
+#define DROP_SLICE  1000 /* mailboxes or addresses that one batch takes */
+#define SLICE_ARENA ((size_t)16 * 1024 * 1024)
+#define ERASE_TRIES 5
+
+static const struct {
+    const char *name, *role;
+} boxes[] = {
+    { "INBOX", "inbox" }, { "Sent", "sent" },   { "Drafts", "drafts" },
+    { "Junk", "junk" },   { "Trash", "trash" }, { "Archive", "archive" },
+};
+#define BOXES (sizeof boxes / sizeof *boxes)
+
+/* ---- finding ---- */
+
+static bool missing(struct call *c)
+{
+    return err_again(c, ERR_MISSING, "No such user");
+}
+
+static bool by_address(struct call *c, struct bytes text, struct user_row *out)
+{
+    struct address_row row = { 0 };
+
+    return address_by_text(c, text, &row) && store_get(c->store, &user_kind, row.user_id, c->arena, out, &c->err);
+}
+
+bool user_of_account(struct call *c, struct bytes text, struct user_row *out)
+{
+    struct id id;
+    bool found;
+
+    *out = (struct user_row){ 0 };
+    if (id_parse("usr", text, &id))
+        found = store_get(c->store, &user_kind, id, c->arena, out, &c->err);
+    else
+        found = by_address(c, text, out);
+    if (found && id_equal(out->account_id, c->account))
+        return true;
+    *out = (struct user_row){ 0 };
+    return found || c->err.code == ERR_MISSING ? missing(c) : false;
+}
+
+static bool find(struct call *c, struct bytes text, void *out)
+{
+    struct user_row *row = out;
+
+    return call_may(c, SCOPE_USERS) && user_of_account(c, text, row) && (call_reaches(c, row->domain_id) || missing(c));
+}
+
+bool user_get(struct call *c, const struct user_get_in *in, struct user_row *out)
+{
+    return find(c, in->id, out);
+}
+
+bool user_list(struct call *c, const struct user_list_in *in, struct user_list_out *out)
+{
+    struct query q = { .kind = &user_kind, .index = "account", .n_conds = 1 };
+    struct domain_row domain;
+
+    *out = (struct user_list_out){ 0 };
+    if (!call_may(c, SCOPE_USERS))
+        return false;
+    q.conds[0] = COND("account_id", IS, V_ID(c->account));
+    if (in->domain.p) {
+        if (!domain_of_account(c, in->domain, &domain))
+            return call_was_missing(c); /* a filter finds nothing */
+        q.index = "domain";             /* whose users are all of the account */
+        q.conds[0] = COND("domain_id", IS, V_ID(domain.id));
+    }
+    query_reached(c, &q, "domain_id");
+    return call_list(c, &q, &in->page, (void **)&out->rows, &out->n, &out->page);
+}
+
+/* ---- making ---- */
+
+static void add_boxes(struct call *c, struct batch *b, const struct user_row *user)
+{
+    struct mailbox_row *rows = arena_array(c->arena, BOXES, sizeof *rows);
+
+    /* Backwards, so that a list, newest first, begins with the INBOX. */
+    for (size_t i = BOXES; i-- > 0;) {
+        rows[i] = (struct mailbox_row){
+            .id = id_new(),
+            .account_id = user->account_id,
+            .user_id = user->id,
+            .name = bytes_of(boxes[i].name),
+            .role = bytes_of(boxes[i].role),
+            .slot = mailbox_slot(NO_ID, bytes_of(boxes[i].name), c->arena),
+            .uid_next = 1,
+            .uid_validity = user->created_at / 1000,
+            .modseq = 1,
+            .created_at = user->created_at,
+        };
+        batch_insert(b, &mailbox_kind, &rows[i], NULL, 0);
+    }
+}
+
+static void add_address(struct call *c, struct batch *b, const struct user_row *user)
+{
+    struct address_row *row = arena_alloc(c->arena, sizeof *row);
+    struct set *more = arena_alloc(c->arena, sizeof *more);
+
+    *row = (struct address_row){
+        .id = id_new(),
+        .account_id = user->account_id,
+        .domain_id = user->domain_id,
+        .user_id = user->id,
+        .address = user->address,
+        .primary = true,
+        .created_at = user->created_at,
+    };
+    *more = ADD("addresses", 1);
+    batch_insert(b, &address_kind, row, NULL, 0);
+    batch_update(b, &domain_kind, user->domain_id, NULL, 0, more, 1);
+}
+
+bool user_create(struct call *c, const struct user_create_in *in, struct user_row *out)
+{
+    struct batch *b = batch_new(c->arena);
+    struct domain_row domain;
+    struct bytes address;
+
+    if (!call_may(c, SCOPE_USERS) || !user_address_check(c, in->change.row.address, &address, &domain))
+        return false;
+    *out = (struct user_row){
+        .id = id_new(),
+        .account_id = c->account,
+        .domain_id = domain.id,
+        .address = address,
+        .encryption = BYTES("server"),
+        .quota = PARAM_INT(users, quota_default),
+        .save_sent = true,
+        .created_at = clock_wall(),
+        .addresses = 1,
+    };
+    if (!members_apply(c, &user_members, &in->change, in->change.named & ~members_named(&user_members, "address"),
+                       out) ||
+        !call_check(c) || !user_finish(c, &in->change, in->change.named, out))
+        return false;
+    user_key_make(c->svc, out->id, c->arena, &out->user_key, &out->user_key_wrap);
+    batch_insert(b, &user_kind, out, NULL, 0);
+    add_address(c, b, out);
+    add_boxes(c, b, out);
+    if (call_commit(c, b, out, out->id)) {
+        directory_changed(c->svc);
+        return true;
+    }
+    if (c->err.code != ERR_CONFLICT)
+        return false;
+    return err_again(c, ERR_CONFLICT,
+                     batch_failure(b).fault == FAULT_MISSING ? "The domain is gone" : "This address exists already");
+}
+
+/* ---- changing ---- */
+
+bool user_update(struct call *c, const struct user_update_in *in, struct user_row *out)
+{
+    const struct patch patch = {
+        .members = &user_members,
+        .given = &in->change,
+        .named = in->change.named,
+        .id = in->id,
+        .find = find,
+        .finish = user_finish,
+    };
+
+    if (!members_patch(c, &patch, out))
+        return false;
+    directory_changed(c->svc);
+    auth_forget_user(c->svc, out->id);
+    return true;
+}
+
+/* ---- ending ---- */
+
+/* No more mail from here on, also when a crash leaves the rest undone. */
+static bool close_door(struct call *c, struct id user)
+{
+    struct batch *b = batch_new(c->arena);
+    const struct set off = SET("disabled", V_BOOL(true));
+
+    batch_update(b, &user_kind, user, NULL, 0, &off, 1);
+    if (!store_commit(c->store, b, c->deadline, &c->err))
+        return c->err.code == ERR_CONFLICT ? missing(c) : false;
+    directory_changed(c->svc);
+    auth_forget_user(c->svc, user);
+    return true;
+}
+
+/* Mailboxes or addresses of a user, the newest first. */
+static bool find_some(struct call *c, struct arena *a, const struct kind *k, struct id user, size_t limit, void **rows,
+                      size_t *n)
+{
+    static const char *const of_box[] = { "id", "role", NULL }, *const of_address[] = { "id", "domain_id", "primary",
+                                                                                        NULL };
+    struct query q = { .kind = k, .index = "user", .n_conds = 1, .limit = limit, .descending = true };
+
+    q.only = k == &mailbox_kind ? of_box : of_address;
+    q.conds[0] = COND("user_id", IS, V_ID(user));
+    return store_find(c->store, &q, a, rows, n, &c->err);
+}
+
+static void drop_address(struct batch *b, const struct address_row *row, const struct set *less)
+{
+    batch_delete(b, &address_kind, row->id, NULL, 0);
+    batch_update(b, &domain_kind, row->domain_id, NULL, 0, less, 1);
+}
+
+/* Of addresses the further ones, of mailboxes the empty ones that the user made: the rest goes with the user's row. */
+static bool drop_slice(struct call *c, struct arena *a, const struct kind *k, struct id user, void *rows, size_t n)
+{
+    const struct cond empty = COND("total", IS, V_INT(0));
+    const struct set less = ADD("addresses", -1);
+    const struct mailbox_row *mailboxes = rows;
+    const struct address_row *addresses = rows;
+    struct batch *b = batch_new(a);
+
+    for (size_t i = 0; i < n; i++)
+        if (k == &mailbox_kind && !mailboxes[i].role.p) {
+            batch_delete(b, k, mailboxes[i].id, &empty, 1);
+        } else if (k == &address_kind && !addresses[i].primary) {
+            drop_address(b, &addresses[i], &less);
+            batch_update(b, &user_kind, user, NULL, 0, &less, 1);
+        }
+    return store_commit(c->store, b, c->deadline, &c->err);
+}
+
+/* Until at most DROP_SLICE are left: one batch should not hold more. */
+static bool thin(struct call *c, const struct kind *k, struct id user)
+{
+    struct arena *a = arena_new(SLICE_ARENA);
+    size_t n;
+    bool ok;
+
+    do {
+        void *rows = NULL;
+
+        arena_reset(a);
+        ok = find_some(c, a, k, user, DROP_SLICE + 1, &rows, &n);
+        if (ok && n > DROP_SLICE)
+            ok = close_door(c, user) && drop_slice(c, a, k, user, rows, n);
+    } while (ok && n > DROP_SLICE);
+    arena_free(&a);
+    return ok;
+}
+
+static bool drop_addresses(struct call *c, struct batch *b, struct id user, struct cond *as_many)
+{
+    struct set *less = arena_alloc(c->arena, sizeof *less);
+    struct address_row *rows;
+    size_t n;
+
+    if (!find_some(c, c->arena, &address_kind, user, DROP_SLICE, (void **)&rows, &n))
+        return false;
+    *less = ADD("addresses", -1);
+    for (size_t i = 0; i < n; i++)
+        drop_address(b, &rows[i], less);
+    *as_many = COND("addresses", IS, V_INT((int64_t)n));
+    return true;
+}
+
+static bool drop_boxes(struct call *c, struct batch *b, struct id user)
+{
+    struct mailbox_row *rows;
+    size_t n;
+
+    if (!find_some(c, c->arena, &mailbox_kind, user, DROP_SLICE, (void **)&rows, &n))
+        return false;
+    for (size_t i = 0; i < n; i++)
+        batch_delete(b, &mailbox_kind, rows[i].id, NULL, 0);
+    return true;
+}
+
+/* Everything of the user in one batch, provided that no mail, no address and no mailbox came meanwhile. */
+static bool drop(struct call *c, struct id user)
+{
+    struct batch *b = batch_new(c->arena);
+    struct cond *conds = arena_array(c->arena, 3, sizeof *conds);
+    struct user_row row;
+
+    if (!thin(c, &address_kind, user) || !thin(c, &mailbox_kind, user) ||
+        !store_get(c->store, &user_kind, user, c->arena, &row, &c->err))
+        return false;
+    conds[0] = COND("used", IS, V_INT(0));
+    conds[2] = COND("mailboxes_made", IS, V_INT(row.mailboxes_made));
+    if (!drop_addresses(c, b, user, &conds[1]) || !drop_boxes(c, b, user))
+        return false;
+    batch_delete(b, &user_kind, user, conds, 3);
+    return call_commit(c, b, NULL, user);
+}
+
+bool user_delete(struct call *c, const struct user_delete_in *in, void *out)
+{
+    struct user_row row;
+    bool gone = false;
+
+    (void)out;
+    if (!find(c, in->id, &row) || !user_within_reach(c, &row))
+        return false;
+    if (row.used && !in->erase)
+        return err_set(&c->err, ERR_IN_USE, "The user has mail: ?erase=true deletes it too");
+    if (in->erase && !close_door(c, row.id))
+        return false;
+    for (int i = 0; !gone && i < (in->erase ? ERASE_TRIES : 1); i++) {
+        c->err = (struct err){ 0 };
+        if (in->erase && !sweep_user(c, row.id))
+            return false;
+        gone = drop(c, row.id);
+        if (!gone && c->err.code != ERR_CONFLICT)
+            return false;
+    }
+    if (!gone)
+        return err_again(c, ERR_IN_USE, "The user is getting mail; try again");
+    directory_changed(c->svc);
+    auth_forget_user(c->svc, row.id);
+    return true;
+}

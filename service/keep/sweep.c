@@ -1,0 +1,304 @@
+/* service/keep/sweep.c - deletes what has expired and bodies that nobody can read any more: see due.h.
+ *
+ * A body is judged only when it is marked, and deleted on condition that its mark is still the same. Its referents are
+ * looked for in this order: open deliveries, messages, entries. A reference moves only from a delivery to an entry
+ * (when it is filed), so one that has just moved is still seen. What is past is judged by the store's clock: a node
+ * whose own runs ahead must not sweep what the others still count. */
+#include "base/clock.h"
+#include "base/params.h"
+#include "service/body/body.h"
+#include "service/core/idempotency.h"
+#include "service/core/state.h"
+#include "service/identity/directory.h"
+#include "service/message/message_private.h"
+#include "service/queue/due.h"
+
+#define SWEEP_ARENA ((size_t)64 * 1024 * 1024)
+#define COMMIT_MS   30000
+#define MAILBOXES   1000 /* looked at in one go */
+
+struct sweep {
+    struct service *svc;
+    struct arena *arena; /* of one slice */
+    size_t rows;
+    struct err *e;
+};
+
+static size_t slice_length(void)
+{
+    return (size_t)PARAM_INT(sweep, slice);
+}
+
+/* Up to a slice of rows of which `field` is past, with no more of them than the sweep looks at: some are large. */
+static bool find_past(struct sweep *s, const struct kind *k, const char *index, const char *field, struct cond more,
+                      void **rows, size_t *n)
+{
+    static const char *const id_only[] = { "id", NULL }, *const of_message[] = { "id", "body_id", "wrapped_key", NULL };
+    struct query q = { .kind = k, .index = index, .n_conds = 1, .limit = slice_length() };
+
+    q.only = k == &message_kind ? of_message : id_only;
+    arena_reset(s->arena);
+    q.conds[0] = COND(field, AT_MOST, V_TIME(store_now(s->svc->store)));
+    if (more.field)
+        q.conds[q.n_conds++] = more;
+    return store_find(s->svc->store, &q, s->arena, rows, n, s->e);
+}
+
+/* A batch that meets a change made meanwhile is left for the next sweep. */
+static bool commit(struct sweep *s, struct batch *b, bool *done)
+{
+    struct err e = { 0 };
+
+    *done = batch_count(b) == 0 || store_commit(s->svc->store, b, clock_monotonic() + COMMIT_MS, &e);
+    if (*done || e.code == ERR_CONFLICT)
+        return true;
+    *s->e = e;
+    return false;
+}
+
+/* ---- bodies ---- */
+
+static bool referred(struct sweep *s, const struct kind *k, struct id body, const struct cond *more, bool *yes)
+{
+    static const char *const only[] = { "id", NULL };
+    struct query q = { .kind = k, .index = "body", .n_conds = 1, .limit = 1, .only = only };
+    void *rows;
+    size_t n;
+
+    q.conds[0] = COND("body_id", IS, V_ID(body));
+    if (more)
+        q.conds[q.n_conds++] = *more;
+    if (!store_find(s->svc->store, &q, s->arena, &rows, &n, s->e))
+        return false;
+    *yes = *yes || n > 0;
+    return true;
+}
+
+static bool is_wanted(struct sweep *s, struct id body, bool *yes)
+{
+    struct value open[] = { V_TEXT(BYTES("queued")), V_TEXT(BYTES("sending")), V_TEXT(BYTES("deferred")),
+                            V_TEXT(BYTES("held")) };
+    struct cond is_open = COND_ONE_OF("status", open, 4), has_content = COND("content_until", IS_NOT, V_TIME(0));
+
+    *yes = false;
+    return referred(s, &delivery_kind, body, &is_open, yes) && referred(s, &message_kind, body, &has_content, yes) &&
+           referred(s, &entry_kind, body, NULL, yes);
+}
+
+static bool sweep_body(struct sweep *s, const struct body_row *row)
+{
+    struct batch *b = batch_new(s->arena);
+    struct cond same = COND("expires_at", IS, V_TIME(row->expires_at));
+    struct set keep = SET("expires_at", V_TIME(0));
+    bool wanted, done;
+
+    if (!is_wanted(s, row->id, &wanted))
+        return false;
+    if (wanted) {
+        batch_update(b, &body_kind, row->id, &same, 1, &keep, 1);
+    } else {
+        batch_delete(b, &body_kind, row->id, &same, 1);
+        batch_blob_delete(b, row->id);
+    }
+    if (!commit(s, b, &done))
+        return false;
+    s->rows += done && !wanted;
+    return true;
+}
+
+static bool sweep_bodies(struct sweep *s)
+{
+    static const char *const only[] = { "id", "expires_at", NULL };
+    struct query q = { .kind = &body_kind, .index = "expires", .n_conds = 1, .only = only };
+    struct body_row *rows;
+    void *found;
+    size_t n;
+
+    do {
+        q.limit = slice_length();
+        q.conds[0] = COND("expires_at", AT_MOST, V_TIME(store_now(s->svc->store)));
+        arena_reset(s->arena);
+        if (!store_find(s->svc->store, &q, s->arena, &found, &n, s->e))
+            return false;
+        rows = found;
+        for (size_t i = 0; i < n; i++)
+            if (!sweep_body(s, &rows[i]))
+                return false;
+    } while (n == q.limit && !s->svc->stopping);
+    return true;
+}
+
+/* ---- messages ---- */
+
+static struct cond all_done(void)
+{
+    return COND("n_open", IS, V_INT(0));
+}
+
+static bool erase_contents(struct sweep *s)
+{
+    struct message_row *rows;
+    void *found;
+    size_t n;
+    bool done = false;
+
+    do {
+        if (!find_past(s, &message_kind, "content", "content_until", all_done(), &found, &n))
+            return false;
+        rows = found;
+        for (size_t i = 0; i < n; i++) {
+            struct batch *b = batch_new(s->arena);
+            message_erase(b, s->arena, &rows[i]);
+            if (!commit(s, b, &done))
+                return false;
+            s->rows += done;
+        }
+    } while (n == slice_length() && done && !s->svc->stopping);
+    return true;
+}
+
+static bool delete_messages(struct sweep *s)
+{
+    struct cond done_with = all_done();
+    struct message_row *rows;
+    void *found;
+    size_t n;
+    bool done = false;
+
+    do {
+        if (!find_past(s, &message_kind, "expires", "expires_at", done_with, &found, &n))
+            return false;
+        rows = found;
+        for (size_t i = 0; i < n; i++) {
+            struct batch *b = batch_new(s->arena);
+            if (rows[i].wrapped_key.p)
+                body_mark(b, rows[i].body_id, s->arena);
+            batch_delete(b, &message_kind, rows[i].id, &done_with, 1);
+            if (!commit(s, b, &done))
+                return false;
+            s->rows += done;
+        }
+    } while (n == slice_length() && done && !s->svc->stopping);
+    return true;
+}
+
+/* ---- rows that just expire ---- */
+
+/* Rows of these kinds are used again, and live longer then: each goes only if its time is past still. */
+static bool is_used_again(const struct kind *k)
+{
+    return k == &throttle_kind || k == &limit_kind;
+}
+
+static bool delete_past(struct sweep *s, const struct kind *k, const char *index, const char *field)
+{
+    struct cond past;
+    size_t n;
+    void *rows;
+    bool done = false;
+
+    do {
+        struct batch *b;
+        if (!find_past(s, k, index, field, (struct cond){ 0 }, &rows, &n))
+            return false;
+        b = batch_new(s->arena);
+        past = COND(field, AT_MOST, V_TIME(store_now(s->svc->store)));
+        for (size_t i = 0; i < n; i++)
+            batch_delete(b, k, *(struct id *)(void *)((char *)rows + i * k->size), &past, is_used_again(k) ? 1 : 0);
+        if (!commit(s, b, &done))
+            return false;
+        s->rows += done ? n : 0;
+    } while (n == slice_length() && done && !s->svc->stopping);
+    return true;
+}
+
+bool sweep_round(struct service *svc, size_t *n, struct err *e)
+{
+    struct sweep s = { .svc = svc, .arena = arena_new(SWEEP_ARENA), .e = e };
+    size_t kept_answers = 0;
+    bool ok;
+
+    ok = erase_contents(&s) && delete_messages(&s) && delete_past(&s, &delivery_kind, "keep", "keep_until") &&
+         delete_past(&s, &tag_kind, "expires", "expires_at") && delete_past(&s, &event_kind, "expires", "expires_at") &&
+         delete_past(&s, &throttle_kind, "expires", "expires_at") &&
+         delete_past(&s, &limit_kind, "expires", "expires_at") && sweep_bodies(&s) &&
+         idempotency_sweep(svc, &kept_answers, e);
+    arena_free(&s.arena);
+    *n = s.rows + kept_answers;
+    return ok;
+}
+
+/* ---- a user's mail ---- */
+
+static bool delete_slice(struct call *c, struct arena *a, struct id mailbox, struct id user, size_t *n)
+{
+    struct query q = { .kind = &entry_kind, .index = "uid", .n_conds = 1, .limit = slice_length() };
+    struct set *box = arena_array(a, 3, sizeof *box), *used = arena_alloc(a, sizeof *used);
+    struct batch *b = batch_new(a);
+    struct entry_row *rows;
+    int64_t bytes = 0, unseen = 0;
+    void *found;
+
+    q.conds[0] = COND("mailbox_id", IS, V_ID(mailbox));
+    if (!store_find(c->store, &q, a, &found, n, &c->err))
+        return false;
+    rows = found;
+    for (size_t i = 0; i < *n; i++) {
+        batch_delete(b, &entry_kind, rows[i].id, NULL, 0);
+        body_mark(b, rows[i].body_id, a);
+        bytes += rows[i].size;
+        unseen += rows[i].flags & ENTRY_SEEN ? 0 : 1;
+    }
+    box[0] = ADD("total", -(int64_t)*n);
+    box[1] = ADD("unseen", -unseen);
+    box[2] = ADD("bytes", -bytes);
+    batch_update(b, &mailbox_kind, mailbox, NULL, 0, box, 3);
+    *used = ADD("used", -bytes);
+    batch_update(b, &user_kind, user, NULL, 0, used, 1);
+    if (*n == 0 || store_commit(c->store, b, clock_monotonic() + COMMIT_MS, &c->err)) {
+        directory_add_used(c->svc, user, -bytes);
+        return true;
+    }
+    return c->err.code == ERR_CONFLICT ? err_set(&c->err, ERR_BUSY, "The mailbox is changing; try again") : false;
+}
+
+/* The next mailboxes of the user behind *place, which moves on. */
+static bool next_boxes(struct call *c, struct arena *a, struct id user, struct bytes *place, struct mailbox_row **boxes,
+                       size_t *n)
+{
+    static const char *const only[] = { "id", "user_id", NULL };
+    struct query q = { .kind = &mailbox_kind, .index = "user", .n_conds = 1, .limit = MAILBOXES, .only = only };
+    void *found = NULL;
+
+    q.conds[0] = COND("user_id", IS, V_ID(user));
+    q.after = *place;
+    if (!store_find(c->store, &q, a, &found, n, &c->err))
+        return false;
+    *boxes = found;
+    if (*n)
+        *place = store_cursor(&q, &(*boxes)[*n - 1], c->arena);
+    return true;
+}
+
+bool sweep_user(struct call *c, struct id user_id)
+{
+    struct arena *page = arena_new(SWEEP_ARENA), *a = arena_new(SWEEP_ARENA);
+    struct mailbox_row *boxes = NULL;
+    struct bytes place = NO_BYTES;
+    size_t count, n;
+    bool ok;
+
+    do {
+        arena_reset(page);
+        ok = next_boxes(c, page, user_id, &place, &boxes, &count);
+        for (size_t i = 0; ok && i < count; i++) {
+            do {
+                arena_reset(a);
+                ok = delete_slice(c, a, boxes[i].id, user_id, &n);
+            } while (ok && n);
+        }
+    } while (ok && count == MAILBOXES);
+    arena_free(&page);
+    arena_free(&a);
+    return ok;
+}

@@ -1,0 +1,105 @@
+/* service/keep/sync_user.c - a user, and the mailboxes whose entries make up what they have used. */
+#include "service/keep/sync_private.h"
+
+struct sum {
+    int64_t total, unseen, bytes, uid_next, modseq;
+};
+
+static void add_entry(void *arg, const void *row)
+{
+    const struct entry_row *entry = row;
+    struct sum *s = arg;
+
+    s->total++;
+    s->unseen += entry->flags & ENTRY_SEEN ? 0 : 1;
+    s->bytes += entry->size;
+    if (entry->uid >= s->uid_next)
+        s->uid_next = entry->uid + 1;
+    if (entry->modseq > s->modseq)
+        s->modseq = entry->modseq;
+}
+
+static bool same_box(const struct mailbox_row *a, const struct mailbox_row *b)
+{
+    return a->total == b->total && a->unseen == b->unseen && a->bytes == b->bytes && a->uid_next == b->uid_next &&
+           a->modseq == b->modseq;
+}
+
+/* The entries, between two reads of their mailbox: every change of an entry changes a number of it. */
+static bool look_at_box(struct look *l, const struct mailbox_row *box, int64_t *bytes)
+{
+    static const char *const only[] = { "id", "mailbox_id", "uid", "modseq", "flags", "size", NULL };
+    struct sum sum = { .uid_next = box->uid_next, .modseq = box->modseq };
+    struct looking entries = { &entry_kind, "uid", "mailbox_id", box->id, only, add_entry, NULL, &sum };
+    struct looked *t = look_row(l, &mailbox_kind, box->id, box->name);
+    struct mailbox_row again = { .id = NO_ID };
+    bool there;
+
+    if (!look_through(l, &entries) || !store_look(l->st, &mailbox_kind, box->id, l->arena, &again, &there, l->e))
+        return false;
+    l->changed = l->changed || !same_box(box, &again);
+    looked_value(t, "total", box->total, sum.total);
+    looked_value(t, "unseen", box->unseen, sum.unseen);
+    looked_value(t, "bytes", box->bytes, sum.bytes);
+    looked_value(t, "uid_next", box->uid_next, sum.uid_next);
+    looked_value(t, "modseq", box->modseq, sum.modseq);
+    *bytes += sum.bytes;
+    return true;
+}
+
+struct boxes {
+    struct look *look;
+    struct mailbox_row *rows;
+    size_t n, cap;
+};
+
+static void add_box(void *arg, const void *row)
+{
+    struct boxes *b = arg;
+
+    if (b->n == b->cap) {
+        struct mailbox_row *more;
+
+        b->cap = b->cap ? 2 * b->cap : 16;
+        more = arena_array(b->look->arena, b->cap, sizeof *more);
+        if (b->n)
+            memcpy(more, b->rows, b->n * sizeof *more);
+        b->rows = more;
+    }
+    b->rows[b->n] = *(const struct mailbox_row *)row;
+    b->rows[b->n].name = arena_copy(b->look->arena, b->rows[b->n].name); /* its page goes */
+    b->n++;
+}
+
+static bool look_at_boxes(struct look *l, struct id user, int64_t *bytes)
+{
+    struct boxes boxes = { .look = l };
+    struct looking all = { &mailbox_kind, "user", "user_id", user, NULL, add_box, NULL, &boxes };
+
+    if (!look_through(l, &all))
+        return false;
+    for (size_t i = 0; i < boxes.n; i++)
+        if (!look_at_box(l, &boxes.rows[i], bytes))
+            return false;
+    return true;
+}
+
+bool look_at_user(struct look *l, struct id id)
+{
+    struct looking of_user = { .kind = &address_kind, .index = "user", .field = "user_id", .id = id };
+    int64_t addresses, bytes = 0;
+    struct user_row row;
+    struct looked *t;
+    bool there;
+
+    if (!store_look(l->st, &user_kind, id, l->arena, &row, &there, l->e))
+        return false;
+    if (!there)
+        return true;
+    t = look_row(l, &user_kind, id, row.address);
+    if (!look_count(l, of_user, &addresses) || !look_at_boxes(l, id, &bytes))
+        return false;
+    looked_value(t, "addresses", row.addresses, addresses);
+    looked_value(t, "used", row.used, bytes);
+    return true;
+}

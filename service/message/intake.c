@@ -1,0 +1,282 @@
+/* service/message/intake.c - a mail as it arrives: see intake.h. */
+#include "base/clock.h"
+#include "base/metrics.h"
+#include "base/params.h"
+#include "net/fiber.h"
+#include "service/core/state.h"
+#include "service/identity/auth.h"
+#include "service/message/intake_private.h"
+#include "service/queue/due.h"
+#include <assert.h>
+
+/* What one intake may hold beside its body: the rows of the batch, which recipients lengthen; and while the mail comes
+ * its MIME parts. Of a mail whose parts do not fit, the first are told apart. */
+#define INTAKE_ARENA ((size_t)16 * 1024 * 1024)
+#define PARTS_ARENA  ((size_t)512 * 1024)
+/* What a large body's writer holds: body.h. */
+#define LARGE_MEMORY ((size_t)640 * 1024)
+/* Memory is taken from the door's budget in such pieces. */
+#define CHARGE ((size_t)64 * 1024)
+/* What a store that is busy gets to take in a chunk or the whole: the session that brings it may be much older. */
+#define STORE_MS 30000
+/* Bytes handled before the other fibers of the loop get a turn. */
+#define TURN ((size_t)64 * 1024)
+
+bool intake_begin(struct call *c, const struct intake_in *in, struct intake **out)
+{
+    struct intake *k;
+    struct mime_limits limits = { .depth = (unsigned)PARAM_INT(message, mime_depth_max),
+                                  .parts = (unsigned)PARAM_INT(message, mime_parts_max),
+                                  .part_header = (size_t)PARAM_INT(message, part_header_max),
+                                  .top_header = (size_t)PARAM_INT(message, header_max) };
+
+    assert(in->n_recipients > 0);
+    if (in->expected > PARAM_INT(message, size_max))
+        return err_set(&c->err, ERR_TOO_LARGE, "The message is larger than %lld bytes",
+                       (long long)PARAM_INT(message, size_max));
+    if (!service_accepts(c->svc, &c->err))
+        return false;
+    k = calloc(1, sizeof *k);
+    if (!k)
+        die("out of memory");
+    k->in = *in;
+    k->budget = in->source == SOURCE_API || in->source == SOURCE_SYSTEM ? &budget_api : &budget_smtp;
+    k->arena = arena_new_in(k->budget, INTAKE_ARENA);
+    k->parts = arena_new_in(k->budget, PARTS_ARENA);
+    k->in.envelope_from = address_to_ascii(in->envelope_from, k->arena);
+    k->body = body_begin(c->svc);
+    k->mime = mime_begin(&limits, k->parts);
+    k->size_max = PARAM_INT(message, size_max);
+    k->now = clock_wall();
+    k->message_id = id_new();
+    buf_init(&k->head, limits.top_header + 4);
+    *out = k;
+    return true;
+}
+
+void intake_drop(struct intake **k)
+{
+    if (!*k)
+        return;
+    body_free(&(*k)->body);
+    buf_clear(&(*k)->head);
+    buf_clear(&(*k)->rewritten);
+    arena_free(&(*k)->arena);
+    arena_free(&(*k)->parts);
+    budget_give((*k)->budget, (*k)->charged);
+    free(*k);
+    *k = NULL;
+}
+
+/* What the header's buffer and the body's writer hold is counted ahead of what they are about to. */
+static bool charge(struct intake *k, struct call *c, size_t more)
+{
+    size_t body = (size_t)body_size(k->body) + more;
+    size_t want = k->head.cap + (body > BODY_INLINE ? LARGE_MEMORY : body);
+
+    if (want <= k->charged)
+        return true;
+    want += CHARGE - want % CHARGE;
+    if (!budget_take(k->budget, want - k->charged))
+        return err_set(&c->err, ERR_BUSY, "The memory of %s is used up", k->budget->name);
+    k->charged = want;
+    return true;
+}
+
+/* Bytes as they are kept. */
+static bool keep(struct intake *k, struct call *c, struct bytes bytes)
+{
+    while (bytes.n) {
+        struct bytes piece = bytes_head(bytes, TURN);
+        if (memchr(piece.p, 0, piece.n))
+            return err_set(&c->err, ERR_INVALID, "A NUL byte in the message");
+        if (!charge(k, c, piece.n))
+            return false;
+        if (!arena_full(k->parts))
+            mime_feed(k->mime, piece);
+        if (!body_write(k->body, piece, clock_monotonic() + STORE_MS, &c->err))
+            return false;
+        bytes = bytes_from(bytes, piece.n);
+        if (bytes.n && fiber_self())
+            fiber_yield();
+    }
+    if (body_size(k->body) <= k->size_max)
+        return true;
+    return err_set(&c->err, ERR_TOO_LARGE, "The message is larger than %lld bytes", (long long)k->size_max);
+}
+
+static bool end_header(struct intake *k, struct call *c, struct bytes head)
+{
+    struct bytes kept;
+    bool ok;
+
+    k->head_done = true;
+    ok = intake_header(k, c, head, &kept) && arena_check(k->arena, &c->err);
+    if (k->rewritten.n)
+        buf_clear(&k->head);
+    ok = ok && keep(k, c, kept);
+    buf_clear(&k->head); /* what others hold of it they have copied */
+    buf_clear(&k->rewritten);
+    return ok;
+}
+
+/* Offset behind the empty line that ends the header, or 0. `from`: where the search need not begin anew. */
+static size_t empty_line(struct bytes b, size_t from)
+{
+    const char *at;
+
+    if (bytes_starts(b, BYTES("\r\n")))
+        return 2;
+    at = b.n > from ? memmem(b.p + from, b.n - from, "\r\n\r\n", 4) : NULL;
+    return at ? (size_t)(at - b.p) + 4 : 0;
+}
+
+static bool append_head(struct intake *k, struct call *c, struct bytes chunk)
+{
+    size_t had = k->head.n, end;
+
+    if (!charge(k, c, chunk.n))
+        return false;
+    buf_add(&k->head, chunk);
+    end = empty_line(buf_bytes(&k->head), had > 3 ? had - 3 : 0);
+    if (k->head.overflowed && !end)
+        return err_set(&c->err, ERR_HEADERS_TOO_LARGE, "The header is larger than %lld bytes",
+                       (long long)PARAM_INT(message, header_max));
+    if (!end)
+        return true;
+    return end_header(k, c, bytes_head(buf_bytes(&k->head), end)) && keep(k, c, bytes_from(chunk, end - had));
+}
+
+bool intake_append(struct intake *k, struct call *c, struct bytes chunk)
+{
+    return k->head_done ? keep(k, c, chunk) : append_head(k, c, chunk);
+}
+
+/* A bound was passed or a user went since the recipients were checked: that one delivery is born bounced. False when
+ * the failure is another one. */
+static bool mend(struct plan *p, struct batch_failure f)
+{
+    if (p->sent_copy && f.operation >= p->sent_op && f.operation < p->sent_op + FILING_OPS) {
+        p->sent_copy = false;
+        return true;
+    }
+    for (size_t i = 0; i < p->n; i++) {
+        struct target *t = &p->targets[i];
+        if (!t->filed || f.operation < t->first_op || f.operation >= t->first_op + FILING_OPS)
+            continue;
+        for (size_t j = i; j < p->n; j++)
+            if (j == i || (p->targets[j].shares && id_equal(p->targets[j].user.id, t->user.id))) {
+                p->targets[j].outcome = f.fault == FAULT_BOUND ? OUTCOME_FULL : OUTCOME_MISSING;
+                p->targets[j].filed = false;
+            }
+        return true;
+    }
+    return false;
+}
+
+static bool explain(struct call *c, const struct intake *k, struct batch_failure f)
+{
+    if (f.fault == FAULT_BOUND)
+        return err_set(&c->err, ERR_MAILBOX_FULL, "A mailbox is full");
+    if (f.fault == FAULT_CONDITION || f.fault == FAULT_MISSING)
+        return err_set(&c->err, ERR_BUSY, "The mail of %lld bytes could not be kept: what it rests on has changed",
+                       (long long)body_size(k->body));
+    return false;
+}
+
+static bool status_is(const struct message_row *row, const char *status)
+{
+    return bytes_equal(message_status(row), bytes_of(status));
+}
+
+static void tell(const struct plan *p, struct call *c, struct intake_out *out)
+{
+    const struct message_row *row = &p->parties[0].row;
+
+    *out = (struct intake_out){ .message_id = row->id,
+                                .account_id = c->account,
+                                .header_message_id = arena_copy(c->arena, row->header_message_id),
+                                .mode = row->mode,
+                                .status = message_status(row),
+                                .created_at = row->created_at,
+                                .size = row->size,
+                                .n_recipients = p->n };
+    out->recipients = arena_array(c->arena, p->n ? p->n : 1, sizeof *out->recipients);
+    for (size_t i = 0; i < p->n; i++)
+        out->recipients[i] = (struct recipient_out){ .delivery_id = p->targets[i].delivery.id,
+                                                     .email = arena_copy(c->arena, p->targets[i].recipient->email),
+                                                     .status = outcome_answer(p->targets[i].outcome) };
+}
+
+/* One try; *again when an outcome changed and the batch is to be built anew. */
+static bool commit_once(struct intake *k, struct call *c, struct plan *p, struct intake_out *out, bool *again)
+{
+    struct batch *b = batch_new(k->arena);
+    struct batch_failure f;
+
+    *again = false;
+    plan_finish(k, c, p);
+    if (!plan_build(k, c, p, b))
+        return false;
+    tell(p, c, out);
+    if (call_commit(c, b, out, out->message_id))
+        return true;
+    f = batch_failure(b);
+    if (c->err.code != ERR_CONFLICT || f.operation < 0)
+        return false;
+    *again = k->in.source == SOURCE_API && mend(p, f);
+    if (!*again && p->sent_copy && f.operation >= p->sent_op && f.operation < p->sent_op + FILING_OPS)
+        *again = mend(p, f);
+    return explain(c, k, f);
+}
+
+/* What others keep in memory: quotas, metrics, work that is due. */
+static void spread(struct call *c, const struct plan *p)
+{
+    for (size_t i = 0; i < p->n; i++)
+        if (p->targets[i].filed)
+            directory_add_used(c->svc, p->targets[i].user.id, p->targets[i].size);
+    if (p->sent_copy)
+        directory_add_used(c->svc, p->sender.id, p->sent_size);
+    metric_add(METRIC_messages_accepted_total, 1);
+    if (status_is(&p->parties[0].row, "queued"))
+        due_poke(c->svc);
+}
+
+static bool accept(struct intake *k, struct call *c, struct intake_out *out)
+{
+    struct plan p = { 0 };
+    int64_t least = clock_monotonic() + STORE_MS;
+    struct arena_mark before;
+    bool again = true, ok = false;
+
+    if (c->deadline < least)
+        c->deadline = least;
+    if (!k->head_done && !end_header(k, c, buf_bytes(&k->head)))
+        return false;
+    k->index = mime_end(k->mime);
+    if (!body_finish(k->body, c->deadline, &c->err))
+        return false;
+    intake_describe(k);
+    if (!auth_current(c)) /* it may have taken an hour to come */
+        return false;
+    if (!plan_accept(k, c, &p))
+        return false;
+    before = arena_mark(k->arena);
+    for (size_t tries = p.n + 2; tries > 0 && again; tries--) {
+        c->err = (struct err){ 0 };
+        arena_rewind(k->arena, before);
+        ok = commit_once(k, c, &p, out, &again);
+    }
+    if (ok)
+        spread(c, &p);
+    return ok;
+}
+
+bool intake_commit(struct intake **k, struct call *c, struct intake_out *out)
+{
+    bool ok = accept(*k, c, out);
+
+    intake_drop(k);
+    return ok;
+}

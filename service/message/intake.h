@@ -1,0 +1,91 @@
+/* service/message/intake.h - one door for all mail: message_accept and what leads to it.
+ *
+ *     recipient_check for each RCPT, sender_check for MAIL
+ *     struct intake *k;
+ *     intake_begin(c, &in, &k)        as bytes arrive: intake_append(k, c, chunk)
+ *     intake_commit(&k, c, &out)      durable in one batch: body, message, deliveries, entries, counters, events
+ *     intake_drop(&k)                 forgets; what was put already is swept
+ *
+ * intake_commit is message_accept: when it returns true the mail is safe, and for up to accept.local_max (32) local
+ * mailboxes it is filed. Bytes are CRLF text exactly as they shall be kept. Memory of an intake is bounded (1.5
+ * MiB whatever the size of the mail), and counted in the door's budget: ERR_BUSY when that is used up. RFC
+ * 5321 4.1.1.4, 6.3 (loops), RFC 6409 8 (submission). */
+#ifndef SERVICE_INTAKE_H
+#define SERVICE_INTAKE_H
+#include "mail/address.h"
+#include "mail/build.h"
+#include "service/core/call.h"
+
+enum recipient_kind {
+    RECIPIENT_LOCAL,
+    RECIPIENT_REMOTE,
+    RECIPIENT_SANDBOX, /* @sandbox.test */
+    RECIPIENT_CAPTURED /* nobody's mailbox: kept for the account (service/message/postmaster.h) */
+};
+
+struct recipient {
+    struct bytes email; /* as we write it in the delivery */
+    enum recipient_kind kind;
+    struct id user_id;    /* LOCAL: who gets it */
+    struct id account_id; /* LOCAL: of that user; CAPTURED: who can read it */
+    struct bytes dsn;     /* JSON {notify, orcpt} or NO_BYTES */
+    int64_t room;         /* LOCAL: bytes up to the quota */
+    bool missing, full;   /* LOCAL, only for API sends: born bounced 5.1.1 / 5.2.2 */
+};
+
+struct recipient_check_in {
+    struct address address; /* domain NO_BYTES: <Postmaster> */
+    int64_t size;           /* declared, 0 unknown */
+    bool utf8_ok;           /* SMTPUTF8 was asked for */
+    bool lenient;           /* API: missing and full are no errors */
+};
+/* ERR_MISSING no such user (550 5.1.1), ERR_RELAY not ours and nobody logged in (550 5.7.1), ERR_MAILBOX_FULL
+ * (452 4.2.2), ERR_UNVERIFIED, ERR_RATE (limits.user_recipients_per_hour). `now` counts as one recipient for the rate.
+ */
+bool recipient_check(struct call *c, const struct recipient_check_in *in, struct recipient *out);
+/* May who (or a stranger, on port 25) send with this envelope sender (null path: local NO_BYTES)? ERR_SENDER, ERR_AUTH.
+ */
+bool sender_check(struct call *c, const struct address *sender);
+
+enum message_source { SOURCE_API, SOURCE_SUBMISSION, SOURCE_SMTP, SOURCE_SYSTEM };
+
+struct intake_in {
+    enum message_source source;
+    struct bytes envelope_from;         /* NO_BYTES: the null path */
+    const struct recipient *recipients; /* at least one */
+    size_t n_recipients;
+    struct received received; /* id, date and for_address are filled in here; host too; helo NO_BYTES: no line */
+    bool utf8; /* SMTPUTF8 was asked for, or we composed it: 8 bits in its header are UTF-8 as of RFC 6532 */
+    struct bytes ret, envid; /* DSN (RFC 3461), or NO_BYTES */
+    int64_t expected;        /* declared size or 0 */
+    /* API only */
+    struct bytes tags, metadata;        /* JSON or NO_BYTES */
+    const struct named_value *tag_list; /* the same tags, for the lists by tag */
+    size_t n_tags;
+    struct bytes people; /* JSON of from, to, cc, bcc, reply_to; NO_BYTES: taken from the header */
+    bool dsn_wanted, no_store, save_to_sent;
+    struct bytes sent_address; /* whose Sent, with save_to_sent */
+    int64_t expires_after;     /* seconds, 0: delivery.expires_after */
+};
+
+struct recipient_out {
+    struct id delivery_id;
+    struct bytes email, status; /* delivered|captured|bounced|queued */
+};
+
+struct intake_out {
+    struct id message_id, account_id;
+    struct bytes header_message_id, mode, status;
+    int64_t created_at, size;
+    struct recipient_out *recipients;
+    size_t n_recipients;
+};
+
+struct intake;
+bool intake_begin(struct call *c, const struct intake_in *in, struct intake **out);
+/* ERR_TOO_LARGE past message.size_max, ERR_INVALID (NUL, line over smtp.line_max: checked by the SMTP door), ERR_BUSY.
+ * After false only intake_drop. */
+bool intake_append(struct intake *k, struct call *c, struct bytes chunk);
+bool intake_commit(struct intake **k, struct call *c, struct intake_out *out);
+void intake_drop(struct intake **k);
+#endif

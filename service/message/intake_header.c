@@ -1,0 +1,131 @@
+/* service/message/intake_header.c - what a header must be and what submission adds to it (RFC 6409 6, 8; RFC 5321 6.3).
+ */
+#include "base/clock.h"
+#include "base/params.h"
+#include "service/identity/sender.h"
+#include "service/message/intake_private.h"
+
+/* Most addresses of From that are looked at: two are too many already. */
+#define FROM_LOOK 2
+
+static bool check_loop(struct bytes header, struct err *e)
+{
+    size_t n = header_count(header, "Received");
+
+    if (n <= (size_t)PARAM_INT(message, received_max))
+        return true;
+    return err_set(e, ERR_LOOP, "%zu Received lines: the mail runs in a circle", n);
+}
+
+/* Exactly one field with exactly one address, no group around it (RFC 6409 6.1, 8.1), and one that may be used. */
+static bool check_author(struct call *c, struct intake *k, struct bytes header, const char *name, struct address *out)
+{
+    struct address_list list = { 0 };
+    struct header field;
+    size_t n = header_count(header, name);
+
+    if (n != 1)
+        return err_set(&c->err, ERR_INVALID, n ? "More than one %s field" : "There is no %s field", name);
+    header_find(header, name, 0, &field);
+    address_list_parse(field.value, FROM_LOOK, k->arena, &list);
+    if (list.n != 1 || list.faults || list.groups)
+        return err_set(&c->err, ERR_INVALID, "%s must name exactly one address", name);
+    *out = list.list[0];
+    return sender_allowed(c, out);
+}
+
+/* Who is said to have sent it must be allowed to, beside the author. */
+static bool check_sender(struct call *c, struct intake *k, struct bytes header)
+{
+    struct address sender;
+
+    return !header_count(header, "Sender") || check_author(c, k, header, "Sender", &sender);
+}
+
+/* Recipients that the others shall not see (RFC 5322 3.6.3, 3.6.6). */
+static bool is_blind(struct bytes name)
+{
+    return bytes_equal_nocase(name, BYTES("Bcc")) || bytes_equal_nocase(name, BYTES("Resent-Bcc"));
+}
+
+static void add_missing(struct intake *k, struct bytes header, const struct address *from, struct buf *out)
+{
+    char date[CLOCK_TEXT + 8], id[ID_TEXT + 1];
+    struct bytes domain;
+    struct err ignored = { 0 };
+
+    if (!header_count(header, "Date"))
+        buf_addf(out, "Date: %.*s\r\n", SHOW(clock_rfc5322(k->now, date)));
+    if (header_count(header, "Message-ID"))
+        return;
+    if (!domain_normalize(from->domain, k->arena, &domain, &ignored))
+        domain = PARAM_TEXT(server, hostname);
+    id_format(message_kind.prefix, k->message_id, id);
+    buf_addf(out, "Message-ID: <%s@%.*s>\r\n", id, SHOW(domain));
+}
+
+static struct bytes rewrite(struct intake *k, struct bytes head, struct bytes header, const struct address *from)
+{
+    struct bytes rest = header, behind = bytes_from(head, header.n);
+    struct header field;
+    struct buf *out = &k->rewritten;
+
+    buf_init(out, head.n + 1024);
+    while (header_next(&rest, &field))
+        if (!is_blind(field.name))
+            buf_add(out, field.whole);
+    if (out->n && !bytes_ends(buf_bytes(out), BYTES("\r\n")))
+        buf_adds(out, "\r\n");
+    add_missing(k, header, from, out);
+    buf_add(out, behind.n ? behind : BYTES("\r\n"));
+    return buf_bytes(out);
+}
+
+bool intake_header(struct intake *k, struct call *c, struct bytes head, struct bytes *out)
+{
+    struct bytes header = bytes_head(head, header_end(head));
+    struct directory_domain domain;
+    struct address from;
+
+    *out = head;
+    if (!check_loop(header, &c->err))
+        return false;
+    if (k->in.source != SOURCE_API && k->in.source != SOURCE_SUBMISSION)
+        return true;
+    if (!check_author(c, k, header, "From", &from) || !check_sender(c, k, header) ||
+        !directory_domain(c, from.domain, &domain))
+        return false;
+    k->domain_id = domain.id;
+    k->people = k->in.people.p ? k->in.people : summary_people_json(header, k->arena);
+    if (header_count(header, "Bcc") || header_count(header, "Resent-Bcc") || !header_count(header, "Date") ||
+        !header_count(header, "Message-ID"))
+        *out = rewrite(k, head, header, &from);
+    return true;
+}
+
+static struct bytes received_line(struct intake *k)
+{
+    struct received r = k->in.received;
+    struct bytes line;
+    struct buf out;
+
+    if (!r.helo.p)
+        return NO_BYTES;
+    r.id = id_text(k->arena, message_kind.prefix, k->message_id);
+    r.host = PARAM_TEXT(server, hostname);
+    r.for_address = k->in.n_recipients == 1 ? k->in.recipients[0].email : NO_BYTES;
+    r.date = k->now;
+    buf_init(&out, 8192);
+    received_write(&r, &out);
+    line = out.overflowed ? NO_BYTES : arena_copy(k->arena, buf_bytes(&out));
+    buf_clear(&out);
+    return line;
+}
+
+void intake_describe(struct intake *k)
+{
+    k->trace = received_line(k);
+    summary_make(k->index, body_preview(k->body), k->arena, &k->summary);
+    k->header_8bit = k->in.utf8 && (headers_have_8bit(k->index, body_preview(k->body)) || has_8bit(k->trace) ||
+                                    has_8bit(k->in.envelope_from));
+}

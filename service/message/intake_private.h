@@ -1,0 +1,76 @@
+/* service/message/intake_private.h - what the files of the intake share. */
+#ifndef SERVICE_INTAKE_PRIVATE_H
+#define SERVICE_INTAKE_PRIVATE_H
+#include "base/budget.h"
+#include "mail/mime.h"
+#include "service/body/body.h"
+#include "service/body/filing.h"
+#include "service/box/summary.h"
+#include "service/message/intake.h"
+#include "service/queue/outcome.h"
+
+struct intake {
+    struct intake_in in;
+    struct arena *arena, *parts; /* of this intake alone; parts: of the MIME index */
+    struct budget *budget;
+    size_t charged; /* taken from it for head and body */
+    struct body_writer *body;
+    struct mime *mime;
+    const struct mime_index *index;
+    struct buf head;      /* what has come of the header, until its end is found */
+    struct buf rewritten; /* the header as it is kept, where that differs */
+    bool head_done;
+    int64_t size_max, now;
+    struct id message_id;
+    struct id domain_id; /* of From, when it is ours to send */
+    struct bytes trace, people;
+    struct summary summary;
+    struct bytes summary_sealed; /* its JSON under the content key */
+    bool header_8bit;
+};
+
+/* The header has come whole: checks it (one From that may be used, and Sender, no loop), removes Bcc and Resent-Bcc and
+ * adds what a submission lacks. *out is what is kept of it, `head` itself or in k->rewritten. */
+bool intake_header(struct intake *k, struct call *c, struct bytes head, struct bytes *out);
+/* Received line, summary and so on, once all bytes are there. */
+void intake_describe(struct intake *k);
+
+/* ---- the plan of one accept batch ---- */
+
+/* One account that gets a row of its own. */
+struct party {
+    struct message_row row;
+};
+
+struct target {
+    const struct recipient *recipient;
+    enum outcome outcome;
+    struct delivery_row delivery;
+    struct directory_user user; /* of a mailbox */
+    bool filed;                 /* by this batch; `filing` says where in it */
+    bool shares;                /* the mailbox of an earlier recipient: no entry of its own */
+    size_t party;               /* of the mailbox */
+    int first_op;
+    int64_t size; /* of the entry */
+};
+
+struct plan {
+    struct party *parties;
+    size_t n_parties;
+    struct target *targets;
+    size_t n;
+    bool sent_copy;
+    struct directory_user sender;
+    int sent_op;
+    int64_t sent_size;
+    bool keeps; /* somebody will be able to read the body */
+};
+
+/* Decides what becomes of every recipient. */
+bool plan_accept(struct intake *k, struct call *c, struct plan *p);
+/* Counters, wrapped keys, times: once every outcome is certain; anew after one has changed. */
+void plan_finish(struct intake *k, struct call *c, struct plan *p);
+bool plan_build(struct intake *k, struct call *c, struct plan *p, struct batch *b);
+/* The message of an account over a body, where it is not the first one: every node names it alike. */
+struct id message_id_for(struct id body, struct id account);
+#endif

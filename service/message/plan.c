@@ -1,0 +1,488 @@
+/* service/message/plan.c - what becomes of each recipient, and the one batch that says so: see intake_private.h. */
+#include "base/params.h"
+#include "service/core/state.h"
+#include "service/message/intake_private.h"
+#include "service/queue/play.h"
+#include <assert.h>
+
+/* ---- which mailboxes: a table of users met so far ---- */
+
+struct seen {
+    struct target **slots;
+    size_t mask;
+};
+
+static void seen_init(struct seen *s, size_t n, struct arena *a)
+{
+    size_t size = 8;
+
+    while (size < 2 * n)
+        size *= 2;
+    s->slots = arena_array(a, size, sizeof *s->slots);
+    s->mask = size - 1;
+}
+
+/* The target that met this user first: t itself, when it is new. */
+static struct target *seen_first(struct seen *s, struct target *t)
+{
+    size_t at;
+
+    memcpy(&at, t->user.id.b + 8, sizeof at);
+    for (at &= s->mask; s->slots[at]; at = (at + 1) & s->mask)
+        if (id_equal(s->slots[at]->user.id, t->user.id))
+            return s->slots[at];
+    s->slots[at] = t;
+    return t;
+}
+
+/* ---- parties ---- */
+
+struct id message_id_for(struct id body, struct id account)
+{
+    uint8_t hash[CRYPT_HASH];
+    char both[2 * sizeof body.b];
+    struct id id = body; /* keeps its time */
+
+    memcpy(both, body.b, sizeof body.b);
+    memcpy(both + sizeof body.b, account.b, sizeof account.b);
+    crypt_hash((struct bytes){ both, sizeof both }, hash);
+    memcpy(id.b + 6, hash, sizeof id.b - 6);
+    id.b[6] = (uint8_t)(0x70 | (id.b[6] & 0x0F)); /* RFC 9562 5.7 */
+    id.b[8] = (uint8_t)(0x80 | (id.b[8] & 0x3F));
+    return id;
+}
+
+static bool is_outbound(const struct intake *k)
+{
+    return k->in.source == SOURCE_API || k->in.source == SOURCE_SUBMISSION;
+}
+
+static struct bytes mode_of(const struct call *c)
+{
+    if (c->who && c->who->test)
+        return BYTES("test");
+    return service_is_live(c->svc) ? BYTES("live") : BYTES("sandbox");
+}
+
+static struct bytes dsn_json(struct intake *k)
+{
+    struct buf out;
+    struct bytes json;
+    struct jw w;
+
+    if (!k->in.ret.p && !k->in.envid.p)
+        return NO_BYTES;
+    buf_init(&out, 4096);
+    jw_init(&w, &out);
+    jw_object(&w);
+    jw_key_text(&w, "ret", k->in.ret);
+    jw_key_text(&w, "envid", k->in.envid);
+    jw_object_end(&w);
+    json = arena_copy(k->arena, buf_bytes(&out));
+    buf_clear(&out);
+    return json;
+}
+
+static void party_row(struct intake *k, struct call *c, struct id account, bool first, struct message_row *row)
+{
+    static const char *const sources[] = {
+        [SOURCE_API] = "api", [SOURCE_SUBMISSION] = "submission", [SOURCE_SMTP] = "smtp", [SOURCE_SYSTEM] = "system"
+    };
+    bool own = first && is_outbound(k);
+
+    *row = (struct message_row){ .id = first ? k->message_id : message_id_for(body_id(k->body), account),
+                                 .account_id = account,
+                                 .body_id = body_id(k->body),
+                                 .request_id = c->request,
+                                 .header_message_id = k->summary.header_message_id,
+                                 .direction = own ? BYTES("outbound") : BYTES("inbound"),
+                                 .source = bytes_of(sources[k->in.source]),
+                                 .mode = mode_of(c),
+                                 .envelope_from = k->in.envelope_from,
+                                 .trace = k->trace,
+                                 .dsn = dsn_json(k),
+                                 .size = body_size(k->body) + (int64_t)k->trace.n,
+                                 .created_at = k->now,
+                                 .expires_at = k->now + PARAM_INT(message, keep) };
+    if (!own)
+        return;
+    row->domain_id = k->domain_id;
+    row->people = k->people;
+    row->tags = k->in.tags;
+    row->metadata = k->in.metadata;
+    row->no_store = k->in.no_store;
+    row->dsn_wanted = k->in.dsn_wanted;
+    if (c->who && c->who->kind == WHO_KEY)
+        row->key_id = c->who->id;
+    if (c->who && c->who->kind == WHO_USER)
+        row->user_id = c->who->id;
+}
+
+static size_t party_of(struct intake *k, struct call *c, struct plan *p, struct id account)
+{
+    for (size_t i = 0; i < p->n_parties; i++)
+        if (id_equal(p->parties[i].row.account_id, account))
+            return i;
+    party_row(k, c, account, p->n_parties == 0, &p->parties[p->n_parties].row);
+    return p->n_parties++;
+}
+
+/* ---- outcomes ---- */
+
+/* What filing needs of the user; the rest of what was read for it may be large, and there may be many. */
+static bool find_user(struct intake *k, struct call *c, struct target *t)
+{
+    struct arena_mark before = arena_mark(c->arena);
+    bool found = directory_user(c, t->recipient->user_id, &t->user);
+
+    if (!found)
+        return false;
+    t->user.user_key = arena_copy(k->arena, t->user.user_key);
+    t->user.user_key_wrap = arena_copy(k->arena, t->user.user_key_wrap);
+    t->user.address = t->user.send_as = NO_BYTES;
+    arena_rewind(c->arena, before);
+    return true;
+}
+
+static bool plan_mailbox(struct intake *k, struct call *c, struct target *t, struct seen *seen, size_t *boxes)
+{
+    struct target *first;
+
+    t->outcome = OUTCOME_DELIVERED;
+    if (!find_user(k, c, t)) {
+        if (c->err.code != ERR_MISSING || k->in.source != SOURCE_API)
+            return false;
+        c->err = (struct err){ 0 };
+        t->outcome = OUTCOME_MISSING;
+        return true;
+    }
+    first = seen_first(seen, t);
+    t->shares = first != t;
+    if (t->shares) {
+        t->outcome = first->outcome;
+        t->delivery.entry_id = first->delivery.entry_id;
+        return true;
+    }
+    t->delivery.entry_id = id_new();
+    t->filed = (*boxes)++ < (size_t)PARAM_INT(accept, local_max);
+    t->outcome = t->filed ? OUTCOME_DELIVERED : OUTCOME_QUEUED;
+    return true;
+}
+
+/* The size of an API send is known only now; SMTP's was announced, and the batch's bound holds for what was not. */
+static bool is_full(const struct intake *k, const struct recipient *r)
+{
+    return r->full || (k->in.source == SOURCE_API && r->kind == RECIPIENT_LOCAL && body_size(k->body) > r->room);
+}
+
+static bool plan_target(struct intake *k, struct call *c, struct target *t, struct seen *seen, size_t *boxes)
+{
+    const struct recipient *r = t->recipient;
+    bool test = c->who && c->who->test;
+
+    if (r->missing || is_full(k, r)) {
+        t->outcome = r->missing ? OUTCOME_MISSING : OUTCOME_FULL;
+        return true;
+    }
+    switch (r->kind) {
+    case RECIPIENT_SANDBOX:
+        if (!play_outcome(r->email, &t->outcome))
+            t->outcome = OUTCOME_MISSING;
+        return true;
+    case RECIPIENT_CAPTURED: t->outcome = OUTCOME_CAPTURED; return true;
+    case RECIPIENT_REMOTE: /* this build delivers nothing outside, whatever the mode */
+        t->outcome = test ? OUTCOME_DELIVERED : OUTCOME_CAPTURED;
+        return true;
+    case RECIPIENT_LOCAL: break;
+    }
+    if (!test)
+        return plan_mailbox(k, c, t, seen, boxes);
+    t->outcome = OUTCOME_DELIVERED; /* a test reaches no mailbox */
+    return true;
+}
+
+/* 0-255: all work of a site is one part, so that one node can keep its limits. */
+static int64_t part_of(struct bytes site)
+{
+    uint32_t hash = 2166136261u;
+
+    for (size_t i = 0; i < site.n; i++)
+        hash = (hash ^ (uint8_t)site.p[i]) * 16777619u;
+    return (int64_t)(hash & 255u);
+}
+
+static void begin_delivery(struct intake *k, struct target *t)
+{
+    struct delivery_row *d = &t->delivery;
+    int64_t tried = k->in.expires_after ? k->in.expires_after * 1000 : PARAM_INT(delivery, expires_after);
+
+    d->id = id_new();
+    d->body_id = body_id(k->body);
+    d->user_id = t->user.id;
+    d->email = t->recipient->email;
+    d->kind = t->recipient->kind == RECIPIENT_LOCAL ? BYTES("local") : BYTES("remote");
+    d->site = bytes_from(d->email, bytes_find_last(d->email, '@') + 1);
+    d->part = part_of(d->site);
+    d->dsn = t->recipient->dsn;
+    d->created_at = k->now;
+    d->expires_at = k->now + tried;
+}
+
+/* Whose Sent gets a copy: the user who submitted, or the one an API send named. */
+static bool plan_sent(struct intake *k, struct call *c, struct plan *p)
+{
+    struct address address;
+
+    if (c->who && c->who->test)
+        return true;
+    if (k->in.source == SOURCE_SUBMISSION && c->who && c->who->kind == WHO_USER) {
+        if (!directory_user(c, c->who->id, &p->sender))
+            return false;
+        p->sent_copy = p->sender.save_sent;
+    } else if (k->in.save_to_sent) {
+        if (!address_parse(k->in.sent_address, k->arena, &address, &c->err) || !directory_find(c, &address, &p->sender))
+            return false;
+        p->sent_copy = true;
+    }
+    return true;
+}
+
+static size_t party_of_target(struct intake *k, struct call *c, struct plan *p, const struct target *t)
+{
+    if (t->recipient->kind == RECIPIENT_CAPTURED)
+        return party_of(k, c, p, t->recipient->account_id);
+    return id_is_none(t->user.id) ? 0 : party_of(k, c, p, t->user.account_id);
+}
+
+bool plan_accept(struct intake *k, struct call *c, struct plan *p)
+{
+    struct seen seen;
+    size_t boxes = 0;
+
+    p->n = k->in.n_recipients;
+    p->targets = arena_array(k->arena, p->n, sizeof *p->targets);
+    p->parties = arena_array(k->arena, p->n + 1, sizeof *p->parties);
+    seen_init(&seen, p->n, k->arena);
+    if (is_outbound(k) || k->in.source == SOURCE_SYSTEM)
+        party_of(k, c, p, c->account);
+    for (size_t i = 0; i < p->n; i++) {
+        struct target *t = &p->targets[i];
+        t->recipient = &k->in.recipients[i];
+        if (!plan_target(k, c, t, &seen, &boxes))
+            return false;
+        begin_delivery(k, t);
+        t->party = party_of_target(k, c, p, t);
+    }
+    assert(p->n_parties > 0);
+    return plan_sent(k, c, p);
+}
+
+/* ---- what follows from the outcomes ---- */
+
+/* The account whose delivery it is: the sender's, or for mail that came in the mailbox's own. */
+static struct message_row *owner(const struct intake *k, struct plan *p, const struct target *t)
+{
+    return &p->parties[is_outbound(k) ? 0 : t->party].row;
+}
+
+static void finish_delivery(struct intake *k, struct call *c, struct plan *p, struct target *t)
+{
+    struct delivery_row *d = &t->delivery;
+    struct message_row *own = owner(k, p, t);
+
+    d->account_id = own->account_id;
+    d->message_id = own->id;
+    d->mode = own->mode;
+    d->guest_id = NO_ID;
+    d->domain_id = is_outbound(k) ? own->domain_id : t->user.domain_id;
+    d->attempts = 0;
+    d->last = NO_BYTES;
+    outcome_apply(d, t->outcome, k->now, k->arena);
+    outcome_count(own, t->outcome, 1);
+    if (own != &p->parties[t->party].row && (!id_is_none(d->entry_id) || t->recipient->kind == RECIPIENT_CAPTURED)) {
+        outcome_count(&p->parties[t->party].row, t->outcome, 1);
+        if (!outcome_is_final(t->outcome))
+            d->guest_id = p->parties[t->party].row.account_id;
+    }
+    if (outcome_is_final(t->outcome)) {
+        if (t->outcome != OUTCOME_DELIVERED)
+            d->entry_id = NO_ID;
+        return;
+    }
+    d->wrapped_key = seal_for_server(c->svc, body_key(k->body), d->id, k->arena);
+    d->wrap = seal_wrap_name(c->svc);
+}
+
+static void zero_counters(struct message_row *row)
+{
+    row->n_open = row->n_held = row->n_delivered = row->n_captured = row->n_failed = row->n_cancelled = 0;
+}
+
+/* The content of a mail that was sent, or captured, stays readable for the account, unless it asked otherwise and
+ * nothing is left to do. */
+static void finish_content(struct intake *k, struct call *c, struct message_row *row)
+{
+    row->wrapped_key = row->wrap = row->subject = NO_BYTES;
+    row->content_until = 0;
+    if (row->no_store && row->n_open == 0)
+        return;
+    row->wrapped_key = seal_for_server(c->svc, body_key(k->body), row->id, k->arena);
+    row->wrap = seal_wrap_name(c->svc);
+    row->content_until = k->now + (row->no_store ? 0 : PARAM_INT(message, keep_content));
+    if (k->summary.subject.p)
+        row->subject = seal_text(body_key(k->body), row->body_id, k->summary.subject, k->arena);
+}
+
+static void finish_filing(struct intake *k, struct message_row *row, struct bytes summary)
+{
+    if (row->n_open == 0)
+        return;
+    row->summary = summary;
+    row->sent_at = k->summary.sent_at;
+    row->header_8bit = k->header_8bit;
+}
+
+void plan_finish(struct intake *k, struct call *c, struct plan *p)
+{
+    struct bytes summary = seal_text(body_key(k->body), body_id(k->body), k->summary.json, k->arena);
+
+    p->keeps = p->sent_copy;
+    for (size_t i = 0; i < p->n_parties; i++)
+        zero_counters(&p->parties[i].row);
+    for (size_t i = 0; i < p->n; i++) {
+        finish_delivery(k, c, p, &p->targets[i]);
+        p->keeps = p->keeps || p->targets[i].filed || !outcome_is_final(p->targets[i].outcome);
+        if (p->targets[i].recipient->kind == RECIPIENT_CAPTURED) /* no mailbox has it */
+            finish_content(k, c, &p->parties[p->targets[i].party].row);
+    }
+    for (size_t i = 0; i < p->n_parties; i++)
+        finish_filing(k, &p->parties[i].row, summary);
+    if (is_outbound(k))
+        finish_content(k, c, &p->parties[0].row);
+    for (size_t i = 0; i < p->n_parties; i++)
+        p->keeps = p->keeps || p->parties[i].row.wrapped_key.p;
+    k->summary_sealed = summary;
+}
+
+/* ---- the batch ---- */
+
+static bool build_entry(struct intake *k, struct call *c, struct plan *p, struct target *t, struct batch *b)
+{
+    struct message_row *m = &p->parties[t->party].row;
+    struct filed filed;
+    struct filing f = { .user = &t->user,
+                        .mailbox_id = t->user.inbox_id,
+                        .entry_id = t->delivery.entry_id,
+                        .message_id = m->id,
+                        .body_id = body_id(k->body),
+                        .content = body_key(k->body),
+                        .trace = filing_trace(k->in.envelope_from, k->trace, k->arena),
+                        .summary = k->summary_sealed,
+                        .body_size = body_size(k->body),
+                        .sent_at = k->summary.sent_at,
+                        .received_at = k->now,
+                        .header_8bit = k->header_8bit };
+
+    if (!filing_add(c->svc, b, k->arena, &f, &filed, &c->err))
+        return false;
+    t->first_op = filed.first;
+    t->size = filed.row->size;
+    return true;
+}
+
+static bool build_sent(struct intake *k, struct call *c, struct plan *p, struct batch *b)
+{
+    struct filed filed;
+    struct filing f = { .user = &p->sender,
+                        .mailbox_id = p->sender.sent_id,
+                        .entry_id = id_new(),
+                        .message_id = p->parties[0].row.id,
+                        .body_id = body_id(k->body),
+                        .content = body_key(k->body),
+                        .summary = k->summary_sealed,
+                        .body_size = body_size(k->body),
+                        .flags = ENTRY_SEEN,
+                        .sent_at = k->summary.sent_at,
+                        .received_at = k->now,
+                        .header_8bit = k->header_8bit };
+
+    if (!p->sent_copy)
+        return true;
+    if (!filing_add(c->svc, b, k->arena, &f, &filed, &c->err))
+        return false;
+    p->sent_op = filed.first;
+    p->sent_size = filed.row->size;
+    return true;
+}
+
+/* A row for "name=value" and one for "name". */
+static void build_tag(struct intake *k, const struct message_row *m, struct bytes label, struct batch *b)
+{
+    struct tag_row *row = arena_alloc(k->arena, sizeof *row);
+
+    *row = (struct tag_row){
+        .id = id_new(), .account_id = m->account_id, .message_id = m->id, .label = label, .expires_at = m->expires_at
+    };
+    batch_insert(b, &tag_kind, row, NULL, 0);
+}
+
+static void build_tags(struct intake *k, const struct message_row *m, struct batch *b)
+{
+    for (size_t i = 0; i < k->in.n_tags; i++) {
+        const struct named_value *tag = &k->in.tag_list[i];
+        build_tag(k, m, arena_copy(k->arena, tag->name), b);
+        build_tag(k, m, arena_bytesf(k->arena, "%.*s=%.*s", SHOW(tag->name), SHOW(tag->value)), b);
+    }
+}
+
+/* One event for each outcome: the sender's account hears of its delivery, a mailbox's account of what came in. */
+static void build_events(struct intake *k, struct plan *p, const struct target *t, struct batch *b)
+{
+    const struct message_row *own = owner(k, p, t), *box = &p->parties[t->party].row;
+    const struct outcome_row *o = outcome_row(t->outcome);
+    struct delivery_row *visitor;
+
+    if (!o->event)
+        return;
+    event_record(b, k->arena, own, &t->delivery,
+                 is_outbound(k) || t->outcome != OUTCOME_DELIVERED ? o->event : "email.received", k->now);
+    if (own == box || t->outcome != OUTCOME_DELIVERED)
+        return;
+    visitor = arena_alloc(k->arena, sizeof *visitor); /* the delivery itself is not theirs to see */
+    *visitor = (struct delivery_row){ .email = t->delivery.email, .domain_id = t->user.domain_id };
+    event_record(b, k->arena, box, visitor, "email.received", k->now);
+}
+
+/* Another account's entry is not shown to the sender. */
+static const struct delivery_row *delivery_as_kept(struct intake *k, const struct plan *p, const struct target *t)
+{
+    struct delivery_row *row;
+
+    if (t->delivery.status.p &&
+        (!outcome_is_final(t->outcome) || !is_outbound(k) || t->party == 0 || id_is_none(t->delivery.entry_id)))
+        return &t->delivery;
+    (void)p;
+    row = arena_alloc(k->arena, sizeof *row);
+    *row = t->delivery;
+    row->entry_id = NO_ID;
+    return row;
+}
+
+bool plan_build(struct intake *k, struct call *c, struct plan *p, struct batch *b)
+{
+    if (p->keeps)
+        body_put(k->body, b, k->arena);
+    for (size_t i = 0; i < p->n_parties; i++) {
+        batch_insert(b, &message_kind, &p->parties[i].row, NULL, 0);
+        event_record(b, k->arena, &p->parties[i].row, NULL, "email.accepted", k->now);
+    }
+    build_tags(k, &p->parties[0].row, b);
+    for (size_t i = 0; i < p->n; i++) {
+        struct target *t = &p->targets[i];
+        if (t->filed && !build_entry(k, c, p, t, b))
+            return false;
+        batch_insert(b, &delivery_kind, delivery_as_kept(k, p, t), NULL, 0);
+        build_events(k, p, t, b);
+    }
+    return build_sent(k, c, p, b);
+}

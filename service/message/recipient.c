@@ -1,0 +1,173 @@
+/* service/message/recipient.c - whom a mail may go to and who may send it: see intake.h. */
+#include "base/params.h"
+#include "service/core/limits.h"
+#include "service/core/state.h"
+#include "service/identity/directory.h"
+#include "service/identity/sender.h"
+#include "service/message/intake.h"
+#include "service/message/postmaster.h"
+#include "service/queue/play.h"
+
+#define SANDBOX_DOMAIN "sandbox.test"
+
+static const struct {
+    const char *local;
+    enum outcome first;
+} plays[] = {
+    { "delivered", OUTCOME_DELIVERED },
+    { "bounced", OUTCOME_REFUSED },
+    { "deferred", OUTCOME_DEFERRED },
+    { "expired", OUTCOME_DEFERRED },
+};
+
+/* The part of local before "+label". */
+static struct bytes play_name(struct bytes email)
+{
+    struct bytes local = bytes_head(email, bytes_find_last(email, '@'));
+
+    return bytes_head(local, bytes_find(local, '+'));
+}
+
+bool play_outcome(struct bytes email, enum outcome *first)
+{
+    for (size_t i = 0; i < sizeof plays / sizeof *plays; i++)
+        if (bytes_equal_nocase(play_name(email), bytes_of(plays[i].local))) {
+            *first = plays[i].first;
+            return true;
+        }
+    return false;
+}
+
+enum outcome play_next(struct bytes email)
+{
+    return bytes_equal_nocase(play_name(email), BYTES("expired")) ? OUTCOME_EXPIRED : OUTCOME_DELIVERED;
+}
+
+/* In lenient mode the recipient is only marked, and its delivery is born bounced. */
+static bool absent(struct call *c, const struct recipient_check_in *in, struct recipient *out)
+{
+    out->missing = true;
+    return in->lenient || err_set(&c->err, ERR_MISSING, "No such user <%.*s>", SHOW(out->email));
+}
+
+static bool check_sandbox(struct call *c, const struct recipient_check_in *in, struct recipient *out)
+{
+    enum outcome first;
+
+    out->kind = RECIPIENT_SANDBOX;
+    return play_outcome(out->email, &first) || absent(c, in, out);
+}
+
+/* What the directory tells of a user may be large, and a mail may have a thousand recipients: it is given back, and
+ * only numbers stay. */
+static bool find_user(struct call *c, const struct address *address, struct directory_user *user)
+{
+    struct arena_mark mark = arena_mark(c->arena);
+    bool found = directory_find(c, address, user);
+
+    arena_rewind(c->arena, mark);
+    user->address = user->user_key = user->user_key_wrap = user->send_as = NO_BYTES;
+    return found;
+}
+
+static bool check_local(struct call *c, const struct recipient_check_in *in, const struct address *address,
+                        const struct directory_domain *domain, struct recipient *out)
+{
+    struct directory_user user = { 0 };
+    bool found = find_user(c, address, &user);
+
+    if (!found && c->err.code != ERR_MISSING)
+        return false;
+    c->err = (struct err){ 0 };
+    out->kind = RECIPIENT_LOCAL;
+    found = found && !user.disabled;
+    if (found) {
+        out->user_id = user.id;
+        out->account_id = user.account_id;
+        out->room = user.quota - user.used;
+        out->full = user.used + in->size > user.quota || user.used >= user.quota;
+    }
+    if (postmaster_is(address) && (!found || out->full)) {
+        out->full = false;
+        return postmaster_find(c, domain, in->size, out);
+    }
+    if (!found)
+        return absent(c, in, out);
+    if (out->full && !in->lenient)
+        return err_set(&c->err, ERR_MAILBOX_FULL, "The mailbox of <%.*s> is full", SHOW(out->email));
+    return true;
+}
+
+/* A domain of ours that keeps no mailboxes here is the outside; in live mode so is one that another account has not
+ * shown to own. */
+static bool is_inside(struct call *c, const struct directory_domain *domain)
+{
+    bool foreign = c->who && !id_equal(domain->account_id, c->account);
+
+    return domain->inbound && (!foreign || domain->verified || !service_is_live(c->svc));
+}
+
+/* Mail for the postmaster of any name of ours is taken: a domain that keeps no mailboxes here, too, unless who sends it
+ * is one of us, for whom that domain is outside. */
+static bool is_our_postmaster(struct call *c, bool known, const struct address *address)
+{
+    struct bytes domain, host;
+    struct err ignored = { 0 };
+
+    if (!postmaster_is(address))
+        return false;
+    if (known)
+        return !c->who;
+    return domain_normalize(address->domain, c->arena, &domain, &ignored) &&
+           domain_normalize(PARAM_TEXT(server, hostname), c->arena, &host, &ignored) && bytes_equal(domain, host);
+}
+
+static bool check_domain(struct call *c, const struct recipient_check_in *in, const struct address *address,
+                         struct recipient *out)
+{
+    struct directory_domain domain;
+    bool known = directory_domain(c, address->domain, &domain);
+
+    if (!known && c->err.code != ERR_MISSING)
+        return false;
+    c->err = (struct err){ 0 };
+    if ((known && is_inside(c, &domain)) || is_our_postmaster(c, known, address))
+        return address_normalize(address, true, c->arena, &out->email, &c->err) &&
+               check_local(c, in, address, known ? &domain : NULL, out);
+    if (!c->who)
+        return err_set(&c->err, ERR_RELAY, "Relaying to <%.*s> needs a login", SHOW(address->email));
+    out->kind = RECIPIENT_REMOTE;
+    return address_normalize(address, false, c->arena, &out->email, &c->err);
+}
+
+bool recipient_check(struct call *c, const struct recipient_check_in *in, struct recipient *out)
+{
+    struct address address = in->address;
+    struct bytes domain;
+
+    *out = (struct recipient){ 0 };
+    if (!address.domain.p) { /* RFC 5321 4.5.1: <Postmaster> is ours */
+        address.domain = PARAM_TEXT(server, hostname);
+        address.email = arena_bytesf(c->arena, "%.*s@%.*s", SHOW(address.local), SHOW(address.domain));
+    }
+    if (address.utf8 && !in->utf8_ok)
+        return err_set(&c->err, ERR_SYNTAX, "The address <%.*s> needs SMTPUTF8", SHOW(address.email));
+    if (!domain_normalize(address.domain, c->arena, &domain, &c->err))
+        return false;
+    if (c->who && bytes_equal(domain, BYTES(SANDBOX_DOMAIN))) {
+        if (!address_normalize(&address, true, c->arena, &out->email, &c->err) || !check_sandbox(c, in, out))
+            return false;
+    } else if (!check_domain(c, in, &address, out)) {
+        return false;
+    }
+    if (out->email.n > ADDRESS_MAX) /* a Unicode domain grows */
+        return err_set(&c->err, ERR_SYNTAX, "An address of more than %d octets", ADDRESS_MAX);
+    return !c->who || limits_recipients(c, 1);
+}
+
+bool sender_check(struct call *c, const struct address *sender)
+{
+    if (!sender->local.p || !c->who)
+        return true;
+    return sender_allowed(c, sender);
+}

@@ -1,0 +1,128 @@
+#include "service/queue/delivery.h"
+#include "mail/address.h"
+#include "service/core/member.h"
+#include "service/core/state.h"
+#include "service/message/message_private.h"
+
+static const struct member delivery_list_[] = {
+    MEMBER(ID, delivery_row, id, .prefix = "dlv", .column = true),
+    MEMBER(ID, delivery_row, account_id, .prefix = "acc"),
+    MEMBER(ID, delivery_row, message_id, .prefix = "msg"),
+    MEMBER(TEXT, delivery_row, email, .column = true),
+    MEMBER(TEXT, delivery_row, kind),
+    MEMBER(TEXT, delivery_row, status, .column = true),
+    MEMBER(INT, delivery_row, attempts, .column = true),
+    { .name = "next_attempt_at", .type = MEMBER_TIME, .offset = offsetof(struct delivery_row, due_at) },
+    MEMBER(TIME, delivery_row, expires_at),
+    MEMBER(ID, delivery_row, entry_id, .prefix = "ent"),
+    MEMBER(JSON, delivery_row, last),
+    MEMBER(TIME, delivery_row, created_at),
+};
+MEMBERS(delivery, .object = "delivery", .path = "/v1/deliveries/", .kind = &delivery_kind);
+
+/* The sender sees the entry only once it is there. */
+static void hide_entry(struct delivery_row *d)
+{
+    if (!bytes_equal(d->status, BYTES("delivered")))
+        d->entry_id = NO_ID;
+}
+
+static void add_cond(struct query *q, struct cond cond)
+{
+    q->conds[q->n_conds++] = cond;
+}
+
+/* delivered and captured, nearly all there are, have no index of their own. */
+static bool status_has_index(struct bytes status)
+{
+    return !bytes_equal(status, BYTES("delivered")) && !bytes_equal(status, BYTES("captured"));
+}
+
+/* The index that fits the filters best; the others pick from what it gives. */
+static bool choose(struct call *c, const struct delivery_list_in *in, struct query *q)
+{
+    struct id message;
+
+    q->index = "account";
+    add_cond(q, COND("account_id", IS, V_ID(c->account)));
+    if (in->message_id.p) {
+        if (!id_parse(message_kind.prefix, in->message_id, &message))
+            return call_fault(c, "/message_id", "invalid_id", "An id that begins with msg_");
+        q->conds[0] = COND("message_id", IS, V_ID(message));
+        add_cond(q, COND("account_id", IS, V_ID(c->account)));
+        q->index = "message";
+    }
+    if (in->email.p) {
+        q->index = in->message_id.p ? q->index : "email";
+        add_cond(q, COND("email", IS, V_TEXT(in->email)));
+    }
+    if (in->status.p) {
+        if (!in->message_id.p && !in->email.p && status_has_index(in->status))
+            q->index = "status";
+        add_cond(q, COND("status", IS, V_TEXT(in->status)));
+    }
+    if (in->domain.p)
+        add_cond(q, COND("site", IS, V_TEXT(in->domain)));
+    query_seen(c, q);
+    return true;
+}
+
+bool delivery_list(struct call *c, const struct delivery_list_in *in, struct delivery_list_out *out)
+{
+    struct query q = { .kind = &delivery_kind };
+    struct delivery_list_in normal = *in;
+    struct err ignored = { 0 };
+    void *rows = NULL;
+
+    if (!call_may(c, SCOPE_MESSAGES_READ))
+        return false;
+    if (in->email.p && !email_filter(c, in->email, &normal.email))
+        return false;
+    if (in->domain.p && !domain_normalize(in->domain, c->arena, &normal.domain, &ignored))
+        normal.domain = in->domain;
+    if (!choose(c, &normal, &q))
+        return call_check(c);
+    if (!call_list(c, &q, &in->page, &rows, &out->n, &out->page))
+        return false;
+    out->rows = rows;
+    for (size_t i = 0; i < out->n; i++)
+        hide_entry(&out->rows[i]);
+    return true;
+}
+
+static bool find_delivery(struct call *c, struct bytes id, struct delivery_row *out)
+{
+    struct id key;
+
+    if (!id_parse(delivery_kind.prefix, id, &key))
+        return err_set(&c->err, ERR_MISSING, "No such delivery");
+    if (!store_get(c->store, &delivery_kind, key, c->arena, out, &c->err))
+        return false;
+    if (!call_sees(c, out->account_id, out->mode, out->domain_id))
+        return err_set(&c->err, ERR_MISSING, "No such delivery");
+    hide_entry(out);
+    return true;
+}
+
+bool delivery_get(struct call *c, const struct delivery_get_in *in, struct delivery_row *out)
+{
+    return call_may(c, SCOPE_MESSAGES_READ) && find_delivery(c, in->id, out);
+}
+
+bool delivery_event_list(struct call *c, const struct event_list_in *in, struct event_list_out *out)
+{
+    struct query q = { .kind = &event_kind, .index = "message", .n_conds = 2 };
+    struct delivery_row d;
+    void *rows = NULL;
+
+    if (!call_may(c, SCOPE_MESSAGES_READ) || !find_delivery(c, in->id, &d))
+        return false;
+    q.conds[0] = COND("message_id", IS, V_ID(d.message_id));
+    q.conds[1] = COND("delivery_id", IS, V_ID(d.id));
+    if (in->type.p)
+        add_cond(&q, COND("type", IS, V_TEXT(in->type)));
+    if (!call_list(c, &q, &in->page, &rows, &out->n, &out->page))
+        return false;
+    out->rows = rows;
+    return true;
+}

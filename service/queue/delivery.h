@@ -1,0 +1,41 @@
+/* service/queue/delivery.h - one recipient of one message: the queue itself, and the timeline of events. */
+#ifndef SERVICE_DELIVERY_H
+#define SERVICE_DELIVERY_H
+#include "service/core/call.h"
+
+struct delivery_list_in {
+    struct page page;
+    struct bytes status, domain, email, message_id;
+};
+struct delivery_list_out {
+    struct delivery_row *rows;
+    size_t n;
+    struct page_out page;
+};
+bool delivery_list(struct call *c, const struct delivery_list_in *in, struct delivery_list_out *out);
+struct delivery_get_in {
+    struct bytes id;
+};
+bool delivery_get(struct call *c, const struct delivery_get_in *in, struct delivery_row *out);
+
+/* Events: message_event_list and delivery_event_list of one, event_list of the whole account (in order of commit when
+ * `follow`: ?after= then takes the cursor of the watch). */
+struct event_list_in {
+    struct page page;
+    struct bytes id;
+    struct bytes type;
+    bool follow;
+};
+struct event_list_out {
+    struct event_row *rows;
+    size_t n;
+    struct page_out page;
+};
+bool message_event_list(struct call *c, const struct event_list_in *in, struct event_list_out *out);
+bool delivery_event_list(struct call *c, const struct event_list_in *in, struct event_list_out *out);
+bool event_list(struct call *c, const struct event_list_in *in, struct event_list_out *out);
+struct event_get_in {
+    struct bytes id;
+};
+bool event_get(struct call *c, const struct event_get_in *in, struct event_row *out);
+#endif

@@ -1,0 +1,207 @@
+#include "service/queue/due.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/metrics.h"
+#include "base/params.h"
+#include "net/wait.h"
+#include "service/core/state.h"
+#include "service/queue/mail_private.h"
+#include "service/queue/slice.h"
+
+#define ROUND_ARENA ((size_t)16 * 1024 * 1024) /* the claimed rows */
+#define SLICE_ARENA ((size_t)64 * 1024 * 1024) /* a message, its mailboxes and what is written; anew for each slice */
+/* Without a poke, how long until due work is looked for again. */
+#define PAUSE_MS 1000
+/* The longest delivery.lease. */
+#define LEASE_MOST_MS 600000
+/* How long a sweep keeps the other nodes from sweeping. */
+#define SWEEP_LOCK_MS 60000
+
+static int by_message(const void *a, const void *b)
+{
+    const struct delivery_row *x = a, *y = b;
+    int order = id_compare(x->message_id, y->message_id);
+
+    return order ? order : id_compare(x->id, y->id);
+}
+
+/* Is it the store that fails, or memory that others hold, and not the work? */
+static bool is_away(const struct err *e)
+{
+    return e->code == ERR_BUSY || e->code == ERR_QUEUE_FULL || e->code == ERR_STORAGE_FULL || e->code == ERR_CLOSED;
+}
+
+static void tell(struct arena *a, const struct delivery_row *row, size_t n, const char *result, const struct err *why)
+{
+    log_error("due", LOG_BYTES("message", id_text(a, message_kind.prefix, row->message_id)),
+              LOG_BYTES("delivery", id_text(a, delivery_kind.prefix, row->id)), LOG_INT("deliveries", n),
+              LOG_TEXT("result", result), LOG_TEXT("error", why->message), LOG_TEXT("where", why->where));
+}
+
+/* One delivery that could not be ended although the store answers. */
+static void set_aside(struct service *svc, struct arena *a, const struct delivery_row *row, const struct err *why)
+{
+    struct err e = { 0 };
+    bool held = false;
+
+    arena_reset(a);
+    if (!slice_failed(svc, a, row, &held, &e)) {
+        tell(a, row, 1, "failed", &e); /* its lease ends by itself */
+        return;
+    }
+    metric_add(METRIC_deliveries_held_total, held);
+    tell(a, row, 1, held ? "held" : "failed", why);
+}
+
+/* What fails together is tried one by one, so that one keeps no others. */
+static void do_each(struct service *svc, struct arena *a, const struct delivery_row *rows, size_t n)
+{
+    for (size_t i = 0, done; i < n; i++) {
+        struct err why = { 0 };
+
+        arena_reset(a);
+        if (slice_end(svc, a, &rows[i], 1, &done, &why))
+            continue;
+        if (is_away(&why))
+            tell(a, &rows[i], 1, "failed", &why);
+        else
+            set_aside(svc, a, &rows[i], &why);
+    }
+}
+
+static size_t of_one_message(const struct delivery_row *rows, size_t n)
+{
+    size_t most = (size_t)PARAM_INT(accept, local_max), length = 1;
+
+    while (length < most && length < n && id_equal(rows[0].message_id, rows[length].message_id))
+        length++;
+    return length;
+}
+
+/* What fails because the store does keeps its lease, and falls due again when that ends; the others go on. */
+static bool do_claimed(struct service *svc, struct delivery_row *rows, size_t n, struct err *e)
+{
+    struct arena *a = arena_new(SLICE_ARENA);
+    bool ok = true;
+
+    qsort(rows, n, sizeof *rows, by_message);
+    for (size_t i = 0, done; i < n; i += done) {
+        struct err why = { 0 };
+
+        arena_reset(a);
+        if (slice_end(svc, a, &rows[i], of_one_message(&rows[i], n - i), &done, &why))
+            continue;
+        if (is_away(&why)) {
+            tell(a, &rows[i], done, "failed", &why);
+            *e = why;
+            ok = false;
+        } else {
+            do_each(svc, a, &rows[i], done);
+        }
+    }
+    arena_free(&a);
+    return ok;
+}
+
+static struct claim local_work(int64_t lease_ms)
+{
+    struct claim claim = { .query = { .kind = &delivery_kind, .index = "due", .n_conds = 1 },
+                           .due = "due_at",
+                           .lease = "lease_until",
+                           .token = "token",
+                           .holder = "holder",
+                           .lapsed = "lapsed",
+                           .lease_ms = lease_ms };
+
+    claim.query.limit = (size_t)PARAM_INT(delivery, claim);
+    claim.query.conds[0] = COND("due_at", IS_NOT, V_TIME(0));
+    return claim;
+}
+
+bool due_begin(struct service *svc, struct err *e)
+{
+    struct claim claim = local_work(LEASE_MOST_MS);
+
+    return store_end_leases(svc->store, &claim, e);
+}
+
+bool due_round(struct service *svc, size_t *n, struct err *e)
+{
+    struct claim claim = local_work(PARAM_INT(delivery, lease));
+    struct arena *a = arena_new(ROUND_ARENA);
+    void *rows = NULL;
+    bool ok;
+
+    *n = 0;
+    ok = store_claim(svc->store, &claim, a, &rows, n, e) && (*n == 0 || do_claimed(svc, rows, *n, e));
+    arena_free(&a);
+    return ok;
+}
+
+/* ---- background ---- */
+
+void due_poke(struct service *svc)
+{
+    if (svc->mail)
+        signal_raise(svc->mail->poked);
+}
+
+static void due_fiber(struct service *svc)
+{
+    while (!svc->stopping) {
+        uint64_t seen = signal_count(svc->mail->poked);
+        struct err e = { 0 };
+        size_t n = 0;
+
+        if (!due_round(svc, &n, &e))
+            service_sleep(svc, PAUSE_MS);
+        else if (n == 0)
+            signal_wait(svc->mail->poked, seen, clock_monotonic() + PAUSE_MS);
+    }
+}
+
+/* Two nodes that sweep at once do no harm (what one deletes fails under the other's condition, and is left), but work
+ * that comes to nothing: so one does it for all. A round may outlast the lock. */
+static bool sweep_is_ours(struct service *svc, int64_t *token, struct err *e)
+{
+    if (store_lock(svc->store, BYTES("sweep"), SWEEP_LOCK_MS, token, e))
+        return true;
+    if (e->code != ERR_IN_USE)
+        log_warn("sweep", LOG_TEXT("error", e->message), LOG_TEXT("where", e->where));
+    return false;
+}
+
+static void sweep_fiber(struct service *svc)
+{
+    while (service_sleep(svc, PARAM_INT(sweep, every))) {
+        struct err e = { 0 };
+        int64_t token;
+        size_t n = 0;
+
+        if (!sweep_is_ours(svc, &token, &e))
+            continue;
+        if (!sweep_round(svc, &n, &e))
+            log_warn("sweep", LOG_TEXT("error", e.message), LOG_TEXT("where", e.where));
+        else if (n)
+            log_info("sweep", LOG_INT("rows", n));
+        store_unlock(svc->store, BYTES("sweep"), token);
+    }
+}
+
+bool mail_start(struct service *svc, struct err *e)
+{
+    svc->mail = calloc(1, sizeof *svc->mail);
+    if (!svc->mail)
+        die("out of memory");
+    svc->mail->poked = signal_new();
+    return service_spawn(svc, due_fiber, e) && service_spawn(svc, sweep_fiber, e);
+}
+
+void mail_stop(struct service *svc)
+{
+    if (!svc->mail)
+        return;
+    signal_free(&svc->mail->poked);
+    free(svc->mail);
+    svc->mail = NULL;
+}

@@ -1,0 +1,11 @@
+/* service/queue/play.h - the addresses of sandbox.test: delivered@, bounced@, deferred@, expired@, each with any
+ * +label. */
+#ifndef SERVICE_PLAY_H
+#define SERVICE_PLAY_H
+#include "service/queue/outcome.h"
+
+/* How a delivery to it is born; false for an address that plays nothing. */
+bool play_outcome(struct bytes email, enum outcome *first);
+/* How a deferred one ends. */
+enum outcome play_next(struct bytes email);
+#endif
