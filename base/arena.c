@@ -1,3 +1,8 @@
+/* base/arena.c - a chain of blocks that are filled from the front.
+ *
+ * The budget is charged when a block is made, not for each allocation. `must` says who may be refused: arena_try is,
+ * all others go past maximum and budget and leave only a mark, so that callers need no check in every line. ARENA_GRACE
+ * tells such an overrun, which ends soon, from a loop that never looks at the mark. */
 #include "base/arena.h"
 #include "base/budget.h"
 #include <assert.h>

@@ -1,3 +1,7 @@
+/* base/bytes.c - views and buffers.
+ *
+ * What comes in is nearly all ASCII, so eight bytes are looked at together, and only what has a high bit is taken apart
+ * as UTF-8. Case is that of ASCII, by hand: tolower would follow the locale, and no protocol of ours does. */
 #include "base/bytes.h"
 #include "base/err.h"
 #include <assert.h>

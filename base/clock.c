@@ -1,3 +1,8 @@
+/* base/clock.c - the two clocks, and dates by arithmetic.
+ *
+ * gmtime and strptime are not used: they know locales and time zones, and take more than RFC 3339 allows. Years are
+ * 0000 to 9999, as that has them; a time outside is shown as the nearest one inside, so a row with a wild number can be
+ * shown too. */
 #include "base/clock.h"
 #include "base/err.h"
 #include <errno.h>

@@ -1,3 +1,8 @@
+/* base/crypt.c - libsodium behind names of our own, so that one file says which algorithm is meant.
+ *
+ * Nonces are 24 random bytes, so no counter has to be kept anywhere and two nodes need not agree. Only the chunks of a
+ * body have their number as nonce: each body has a key of its own, so no pair of key and nonce comes twice. Whether a
+ * chunk is the last one is bound to it; a body that was cut behind a chunk does not open. */
 #include "base/crypt.h"
 #include <assert.h>
 #include <pthread.h>

@@ -1,3 +1,8 @@
+/* base/crypt_text.c - hex and base64.
+ *
+ * Reading is strict wherever two texts could mean the same bytes: padding is right for the form and spare bits are zero
+ * (RFC 4648 3.5), so a token has one spelling. Blanks are passed over only in the form that mail uses, with its broken
+ * lines. */
 #include "base/crypt.h"
 
 static const char standard[65] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";

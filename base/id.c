@@ -1,3 +1,7 @@
+/* base/id.c - ids that rise within a process, from any thread, without a lock.
+ *
+ * One atomic number holds milliseconds and counter together: moving it is what makes an id ours. Order is all that
+ * rests on it; that ids of two processes differ rests on the 62 random bits. */
 #include "base/id.h"
 #include "base/clock.h"
 #include "base/err.h"

@@ -1,3 +1,8 @@
+/* base/json.c - reading JSON: json-c makes the tree, but is never the judge.
+ *
+ * json_check (json_scan.c) has already refused all that json-c would let pass or silently change, so there is one
+ * answer to what valid JSON is. json_part reads without a tree, and therefore only what struct jw wrote: no blanks, no
+ * doubled keys. */
 #include "base/json.h"
 #include <json-c/json_tokener.h>
 

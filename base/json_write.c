@@ -1,3 +1,7 @@
+/* base/json_write.c - writing JSON as a stream: one bit a level tells whether a comma is due.
+ *
+ * Nothing here fails. A text past the maximum is remembered by its buf, bytes that are no UTF-8 become U+FFFD, and
+ * calls in a wrong order are a bug of ours (assert). */
 #include "base/clock.h"
 #include "base/json.h"
 #include <assert.h>

@@ -1,3 +1,8 @@
+/* base/log.c - a line is built in memory of its thread and leaves with one write(2).
+ *
+ * So lines of several threads never mix, and nobody waits for a lock. A line that cannot be written is lost: a full
+ * disk under the log must not stop the mail. errno is left as it was, so a failed call may be logged before it is
+ * looked at. */
 #include "base/log.h"
 #include "base/clock.h"
 #include "base/mask.h"

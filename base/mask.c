@@ -1,3 +1,7 @@
+/* base/mask.c - secrets by their shape, so that whoever logs a text need not know what is in it.
+ *
+ * Every byte is asked whether something begins there; may_begin keeps that cheap. Too much is rather hidden than too
+ * little. The text only becomes shorter, so it is changed in place. */
 #include "base/mask.h"
 #include <string.h>
 

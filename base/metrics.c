@@ -1,3 +1,7 @@
+/* base/metrics.c - an array of atomic numbers, by the rows of metrics.def: nothing registers, nothing is locked.
+ *
+ * A page of metrics is no snapshot. Numbers may be of slightly different moments, but what must agree is worked out of
+ * the same numbers (the count of a histogram of its buckets). */
 #include "base/metrics.h"
 #include <assert.h>
 #include <stdalign.h>

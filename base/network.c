@@ -1,3 +1,7 @@
+/* base/network.c - both families in one form of 128 bits, so that a rule is written and compared once.
+ *
+ * network_carried names the IPv4 address within an IPv6 one (NAT64, 6to4, IPv4-compatible, ISATAP): a gateway would
+ * take a connection there, so a list that forbids the one has to be asked for the other too. */
 #include "base/network.h"
 #include <arpa/inet.h>
 #include <stdio.h>

@@ -1,3 +1,7 @@
+/* base/param_value.c - one canonical text for each value: 64K and 65536 are the same.
+ *
+ * So comparing texts tells whether a change is one. The bounds of a row are texts of the same type, read by the same
+ * reader. A DURATION is in seconds while it is read and compared, and in milliseconds for whoever asks. */
 #include "base/param_value.h"
 #include "base/err.h"
 

@@ -1,3 +1,8 @@
+/* base/params.c - values that readers see without a lock.
+ *
+ * A value is never changed nor freed, so a reader needs nothing but the pointer. Each source keeps what it said: taking
+ * one back brings the next one into force. What is not LIVE keeps, from params_started on, what was in force then.
+ * Watchers are told outside the lock, so they may read and set parameters themselves. */
 #include "base/params.h"
 #include "base/param_value.h"
 #include <assert.h>

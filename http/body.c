@@ -1,3 +1,8 @@
+/* http/body.c - one octet after the other through states, so it does not matter how the network cut them; data goes by
+ * in runs.
+ *
+ * Extensions and trailers are counted over the whole body, not for each chunk: else a client could send for ever what
+ * we read and throw away. */
 #include "http/body.h"
 
 enum state {

@@ -1,3 +1,7 @@
+/* http/head.c - two passes. The scan judges each octet once, as it comes: a slow client does not make us read twice.
+ *
+ * The second pass cuts what the scan has found well formed (one CR before each LF, a colon in each field, two blanks in
+ * the first line), so it needs no checks for that, and only judges what the parts mean. */
 #include "http/head.h"
 #include <string.h>
 
