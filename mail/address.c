@@ -1,3 +1,9 @@
+/* mail/address.c - addresses, read with one of three degrees of strictness, and always written in one form.
+ *
+ * What we are given to write (API, composed mail) must be right. In a path of SMTP everything is taken of which it can
+ * be told what is meant, since a refusal loses mail; a sender's domain is only recorded, so it may be no host name at
+ * all. The text in `email` is ours in each case: quoted where it has to be, so that comparing and writing need not know
+ * how it came. */
 #include "mail/address.h"
 #include "mail/address_form.h"
 #include "mail/chars.h"

@@ -1,10 +1,12 @@
+/* mail/address_list.c - the lists of From, To and Cc in one pass, without recursion.
+ *
+ * An item (what stands between commas) is collected in three texts at once, since only its end tells which of them was
+ * meant: words of a display name, an addr-spec, comments. Group names and routes go; groups are counted. Broken items
+ * are counted as faults, and the others are still read: a mail is shown even if its header is wrong. */
 #include "mail/address_form.h"
 #include "mail/chars.h"
 #include "mail/header.h"
 
-/* One pass, without recursion: an item (what stands between commas) is collected in three texts at once, since only its
- * end tells which of them was meant: words of a display name, an addr-spec, comments. Group names and routes go; groups
- * are counted. */
 enum { TEXT_MAX = 4096, LOCAL_MAX = 256, DOMAIN_MAX = 255 };
 
 struct reader {

@@ -1,3 +1,8 @@
+/* mail/build.c - a mail from a request, in one run from the first header line to the last boundary.
+ *
+ * The nesting is decided before anything is written, by what there is. The boundary is made of the Message-ID and the
+ * date, so the same request gives the same bytes, and it is looked for in all that goes in unencoded. What cannot be
+ * written is refused with the field's name; nothing is silently left out. */
 #include "mail/build.h"
 #include "base/clock.h"
 #include "base/params.h"

@@ -1,3 +1,8 @@
+/* mail/build_body.c - the content transfer encodings.
+ *
+ * One pass counts what is in a text, and the mildest encoding that survives every server on the way is taken. "From "
+ * at a line's start and a lone dot are encoded although they could stand: mbox files and old servers change them (RFC
+ * 2045 6.7, RFC 5321 4.5.2). */
 #include "mail/build_body.h"
 #include "mail/chars.h"
 

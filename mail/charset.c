@@ -1,3 +1,8 @@
+/* mail/charset.c - UTF-8, Windows-1252 and what is not labelled, by hand; all else goes to iconv (charset_convert.c).
+ *
+ * A label is believed only as far as the bytes allow: without one, text that is valid UTF-8 is that, and any other is
+ * Windows-1252, which can say every byte. No text is ever refused: what is wrong becomes U+FFFD, as much at a time as a
+ * browser would replace, so that the rest of the mail can be read. */
 #include "mail/charset.h"
 #include "mail/chars.h"
 #include "mail/mime.h"

@@ -1,11 +1,14 @@
+/* mail/charset_convert.c - the charsets that iconv knows.
+ *
+ * Opening a converter takes longer than a word takes to convert, so they are kept: as many as there were threads that
+ * used one at once, at most KEPT. iconv stops at each wrong byte; how many of them to pass over is ours to say, and
+ * never an ASCII byte behind a lead byte, since that may end a line or a tag. */
 #include "mail/chars.h"
 #include "mail/charset.h"
 #include <errno.h>
 #include <iconv.h>
 #include <pthread.h>
 
-/* Opening a converter takes longer than a word takes to convert, so they are kept: as many as there were threads that
- * used one at once, at most KEPT. */
 enum { STEP = 1024, KEPT = 8 };
 
 /* What iconv calls them, and how many bytes a wrong character has. PAIR: a lead byte and what is no ASCII behind it. */

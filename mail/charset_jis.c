@@ -1,9 +1,10 @@
+/* mail/charset_jis.c - ISO-2022-JP as mail programs write it, Microsoft's among them (WHATWG Encoding 12.2).
+ *
+ * Its characters are those of EUC-JP, rows of NEC and IBM too, so it is taken apart here and converted as that. A line
+ * starts in ASCII (RFC 1468): an escape that was lost spoils one line and not the mail. */
 #include "mail/chars.h"
 #include "mail/charset.h"
 
-/* ISO-2022-JP as mail programs write it, Microsoft's among them (WHATWG Encoding 12.2): its characters are those of
- * EUC-JP, rows of NEC and IBM too, so it is taken apart here and converted as that. A line starts in ASCII (RFC 1468).
- */
 enum set { ASCII, ROMAN, KATAKANA, KANJI, MORE_KANJI };
 
 static const struct {

@@ -1,3 +1,8 @@
+/* mail/date.c - the date of a mail as programs write it: RFC 5322 with its obsolete forms (4.3), asctime's, and near
+ * misses.
+ *
+ * Lenient, because the result is only shown and sorted by; 0 when nothing can be made of it, or when it names a moment
+ * that never was. strptime is not used: it follows the locale and knows no zones. */
 #include "mail/chars.h"
 #include "mail/header.h"
 

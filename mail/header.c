@@ -1,3 +1,8 @@
+/* mail/header.c - fields in the bytes as they are.
+ *
+ * Where the header ends is a rule of its own, header_line_of: the MIME index, this reader and the intake share it, or
+ * one would take for text what another takes for a field. Raw 8-bit text is mended only for reading, field by field, by
+ * the charset that the mail names for its body. */
 #include "mail/header.h"
 #include "mail/address_form.h"
 #include "mail/chars.h"

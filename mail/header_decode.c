@@ -1,3 +1,8 @@
+/* mail/header_decode.c - encoded words (RFC 2047) as they come, not as they should be.
+ *
+ * Words are taken anywhere, and longer than allowed. Those that stand side by side are put together before they are
+ * converted, because many programs cut a character in two. What is no word is left as text. Every search has an end
+ * (WORD_MAX), so a header of half-open words costs no more than its length. */
 #include "base/params.h"
 #include "mail/address_form.h"
 #include "mail/chars.h"

@@ -1,11 +1,14 @@
+/* mail/header_parameter.c - parameters of Content-Type and the like (RFC 2045 5.1, RFC 2231).
+ *
+ * A parameter may come in pieces, in any order (RFC 2231 3): they are gathered in one pass and sorted, so that ten
+ * thousand of them cost no more than their length. What opens and is never closed is looked for once (struct open), for
+ * the same reason. Forms that no RFC has but programs write are read as those programs mean them. */
 #include "base/params.h"
 #include "mail/address_form.h"
 #include "mail/chars.h"
 #include "mail/charset.h"
 #include "mail/header.h"
 
-/* A parameter may come in pieces, in any order (RFC 2231 3): they are gathered in one pass and sorted, so that ten
- * thousand of them cost no more than their length. */
 struct piece {
     size_t number;
     struct bytes value; /* raw: quoted string or token */

@@ -1,9 +1,12 @@
+/* mail/header_write.c - writing fields: encoded, folded, and never with a line break of somebody else's.
+ *
+ * Text is written word by word. A word is what stands between single spaces; those are the places where a line may be
+ * folded, so that unfolding gives back the same text. From the first to the last word that needs it, text becomes
+ * encoded words (RFC 2047). Where readers parse the value (`structured`) nothing is encoded: it fits as it is, or is
+ * refused. */
 #include "mail/chars.h"
 #include "mail/header.h"
 
-/* Text is written word by word. A word is what stands between single spaces; those are the places where a line may be
- * folded, so that unfolding gives back the same text. From the first to the last word that needs it, text becomes
- * encoded words (RFC 2047). */
 enum { LINE = 76, LINE_MAX_OCTETS = 998, WORD_LONGEST = 790, ENCODED_MAX = 75, NAME_LONGEST = 200 };
 
 struct writer {

@@ -1,7 +1,11 @@
+/* mail/html_charset.c - what an HTML document says of its own charset: the "prescan" of HTML 13.2.3.2, over the first
+ * 1,024 octets.
+ *
+ * Only asked when the part names none. Written as the standard tells it, since what counts is to find what a browser
+ * would. */
 #include "mail/chars.h"
 #include "mail/charset.h"
 
-/* What an HTML document says of its own charset: the "prescan" of HTML 13.2.3.2, over the first 1,024 octets. */
 enum { PRESCAN = 1024 };
 
 static bool is_space(char c)

@@ -1,3 +1,8 @@
+/* mail/html_text.c - the text of an HTML mail, for readers of text and for snippets.
+ *
+ * No tree and no styles: a stream of tags changes a few counters (lists, quotes, pre), and line breaks are owed until
+ * the next word comes, so that ten closing tags make one empty line. Nesting is a number, so hostile depth costs
+ * nothing; time and output are bounded by html.text_max. */
 #include "base/params.h"
 #include "mail/build.h"
 #include "mail/chars.h"

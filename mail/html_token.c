@@ -1,3 +1,8 @@
+/* mail/html_token.c - one token after the other, each byte looked at a bounded number of times.
+ *
+ * Content that is not for people (script, style) is passed over up to its end tag. Attributes are found as a browser
+ * finds them, also in broken tags, or the text would show half of one. Of attributes only those that html_text.c needs
+ * are kept. */
 #include "mail/html_token.h"
 #include "mail/chars.h"
 #include "mail/charset.h"

@@ -1,13 +1,14 @@
+/* mail/mime.c - the structure of a mail, found line by line as its bytes go by.
+ *
+ * Of a line that comes in several chunks only its start is kept, enough to tell a boundary, an empty line or a header
+ * name. Boundaries that are open form a stack; the innermost one that matches wins, so that parts which were never
+ * closed end with their parent. Parts inside a message/rfc822 belong to that message: it stays whole here. */
 #include "mail/mime.h"
 #include "mail/chars.h"
 #include "mail/charset.h"
 #include "mail/mime_part.h"
 #include <assert.h>
 
-/* Line by line. Of a line that comes in several chunks only its start is kept, enough to tell a boundary, an empty line
- * or a header name. Boundaries that are open form a stack; the innermost one that matches wins, so that parts which
- * were never closed end with their parent. Parts inside a message/rfc822 belong to that message: it stays whole here.
- */
 enum { HEAD_MAX = MIME_BOUNDARY_MAX + 2 + 2 + 64 };
 _Static_assert((int)HEAD_MAX > (int)HEADER_NAME_MAX, "a field is known by the start of its line");
 

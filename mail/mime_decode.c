@@ -1,3 +1,7 @@
+/* mail/mime_decode.c - base64 and quoted-printable in pieces of any size, with the state between them in the decoder.
+ *
+ * Nothing is an error: strange bytes in base64 are passed over (RFC 2045 6.8), a broken "=XX" stays text (6.7). A mail
+ * that a gateway has touched is still shown, and what is wrong in it is seen. */
 #include "mail/chars.h"
 #include "mail/charset.h"
 #include "mail/mime.h"

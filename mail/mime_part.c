@@ -1,3 +1,8 @@
+/* mail/mime_part.c - the fields of one part's header, as a mail client would understand them.
+ *
+ * What cannot be right gets the type that shows most: a multipart without a boundary is text (RFC 2045 5.2), an unknown
+ * disposition an attachment. All texts are gathered on the stack and only the result goes to the arena, so that a mail
+ * of many parts keeps no rubbish of reading them. */
 #include "mail/mime_part.h"
 #include "mail/chars.h"
 #include "mail/charset.h"

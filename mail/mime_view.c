@@ -1,9 +1,11 @@
+/* mail/mime_view.c - which parts are the text, the HTML and the attachments: RFC 8621 4.1.4 in one text and one html.
+ *
+ * A part is read for what it is, whether it stands in a branch of an alternative or not; first all parts that could be
+ * body are marked, then each alternative gives up what it shows in a better form. Nothing is lost by that: what is
+ * given up is listed as an attachment. */
 #include "mail/mime.h"
 #include "mail/mime_part.h"
 
-/* RFC 8621 4.1.4 in one text and one html. A part is read for what it is, whether it stands in a branch of an
- * alternative or not; first all parts that could be body are marked, then each alternative gives up what it shows in a
- * better form. */
 enum kind { NOTHING, TEXT, HTML, OTHER };
 
 struct viewing {

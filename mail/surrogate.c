@@ -1,3 +1,8 @@
+/* mail/surrogate.c - a header in ASCII, field by field.
+ *
+ * A field that cannot be said in ASCII without claiming something wrong is left out: an address that somebody could
+ * answer to is never made up (RFC 6858 2.1). The arena is wound back behind each field, so a long header needs no more
+ * than its longest one. */
 #include "mail/surrogate.h"
 #include "mail/address.h"
 
