@@ -1,3 +1,8 @@
+/* net/bind.c - sockets of a door: one for each address and each loop.
+ *
+ * A port that is taken has to be an error, and SO_REUSEPORT would hide it: see bind_one. With port 0 the first address
+ * is given a free port that another address of the host may have in use, so it is tried anew a few times. An address
+ * that is optional (::1 of localhost) may be missing; a port that is taken there is an error too. */
 #include "net/bind.h"
 #include "net/holder.h"
 #include <arpa/inet.h>

@@ -1,3 +1,8 @@
+/* net/context.c - the switch of stacks, in assembly for two machines and by ucontext elsewhere.
+ *
+ * Only the registers that a called function must preserve are saved, since a switch is a call for the compiler. The
+ * signal mask is not touched; that is what ucontext would pay two system calls for. The first switch to a context
+ * "returns" into its entry, by the frame that first_frame has laid. */
 #include "net/context.h"
 #include "base/err.h"
 #include <stdint.h>

@@ -1,3 +1,9 @@
+/* net/dns.c - questions to libunbound, asked by fibers and answered on loop 0.
+ *
+ * libunbound works in a thread of its own and tells by a descriptor that answers are there. Who asks sleeps; a question
+ * that is given up is cancelled, and one that can be cancelled no more is waited for, as its answer is written to our
+ * stack. New settings make a new resolver beside the old one, which ends when its last user has left: so questions
+ * never fail because somebody turned a knob. */
 #include "net/dns.h"
 #include "base/clock.h"
 #include "base/log.h"

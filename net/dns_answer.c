@@ -1,3 +1,7 @@
+/* net/dns_answer.c - records out of the wire form, each checked against its own length.
+ *
+ * A record that is malformed is left out and the others stand; how many are read is bounded (dns.records_max). Names
+ * become text in which nothing can be a control character or a false dot: they end up in logs and answers. */
 #include "net/dns_answer.h"
 #include "base/params.h"
 #include <unbound.h>

@@ -1,3 +1,8 @@
+/* net/fiber.c - stacks, and what a fiber does to itself: start, park, end.
+ *
+ * The fiber's own struct lies at the top of its stack, so a fiber costs one allocation, and none when a stack is free.
+ * All but launching belongs to the loop thread. A wake that comes for a fiber which is not parked is dropped: look at
+ * what you wait for before you park. */
 #include "base/clock.h"
 #include "base/metrics.h"
 #include "net/loop.h"

@@ -1,4 +1,8 @@
-/* net/http_request.c - one request to one address: what libcurl is told, what it asks us, and what came of it. */
+/* net/http_request.c - one request to one address: what libcurl is told, what it asks us, and what came of it.
+ *
+ * Every setting that matters is set here and none is left to the environment or libcurl's defaults: no proxy, no
+ * redirects, no other protocols, our roots. The caller's rule is asked when a socket is made and again before anything
+ * is sent, because a connection may be an old one. Another address is tried only while nothing has been sent. */
 #include "base/params.h"
 #include "net/http_inner.h"
 #include "net/peer.h"

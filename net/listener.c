@@ -1,3 +1,8 @@
+/* net/listener.c - accepting, with limits that hold before a byte is read.
+ *
+ * Each loop accepts on its own sockets, and a session stays on the loop that took it. A connection past a limit is told
+ * so without waiting (one send, never blocking), since whoever floods us must not make us wait. Without descriptors the
+ * queue is emptied by a reserve: see shed. Closing goes through the loops, since an event belongs to its thread. */
 #include "net/listener.h"
 #include "base/clock.h"
 #include "base/log.h"

@@ -1,3 +1,8 @@
+/* net/loop.c - the loop threads: what is ready runs, then sockets, timers and wakes are waited for.
+ *
+ * Only two things cross threads: a list of wakes with an eventfd, and counters. Everything else of a loop is touched by
+ * its own thread, which others ask by loop_call. A sleep that ends in silence is cut in two: first the fiber's unused
+ * stack is given back (net.idle_trim), then its own deadline counts. */
 #include "net/loop.h"
 #include "base/clock.h"
 #include "base/params.h"

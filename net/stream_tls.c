@@ -1,3 +1,8 @@
+/* net/stream_tls.c - TLS on a stream.
+ *
+ * OpenSSL reads and writes through a BIO of ours over the watch: it makes no system call that would get EAGAIN, and no
+ * SIGPIPE comes. Each call clears OpenSSL's list of errors first: it belongs to the thread, and another fiber on it may
+ * have left something there. */
 #include "net/stream_inner.h"
 #include "net/tls_inner.h"
 #include <errno.h>
@@ -5,8 +10,6 @@
 #include <openssl/ssl.h>
 #include <pthread.h>
 
-/* OpenSSL reads and writes through a BIO of ours over the watch: it makes no system call that would get EAGAIN, and no
- * SIGPIPE comes. */
 static BIO_METHOD *method;
 
 static int bio_read(BIO *b, char *to, int n)

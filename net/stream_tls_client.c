@@ -1,4 +1,7 @@
-/* net/stream_tls_client.c - a stream's TLS when we are the one who connects. */
+/* net/stream_tls_client.c - a stream's TLS when we are the one who connects.
+ *
+ * What is demanded and what came of it are structs, because whoever delivers decides by the difference: no TLS there,
+ * an old version, an alert and a wrong name are different reasons to go on or to stop. */
 #include "base/clock.h"
 #include "net/stream_inner.h"
 #include "net/tls_client_inner.h"

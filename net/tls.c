@@ -1,3 +1,8 @@
+/* net/tls.c - the server's certificate, and how it is replaced under load.
+ *
+ * A reload makes a whole new context and only then swaps the pointer: a wrong file leaves the old one in use, and
+ * sessions keep the one they hold by its reference count. Ticket keys are ours and stay, so clients resume over a
+ * reload. */
 #include "net/tls.h"
 #include "base/log.h"
 #include "net/tls_inner.h"

@@ -1,3 +1,7 @@
+/* net/tls_self_signed.c - a certificate for a first start without one.
+ *
+ * It proves nothing to strangers; it makes mail to us travel encrypted (RFC 7435), and clients on this machine can pin
+ * it. Files are written aside and renamed, the key first and for the owner alone. */
 #include "base/clock.h"
 #include "base/network.h"
 #include "net/tls.h"

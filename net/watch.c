@@ -1,3 +1,8 @@
+/* net/watch.c - one event for each socket, edge triggered, for both directions.
+ *
+ * `readable` and `writable` are what we believe. A read that got less than asked for says that the buffer is empty,
+ * without asking for EAGAIN. Only the fiber that owns the socket waits, in one direction at a time; the other's edge is
+ * remembered. */
 #include "net/watch.h"
 #include "net/loop.h"
 #include <errno.h>
