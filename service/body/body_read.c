@@ -1,4 +1,9 @@
-/* service/body/body_read.c - see body.h. */
+/* service/body/body_read.c - a body, piece by piece: chunk fetched, opened, decompressed.
+ *
+ * A small body is one read and one call of zstd, with the thread's own context; a large one streams with a context of
+ * its own, gives the loop back after each piece and holds one chunk. Where a body is not what its row says it is
+ * damaged, and no byte of the wrong piece leaves: each chunk is authenticated before it is used. Frames with larger
+ * windows than ours are refused, so memory is bounded whatever the store holds. */
 #include "net/fiber.h"
 #include "service/body/body.h"
 #include "service/core/state.h"

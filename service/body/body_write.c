@@ -1,4 +1,8 @@
-/* service/body/body_write.c - see body.h. */
+/* service/body/body_write.c - a body on its way in, small until it has outgrown its row.
+ *
+ * Up to BODY_INLINE bytes wait in memory and cost the store nothing before the accept batch. Then chunks leave as they
+ * fill, each durable by itself, under a row that expires if nobody comes back. One chunk is always kept back, since the
+ * last one is sealed as the last. Whether compressing is worth it is decided once, by the first 256 KiB. */
 #include "base/clock.h"
 #include "base/params.h"
 #include "service/body/body.h"

@@ -1,3 +1,7 @@
+/* service/body/content.c - content in pieces, as a door asks for them: of a large mail one piece is in memory.
+ *
+ * A part is found by reading the body from its start and dropping what lies before, for a body is compressed and
+ * sealed. How long a decoded part is nobody knows before its end, so its size is -1 and HTTP sends it in chunks. */
 #include "service/body/content.h"
 #include "service/body/body.h"
 

@@ -1,3 +1,7 @@
+/* service/body/surrogate.c - headers changed, everything else passed on as it comes.
+ *
+ * The bytes of a header gather until it is whole; a header over message.header_max passes as it is, since nobody could
+ * show it either. The arena is emptied behind each header: a mail of many parts needs no more than its longest one. */
 #include "service/body/surrogate.h"
 #include "base/params.h"
 #include "mail/mime.h"

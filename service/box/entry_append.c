@@ -1,4 +1,8 @@
-/* service/box/entry_append.c - a mail put into a mailbox by hand: message/rfc822, as an import or a draft. */
+/* service/box/entry_append.c - a mail put into a mailbox by hand: message/rfc822, as an import or a draft.
+ *
+ * It becomes an entry without a message: nothing was sent, nobody gets it, no event tells of it. Otherwise it goes the
+ * way of the intake: streamed into a body, indexed as it goes by, filed by one batch with the quota as its bound. The
+ * upload may have taken long, so whether the login still holds is asked again before the batch. */
 #include "base/clock.h"
 #include "base/params.h"
 #include "service/body/body.h"

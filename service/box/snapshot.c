@@ -1,3 +1,7 @@
+/* service/box/snapshot.c - lists of INBOXes, kept by what their mailbox's counters said.
+ *
+ * A list is read in pages, between two looks at the counters. Only when both say the same do the pages belong together
+ * and the list is kept; otherwise it serves this session alone. The mutex is held for looking up, never for reading. */
 #include "service/box/snapshot.h"
 #include "base/metrics.h"
 #include "service/core/state.h"

@@ -1,3 +1,7 @@
+/* service/box/summary.c - what lists show of a mail, made once when it is accepted.
+ *
+ * Every mail pays for this, so each step is bounded: the first bytes of one text part, so many people, so many names.
+ * What cannot be found or read is empty, and never an error: a mail is not refused because it cannot be shown well. */
 #include "service/box/summary.h"
 #include "net/fiber.h"
 

@@ -1,3 +1,8 @@
+/* service/core/call.c - what every service function stands on: faults, scopes, what a credential sees, the commit.
+ *
+ * call_sees judges one row and query_seen a list; they are one rule in two forms and change together. What an
+ * Idempotency-Key may repeat is committed by call_commit and nothing else, for only then are the change and the answer
+ * that is kept of it one batch. */
 #include "service/core/call.h"
 #include "base/clock.h"
 #include "base/mask.h"

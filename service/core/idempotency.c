@@ -1,3 +1,8 @@
+/* service/core/idempotency.c - one execution for each key, also when nodes die.
+ *
+ * Two things keep a second request away. A lock says that the first still runs, and ends by itself. What decides is the
+ * row: its slot is unique and it commits with what the request made, so of two that both believe they hold the lock one
+ * fails as a whole. Answers are kept sealed, bound to their slot. */
 #include "service/core/idempotency.h"
 #include "service/core/state.h"
 

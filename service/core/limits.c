@@ -1,3 +1,8 @@
+/* service/core/limits.c - GCRA in two places: what this node has reserved, in memory, and the row that all nodes raise.
+ *
+ * Memory is asked first and costs no trip. What it cannot decide goes through the name's lane, one after the other, so
+ * that a hundred requests of one name reserve once and not a hundred times. The mutex is never held over a store call;
+ * the lane is a fiber's lock and may be. */
 #include "service/core/limits.h"
 #include "service/core/secrets.h"
 #include "service/core/state.h"

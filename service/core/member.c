@@ -1,4 +1,8 @@
-/* service/core/member.c - changes by the table of members. Reading and writing JSON by it is the API's. */
+/* service/core/member.c - changes by the table of members.
+ *
+ * A PATCH reads the row, applies what was named by each member's rule, and writes only those fields: two requests that
+ * change different fields both stand. What a rule judged by, or merged with, is a condition of the batch; when it has
+ * changed all is judged anew, after a pause of random length, as two that hinder one another each time never finish. */
 #include "service/core/member.h"
 #include "service/core/state.h"
 #include "store/value.h"

@@ -1,4 +1,7 @@
-/* service/core/member_json.c - requests and answers by the table of members. */
+/* service/core/member_json.c - requests and answers by the table of members.
+ *
+ * The request has been checked against the contract before, so reading takes what is there and judges nothing. A member
+ * that is given as null is named and empty, one that is absent is neither: a PATCH needs the difference. */
 #include "base/clock.h"
 #include "service/core/member.h"
 

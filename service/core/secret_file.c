@@ -1,3 +1,8 @@
+/* service/core/secret_file.c - files that hold secrets.
+ *
+ * A file or folder that others could read is refused and not mended: somebody may have read it already, and only the
+ * owner knows what that means. Writing goes aside, to the disk, and into place by a rename that is made durable too, so
+ * a crash leaves the old file or the new one, whole. */
 #include "service/core/secret_file.h"
 #include <errno.h>
 #include <fcntl.h>

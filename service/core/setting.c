@@ -1,3 +1,8 @@
+/* service/core/setting.c - settings: rows of the store put in force here, and followed when other nodes change them.
+ *
+ * The follower takes the end of the feed first and all values then, so nothing falls between. From a change it learns
+ * only the name and reads the row, which has the latest word; so changes that arrive late or twice do no harm. Lists
+ * are of the table of parameters, by name: a cursor is a name. */
 #include "service/core/setting.h"
 #include "base/param_value.h"
 #include "service/core/state.h"

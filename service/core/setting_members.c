@@ -1,4 +1,7 @@
-/* service/core/setting_members.c - how parameters and their history are shown. */
+/* service/core/setting_members.c - how parameters and their history are shown.
+ *
+ * A view has texts, as a parameter has; JSON shows numbers and booleans as what they are, so a client can send back
+ * what it was given. */
 #include "service/core/member.h"
 #include "service/core/setting.h"
 

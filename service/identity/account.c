@@ -1,3 +1,7 @@
+/* service/identity/account.c - accounts, for operators.
+ *
+ * An account's number of domains is raised by the batch that makes a domain, so a delete on condition of none cannot
+ * miss one. Whoever caches logins or the directory is told at once here, and within a second on other nodes. */
 #include "service/identity/account.h"
 #include "service/core/member.h"
 #include "service/core/state.h"

@@ -1,4 +1,7 @@
-/* service/identity/address.c - further addresses of users. The primary one comes and goes with its user. */
+/* service/identity/address.c - further addresses of users. The primary one comes and goes with its user.
+ *
+ * The batch that makes or takes an address changes the counters of its user and its domain too: so neither can be
+ * deleted beside it. A move demands that the address is still with the user it was read with. */
 #include "mail/address.h"
 #include "service/core/state.h"
 #include "service/identity/directory.h"

@@ -1,3 +1,8 @@
+/* service/identity/auth.c - logins: the order of the steps is what keeps guessers out.
+ *
+ * Is the pair heard at all, is the password remembered, a turn at the hasher, is it heard still (others may have failed
+ * meanwhile), the comparison, and the count of a failure before the turn is given on. Unknown users cost the same hash
+ * and get the same answer. A failure that the store cannot count is answered by the store's error, not by "wrong". */
 #include "service/identity/auth.h"
 #include "base/mask.h"
 #include "mail/address.h"

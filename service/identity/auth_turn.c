@@ -1,3 +1,8 @@
+/* service/identity/auth_turn.c - start-time fair queueing over networks, with ranks.
+ *
+ * Whoever waits lies on its own stack in one list, so waiting allocates nothing but the network's row. The list is
+ * walked for each turn: it is at most auth.argon2_waiting long, and a turn is 11 ms of work. The mutex is not held
+ * while somebody waits or hashes. */
 #include "service/identity/auth_turn.h"
 #include "base/metrics.h"
 #include "net/wait.h"

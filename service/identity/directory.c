@@ -1,3 +1,8 @@
+/* service/identity/directory.c - a cache in front of the rows that every RCPT asks for.
+ *
+ * A question notes the generation before the store is asked: what was read before a change is never taken for fresh
+ * after it. What is not there is remembered like what is, since strangers ask for names that do not exist; errors are
+ * not. All reads of one question are one job on a store thread. Shards, so that loops do not wait for one mutex. */
 #include "service/identity/directory.h"
 #include "service/core/state.h"
 #define uthash_fatal(message) die("out of memory: the directory")

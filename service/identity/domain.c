@@ -1,3 +1,8 @@
+/* service/identity/domain.c - domains.
+ *
+ * A name is kept in one form (A-labels, lower case) and unique in the whole server, whoever's it is. Counters stand in
+ * for locks: domain.addresses and account.domains are raised by the batches that make such rows, and a delete demands
+ * 0. */
 #include "service/identity/domain.h"
 #include "mail/address.h"
 #include "service/core/member.h"

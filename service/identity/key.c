@@ -1,3 +1,8 @@
+/* service/identity/key.c - API keys, and the rule that none grows.
+ *
+ * Nobody gives what they lack, in scopes, domains or mode, and nobody changes or deletes a key that may do more than
+ * their own. An update demands that the fields by which that was judged are still the same, or two changes that cross
+ * could pass it. This process forgets a changed key at once; others within a second. */
 #include "service/identity/key.h"
 #include "base/network.h"
 #include "service/core/member.h"

@@ -1,3 +1,8 @@
+/* service/identity/throttle.c - failures of a pair: memory in front of its row.
+ *
+ * The mutex is held for memory only. Failures are counted here first and then sent; `sending` tells those on their way,
+ * so that of several fibers none sends the same one twice, and what the store did not take stays in `missed`. A delay
+ * that began here is never shortened by what a row says. */
 #include "service/identity/throttle.h"
 #include "service/core/kinds.h"
 #include "service/core/limits.h"

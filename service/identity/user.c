@@ -1,3 +1,9 @@
+/* service/identity/user.c - users, made and ended as a whole.
+ *
+ * A user, the primary address and the six mailboxes come in one batch. Ending takes steps, since a user may have more
+ * than a batch should hold: the door is closed first, mail and surplus rows go in slices, and the rest goes in one
+ * batch that demands that nothing came meanwhile. A crash in between leaves a disabled user, who can be deleted again.
+ * */
 #include "service/identity/user.h"
 #include "service/box/mailbox.h"
 #include "service/core/secrets.h"

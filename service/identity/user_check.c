@@ -1,3 +1,8 @@
+/* service/identity/user_check.c - the rules of a user's fields.
+ *
+ * All faults are found before anything dear is done: the hash of a password is made last, in user_finish, when the rest
+ * is known to be right. A key that is bound to domains sets a password only where all of the user's addresses and
+ * senders are within its reach, or it would open mail of domains that it does not have. */
 #include "service/identity/user_check.h"
 #include "mail/address.h"
 #include "service/core/state.h"

@@ -1,4 +1,8 @@
-/* service/keep/copy.c - the copy itself, and how far it is. */
+/* service/keep/copy.c - the copy itself, and how far it is.
+ *
+ * Where it stands is written by the batch that brings the rows, on condition that nobody else has gone on: a batch
+ * whose outcome is unknown is found out by reading the place again, and none is brought twice. A database that is away
+ * is waited for. A copy that is not finished is no store: no server opens it. */
 #include "service/keep/copy.h"
 #include "base/clock.h"
 #include "base/params.h"

@@ -1,3 +1,8 @@
+/* service/keep/sync.c - derived values counted again, beside servers that go on changing them.
+ *
+ * One look finds what is off, a second must find it off by the same, and the batch demands that nothing has changed
+ * since the second. So a look in the middle of somebody's work corrects nothing. Two arenas take turns, as two looks
+ * are compared; pages have their own, so a mailbox of any size is counted in bounded memory. */
 #include "service/keep/sync.h"
 #include "base/clock.h"
 #include "service/keep/copy.h"

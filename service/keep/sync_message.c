@@ -1,4 +1,8 @@
-/* service/keep/sync_message.c - the counts of a message, and of those that other accounts of this server have of it. */
+/* service/keep/sync_message.c - the counts of a message, and of those that other accounts of this server have of it.
+ *
+ * Both are judged by the sender's deliveries, since those are all there are. They may expire before their message, and
+ * a user may be gone: a count that could be right is left as it is, and only what nothing but a mistake explains is
+ * off. */
 #include "base/clock.h"
 #include "service/keep/sync_private.h"
 #include "service/message/intake_private.h"

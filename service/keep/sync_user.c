@@ -1,4 +1,8 @@
-/* service/keep/sync_user.c - a user, and the mailboxes whose entries make up what they have used. */
+/* service/keep/sync_user.c - a user, and the mailboxes whose entries make up what they have used.
+ *
+ * A mailbox is read before and after its entries: every change of an entry changes a number of it, so two equal
+ * readings say that what was counted in between belongs together. uid_next and modseq are only raised: clients hold
+ * them. */
 #include "service/keep/sync_private.h"
 
 struct sum {

@@ -1,3 +1,7 @@
+/* service/keep/walk.c - one slice after the other, and the place behind it as text.
+ *
+ * The place outlives the slice and the process, so a copy that was broken off goes on. How large rows are nobody knows
+ * before they are read: a slice that does not fit its memory is read again, half as long. */
 #include "service/keep/walk.h"
 #include "base/clock.h"
 #include "base/params.h"

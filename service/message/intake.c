@@ -1,4 +1,9 @@
-/* service/message/intake.c - a mail as it arrives: see intake.h. */
+/* service/message/intake.c - a mail as it arrives, and the loop that accepts it: see intake.h.
+ *
+ * The header is held until it is whole, because it is checked and changed; the body goes by in pieces, with other
+ * fibers in between. Memory is charged to the door's budget before it is used. A batch that met a full mailbox or a
+ * user who has gone is built again without it where the caller is told by recipient (API); SMTP hears it as the mail's
+ * refusal. */
 #include "base/clock.h"
 #include "base/metrics.h"
 #include "base/params.h"

@@ -1,3 +1,9 @@
+/* service/message/message.c - messages as their account sees them, and what may be done to one.
+ *
+ * Every change demands what it was judged by: a delivery that has ended meanwhile makes the batch fail, and it is
+ * looked at again. The counters of a message are only added to, in the batch that changes a delivery, so they need no
+ * look. Erasing takes the wrapped key away and marks the body; the bytes go with the sweep, when nobody else can read
+ * them. */
 #include "base/clock.h"
 #include "base/params.h"
 #include "service/body/body.h"

@@ -1,4 +1,8 @@
-/* service/message/message_send.c - a send by JSON: checked, composed, handed to the intake. */
+/* service/message/message_send.c - a send by JSON: checked, composed, handed to the intake.
+ *
+ * All faults of the request are found before the first rule that could refuse it, and told together. Recipients are
+ * only marked: one that is missing or full bounces by itself, as it would for a mail that had gone further. Composing a
+ * large mail, or reading HTML, is a worker's. */
 #include "base/clock.h"
 #include "base/params.h"
 #include "net/fiber.h"

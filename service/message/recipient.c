@@ -1,4 +1,8 @@
-/* service/message/recipient.c - whom a mail may go to and who may send it: see intake.h. */
+/* service/message/recipient.c - whom a mail may go to and who may send it: the same answers for every door.
+ *
+ * The order matters: sandbox.test is nobody's domain, ours comes before the outside, and only who is logged in reaches
+ * the outside (no open relay, RFC 5321 3.6.2). Mail for a postmaster is always taken by somebody (RFC 5321 4.5.1). What
+ * the directory tells of a user is given back at once, since a mail may have a thousand recipients. */
 #include "base/params.h"
 #include "service/core/limits.h"
 #include "service/core/state.h"

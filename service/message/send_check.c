@@ -1,3 +1,8 @@
+/* service/message/send_check.c - a send judged by its form, every fault at once with its pointer (RFC 6901).
+ *
+ * Nothing here asks the store: whether the sender is allowed or an address exists is judged later, by the rules that
+ * hold for every door. Lists that are too long are told as such and not walked. Headers that servers write, or that
+ * would contradict a field of the request, cannot be set. */
 #include "service/message/send_check.h"
 #include "base/params.h"
 #include <json-c/linkhash.h>

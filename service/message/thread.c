@@ -1,4 +1,8 @@
-/* service/message/thread.c - what a mail answers: see message_private.h. RFC 5322 3.6.4. */
+/* service/message/thread.c - what a mail answers: the fields of RFC 5322 3.6.4 from its parent.
+ *
+ * The parent is one of ours, by its id, or any mail, by its Message-ID. Its header is read as far as it goes, and only
+ * if whoever asks may read it; otherwise it is answered by its id alone. What is no well-formed id is left out: these
+ * fields come from strangers and go into our header. */
 #include "mail/header.h"
 #include "service/body/content.h"
 #include "service/body/seal.h"

@@ -1,3 +1,7 @@
+/* service/queue/delivery.c - deliveries as their account sees them, and their events.
+ *
+ * A list is led by the index that narrows most; the other filters pick from it, within what service/core/list.c looks
+ * at. An entry's id is chosen at acceptance, and shown only when the entry is there. */
 #include "service/queue/delivery.h"
 #include "mail/address.h"
 #include "service/core/member.h"

@@ -1,3 +1,9 @@
+/* service/queue/due.c - the fibers that claim what is due, and sweep.
+ *
+ * Claimed rows are sorted by message and ended slice by slice (slice.c). A failure has one of two causes. When the
+ * store is away, or memory is short, nothing is done: the lease runs out and the rows come again, on whichever node.
+ * When the store answers and the work fails, each row is tried alone, and what still fails is set aside, so that it
+ * never keeps others. */
 #include "service/queue/due.h"
 #include "base/clock.h"
 #include "base/log.h"

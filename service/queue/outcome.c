@@ -1,3 +1,7 @@
+/* service/queue/outcome.c - the ways a delivery can stand, as a table, and what follows from each.
+ *
+ * Status, event, counter and the `last` attempt come from one row, so they cannot disagree. A message's status is not
+ * kept: it is made of its counters, which batches only add to. */
 #include "service/queue/outcome.h"
 #include "base/params.h"
 #include <assert.h>
