@@ -1,3 +1,8 @@
+/* store/batch.c - a batch as its caller builds it, and as engines judge it.
+ *
+ * Names are looked up when an operation is added: a field that does not exist, or of another type, ends the program
+ * where it was written, not in an engine's thread. An engine that could not apply an operation asks batch_judge for the
+ * reason, with the row as it is; the order of the answers (missing, condition, bound) is the same everywhere. */
 #include "store/batch.h"
 #include "store/value.h"
 #include <assert.h>

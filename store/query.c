@@ -1,3 +1,8 @@
+/* store/query.c - plans and cursors.
+ *
+ * No engine chooses an index: the query names it, and it is checked here that the conditions imply what a partial index
+ * holds. So a query costs the same on both engines, and none becomes a scan when the data grows. Cursors come from
+ * strangers: each byte is judged, a place has one text, and the mark keeps those of another list out. */
 #include "store/query.h"
 #include <assert.h>
 #include <sodium.h>

@@ -1,3 +1,9 @@
+/* store/store.c - what is the same for both engines: arguments judged, cursors read, and the way to a thread that may
+ * block.
+ *
+ * Reads go to a store worker as one job (`send`), and refuse an arena that is full before and after. Commits, claims
+ * and locks go to the engine at once: those have queues and threads of their own, in which callers of all fibers meet.
+ * */
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/metrics.h"

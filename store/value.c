@@ -1,3 +1,7 @@
+/* store/value.c - fields of row structs, by their tables.
+ *
+ * The order here is the order of the engines: null first, numbers by size, text by its bytes. Memory is read by memcpy,
+ * as a row may lie anywhere. A name or type that does not fit is our own mistake and ends the program. */
 #include "store/value.h"
 
 bool value_is_null(const struct value *v)

@@ -1,4 +1,8 @@
-/* One group within a transaction: read, judge, write. */
+/* store/mongo/apply.c - one group within a transaction: read, judge, write.
+ *
+ * All rows that the batches name are read first, by kind and in few calls, then judged in memory (group.c) and written
+ * together. Reads in the transaction see one snapshot, and what another transaction changes meanwhile makes ours fail
+ * as a whole: that is what makes batches serializable. Nothing is kept of an attempt that failed. */
 #include "store/mongo/apply.h"
 
 enum { IDS_AT_ONCE = 5000 };

@@ -1,4 +1,8 @@
-/* What is wrong with the server, in words that say what to do. */
+/* store/mongo/check.c - what is wrong with the server, in words that say what to do.
+ *
+ * Asked at the opening, and whenever nothing answers. The library only says that nothing fits; so the first hosts of
+ * the URI are asked one by one, without a login, in TLS and in clear, until the difference tells where the fault lies.
+ * Rights are looked at before they are needed: a missing one would show only when an index changes. */
 #include "store/mongo/mongo.h"
 
 enum { LOOK_MS = 2000 };

@@ -1,3 +1,8 @@
+/* store/mongo/document.c - rows as documents, and conditions as filters.
+ *
+ * A null is a field that is absent: a new text, time or id needs no rewrite of old rows, and partial indexes hold what
+ * they should. But a row that an older build wrote has no 0 and no false either, and reads as both. Every filter has to
+ * find it as if it had: that is why there is `$in: [0, null]`, and "not the opposite" instead of a comparison. */
 #include "store/mongo/mongo.h"
 #include <assert.h>
 

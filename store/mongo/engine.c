@@ -1,4 +1,8 @@
-/* The vtable, opening and closing. */
+/* store/mongo/engine.c - the table of the engine, opening and closing.
+ *
+ * The order of the opening: connect, make the schema, take lanes, say that we are alive, and only then the threads.
+ * Closing goes the other way, and lets the lanes go, so that the next process needs not wait until ours would have been
+ * dead. */
 #include "store/mongo/mongo.h"
 
 static struct mongo_store *store_new(const struct store_options *o)

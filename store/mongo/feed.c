@@ -1,4 +1,8 @@
-/* Reading what has been committed, in its order: see lane.c. */
+/* store/mongo/feed.c - reading what has been committed, in its order: see lane.c.
+ *
+ * Ends of the lanes and rows are read in one snapshot, each lane as a range of one index, and merged by id. A lane that
+ * was shown as far as it goes stands at its end, whatever was deleted on the way: a cursor never waits for a row that
+ * is gone. */
 #include "store/mongo/mongo.h"
 #include <assert.h>
 

@@ -1,3 +1,8 @@
+/* store/mongo/index.c - the indexes of a kind, as its table wants them.
+ *
+ * They are known by name. One that is there in another form is dropped and made anew; those that the table does not
+ * know stay, as an older or newer build beside us may need them. Every index that is not unique ends in `_id`, so that
+ * its order has no ties and a cursor names one place. */
 #include "store/mongo/schema.h"
 
 enum { INDEX_DIFFERS = 85, INDEX_KEY_DIFFERS = 86 };

@@ -1,4 +1,8 @@
-/* Keys that rows outside the group have. */
+/* store/mongo/lookup.c - keys that rows outside the group have.
+ *
+ * Asked for only by groups after one that failed so (`careful`), as the server names the key and not the batch that
+ * wanted it. A row of the database that the group itself frees or moves is no obstacle: that was judged in memory
+ * (keys.c). */
 #include "store/mongo/apply.h"
 
 enum { KEYS_AT_ONCE = 200 };

@@ -1,4 +1,8 @@
-/* Is there a primary, and does it know what was acknowledged before it came? Heard from the readers' pool. */
+/* store/mongo/primary.c - is there a primary, and does it know what was acknowledged before it came?
+ *
+ * Heard from the readers' pool, whose events come before a call can be sent to a new primary. While there is none
+ * callers wait, as long as one may come; where that is hopeless they are told at once. The first caller after an
+ * election asks for all, see know_majority. */
 #include "base/params.h"
 #include "store/mongo/mongo.h"
 #include <unistd.h>

@@ -1,4 +1,8 @@
-/* Processes at work on the database: rows of _process, renewed by the keeper (state.c). */
+/* store/mongo/process.c - processes at work on the database: rows of _process, renewed by the keeper (state.c).
+ *
+ * Alive is who has renewed in time by the server's clock: no node's own clock is believed. Who buries a dead process
+ * ends its sessions too, since its open transactions hold rows. A database that was replaced under us is noticed here,
+ * before anything of the old one is written into the new one. */
 #include "base/log.h"
 #include "store/mongo/mongo.h"
 

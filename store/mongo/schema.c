@@ -1,4 +1,9 @@
-/* A database made ours, or brought up to what this build keeps: collections with their validators, and versions. */
+/* store/mongo/schema.c - a database made ours, or brought up to what this build keeps: collections with their
+ * validators, and versions.
+ *
+ * Several processes of several builds may do this at once, so nothing is taken away: fields and indexes are added, and
+ * a validator keeps the fields that a newer build has put there. `_meta` is the first collection made and the version
+ * the last thing written, which tells a half-made database of ours from another program's. */
 #include "store/mongo/schema.h"
 #include "base/crypt.h"
 #include <assert.h>

@@ -1,3 +1,9 @@
+/* store/mongo/select.c - reads. What comes from several documents comes from one snapshot; a single one is read as a
+ * majority has it.
+ *
+ * The index is always named (hint): the server's own choice changes with the data. A read changes nothing, so one that
+ * met a primary's end is tried once more when that happened quickly; a snapshot that is not available yet is waited
+ * for. */
 #include "store/mongo/mongo.h"
 
 static bool read_once(mongoc_collection_t *c, const bson_t *filter, const bson_t *opts, uint64_t fields,

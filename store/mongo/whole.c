@@ -1,4 +1,8 @@
-/* What moving a whole database asks: is it ours alone, do we know all that is in it, and its chunks in order. */
+/* store/mongo/whole.c - what moving a whole database asks: is it ours alone, do we know all that is in it, and its
+ * chunks in order.
+ *
+ * A copy that leaves a field behind loses it for good: so a database with fields or kinds of a newer build is refused
+ * rather than copied in part. Collections without rows are no loss. */
 #include "store/mongo/mongo.h"
 
 /* ---- who else has it open ---- */

@@ -1,3 +1,8 @@
+/* store/sqlite/apply.c - one batch into the writer's transaction, operation after operation.
+ *
+ * Conditions and bounds stand in the WHERE of the write itself, so the usual case is one statement. Only when it
+ * touched no row is the row read to say why. New values of raised fields are caught by capture() while they are
+ * written. How a batch failed tells the writer whether anything has to be undone (writer.c). */
 #include "store/sqlite/sqlite.h"
 
 /* How one operation ended. */

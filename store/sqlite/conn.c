@@ -1,3 +1,8 @@
+/* store/sqlite/conn.c - a connection: how it is opened, and what its errors mean.
+ *
+ * One thread at a time uses it, so SQLite takes no locks of its own. One writes (writer.c), the others are read-only by
+ * pragma, so that no mistake of ours can write past the queue. A damaged database is told with what to do about it;
+ * what may go away by itself is ERR_BUSY. */
 #include "base/params.h"
 #include "store/sqlite/log_vfs.h"
 #include "store/sqlite/sqlite.h"

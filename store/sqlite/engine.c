@@ -1,4 +1,8 @@
-/* The vtable, opening and closing. */
+/* store/sqlite/engine.c - the table of the engine, opening and closing.
+ *
+ * Before SQLite is let at the file the log is judged (log_check.c), for SQLite would quietly do without it. Each read
+ * takes a connection of the pool around it. The last to close is the writer, which brings the log home; the mark goes
+ * before that, so that a crash in between is no loss. */
 #include "base/params.h"
 #include "store/sqlite/log_check.h"
 #include "store/sqlite/sqlite.h"

@@ -1,3 +1,8 @@
+/* store/sqlite/fault_vfs.c - a disk that fails or forgets, under SQLite's own VFS.
+ *
+ * "forget" keeps in memory what was written and not synced: so killing the process loses what a power cut would lose,
+ * and the crash tests need no virtual machine. A shadow is shared by all who open the file, since they must see one
+ * another's writes. Without POSTRIDER_FAULTS nothing of it is built. */
 #ifdef POSTRIDER_FAULTS
 #include "store/sqlite/fault_vfs.h"
 #include "base/bytes.h"

@@ -1,3 +1,7 @@
+/* store/sqlite/lock.c - locks in memory: one process has the store open, so its end is the end of all its locks.
+ *
+ * Tokens rise over restarts too, since they begin at the wall clock; a proof from before a restart never fits a new
+ * lock. What has expired stays until its name is asked for or room is needed. */
 #include "base/params.h"
 #include "store/sqlite/sqlite.h"
 

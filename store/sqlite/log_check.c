@@ -1,3 +1,8 @@
+/* store/sqlite/log_check.c - reading the log (WAL) before SQLite does, which never complains about a lost one.
+ *
+ * The question is always whether something that had been acknowledged is gone. A torn end was not acknowledged and is
+ * fine; damage with whole groups behind it, a log that is missing, and a file that is shorter than it says are not. Who
+ * goes on all the same has copies kept first. */
 #include "store/sqlite/log_check.h"
 #include "base/bytes.h"
 #include "base/clock.h"

@@ -1,3 +1,9 @@
+/* store/sqlite/schema.c - tables as the kinds want them, whatever is there.
+ *
+ * A new build adds columns and indexes within one transaction, behind a copy of the whole database that was synced
+ * before the first change: there is always a way back. A database that a newer build has written is refused, since this
+ * one would not know what it must keep. `epoch` and `log` rise with each opening: tokens of claims and the log's number
+ * begin there. */
 #include "store/sqlite/sqlite.h"
 #include <assert.h>
 #include <errno.h>

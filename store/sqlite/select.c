@@ -1,3 +1,8 @@
+/* store/sqlite/select.c - reads, each on a connection of a store worker.
+ *
+ * Statements are found by their shape and only made for a new one. INDEXED BY names the index, so SQLite fails where it
+ * would otherwise scan. Several passes of one query are one read transaction and see one state; a claim's passes run in
+ * the writer's. */
 #include "store/sqlite/sqlite.h"
 
 static void shape_fields(struct shape *s, uint64_t fields)

@@ -1,3 +1,7 @@
+/* store/sqlite/sql.c - text and values of statements.
+ *
+ * Values are always bound, names come from our own tables: no text of a client is ever part of a statement. Only the
+ * constants of a partial index are written out, because SQLite compares those by their text. */
 #include "store/sqlite/sqlite.h"
 #include <assert.h>
 

@@ -1,3 +1,9 @@
+/* store/sqlite/statements.c - prepared statements of a connection, kept by shape: the operation, its fields and how
+ * they are compared.
+ *
+ * Preparing costs more than running. Shapes are few (lists are padded to a few lengths for that), but a client's
+ * filters multiply them, so those least recently used go past store.statements. A connection has one user, hence no
+ * lock. */
 #include "base/params.h"
 #include "store/sqlite/sqlite.h"
 #include <assert.h>

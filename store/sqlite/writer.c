@@ -1,3 +1,13 @@
+/* store/sqlite/writer.c - the group commit.
+ *
+ * Callers hang their job on the queue and sleep; the writer takes what waits, applies it in one transaction, commits,
+ * and wakes them all. No timer: while one group is synced the next one gathers.
+ *
+ * Failing alone. Savepoints cost every batch a copy of each page it touches, and batches seldom fail. So a group first
+ * runs without: a batch whose failing operation is its first change has changed nothing and is just left out. When one
+ * fails later than that, the transaction is rolled back and the group runs again from its start, now with a savepoint a
+ * batch; so do the next CAREFUL groups, since failures come in swarms. Who fails against a state that is rolled back is
+ * judged again. */
 #include "base/log.h"
 #include "base/metrics.h"
 #include "base/params.h"
@@ -6,14 +16,6 @@
 #include <errno.h>
 #include <unistd.h>
 
-/* The group commit. Callers hang their job on the queue and sleep; the writer takes what waits, applies it in one
- * transaction, commits, and wakes them all. No timer: while one group is synced the next one gathers.
- *
- * Failing alone. Savepoints cost every batch a copy of each page it touches, and batches seldom fail. So a group first
- * runs without: a batch whose failing operation is its first change has changed nothing and is just left out. When one
- * fails later than that, the transaction is rolled back and the group runs again from its start, now with a savepoint a
- * batch; so do the next CAREFUL groups, since failures come in swarms. Who fails against a state that is rolled back is
- * judged again. */
 enum { CAREFUL = 16, RERUNS = 3, IDLE_MS = 1000, BUSY_MS = 50, RESTART_AT = 8, EARLY_US = 5000 };
 
 struct job {
