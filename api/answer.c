@@ -1,3 +1,8 @@
+/* api/answer.c - answers, and how they get onto the connection.
+ *
+ * An answer is made whole before its first byte leaves, so what fails still becomes a proper error; only contents of
+ * mail are streamed. What a slow reader has not taken is not kept: see large_send. Every header is written here, so
+ * that none is forgotten on some path. */
 #include "api/private.h"
 #include "api/request.h"
 #include "base/clock.h"

@@ -1,3 +1,7 @@
+/* api/api.c - opening, serving and stopping the door.
+ *
+ * Stopping breaks nothing off: no new connections first, then what runs gets server.grace to end; requests that come
+ * meanwhile on kept connections are answered 503. Only then are those woken who watch the connections. */
 #include "api/private.h"
 #include "base/clock.h"
 #include "base/network.h"

@@ -1,4 +1,8 @@
-/* A connection's life. */
+/* api/connection.c - a connection's life: requests one after the other, and how it ends.
+ *
+ * A connection that is closed with input unread is reset by the kernel, and the client loses the answer: what it still
+ * sends is read into nothing for a while, by a bounded number of connections at once. Who is turned away hears a whole
+ * answer, except in TLS, where the handshake would cost more than the request. */
 #include "api/private.h"
 #include "api/request.h"
 #include "base/clock.h"

@@ -1,3 +1,8 @@
+/* api/exchange.c - request and answer on a connection's stream.
+ *
+ * Where a request was not read to its end nobody knows where the next one begins, and bytes taken for a request that
+ * are none are how requests are smuggled. So `lost` and `broken` end the connection. Whether it is kept is decided when
+ * the answer begins, since the header has to say so; a small rest of a body is read over for that. */
 #include "api/exchange.h"
 #include "api/private.h"
 #include "api/request.h"

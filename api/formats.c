@@ -1,3 +1,7 @@
+/* api/formats.c - the `format`s of the contract.
+ *
+ * Each asks the parser that the service will use (addresses, domains, networks), so what passes here is not refused
+ * behind it for its form. All are pure: they run on workers too. */
 #include "api/schema.h"
 #include "base/clock.h"
 #include "base/network.h"

@@ -1,4 +1,7 @@
-/* Mailboxes, and the messages in them. */
+/* api/mailboxes.c - mailboxes, and the messages in them.
+ *
+ * Handlers carry and decide nothing, but for what HTTP makes dangerous: a sender's file name and type reach a browser
+ * only in a form that is saved and never run. */
 #include "api/request.h"
 #include "base/log.h"
 #include "service/box/entry.h"

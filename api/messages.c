@@ -1,4 +1,6 @@
-/* What was sent: messages, their deliveries and events. Sending by JSON is in send.c. */
+/* api/messages.c - what was sent: messages, their deliveries and events. Sending by JSON is in send.c.
+ *
+ * Handlers only carry: parameters and members in, one call, the resource's table out. */
 #include "api/request.h"
 #include "service/message/message.h"
 #include "service/queue/delivery.h"

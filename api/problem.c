@@ -1,3 +1,7 @@
+/* api/problem.c - error answers (RFC 9457), and the page for each code.
+ *
+ * One table makes both, so no code is without an explanation. What the client is told is what err_told lets out;
+ * details of internal errors are in the log only, under the request's id. */
 #include "api/request.h"
 
 /* Every code with what it means: the titles of answers and the pages at /errors/{code}. */

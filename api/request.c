@@ -1,3 +1,9 @@
+/* api/request.c - the way of one request, in the order in which it may be refused.
+ *
+ * First what the head alone tells: path, method, a credential at all, media type, length. Then who asks and whether
+ * they may. Only then is the body read: strangers cannot make us hold megabytes. Faults of headers, body and query are
+ * collected and told together. Whatever a handler makes lies behind `before`, so request_repeat can run it again
+ * (api/answer.c). */
 #include "api/request.h"
 #include "api/private.h"
 #include "base/budget.h"

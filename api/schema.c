@@ -1,3 +1,8 @@
+/* api/schema.c - the check against the tables made of the contract.
+ *
+ * It calls itself as deep as the schema and the JSON go, which json_read has bounded. The place of a value is a chain
+ * on the stack and becomes a text only for a fault. Of a oneOf the JSON type alone decides, so that faults speak of one
+ * schema. */
 #include "api/schema.h"
 
 /* Where the check stands, innermost first; it becomes a pointer only when there is a fault. */

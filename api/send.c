@@ -1,4 +1,8 @@
-/* POST /v1/messages: the request as message_send takes it. */
+/* api/send.c - POST /v1/messages: the request as message_send takes it.
+ *
+ * Only forms are turned into one here: an address as text or object, one or a list, headers as a list or a map. A fault
+ * names the place in the form that was sent. The body's memory is given back before the service is called, since the
+ * tree has all of it. */
 #include "api/private.h"
 #include "api/request.h"
 #include "base/crypt.h"
