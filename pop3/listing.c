@@ -1,3 +1,8 @@
+/* pop3/listing.c - what needs no content: counting, listing, marking, and QUIT.
+ *
+ * DELE sets a bit and nothing else; only QUIT deletes (RFC 1939 6), and a session that ends in any other way deletes
+ * nothing. Message numbers are places in the snapshot and never change within a session. The lock is given up before
+ * QUIT is answered, since programs come back at once. */
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/params.h"

@@ -1,3 +1,7 @@
+/* pop3/login.c - USER and PASS, AUTH PLAIN (RFC 5034), STLS (RFC 2595).
+ *
+ * A login is a credential and the mailbox's lock: one without the other is none, and leaves nothing behind in the
+ * session. Whether passwords may cross the connection is said by the service. USER is answered alike for every name. */
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/params.h"

@@ -1,3 +1,8 @@
+/* pop3/retrieve.c - RETR and TOP: a message on its way out.
+ *
+ * "+OK" is said with the first piece, as long as an error can still be an answer; after it only the end of the
+ * connection tells that a message is not whole. A slow client may take hours, so with each piece the login is looked at
+ * again, the lock renewed and the deadline moved. */
 #include "base/clock.h"
 #include "base/params.h"
 #include "pop3/session.h"

@@ -1,3 +1,8 @@
+/* pop3/session.c - the command loop, the lock that is kept alive, and why a session ends.
+ *
+ * The lock is a lease: whenever a session waits or sends it is renewed in time, and one that was lost ends the session,
+ * as another may be deleting by now. Silence ends it without a word and without deletions (RFC 1939 3). A store that is
+ * away for a moment does not. */
 #include "pop3/session.h"
 #include "base/budget.h"
 #include "base/clock.h"

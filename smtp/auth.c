@@ -1,3 +1,8 @@
+/* smtp/auth.c - AUTH (RFC 4954): PLAIN, and LOGIN for the programs that know nothing else.
+ *
+ * This file only moves bytes: whether a login is possible on this connection and whether it succeeds is said by
+ * service/identity/auth.h. Passwords are decoded into bufs of our own and wiped. A failed login is a reply and the
+ * session goes on; guessing is slowed where all doors meet, not here. */
 #include "base/params.h"
 #include "base/sasl.h"
 #include "smtp/session.h"

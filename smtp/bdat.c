@@ -1,3 +1,8 @@
+/* smtp/bdat.c - BDAT (RFC 3030): chunks of a known size.
+ *
+ * A chunk's octets follow its command without a wait, so they are read in any case, also when the command is refused:
+ * what is left in the stream would be taken for commands. Where the size cannot be read nobody knows where they end,
+ * and the session does. A refused chunk spoils the mail; the others pass by until the last. */
 #include "base/clock.h"
 #include "base/params.h"
 #include "smtp/transfer.h"

@@ -1,3 +1,8 @@
+/* smtp/envelope.c - MAIL and RCPT: the path, the parameters, and one question each to the service.
+ *
+ * A large envelope is built out of small steps, so each RCPT works in an arena of its own and leaves only what is kept
+ * of the recipient. A refused one leaves nothing: a client that tries a million addresses must not fill the envelope,
+ * and is hung up on after smtp.refused_recipients_max. */
 #include "base/budget.h"
 #include "base/params.h"
 #include "net/fiber.h"

@@ -1,3 +1,7 @@
+/* smtp/params.c - the parameters as a table, each with its reader.
+ *
+ * What is xtext or a number here is written into reports later, so it is judged now: no control character may hide in
+ * it. A parameter that was not announced, or stands twice, is refused, since nobody knows which one was meant. */
 #include "smtp/params.h"
 #include "base/json.h"
 #include "base/params.h"

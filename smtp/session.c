@@ -1,3 +1,8 @@
+/* smtp/session.c - the greeting, the command loop, and the end.
+ *
+ * A session has one fiber, which sleeps in smtp_read_line and nowhere longer. Every command has a deadline of its own;
+ * a client that sends many without a mail is sent away. Draining ends a session only between commands. The rest of a
+ * line that was refused is skipped as far as its CRLF, so that its end is never taken for a command. */
 #include "smtp/session.h"
 #include "base/budget.h"
 #include "base/clock.h"

@@ -1,3 +1,8 @@
+/* smtp/text.c - a small machine over chunks, by memchr.
+ *
+ * What is not changed is handed on in the longest runs there are. The first fault decides the reply, and from then on
+ * nothing is handed on, yet the text is read to its true end: whoever stops earlier takes the rest of a mail for
+ * commands. */
 #include "smtp/text.h"
 #include <string.h>
 

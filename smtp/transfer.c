@@ -1,3 +1,8 @@
+/* smtp/transfer.c - a mail on its way into the intake, and its line in the log.
+ *
+ * A fault of the text or the intake's refusal does not end the transfer: the client is answered when it has sent all,
+ * as it does not listen before. The reply 250 follows intake_commit alone. Whether bare newlines are mended is a
+ * setting for each kind of door. */
 #include "smtp/transfer.h"
 #include "base/clock.h"
 #include "base/log.h"

@@ -1,3 +1,8 @@
+/* smtp/verbs.c - the table of commands, and from it EHLO and HELP.
+ *
+ * When a command is allowed is judged in one place, smtp_verb_allowed, in the order that clients rely on: a login that
+ * is missing or lost before an order that is wrong. An extension is announced while the command that brings it is
+ * offered, so the two never disagree. */
 #include "base/params.h"
 #include "service/service.h"
 #include "smtp/transfer.h"
