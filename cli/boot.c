@@ -1,3 +1,8 @@
+/* cli/boot.c - flags, environment and boot file.
+ *
+ * Each source says what it says to base/params.h, which knows whose word counts. A path or URL that does not fit is
+ * refused and never cut. SIGHUP reads the file again: what it does not name any more goes back to what stands behind
+ * it. */
 #include "cli/boot.h"
 #include "base/json.h"
 #include "base/params.h"

@@ -1,4 +1,8 @@
-/* check: the vital parts, with or without a running server, and how to mend what fails. */
+/* cli/check.c - check: the vital parts, with or without a running server, and how to mend what fails.
+ *
+ * What `serve` would use is what is looked at: boot file, environment and flags are read in the same way, and a running
+ * server is asked for its settings. Nothing is changed. Each finding comes with what to do; the exit code is that of
+ * the worst. */
 #include "cli/check.h"
 #include "base/clock.h"
 #include "base/crypt.h"

@@ -1,4 +1,8 @@
-/* check, the part that looks at ports and certificates. */
+/* cli/check_doors.c - check, the part that looks at ports and certificates.
+ *
+ * Beside a running server a door is tried as a client would, up to the first characters of its greeting, for a port may
+ * be somebody else's. Without one it is opened for a moment, which tells who holds it. A certificate is judged by what
+ * clients look at: its key, its time, and the name it is for. */
 #include "cli/check.h"
 #include "cli/listen.h"
 #include "net/listener.h"

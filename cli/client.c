@@ -1,3 +1,7 @@
+/* cli/client.c - one request by libcurl, as the API's other clients make it.
+ *
+ * The nearer word wins: a flag over the environment over the profile over the socket of the data folder. A value that
+ * would be cut or become two header lines is not sent at all. The exit code tells scripts whether to try again. */
 #include "cli/client.h"
 #include "base/json.h"
 #include <curl/curl.h>

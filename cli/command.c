@@ -1,3 +1,7 @@
+/* cli/command.c - flags and words, by the tables of the subcommand.
+ *
+ * An unknown flag ends the program: a misspelt --dry-run must not send. Of a flag given twice the last one counts,
+ * unless its reader walks the values. Nothing is copied; what is read lies in argv. */
 #include "cli/command.h"
 
 const struct flag client_flags[] = {

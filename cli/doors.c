@@ -1,3 +1,7 @@
+/* cli/doors.c - which doors there are, and the order in which they open.
+ *
+ * All are bound before any serves: a port that is taken ends the start with nothing half open, and root can be given up
+ * in between. Without a certificate of the operator's one is made for the data folder, once. */
 #include "cli/doors.h"
 #include "base/json.h"
 #include "cli/listen.h"

@@ -1,4 +1,7 @@
-/* domain, user, key, message, mailbox, config: a row of verbs.c makes one request. */
+/* cli/resource.c - domain, user, key, message, mailbox, config: a row of verbs.c makes one request.
+ *
+ * No subcommand has code of its own: words and flags become the path, the query and the body by the row, and the answer
+ * is printed by the resource's table. What cannot be read or sent ends before anything is sent; deleting asks first. */
 #include "base/json.h"
 #include "cli/client.h"
 #include "cli/verbs.h"

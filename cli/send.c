@@ -1,4 +1,7 @@
-/* send and sendmail: a mail by flags, or a whole one on standard input. */
+/* cli/send.c - send and sendmail: a mail by flags, or a whole one on standard input.
+ *
+ * sendmail takes what programs have been giving it for decades, and answers with sysexits.h, by which they decide
+ * whether to try again. Lines get the CRLF of mail here; everything else of the mail is judged by the server. */
 #include "base/crypt.h"
 #include "base/json.h"
 #include "cli/client.h"
