@@ -13,6 +13,27 @@
  * - Batches are committed in groups, but a failing batch fails alone, and touches nothing.
  * - When the outcome of a commit is unknown, the engine itself finds out until the deadline; then ERR_BUSY, and the
  *   batch exists 0 or 1 times.
+ *
+ * Nothing is locked between reading and writing. What a change was judged by becomes conditions of its batch, and who
+ * meets another's change looks again:
+ *
+ *     for (int i = 0; i < TRIES; i++) {
+ *         if (!store_get(st, &mailbox_kind, id, a, &row, e))      what is there
+ *             return false;
+ *         ...                                                     is it allowed, and what follows from it?
+ *         b = batch_new(a);
+ *         same = COND("slot", IS, V_TEXT(row.slot));              what that was judged by
+ *         set = SET("name", V_TEXT(name));
+ *         batch_update(b, &mailbox_kind, id, &same, 1, &set, 1);
+ *         if (store_commit(st, b, deadline, e))                   durable, all of it
+ *             return true;
+ *         if (e->code != ERR_CONFLICT)                            away, full, too late: nothing to look at again
+ *             return false;
+ *         *e = (struct err){ 0 };                                 something has changed (batch_failure says what)
+ *     }
+ *     return err_set(e, ERR_BUSY, "Others keep changing it");
+ * What is only added to (counters, within a bound) needs no look and no condition.
+ *
  * Errors: ERR_CONFLICT a condition, unique key or bound failed (batch_failure says which); ERR_MISSING; ERR_TOO_LARGE a
  * row over 16 MiB (MongoDB), or an arena that is full (of an answer, or of the batch); ERR_STORAGE_FULL;
  * ERR_QUEUE_FULL; ERR_BUSY the database is away, or the deadline has passed; ERR_INVALID a cursor that is none;

@@ -3,8 +3,8 @@
  *     struct body_writer *w = body_begin(c->svc);
  *     body_write(w, piece, deadline, e)        as often as bytes arrive
  *     body_finish(w, deadline, e)
- *     body_put(w, batch, arena)                what makes it kept, into the accept batch (again, if that is built
- * again) body_free(&w)
+ *     body_put(w, batch, arena)                what makes it kept, into the accept batch; again when that is built anew
+ *     body_free(&w)
  *
  * Up to BODY_INLINE bytes lie in the row and enter with the accept batch. More leaves in chunks of 256 KiB as it
  * arrives, each in a batch of its own; the row then has an expiry (body.upload_grace), which body_put clears on

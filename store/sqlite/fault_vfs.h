@@ -1,9 +1,13 @@
 /* store/sqlite/fault_vfs.h - a disk that fails, for tests (builds with POSTRIDER_FAULTS).
  *
  * Sits over SQLite's own VFS and is chosen by the environment POSTRIDER_TEST_VFS before the first store is opened, or
- * by fault_vfs_set at any time: full:N    every N-th write or sync fails as on a full disk io:N      every N-th write
- * or sync fails with EIO forget    writes stay in memory until the file is synced: a kill loses what was not. Only
- * while one process has the database open, and only files opened while it is on Any thread. */
+ * by fault_vfs_set at any time:
+ *
+ *     full:N    every N-th write or sync fails as on a full disk
+ *     io:N      every N-th write or sync fails with EIO
+ *     forget    writes stay in memory until the file is synced: a kill loses what was not
+ *
+ * "forget" only while one process has the database open, and for files opened while it is on. Any thread. */
 #ifndef STORE_SQLITE_FAULT_VFS_H
 #define STORE_SQLITE_FAULT_VFS_H
 #include <stdbool.h>
