@@ -119,6 +119,7 @@ static void fields(struct request *r)
     exchange_field(x, "Request-Id", id_format("req", r->call.request, id));
     if (r->status != HTTP_NO_CONTENT)
         exchange_field(x, "Content-Type", bytes_of(r->type));
+    /* Mail and keys are in these answers: no cache keeps them, and no browser runs what a sender wrote. */
     exchange_field(x, "Cache-Control", BYTES("no-store"));
     exchange_field(x, "X-Content-Type-Options", BYTES("nosniff"));
     if (r->location.p)

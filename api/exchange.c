@@ -210,6 +210,7 @@ void exchange_answer(struct exchange *x, int status, int64_t size)
 
 void exchange_field(struct exchange *x, const char *name, struct bytes value)
 {
+    /* A line break in it would begin a field of somebody else's (response splitting): the field is left out. */
     if (bytes_has_ctl_line(value))
         return;
     put_text(x, name);

@@ -52,6 +52,7 @@ struct id id_new(void)
     struct id id;
     uint64_t tick = next_tick();
 
+    /* Version 7 and variant 10 (RFC 9562 4.1, 4.2, 5.7) stand between time, counter and random bits. */
     put_big_endian(id.b, (tick >> 12) << 16 | UINT64_C(0x7000) | (tick & 0xFFF));
     put_big_endian(id.b + 8, UINT64_C(1) << 63 | random_word() >> 2);
     return id;

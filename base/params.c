@@ -195,7 +195,7 @@ static void tell(enum param p)
     pthread_mutex_lock(&lock);
     w = watchers;
     pthread_mutex_unlock(&lock);
-    for (; w; w = w->next)
+    for (; w; w = w->next) /* without the lock: a watcher may read and set parameters itself */
         if (w->p == p || w->p == PARAMS)
             w->changed(p, w->ctx);
 }

@@ -107,6 +107,7 @@ static struct curl_slist *headers(const struct command_line *l, const struct cli
 
     snprintf(line, sizeof line, "Content-Type: %s", r->content_type ? r->content_type : "application/json");
     list = curl_slist_append(list, line);
+    /* No waiting for "100 Continue" before a large body. */
     list = curl_slist_append(list, "Expect:");
     if (t->key) {
         snprintf(line, sizeof line, "Authorization: Bearer %s", t->key);

@@ -152,6 +152,7 @@ static enum http_result version_read(struct bytes v, struct http_head *out, cons
     *why = digits ? "This server speaks HTTP/1.1" : "The version is malformed";
     if (!digits)
         return HTTP_BAD;
+    /* A higher minor version is answered as 1.1 (RFC 9110 2.5). */
     out->minor = v.p[7] > '0';
     return v.p[5] == '1' ? HTTP_WHOLE : HTTP_VERSION;
 }

@@ -76,6 +76,7 @@ static void on_wake(evutil_socket_t fd, short what, void *arg)
     (void)fd;
     (void)what;
     while (w) {
+        /* The list is last in, first out: it is turned round, so that who was woken first runs first. */
         struct waiter *next = w->next;
 
         w->next = in_order;

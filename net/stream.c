@@ -246,6 +246,7 @@ bool stream_skip_line(struct stream *s, size_t max, struct err *e)
     for (size_t skipped = 0;;) {
         struct bytes have = stream_peek(s);
         const char *end = have.n ? memmem(have.p, have.n, "\r\n", 2) : NULL;
+        /* A CR at the end may be half of the CRLF that is looked for: it stays. */
         size_t drop = end ? (size_t)(end - have.p) + 2 : have.n - bytes_ends(have, BYTES("\r"));
 
         stream_skip(s, drop);

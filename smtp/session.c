@@ -59,6 +59,7 @@ bool smtp_read_line(struct smtp *s, size_t max, struct bytes *line)
     enum line got;
 
     smtp_deadline_in(s, PARAM_INT(smtp, command_timeout));
+    /* A server that stops ends sessions between commands, not in the middle of an AUTH. */
     stream_drains(s->stream, !s->asking);
     got = line_read(s->stream, max, line, &e);
     stream_drains(s->stream, false);

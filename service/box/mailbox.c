@@ -275,6 +275,7 @@ bool mailbox_delete(struct call *c, const struct mailbox_delete_in *in, void *ou
         return false;
     if (n || row.total)
         return err_set(&c->err, ERR_IN_USE, n ? "There are mailboxes below it" : "There are messages in it");
+    /* An entry that came meanwhile has raised total, a child the modseq (hold_line). */
     empty[0] = COND("total", IS, V_INT(0));
     empty[1] = COND("modseq", IS, V_INT(row.modseq));
     batch_delete(b, &mailbox_kind, row.id, empty, 2);

@@ -45,6 +45,7 @@ bool call_fault(struct call *c, const char *pointer, const char *code, const cha
     n = vsnprintf(message, sizeof message, format, args);
     va_end(args);
     assert(n >= 0);
+    /* What was given may be a secret in the wrong field, and faults are answered and logged. */
     message[mask_text(message, strlen(message))] = '\0';
     c->faults[c->n_faults++] = (struct fault){
         .pointer = arena_copy(c->arena, bytes_of(pointer)),

@@ -159,6 +159,7 @@ static void judge(void *ctx, const struct hash_job *job)
 {
     struct login *l = ctx;
 
+    /* A longer one was compared as far as PASSWORD_MOST, at the usual cost, and is wrong whatever came of it. */
     l->right = job->ok && l->known && l->password.n <= PASSWORD_MOST;
     if (!l->right)
         l->counted = throttle_failed(l->c, l->name, id_is_none(l->user->id) ? NULL : l->user);

@@ -206,6 +206,7 @@ static bool ask(struct question *q, const char *what)
     struct bytes name = q->known.name;
 
     if (!recall(d, name, c->arena, &q->known)) {
+        /* Before the read: a change that comes meanwhile makes the answer stale at once. */
         q->known.generation = atomic_load(&d->generation);
         if (!offload(POOL_STORE, ask_store, q, &c->err))
             return false;

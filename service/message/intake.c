@@ -268,6 +268,7 @@ static bool accept(struct intake *k, struct call *c, struct intake_out *out)
     if (!plan_accept(k, c, &p))
         return false;
     before = arena_mark(k->arena);
+    /* Each try that fails takes one recipient, or the copy for Sent, out of the next batch: so it ends. */
     for (size_t tries = p.n + 2; tries > 0 && again; tries--) {
         c->err = (struct err){ 0 };
         arena_rewind(k->arena, before);

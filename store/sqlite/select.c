@@ -167,6 +167,7 @@ static sqlite3_stmt *pass_prepare(struct conn *c, const struct shape *shape, con
     buf_init(&sql, SQL_MAX);
     sql_select(&sql, k, fields);
     if (p->index) {
+        /* Where the index does not serve, SQLite refuses the statement rather than scan. */
         buf_adds(&sql, " INDEXED BY ");
         sql_index_name(&sql, k, p->index);
     }
