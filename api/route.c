@@ -45,6 +45,7 @@ static bool decode(struct route_match *m, struct arena *a)
 
 static void allow(struct route_match *m, const struct route *route, struct arena *a)
 {
+    /* RFC 9110 15.5.6: a 405 names all that the path takes. */
     const char *both = strcmp(route->method, "GET") == 0 ? "GET, HEAD" : route->method;
 
     m->allow = m->allow.p ? arena_bytesf(a, "%.*s, %s", SHOW(m->allow), both) : bytes_of(both);

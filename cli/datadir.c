@@ -56,6 +56,7 @@ static bool take_lock(struct datadir *d, struct err *e)
     d->lock = open(datadir_file(d, "lock", file, sizeof file), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (d->lock < 0)
         return err_set(e, ERR_INVALID, "cannot open %s: %s", file, strerror(errno));
+    /* The lock decides, not the pid that is written: a lock ends with its process, a file does not. */
     if (flock(d->lock, LOCK_EX | LOCK_NB) != 0) {
         n = pread(d->lock, holder, sizeof holder - 1, 0);
         close(d->lock);
@@ -88,6 +89,7 @@ bool datadir_drop_root(const struct datadir *d, struct err *e)
 {
     if (geteuid() != 0 || d->uid == 0)
         return true;
+    /* Groups first: who is no longer root cannot give them up. */
     if (setgroups(0, NULL) != 0 || setresgid(d->gid, d->gid, d->gid) != 0 || setresuid(d->uid, d->uid, d->uid) != 0)
         return err_set(e, ERR_INTERNAL, "cannot become server.run_as: %s", strerror(errno));
     return true;

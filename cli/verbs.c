@@ -1,4 +1,7 @@
-/* The subcommands that are one API call each, as rows. A path's {1}, {2} are the words behind the verb. */
+/* cli/verbs.c - the subcommands that are one API call each, as rows. A path's {1}, {2} are the words behind the verb.
+ *
+ * What a row cannot say (a file, a confirmation) is a kind of flag in resource.c, so that a new operation of the API
+ * needs a row and no code. */
 #include "cli/verbs.h"
 #include "service/core/member.h"
 

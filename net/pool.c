@@ -1,9 +1,9 @@
 /* net/pool.c - worker threads, shared out among those for whom they work.
  *
- * Each owner (fiber_for) has a lane of waiting jobs, and the lanes take turns: of two owners one with a hundred jobs
- * and one with a single one the latter waits for one job at most. The share of pool.owner_share keeps workers free for
- * whoever comes while one owner's jobs run. Lane 0 is of work that is nobody's (mail from strangers, our own), and has
- * no share. Owners are told apart by a hash: two may meet in a lane, and then share it. */
+ * Each owner (fiber_for) has a lane, a queue of waiting jobs, and the lanes take turns: of two owners one with a
+ * hundred jobs and one with a single one the latter waits for one job at most. The share of pool.owner_share keeps
+ * workers free for whoever comes while one owner's jobs run. Lane 0 is of work that is nobody's (mail from strangers,
+ * our own), and has no share. Owners are told apart by a hash: two may meet in a lane, and then share it. */
 #include "base/params.h"
 #include "net/loop.h"
 

@@ -51,6 +51,7 @@ static const char *admit(const struct peer *p)
 
     if (total >= PARAM_INT(net, sessions_max))
         return "net.sessions_max";
+    /* This machine may speak for many: a proxy, a webmail. */
     if (*at && most > 0 && !p->loopback && (*at)->n >= most)
         return "net.sessions_per_address";
     if (!*at)

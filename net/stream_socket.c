@@ -55,6 +55,7 @@ struct stream *stream_socket(int fd, const struct stream_options *o)
         peer_from(&local, sa);
         s->local_port = local.port;
     }
+    /* What belongs together leaves together (stream.c): the kernel need not wait for more. */
     if (address.ss_family != AF_UNIX)
         setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     return s;

@@ -45,6 +45,7 @@ void timers_clear(struct timers *t)
 
 void timers_set(struct timers *t, struct timer *one, int64_t at)
 {
+    /* The heap begins at 1, so that the children of i are 2 * i and 2 * i + 1. */
     if (t->n + 2 > t->cap)
         grow(t);
     one->at = at;

@@ -1,7 +1,7 @@
 /* service/service.c - the order in which the parts open and end.
  *
  * A store that is half a copy, a node that runs already and a key of another store are refused before the service
- * writes anything. Our earlier process's locks and leases end only when it is certain that it is gone. At the end
+ * writes to the store. Our earlier process's locks and leases end only when it is certain that it is gone. At the end
  * background fibers stop first, while store and caches are still there. */
 #include "service/service.h"
 #include "mail/charset.h"

@@ -56,6 +56,7 @@ bool smtp_refuse(struct smtp *s, const char *format, ...)
     va_start(args, format);
     sent = reply_list(s, format, args);
     va_end(args);
+    /* Every refusal counts: who goes on making mistakes is no mail program. */
     if (!sent || ++s->errors <= PARAM_INT(smtp, errors_max))
         return sent;
     return smtp_hang_up(s, "421 4.7.0 Too many errors");

@@ -159,10 +159,10 @@ int batch_insert(struct batch *b, const struct kind *k, const void *row, const s
 /* Changes the row with that id if it is there and all conditions hold (FAULT_MISSING, FAULT_CONDITION otherwise). */
 int batch_update(struct batch *b, const struct kind *k, struct id id, const struct cond *conds, size_t n_conds,
                  const struct set *sets, size_t n_sets);
-/* Adds to a row that may not be there yet: the row with the id of *row is changed by `sets` (SET and ADD) when it is
- * there and `alive` holds (may be NULL; what does not hold it counts as past its time); otherwise *row is written as it
- * is, all of it. Bounds and slots are those of what comes out either way. The kind has no unique index. Raises of
- * several nodes do not hinder one another: nobody reads what he writes. */
+/* An upsert: adds to a row that may not be there yet. The row with the id of *row is changed by `sets` (SET and ADD)
+ * when it is there and `alive` holds (may be NULL; what does not hold it counts as past its time); otherwise *row is
+ * written as it is, all of it. Bounds and slots are those of what comes out either way. The kind has no unique index.
+ * Raises of several nodes do not hinder one another: nobody reads what he writes. */
 int batch_raise(struct batch *b, const struct kind *k, const void *row, const struct cond *alive,
                 const struct set *sets, size_t n_sets);
 /* Deletes it under the same rule as batch_update. */

@@ -7,6 +7,7 @@ void tables_init(struct tables *t, const struct kind *const *kinds)
     t->n = 0;
     while (kinds[t->n])
         t->n++;
+    /* Sets of tables are bits of one number (tables_raise). */
     assert(t->n <= 64);
     t->at = calloc(t->n + 1, sizeof *t->at);
     if (!t->at)

@@ -48,6 +48,6 @@ bool body_next(struct body_reader *r, struct bytes *piece, struct err *e);
 void body_rewind(struct body_reader *r);
 void body_close(struct body_reader **r);
 
-/* A way to the body is gone: the sweep shall look at it after body.grace. */
+/* The body mark: a way to the body is gone, and the sweep (the garbage collector) shall look at it after body.grace. */
 void body_mark(struct batch *b, struct id body, struct arena *a);
 #endif

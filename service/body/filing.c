@@ -52,6 +52,7 @@ bool filing_add(struct service *svc, struct batch *b, struct arena *a, const str
     out->modseq_slot = batch_slot(b);
     raise_used(b, a, f, row->size);
     raise_mailbox(b, a, f, out);
+    /* uid_next as it is after the raise: the uid before it is ours, whoever files at once. */
     sets[0] = FROM_SLOT("uid", out->uid_slot, -1);
     sets[1] = FROM_SLOT("modseq", out->modseq_slot, 0);
     batch_insert(b, &entry_kind, row, sets, 2);

@@ -1,9 +1,9 @@
 /* service/box/maildrop.c - a POP3 session on an INBOX: a lock, a list, read-ahead, and the deletions of QUIT.
  *
  * Nothing is deleted before QUIT (RFC 1939 6). Then it goes in batches, each on condition that its entries are what
- * they were: what was moved or changed meanwhile is left. A batch that fails is tried with fewer entries, so that one
- * which somebody keeps changing does not save the others. Store calls run as jobs; the session's fiber sleeps
- * meanwhile. */
+ * they were just read as: what was moved or deleted meanwhile is left. A batch that meets a change is tried with fewer
+ * entries, so that one which somebody keeps changing does not save the others. Store calls run as jobs; the session's
+ * fiber sleeps meanwhile. */
 #include "service/box/maildrop.h"
 #include "base/params.h"
 #include "service/body/body.h"

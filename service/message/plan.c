@@ -2,7 +2,8 @@
  *
  * First every recipient gets an outcome, then rows follow from the outcomes, then the batch is built from the rows. So
  * when the batch fails by one recipient (a mailbox is full, a user has gone) only that outcome changes and the rest is
- * made anew. Each account that takes part, a party, has a message row of its own; the sender's owns the deliveries. */
+ * made anew. Each account that takes part, a party, has a message row of its own; of mail that is sent the sender's has
+ * the deliveries. */
 #include "base/params.h"
 #include "service/core/state.h"
 #include "service/message/intake_private.h"

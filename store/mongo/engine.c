@@ -1,8 +1,8 @@
 /* store/mongo/engine.c - the table of the engine, opening and closing.
  *
- * The order of the opening: connect, make the schema, take lanes, say that we are alive, and only then the threads.
- * Closing goes the other way, and lets the lanes go, so that the next process needs not wait until ours would have been
- * dead. */
+ * The order of the opening: connect, make the schema, start the committers with their lanes, say that we are alive, and
+ * then the keeper and the watcher. Closing goes the other way and lets the lanes go, so that the next process needs not
+ * wait until ours would have been dead. */
 #include "store/mongo/mongo.h"
 
 static struct mongo_store *store_new(const struct store_options *o)

@@ -1,10 +1,10 @@
 /* The order of commit without a counter that all would wait for.
  *
- * Each committer has a lane: a row of _lane that every one of its groups raises, in the group's own transaction. Within
- * a lane, groups follow one another, so its numbers are dense and in the order of commit. A place in the feed of a kind
- * is how far a reader is in each lane. A read first looks how far the lanes are: all up to there has been committed and
- * is visible. So nothing is left out, whatever commits meanwhile. What lies there is merged by id: a row that was made
- * after another had been committed never comes before it.
+ * Each committer has a lane, a shard of the log: a row of _lane that every one of its groups raises, in the group's own
+ * transaction. Within a lane, groups follow one another, so its numbers are dense and in the order of commit. A place
+ * in the feed of a kind is how far a reader is in each lane. A read first looks how far the lanes are: all up to there
+ * has been committed and is visible. So nothing is left out, whatever commits meanwhile. What lies there is merged by
+ * id: a row that was made after another had been committed never comes before it.
  *
  * The same mark tells whether a group whose commit had no answer is there. A lane belongs to a process as long as its
  * row in _process is renewed; a write by one that lost it finds another owner in the lane, and fails as a whole. Who
