@@ -270,6 +270,7 @@ char *buf_room(struct buf *b, size_t n)
     }
     if (n > b->cap - b->n)
         grow(b, b->n + n);
+    /* An empty buffer that was asked for nothing has an address all the same. */
     return b->p ? b->p + b->n : "";
 }
 

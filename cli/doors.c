@@ -65,6 +65,7 @@ static bool open_tls(struct doors *d, const struct datadir *dir, struct err *e)
         snprintf(cert_file, sizeof cert_file, "%s/cert.pem", folder);
         snprintf(key_file, sizeof key_file, "%s/key.pem", folder);
         snprintf(host, sizeof host, "%.*s", SHOW(name));
+        /* Made once and kept over restarts, so that clients can pin it. */
         if (access(key_file, F_OK) != 0 && !tls_self_signed(host, cert_file, key_file, e))
             return false;
     }

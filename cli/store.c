@@ -1,8 +1,8 @@
 /* cli/store.c - store copy and sync: what works on the store itself, not through a server's API.
  *
- * Both keep servers out as far as this can be seen: the lock in a SQLite file's folder, living processes on MongoDB. A
- * URL may stand in a file, as a list of processes would show its password. The exit code tells whether to run it again.
- * */
+ * Both keep servers out as far as this can be seen: the lock in a SQLite file's folder, living processes on MongoDB.
+ * A URL may stand in a file, as a list of processes would show its password. The exit code tells whether to run it
+ * again. */
 #include "base/clock.h"
 #include "base/crypt.h"
 #include "base/json.h"

@@ -114,6 +114,7 @@ bool fiber_launch(unsigned loop, void (*run)(void *arg), void *arg, struct err *
     *f = (struct fiber){ .loop = l, .run = run, .arg = arg, .parked = true, .deadline = CLOCK_NEVER };
     context_make(&f->context, stack_of(f) + PAGE, (size_t)((char *)f - stack_of(f)) - PAGE, entry);
     waiter_init(&f->start);
+    /* Its first turn comes like any other: from another thread by the loop's list of wakes. */
     f->start.fiber = f;
     metric_add(METRIC_fibers, 1);
     if (l == loop_self()) {
@@ -155,6 +156,7 @@ static void fiber_end(struct loop *l, struct fiber *f)
         l->fibers = f->right;
     if (f->right)
         f->right->left = f->left;
+    /* With it goes f itself, which lies on it. */
     stack_give(f);
     metric_add(METRIC_fibers, -1);
     loop_dismiss(l);
@@ -211,6 +213,7 @@ enum woken fiber_park(int64_t deadline, unsigned how)
 {
     struct loop *l = loop_self();
     struct fiber *f = l->running;
+    /* A long sleep is cut once, to give the unused stack back: see expire() in loop.c. */
     int64_t trim = how & PARK_ENDS_AT_STOP ? l->now + l->trim_after : CLOCK_NEVER;
 
     if ((l->stopping && (how & PARK_ENDS_AT_STOP)) || (l->draining && (how & PARK_ENDS_AT_DRAIN)))

@@ -1,9 +1,9 @@
 /* net/stream.c - buffers over a transport, and the rule when output leaves.
  *
- * Output leaves before the stream waits for input, so two ends that pipeline cannot wait for one another's buffers, and
- * answers to commands that came together are one write. Buffers are given back at each wait: ten thousand idle sessions
- * hold none. Reading and writing fail separately, because a peer that closed its side may still want our last answer.
- * */
+ * Output leaves before the stream waits for input, so two ends that pipeline cannot wait for one another's buffers,
+ * and answers to commands that came together are one write. Buffers are given back at each wait: ten thousand idle
+ * sessions hold none. Reading and writing fail separately, because a peer that closed its side may still want our
+ * last answer. */
 #include "base/clock.h"
 #include "base/params.h"
 #include "net/loop.h"

@@ -1,9 +1,9 @@
 /* net/tls_client.c - the context of outgoing TLS: trusted roots, how names are compared, and remembered sessions.
  *
  * A session is kept under all that was demanded of the peer when it was verified, since a resumed handshake shows no
- * certificate: another demand never finds it. One is used once (RFC 8446 C.4). Failures are told apart by what somebody
- * can do about them, and names are compared by RFC 9525, with the peculiarities of OpenSSL shut out before (is_name).
- * */
+ * certificate: another demand never finds it. One is used once (RFC 8446 C.4). Failures are told apart by what
+ * somebody can do about them, and names are compared by RFC 9525, with the peculiarities of OpenSSL shut out before
+ * (is_name). */
 #include "net/tls_client.h"
 #include "base/log.h"
 #include "base/params.h"

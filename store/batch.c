@@ -113,6 +113,7 @@ int batch_insert(struct batch *b, const struct kind *k, const void *row, const s
 int batch_update(struct batch *b, const struct kind *k, struct id id, const struct cond *conds, size_t n_conds,
                  const struct set *sets, size_t n_sets)
 {
+    /* Without sets it is a look that counts as a write. Rows of a feed never change: a reader has passed them. */
     struct op *op = add(b, n_sets ? OP_UPDATE : OP_REQUIRE, k, id);
 
     assert(!k->watched);

@@ -2,8 +2,8 @@
  * block.
  *
  * Reads go to a store worker as one job (`send`), and refuse an arena that is full before and after. Commits, claims
- * and locks go to the engine at once: those have queues and threads of their own, in which callers of all fibers meet.
- * */
+ * and locks go to the engine at once: those have queues and threads of their own, in which callers of all fibers
+ * meet. */
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/metrics.h"

@@ -1,9 +1,9 @@
 /* service/box/mailbox.c - mailboxes and the tree they form.
  *
  * A request is judged by what was read, and its batch holds only if that is still so: the line of parents, the number
- * of mailboxes, the slot (place and name in one text, unique). When something has moved it is judged anew, TRIES times.
- * So two requests at once never make a circle, a second mailbox of one name, or a child of one that is being deleted.
- * */
+ * of mailboxes, the slot (place and name in one text, unique). When something has moved it is judged anew, TRIES
+ * times. So two requests at once never make a circle, a second mailbox of one name, or a child of one that is being
+ * deleted. */
 #include "service/box/mailbox.h"
 #include "base/clock.h"
 #include "base/params.h"

@@ -2,8 +2,8 @@
  *
  * A user, the primary address and the six mailboxes come in one batch. Ending takes steps, since a user may have more
  * than a batch should hold: the door is closed first, mail and surplus rows go in slices, and the rest goes in one
- * batch that demands that nothing came meanwhile. A crash in between leaves a disabled user, who can be deleted again.
- * */
+ * batch that demands that nothing came meanwhile. A crash in between leaves a disabled user, who can be deleted
+ * again. */
 #include "service/identity/user.h"
 #include "service/box/mailbox.h"
 #include "service/core/secrets.h"

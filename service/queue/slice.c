@@ -2,8 +2,8 @@
  *
  * A batch is built, and built anew without what it failed by: a mailbox that is full or gone, a delivery that was
  * cancelled meanwhile, a row that is no more there. So one of them never keeps the others. Each try learns one thing,
- * hence tries are bounded. How many deliveries fit is bounded in bytes, as each brings the texts of the message again.
- * */
+ * hence tries are bounded. How many deliveries fit is bounded in bytes, as each brings the texts of the message
+ * again. */
 #include "service/queue/slice.h"
 #include "base/clock.h"
 #include "base/log.h"

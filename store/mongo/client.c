@@ -1,8 +1,9 @@
 /* store/mongo/client.c - connections, and what the server's errors mean.
  *
- * Two pools: committers may wait for long, since what they write is half done; readers give up sooner and try again. An
- * error says either that this one call did not succeed, or (`gone`) that the server is not there, which all calls then
- * go by. The list is of the codes that mean "not now": what is not in it is our mistake, and ERR_INTERNAL. */
+ * Two pools: a committer's call may be silent for longer, since what became of a write has to be learnt; a reader gives
+ * up sooner, as its thread is wanted, and reads once more. An error says either that this one call did not succeed, or
+ * (`gone`) that the server is not there, which all calls then go by. The list is of the codes that mean "not now": what
+ * is not in it is our mistake, and ERR_INTERNAL. */
 #include "base/log.h"
 #include "base/params.h"
 #include "store/mongo/mongo.h"

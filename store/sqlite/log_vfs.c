@@ -1,8 +1,8 @@
 /* store/sqlite/log_vfs.c - few large writes to the log in place of many small ones.
  *
  * Everything but the log goes straight to the VFS below, and so does every call that could see the difference: the
- * gathered bytes are written first. What could not be written is kept, so an error is told again and never passed over.
- * */
+ * gathered bytes are written first. What could not be written is kept, so an error is told again and never passed
+ * over. */
 #include "store/sqlite/log_vfs.h"
 #include "base/err.h"
 #include <pthread.h>
