@@ -1,12 +1,13 @@
 #include "service/body/filing.h"
 #include "base/params.h"
 
-static void raise_used(struct batch *b, struct arena *a, const struct filing *f, int64_t size)
+static void raise_user(struct batch *b, struct arena *a, const struct filing *f, const struct filed *out)
 {
-    struct set *used = arena_alloc(a, sizeof *used);
+    struct set *sets = arena_array(a, 2, sizeof *sets);
 
-    *used = ADD_BOUND("used", size, "quota", PARAM_INT(message, size_max));
-    batch_update(b, &user_kind, f->user->id, NULL, 0, used, 1);
+    sets[0] = ADD_BOUND("used", out->row->size, "quota", PARAM_INT(message, size_max));
+    sets[1] = ADD_SLOT("modseq", 1, out->modseq_slot);
+    batch_update(b, &user_kind, f->user->id, NULL, 0, sets, 2);
 }
 
 static void raise_mailbox(struct batch *b, struct arena *a, const struct filing *f, const struct filed *out)
@@ -14,7 +15,7 @@ static void raise_mailbox(struct batch *b, struct arena *a, const struct filing 
     struct set *sets = arena_array(a, 5, sizeof *sets);
 
     sets[0] = ADD_SLOT("uid_next", 1, out->uid_slot);
-    sets[1] = ADD_SLOT("modseq", 1, out->modseq_slot);
+    sets[1] = FROM_SLOT("modseq", out->modseq_slot, 0);
     sets[2] = ADD("total", 1);
     sets[3] = ADD("bytes", out->row->size);
     sets[4] = ADD("unseen", f->flags & ENTRY_SEEN ? 0 : 1);
@@ -25,7 +26,7 @@ bool filing_add(struct service *svc, struct batch *b, struct arena *a, const str
                 struct err *e)
 {
     struct entry_row *row = arena_alloc(a, sizeof *row);
-    struct set *sets = arena_array(a, 2, sizeof *sets);
+    struct set *sets = arena_array(a, 4, sizeof *sets);
     struct crypt_key user_key;
 
     if (!seal_user_key(svc, f->user, &user_key, e))
@@ -50,12 +51,14 @@ bool filing_add(struct service *svc, struct batch *b, struct arena *a, const str
     *out = (struct filed){ .first = (int)batch_count(b), .row = row };
     out->uid_slot = batch_slot(b);
     out->modseq_slot = batch_slot(b);
-    raise_used(b, a, f, row->size);
+    raise_user(b, a, f, out);
     raise_mailbox(b, a, f, out);
     /* uid_next as it is after the raise: the uid before it is ours, whoever files at once. */
     sets[0] = FROM_SLOT("uid", out->uid_slot, -1);
     sets[1] = FROM_SLOT("modseq", out->modseq_slot, 0);
-    batch_insert(b, &entry_kind, row, sets, 2);
+    sets[2] = FROM_SLOT("created_modseq", out->modseq_slot, 0);
+    sets[3] = FROM_SLOT("arrived_modseq", out->modseq_slot, 0);
+    batch_insert(b, &entry_kind, row, sets, 4);
     return true;
 }
 

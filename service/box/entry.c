@@ -12,6 +12,7 @@
 #include "service/box/entry_private.h"
 #include "service/box/summary.h"
 #include "service/core/member.h"
+#include "service/core/modseq.h"
 #include "service/identity/access.h"
 
 /* Times a change looks again at what another one changed under it. */
@@ -205,18 +206,18 @@ static int64_t unseen(int64_t flags)
 
 /* An entry enters (+1) or leaves (-1) a mailbox, or only changes there (0, with the change of its unseen count). */
 static void count(struct call *c, struct batch *b, struct id box, int64_t sign, int64_t size, int64_t unseen_change,
-                  int modseq_slot)
+                  int modseq)
 {
     struct set *sets = arena_array(c->arena, 4, sizeof *sets);
 
-    sets[0] = ADD_SLOT("modseq", 1, modseq_slot);
+    sets[0] = FROM_SLOT("modseq", modseq, 0);
     sets[1] = ADD("total", sign);
     sets[2] = ADD("bytes", sign * size);
     sets[3] = ADD("unseen", unseen_change);
     batch_update(b, &mailbox_kind, box, NULL, 0, sets, 4);
 }
 
-/* Every change of an entry gives it a new modseq of its mailbox. */
+/* Every change of an entry gives it a new modseq. */
 static struct cond *as_read(struct call *c, const struct entry_row *row)
 {
     struct cond *same = arena_array(c->arena, 2, sizeof *same);
@@ -230,16 +231,17 @@ static bool update_once(struct call *c, const struct entry_row *row, struct entr
 {
     bool moved = !id_equal(row->mailbox_id, after->mailbox_id);
     struct batch *b = batch_new(c->arena);
-    struct set *sets = arena_array(c->arena, 5, sizeof *sets), *next_uid = arena_alloc(c->arena, sizeof *next_uid);
-    int modseq = batch_slot(b), uid = batch_slot(b);
+    struct set *sets = arena_array(c->arena, 6, sizeof *sets), *next_uid = arena_alloc(c->arena, sizeof *next_uid);
+    int modseq = modseq_raise(b, c->arena, row->user_id), uid = batch_slot(b);
     size_t n = 4;
 
     if (moved) {
-        count(c, b, row->mailbox_id, -1, row->size, -unseen(row->flags), -1);
+        count(c, b, row->mailbox_id, -1, row->size, -unseen(row->flags), modseq);
         count(c, b, after->mailbox_id, 1, row->size, unseen(after->flags), modseq);
         *next_uid = ADD_SLOT("uid_next", 1, uid);
         batch_update(b, &mailbox_kind, after->mailbox_id, NULL, 0, next_uid, 1);
         sets[n++] = FROM_SLOT("uid", uid, -1);
+        sets[n++] = FROM_SLOT("arrived_modseq", modseq, 0);
     } else {
         count(c, b, row->mailbox_id, 0, row->size, unseen(after->flags) - unseen(row->flags), modseq);
     }
@@ -294,12 +296,14 @@ bool entry_update(struct call *c, const struct entry_update_in *in, struct entry
 static bool delete_once(struct call *c, const struct entry_row *row)
 {
     struct batch *b = batch_new(c->arena);
-    struct set *used = arena_alloc(c->arena, sizeof *used);
+    struct set *user = arena_array(c->arena, 2, sizeof *user);
+    int modseq = batch_slot(b);
 
+    user[0] = ADD("used", -row->size);
+    user[1] = ADD_SLOT("modseq", 1, modseq);
+    batch_update(b, &user_kind, row->user_id, NULL, 0, user, 2);
     batch_delete(b, &entry_kind, row->id, as_read(c, row), 2);
-    count(c, b, row->mailbox_id, -1, row->size, -unseen(row->flags), -1);
-    *used = ADD("used", -row->size);
-    batch_update(b, &user_kind, row->user_id, NULL, 0, used, 1);
+    count(c, b, row->mailbox_id, -1, row->size, -unseen(row->flags), modseq);
     body_mark(b, row->body_id, c->arena);
     if (!store_commit(c->store, b, c->deadline, &c->err))
         return false;

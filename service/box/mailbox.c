@@ -7,7 +7,9 @@
 #include "service/box/mailbox.h"
 #include "base/clock.h"
 #include "base/params.h"
+#include "service/core/idempotency.h"
 #include "service/core/member.h"
+#include "service/core/modseq.h"
 #include "service/identity/access.h"
 
 #define NAME_MAX_BYTES 255
@@ -107,12 +109,12 @@ static bool find_parent(struct call *c, struct id parent, const struct mailbox_r
 
 /* On condition that the line is still the same: of two moves that cross, and would make a circle, only one passes. A
  * new child raises its parent's modseq: so a delete of the parent, which goes by it, cannot miss the child. */
-static void hold_line(struct call *c, struct batch *b, const struct line *l)
+static void hold_line(struct call *c, struct batch *b, const struct line *l, int modseq)
 {
     struct cond *same = arena_array(c->arena, l->n + 1, sizeof *same);
     struct set *touched = arena_alloc(c->arena, sizeof *touched);
 
-    *touched = ADD("modseq", 1);
+    *touched = FROM_SLOT("modseq", modseq, 0);
     for (size_t i = 0; i < l->n; i++) {
         same[i] = COND("parent_id", IS, V_ID(l->rows[i].parent_id));
         if (i == 0)
@@ -141,28 +143,42 @@ static bool taken(struct call *c, const struct batch *b, struct bytes name)
     return err_set(&c->err, ERR_CONFLICT, "The mailboxes have just changed; try again");
 }
 
-/* A fault when the user has mailbox.count_max. The number read beforehand is a condition of the batch, so that the
- * count holds, and a delete of the user cannot miss the new one. */
-static bool check_count(struct call *c, struct id user, struct batch *b)
+/* UIDVALIDITY of the user's next mailbox: no two have the same, so one that is made again under its old name within a
+ * second does not show other mail under uids that a client knows (RFC 9051 section 2.3.1.1). About the time in seconds,
+ * so that a user who is made again begins above what was. */
+static int64_t next_validity(const struct user_row *user)
+{
+    int64_t now = clock_wall() / 1000;
+
+    return user->uid_validity < now ? now : user->uid_validity + 1;
+}
+
+/* The first operation of a batch that makes a mailbox. A fault when the user has mailbox.count_max. The number read
+ * beforehand is a condition of the batch, so that the count holds, and a delete of the user cannot miss the new one. */
+static bool check_count(struct call *c, struct mailbox_row *box, struct batch *b, int *modseq)
 {
     static const char *const only[] = { "id", NULL };
     int64_t most = PARAM_INT(mailbox, count_max);
     struct query q = { .kind = &mailbox_kind, .index = "user", .n_conds = 1, .limit = (size_t)most, .only = only };
     struct cond *same = arena_alloc(c->arena, sizeof *same);
-    struct set *more = arena_alloc(c->arena, sizeof *more);
+    struct set *more = arena_array(c->arena, 3, sizeof *more);
     struct user_row row;
     void *rows;
     size_t n;
 
-    q.conds[0] = COND("user_id", IS, V_ID(user));
-    if (!store_get(c->store, &user_kind, user, c->arena, &row, &c->err) ||
+    q.conds[0] = COND("user_id", IS, V_ID(box->user_id));
+    if (!store_get(c->store, &user_kind, box->user_id, c->arena, &row, &c->err) ||
         !store_find(c->store, &q, c->arena, &rows, &n, &c->err))
         return false;
     if ((int64_t)n >= most)
         call_fault(c, "/name", "too_many", "A user has at most %lld mailboxes", (long long)most);
     *same = COND("mailboxes_made", IS, V_INT(row.mailboxes_made));
-    *more = ADD("mailboxes_made", 1);
-    batch_update(b, &user_kind, user, same, 1, more, 1);
+    box->uid_validity = next_validity(&row);
+    *modseq = batch_slot(b);
+    more[0] = ADD("mailboxes_made", 1);
+    more[1] = SET("uid_validity", V_INT(box->uid_validity));
+    more[2] = ADD_SLOT("modseq", 1, *modseq);
+    batch_update(b, &user_kind, box->user_id, same, 1, more, 3);
     return true;
 }
 
@@ -170,17 +186,24 @@ static bool check_count(struct call *c, struct id user, struct batch *b)
 static bool create_once(struct call *c, struct mailbox_row *out, bool *again)
 {
     struct batch *b = batch_new(c->arena);
+    struct set *sets = arena_array(c->arena, 3, sizeof *sets);
     struct line *line = line_new(c);
+    int modseq = -1;
 
     *again = false;
     check_name(c, out->name);
-    if (!find_parent(c, out->parent_id, out, line) || !check_count(c, out->user_id, b) || !call_check(c))
+    if (!find_parent(c, out->parent_id, out, line) || !check_count(c, out, b, &modseq) || !call_check(c))
         return false;
     out->slot = mailbox_slot(out->parent_id, out->name, c->arena);
-    batch_insert(b, &mailbox_kind, out, NULL, 0);
-    hold_line(c, b, line);
-    if (call_commit(c, b, out, out->id))
+    sets[0] = FROM_SLOT("modseq", modseq, 0);
+    sets[1] = FROM_SLOT("created_modseq", modseq, 0);
+    sets[2] = FROM_SLOT("props_modseq", modseq, 0);
+    batch_insert(b, &mailbox_kind, out, sets, 3);
+    hold_line(c, b, line, modseq);
+    if (call_commit(c, b, NULL, out->id)) {
+        out->modseq = batch_slot_value(b, modseq);
         return true;
+    }
     *again = has_moved(c, b);
     return taken(c, b, out->name);
 }
@@ -189,7 +212,10 @@ bool mailbox_create(struct call *c, const struct mailbox_create_in *in, struct m
 {
     struct directory_user user;
     bool done = false, again = true;
+    struct id kept;
 
+    if (idempotency_again(c, &kept))
+        return access_mailbox(c, id_text(c->arena, mailbox_kind.prefix, kept), SCOPE_MAIL_WRITE, out);
     if (!access_user(c, in->user, SCOPE_MAIL_WRITE, &user))
         return false;
     *out = (struct mailbox_row){ .id = id_new(),
@@ -198,9 +224,7 @@ bool mailbox_create(struct call *c, const struct mailbox_create_in *in, struct m
                                  .name = in->given.name,
                                  .parent_id = in->given.parent_id,
                                  .uid_next = 1,
-                                 .modseq = 1,
                                  .created_at = clock_wall() };
-    out->uid_validity = out->created_at / 1000;
     for (int tries = 0; !done && again && tries < TRIES; tries++) {
         c->err = (struct err){ 0 };
         done = create_once(c, out, &again);
@@ -211,9 +235,10 @@ bool mailbox_create(struct call *c, const struct mailbox_create_in *in, struct m
 static bool update_once(struct call *c, const struct mailbox_update_in *in, struct mailbox_row *out, bool *again)
 {
     struct batch *b = batch_new(c->arena);
-    struct set *sets = arena_array(c->arena, 4, sizeof *sets);
+    struct set *sets = arena_array(c->arena, 5, sizeof *sets);
     struct cond *same = arena_alloc(c->arena, sizeof *same);
     struct line *line = line_new(c);
+    int modseq;
 
     *again = false;
     if (!access_mailbox(c, in->id, SCOPE_MAIL_WRITE, out))
@@ -234,12 +259,15 @@ static bool update_once(struct call *c, const struct mailbox_update_in *in, stru
     sets[0] = SET("name", V_TEXT(out->name));
     sets[1] = SET("parent_id", V_ID(out->parent_id));
     sets[2] = SET("slot", V_TEXT(out->slot));
-    sets[3] = ADD("modseq", 1);
-    out->modseq++;
-    batch_update(b, &mailbox_kind, out->id, same, 1, sets, 4);
-    hold_line(c, b, line);
-    if (call_commit(c, b, out, out->id))
+    modseq = modseq_raise(b, c->arena, out->user_id);
+    sets[3] = FROM_SLOT("modseq", modseq, 0);
+    sets[4] = FROM_SLOT("props_modseq", modseq, 0);
+    batch_update(b, &mailbox_kind, out->id, same, 1, sets, 5);
+    hold_line(c, b, line, modseq);
+    if (call_commit(c, b, NULL, out->id)) {
+        out->modseq = batch_slot_value(b, modseq);
         return true;
+    }
     *again = has_moved(c, b);
     return taken(c, b, out->name);
 }
@@ -275,6 +303,7 @@ bool mailbox_delete(struct call *c, const struct mailbox_delete_in *in, void *ou
         return false;
     if (n || row.total)
         return err_set(&c->err, ERR_IN_USE, n ? "There are mailboxes below it" : "There are messages in it");
+    modseq_raise(b, c->arena, row.user_id);
     /* An entry that came meanwhile has raised total, a child the modseq (hold_line). */
     empty[0] = COND("total", IS, V_INT(0));
     empty[1] = COND("modseq", IS, V_INT(row.modseq));

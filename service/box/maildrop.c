@@ -190,6 +190,8 @@ bool maildrop_read(struct maildrop *m, struct call *c, size_t i, bool utf8,
 struct removal {
     struct arena *arena;
     struct batch *batch;
+    struct set *user; /* of the first operation: what it takes off is known when all are gathered */
+    int modseq;
     int64_t total, unseen, bytes;
 };
 
@@ -242,17 +244,27 @@ static bool gather(struct maildrop *m, struct removal *r, const uint8_t *marked,
     return ok && (!n || look_up(m, r, ids, n, e));
 }
 
+/* Its first operation raises the user's number. */
+static void begin_removal(struct maildrop *m, struct removal *r)
+{
+    r->batch = batch_new(r->arena);
+    r->modseq = batch_slot(r->batch);
+    r->user = arena_array(r->arena, 2, sizeof *r->user);
+    r->user[0] = ADD("used", 0);
+    r->user[1] = ADD_SLOT("modseq", 1, r->modseq);
+    batch_update(r->batch, &user_kind, m->user_id, NULL, 0, r->user, 2);
+}
+
 static void lower_counters(struct maildrop *m, struct removal *r)
 {
-    struct set *box = arena_array(r->arena, 4, sizeof *box), *used = arena_alloc(r->arena, sizeof *used);
+    struct set *box = arena_array(r->arena, 4, sizeof *box);
 
+    r->user[0] = ADD("used", -r->bytes);
     box[0] = ADD("total", -r->total);
     box[1] = ADD("unseen", -r->unseen);
     box[2] = ADD("bytes", -r->bytes);
-    box[3] = ADD("modseq", 1);
+    box[3] = FROM_SLOT("modseq", r->modseq, 0);
     batch_update(r->batch, &mailbox_kind, m->inbox_id, NULL, 0, box, 4);
-    *used = ADD("used", -r->bytes);
-    batch_update(r->batch, &user_kind, m->user_id, NULL, 0, used, 1);
 }
 
 /* One batch from *at on, which moves behind it; *n is how many it deleted. */
@@ -262,7 +274,7 @@ static bool delete_once(struct maildrop *m, struct call *c, const uint8_t *marke
     size_t behind = *at;
     bool ok;
 
-    r.batch = batch_new(r.arena);
+    begin_removal(m, &r);
     ok = gather(m, &r, marked, most, &behind, &c->err);
     if (ok && r.total) {
         lower_counters(m, &r);

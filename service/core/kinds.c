@@ -51,6 +51,8 @@ static const struct field user_fields[] = {
     FIELD(INT, user_row, addresses),
     FIELD(TIME, user_row, guarded_until),
     FIELD(INT, user_row, mailboxes_made),
+    FIELD(INT, user_row, modseq),
+    FIELD(INT, user_row, uid_validity),
 };
 static const struct index user_indexes[] = {
     { .name = "address", .unique = true, .fields = { "address" } },
@@ -257,11 +259,22 @@ static const struct index delivery_indexes[] = {
 KIND(delivery, "dlv", INDEXES(delivery));
 
 static const struct field mailbox_fields[] = {
-    FIELD(ID, mailbox_row, id),        FIELD(ID, mailbox_row, account_id),   FIELD(ID, mailbox_row, user_id),
-    FIELD(ID, mailbox_row, parent_id), FIELD(TEXT, mailbox_row, name),       FIELD(TEXT, mailbox_row, role),
-    FIELD(TEXT, mailbox_row, slot),    FIELD(INT, mailbox_row, total),       FIELD(INT, mailbox_row, unseen),
-    FIELD(INT, mailbox_row, bytes),    FIELD(INT, mailbox_row, uid_next),    FIELD(INT, mailbox_row, uid_validity),
-    FIELD(INT, mailbox_row, modseq),   FIELD(TIME, mailbox_row, created_at),
+    FIELD(ID, mailbox_row, id),
+    FIELD(ID, mailbox_row, account_id),
+    FIELD(ID, mailbox_row, user_id),
+    FIELD(ID, mailbox_row, parent_id),
+    FIELD(TEXT, mailbox_row, name),
+    FIELD(TEXT, mailbox_row, role),
+    FIELD(TEXT, mailbox_row, slot),
+    FIELD(INT, mailbox_row, total),
+    FIELD(INT, mailbox_row, unseen),
+    FIELD(INT, mailbox_row, bytes),
+    FIELD(INT, mailbox_row, uid_next),
+    FIELD(INT, mailbox_row, uid_validity),
+    FIELD(INT, mailbox_row, modseq),
+    FIELD(TIME, mailbox_row, created_at),
+    FIELD(INT, mailbox_row, created_modseq),
+    FIELD(INT, mailbox_row, props_modseq),
 };
 static const struct index mailbox_indexes[] = {
     { .name = "slot", .unique = true, .fields = { "user_id", "slot" } },
@@ -289,6 +302,8 @@ static const struct field entry_fields[] = {
     FIELD(TIME, entry_row, sent_at),
     FIELD(TIME, entry_row, received_at),
     FIELD(BOOL, entry_row, header_8bit),
+    FIELD(INT, entry_row, created_modseq),
+    FIELD(INT, entry_row, arrived_modseq),
 };
 static const struct index entry_indexes[] = {
     { .name = "uid", .unique = true, .fields = { "mailbox_id", "uid" } },
@@ -339,8 +354,15 @@ static const struct field copy_fields[] = {
 };
 KIND(copy, "cpy", .indexes = NULL);
 
+static const struct field upgrade_fields[] = { FIELD(ID, upgrade_row, id), FIELD(INT, upgrade_row, step) };
+KIND(upgrade, "upg", .indexes = NULL);
+
 const struct kind *const all_kinds[] = {
-    &account_kind, &domain_kind,      &user_kind,     &address_kind, &key_kind,  &setting_kind,  &setting_change_kind,
-    &node_kind,    &idempotency_kind, &body_kind,     &message_kind, &tag_kind,  &delivery_kind, &mailbox_kind,
-    &entry_kind,   &event_kind,       &throttle_kind, &limit_kind,   &copy_kind, NULL,
+    &account_kind,        &domain_kind,   &user_kind,
+    &address_kind,        &key_kind,      &setting_kind,
+    &setting_change_kind, &node_kind,     &idempotency_kind,
+    &body_kind,           &message_kind,  &tag_kind,
+    &delivery_kind,       &mailbox_kind,  &entry_kind,
+    &event_kind,          &throttle_kind, &limit_kind,
+    &upgrade_kind,        &copy_kind,     NULL,
 };

@@ -4,7 +4,7 @@
 #define SERVICE_KINDS_H
 #include "store/store.h"
 
-#define SCHEMA_VERSION 1
+#define SCHEMA_VERSION 2 /* the number of steps in service/keep/upgrade.c, and one */
 
 struct account_row {
     struct id id;
@@ -36,6 +36,8 @@ struct user_row {
     int64_t addresses;      /* how many it has, as account.domains */
     int64_t guarded_until;  /* failed logins of its name are on record until then at most: see throttle.h */
     int64_t mailboxes_made; /* how many ever, by request: raised with each */
+    int64_t modseq;         /* see modseq.h */
+    int64_t uid_validity;   /* of the mailbox made last: raised with each, so that none ever comes again */
 };
 
 struct address_row {
@@ -161,6 +163,7 @@ struct mailbox_row {
     struct bytes name, role; /* role null for the user's own */
     struct bytes slot;       /* parent id and name folded to one text: unique with user_id */
     int64_t total, unseen, bytes, uid_next, uid_validity, modseq, created_at;
+    int64_t created_modseq, props_modseq; /* when it was made; when what is not a count of its entries changed */
 };
 
 enum entry_flag { ENTRY_SEEN = 1, ENTRY_FLAGGED = 2, ENTRY_ANSWERED = 4, ENTRY_DRAFT = 8 };
@@ -173,7 +176,8 @@ struct entry_row {
     struct bytes wrapped_key, wrap;   /* the content key under the user's key */
     struct bytes summary; /* sealed JSON: from, to, subject, snippet, header_message_id, attachment names, count … */
     int64_t sent_at, received_at;
-    bool header_8bit; /* internationalized mail (RFC 6532): POP3 without UTF8 gives a surrogate */
+    bool header_8bit;                       /* internationalized mail (RFC 6532): POP3 without UTF8 gives a surrogate */
+    int64_t created_modseq, arrived_modseq; /* when it was made; when it came into this mailbox. 0: by an older build */
 };
 
 struct event_row { /* watched */
@@ -204,8 +208,13 @@ struct copy_row { /* at most one: how far a copy into this store is, service/kee
     int64_t started_at, done_at;
 };
 
+struct upgrade_row { /* at most one: see upgrade.h */
+    struct id id;
+    int64_t step; /* the last one that is done */
+};
+
 extern const struct kind account_kind, domain_kind, user_kind, address_kind, key_kind, setting_kind,
     setting_change_kind, node_kind, idempotency_kind, body_kind, message_kind, tag_kind, delivery_kind, mailbox_kind,
-    entry_kind, event_kind, throttle_kind, limit_kind, copy_kind;
+    entry_kind, event_kind, throttle_kind, limit_kind, upgrade_kind, copy_kind;
 extern const struct kind *const all_kinds[]; /* NULL-terminated, for store_open */
 #endif

@@ -6,6 +6,7 @@
  * again. */
 #include "service/identity/user.h"
 #include "service/box/mailbox.h"
+#include "service/core/modseq.h"
 #include "service/core/secrets.h"
 #include "service/core/state.h"
 #include "service/identity/auth.h"
@@ -102,8 +103,10 @@ static void add_boxes(struct call *c, struct batch *b, const struct user_row *us
             .role = bytes_of(boxes[i].role),
             .slot = mailbox_slot(NO_ID, bytes_of(boxes[i].name), c->arena),
             .uid_next = 1,
-            .uid_validity = user->created_at / 1000,
+            .uid_validity = user->created_at / 1000 + (int64_t)i,
             .modseq = 1,
+            .created_modseq = 1,
+            .props_modseq = 1,
             .created_at = user->created_at,
         };
         batch_insert(b, &mailbox_kind, &rows[i], NULL, 0);
@@ -147,7 +150,9 @@ bool user_create(struct call *c, const struct user_create_in *in, struct user_ro
         .save_sent = true,
         .created_at = clock_wall(),
         .addresses = 1,
+        .modseq = 1,
     };
+    out->uid_validity = out->created_at / 1000 + (int64_t)BOXES - 1;
     if (!members_apply(c, &user_members, &in->change, in->change.named & ~members_named(&user_members, "address"),
                        out) ||
         !call_check(c) || !user_finish(c, &in->change, in->change.named, out))
@@ -230,6 +235,8 @@ static bool drop_slice(struct call *c, struct arena *a, const struct kind *k, st
     const struct address_row *addresses = rows;
     struct batch *b = batch_new(a);
 
+    if (k == &mailbox_kind)
+        modseq_raise(b, a, user);
     for (size_t i = 0; i < n; i++)
         if (k == &mailbox_kind && !mailboxes[i].role.p) {
             batch_delete(b, k, mailboxes[i].id, &empty, 1);

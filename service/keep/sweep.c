@@ -233,8 +233,9 @@ bool sweep_round(struct service *svc, size_t *n, struct err *e)
 static bool delete_slice(struct call *c, struct arena *a, struct id mailbox, struct id user, size_t *n)
 {
     struct query q = { .kind = &entry_kind, .index = "uid", .n_conds = 1, .limit = slice_length() };
-    struct set *box = arena_array(a, 3, sizeof *box), *used = arena_alloc(a, sizeof *used);
+    struct set *box = arena_array(a, 4, sizeof *box), *sets = arena_array(a, 2, sizeof *sets);
     struct batch *b = batch_new(a);
+    int modseq = batch_slot(b);
     struct entry_row *rows;
     int64_t bytes = 0, unseen = 0;
     void *found;
@@ -243,18 +244,21 @@ static bool delete_slice(struct call *c, struct arena *a, struct id mailbox, str
     if (!store_find(c->store, &q, a, &found, n, &c->err))
         return false;
     rows = found;
+    sets[0] = ADD("used", 0);
+    sets[1] = ADD_SLOT("modseq", 1, modseq);
+    batch_update(b, &user_kind, user, NULL, 0, sets, 2);
     for (size_t i = 0; i < *n; i++) {
         batch_delete(b, &entry_kind, rows[i].id, NULL, 0);
         body_mark(b, rows[i].body_id, a);
         bytes += rows[i].size;
         unseen += rows[i].flags & ENTRY_SEEN ? 0 : 1;
     }
+    sets[0] = ADD("used", -bytes);
     box[0] = ADD("total", -(int64_t)*n);
     box[1] = ADD("unseen", -unseen);
     box[2] = ADD("bytes", -bytes);
-    batch_update(b, &mailbox_kind, mailbox, NULL, 0, box, 3);
-    *used = ADD("used", -bytes);
-    batch_update(b, &user_kind, user, NULL, 0, used, 1);
+    box[3] = FROM_SLOT("modseq", modseq, 0);
+    batch_update(b, &mailbox_kind, mailbox, NULL, 0, box, 4);
     if (*n == 0 || store_commit(c->store, b, clock_monotonic() + COMMIT_MS, &c->err)) {
         directory_add_used(c->svc, user, -bytes);
         return true;

@@ -30,7 +30,7 @@ static bool same_box(const struct mailbox_row *a, const struct mailbox_row *b)
 }
 
 /* The entries, between two reads of their mailbox: every change of an entry changes a number of it. */
-static bool look_at_box(struct look *l, const struct mailbox_row *box, int64_t *bytes)
+static bool look_at_box(struct look *l, const struct mailbox_row *box, struct sum *user)
 {
     static const char *const only[] = { "id", "mailbox_id", "uid", "modseq", "flags", "size", NULL };
     struct sum sum = { .uid_next = box->uid_next, .modseq = box->modseq };
@@ -47,7 +47,9 @@ static bool look_at_box(struct look *l, const struct mailbox_row *box, int64_t *
     looked_value(t, "bytes", box->bytes, sum.bytes);
     looked_value(t, "uid_next", box->uid_next, sum.uid_next);
     looked_value(t, "modseq", box->modseq, sum.modseq);
-    *bytes += sum.bytes;
+    user->bytes += sum.bytes;
+    if (sum.modseq > user->modseq)
+        user->modseq = sum.modseq;
     return true;
 }
 
@@ -75,7 +77,7 @@ static void add_box(void *arg, const void *row)
     b->n++;
 }
 
-static bool look_at_boxes(struct look *l, struct id user, int64_t *bytes)
+static bool look_at_boxes(struct look *l, struct id user, struct sum *sum)
 {
     struct boxes boxes = { .look = l };
     struct looking all = { &mailbox_kind, "user", "user_id", user, NULL, add_box, NULL, &boxes };
@@ -83,7 +85,7 @@ static bool look_at_boxes(struct look *l, struct id user, int64_t *bytes)
     if (!look_through(l, &all))
         return false;
     for (size_t i = 0; i < boxes.n; i++)
-        if (!look_at_box(l, &boxes.rows[i], bytes))
+        if (!look_at_box(l, &boxes.rows[i], sum))
             return false;
     return true;
 }
@@ -91,7 +93,8 @@ static bool look_at_boxes(struct look *l, struct id user, int64_t *bytes)
 bool look_at_user(struct look *l, struct id id)
 {
     struct looking of_user = { .kind = &address_kind, .index = "user", .field = "user_id", .id = id };
-    int64_t addresses, bytes = 0;
+    struct sum sum = { 0 };
+    int64_t addresses;
     struct user_row row;
     struct looked *t;
     bool there;
@@ -101,9 +104,11 @@ bool look_at_user(struct look *l, struct id id)
     if (!there)
         return true;
     t = look_row(l, &user_kind, id, row.address);
-    if (!look_count(l, of_user, &addresses) || !look_at_boxes(l, id, &bytes))
+    sum.modseq = row.modseq;
+    if (!look_count(l, of_user, &addresses) || !look_at_boxes(l, id, &sum))
         return false;
     looked_value(t, "addresses", row.addresses, addresses);
-    looked_value(t, "used", row.used, bytes);
+    looked_value(t, "used", row.used, sum.bytes);
+    looked_value(t, "modseq", row.modseq, sum.modseq);
     return true;
 }

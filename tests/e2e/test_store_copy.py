@@ -367,7 +367,7 @@ def spoil_sqlite(folder):
     with sqlite3.connect(folder / "postrider.db") as db:
         db.execute("update account set domains = 7")
         db.execute("update domain set addresses = 0")
-        db.execute("update user set used = 5, addresses = 3 where address = ?", (BO,))
+        db.execute("update user set used = 5, addresses = 3, modseq = 0 where address = ?", (BO,))
         db.execute("update mailbox set total = total + 2, unseen = 0, bytes = 1, uid_next = 1, modseq = 1 "
                    "where role = 'inbox' and user_id = (select id from user where address = ?)", (ANA,))
         db.execute("update message set n_open = 9, n_delivered = 4 where id = (select max(id) from message where direction = 'outbound')")
@@ -379,7 +379,7 @@ def spoil_mongo(there, uid=1):
     with client:
         db.account.update_many({}, {"$set": {"domains": Int64(7)}})
         db.domain.update_many({}, {"$set": {"addresses": Int64(0)}})
-        db.user.update_one({"address": BO}, {"$set": {"used": Int64(5), "addresses": Int64(3)}})
+        db.user.update_one({"address": BO}, {"$set": {"used": Int64(5), "addresses": Int64(3), "modseq": Int64(0)}})
         ana = db.user.find_one({"address": ANA})["_id"]
         box = db.mailbox.find_one({"user_id": ana, "role": "inbox"})
         db.mailbox.update_one({"_id": box["_id"]}, {"$set": {"total": Int64(box["total"] + 2), "unseen": Int64(0),
@@ -388,7 +388,7 @@ def spoil_mongo(there, uid=1):
         db.message.update_one({"_id": last}, {"$set": {"n_open": Int64(9), "n_delivered": Int64(4)}})
 
 
-OFF = {("account", "domains"): (7, 1), ("domain", "addresses"): (0, 4), ("user", "used"): (5, None), ("user", "addresses"): (3, 1),
+OFF = {("account", "domains"): (7, 1), ("domain", "addresses"): (0, 4), ("user", "used"): (5, None), ("user", "addresses"): (3, 1), ("user", "modseq"): (0, None),
        ("mailbox", "total"): None, ("mailbox", "unseen"): (0, None), ("mailbox", "bytes"): (1, None), ("mailbox", "uid_next"): (1, None),
        ("mailbox", "modseq"): (1, None), ("message", "n_open"): (9, 0), ("message", "n_delivered"): (4, 1)}
 

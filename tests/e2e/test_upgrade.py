@@ -49,6 +49,15 @@ def everything_is_there(s, known):
     assert large["large"].count(b"\r\n") > 3000 and large["one chunk"].endswith(b"all the same\r\n" * 200_000)
 
 
+def changes_are_counted_on(s):
+    """A user's number stands at the highest of their mailboxes: the next change is above all of before, wherever it is."""
+    boxes = s.get(f"/v1/users/{ANA}/mailboxes?limit=100").json["data"]
+    quiet = min((b for b in boxes if b["total"]), key=lambda b: b["modseq"])
+    entry = s.get(f"/v1/mailboxes/{quiet['id']}/entries").json["data"][0]
+    assert s.call("PATCH", f"/v1/entries/{entry['id']}", {"flagged": not entry["flagged"]}).status == 200
+    assert s.get(f"/v1/mailboxes/{quiet['id']}").json["modseq"] == max(b["modseq"] for b in boxes) + 1
+
+
 def everybody_gets_in(s, known):
     assert s.key == known["key"] and s.get("/v1/me", key=known["tenant"]).json["account_id"] != s.get("/v1/me").json["account_id"]
     for user in (ANA, IDA):
@@ -79,6 +88,7 @@ def it_goes_on(s):
 def test_what_an_older_build_wrote_is_served(upgraded):
     s, known = upgraded
     everything_is_there(s, known)
+    changes_are_counted_on(s)
     everybody_gets_in(s, known)
     it_goes_on(s)
     s.restart()

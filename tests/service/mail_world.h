@@ -102,6 +102,7 @@ static inline struct id add_user(struct world *w, struct batch *b, struct id acc
     *user = (struct user_row){ .id = id_new(), .account_id = account, .address = bytes_of(address), .quota = quota };
     user->encryption = BYTES("server");
     user->save_sent = true;
+    user->modseq = 1;
     user_key_make(w->svc, user->id, w->arena, &user->user_key, &user->user_key_wrap);
     *row = (struct address_row){ .id = id_new(), .account_id = account, .user_id = user->id };
     row->address = user->address;

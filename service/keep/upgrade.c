@@ -1,0 +1,142 @@
+/* service/keep/upgrade.c - see upgrade.h. A new step is a function and a line in `steps`. */
+#include "service/keep/upgrade.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "service/core/kinds.h"
+#include "service/keep/walk.h"
+#include <assert.h>
+
+enum { STEP_ARENA = 1 << 26, COMMIT_MS = 30000, TRIES = 5, BOXES_PAGE = 1000 };
+
+static const struct id the_upgrade = { { 'u', 'p', 'g', 'r', 'a', 'd', 'e' } };
+
+struct upgrade {
+    struct store *st;
+    struct arena *arena; /* of one row */
+    struct err *e;
+};
+
+/* *done is false when somebody else has changed a row meanwhile. */
+static bool commit(struct upgrade *u, struct batch *b, bool *done)
+{
+    struct err why = { 0 };
+
+    *done = batch_count(b) == 0 || store_commit(u->st, b, clock_monotonic() + COMMIT_MS, &why);
+    if (*done || why.code == ERR_CONFLICT)
+        return true;
+    *u->e = why;
+    return false;
+}
+
+/* ---- 1: a user counts the changes of all mailboxes ---- */
+
+static bool highest_modseq(struct upgrade *u, struct id user, int64_t *out)
+{
+    static const char *const only[] = { "id", "user_id", "modseq", NULL };
+    struct query q = { .kind = &mailbox_kind, .index = "user", .n_conds = 1, .limit = BOXES_PAGE, .only = only };
+    const struct mailbox_row *rows;
+    void *found;
+    size_t n;
+
+    *out = 1;
+    q.conds[0] = COND("user_id", IS, V_ID(user));
+    do {
+        if (!store_find(u->st, &q, u->arena, &found, &n, u->e))
+            return false;
+        rows = found;
+        for (size_t i = 0; i < n; i++)
+            *out = rows[i].modseq > *out ? rows[i].modseq : *out;
+        if (n)
+            q.after = store_cursor(&q, &rows[n - 1], u->arena);
+    } while (n == BOXES_PAGE);
+    return true;
+}
+
+static bool count_changes(struct upgrade *u, const void *row, bool *done)
+{
+    const struct user_row *user = row;
+    const struct cond unset = COND("modseq", IS, V_INT(0));
+    struct batch *b = batch_new(u->arena);
+    struct set set;
+    int64_t modseq;
+
+    *done = user->modseq != 0;
+    if (*done)
+        return true;
+    if (!highest_modseq(u, user->id, &modseq))
+        return false;
+    set = SET("modseq", V_INT(modseq));
+    batch_update(b, &user_kind, user->id, &unset, 1, &set, 1);
+    return commit(u, b, done);
+}
+
+/* ---- the steps ---- */
+
+static const struct step {
+    const struct kind *kind; /* whose rows it looks at */
+    bool (*one)(struct upgrade *u, const void *row, bool *done);
+} steps[] = {
+    { &user_kind, count_changes },
+};
+#define STEPS (sizeof steps / sizeof *steps)
+static_assert(STEPS + 1 == SCHEMA_VERSION, "a step for each version");
+
+/* A row that others change under it is read again; one that is gone needs nothing. */
+static bool settle(struct upgrade *u, const struct step *s, const void *row)
+{
+    struct id id = *(const struct id *)row;
+    bool there = true, done = false;
+
+    arena_reset(u->arena);
+    if (!s->one(u, row, &done))
+        return false;
+    for (int try = 0; there && !done && try < TRIES; try++) {
+        void *now;
+
+        arena_reset(u->arena);
+        now = arena_alloc(u->arena, s->kind->size);
+        if (!store_look(u->st, s->kind, id, u->arena, now, &there, u->e) || (there && !s->one(u, now, &done)))
+            return false;
+    }
+    return !there || done || err_set(u->e, ERR_BUSY, "Rows of the kind %s keep changing: start again", s->kind->name);
+}
+
+static bool run(struct upgrade *u, const struct step *s)
+{
+    struct walk w;
+    const void *row = NULL;
+    bool ok;
+
+    walk_begin(&w, u->st, s->kind, NO_BYTES);
+    do
+        ok = walk_row(&w, &row, u->e) && (!row || settle(u, s, row));
+    while (ok && row);
+    walk_end(&w);
+    return ok;
+}
+
+static bool note(struct upgrade *u, int64_t step)
+{
+    const struct upgrade_row row = { .id = the_upgrade, .step = step };
+    const struct set set = SET("step", V_INT(step));
+    struct batch *b = batch_new(u->arena);
+    bool done;
+
+    batch_raise(b, &upgrade_kind, &row, NULL, &set, 1);
+    return commit(u, b, &done);
+}
+
+bool upgrade_run(struct store *st, struct err *e)
+{
+    struct upgrade u = { .st = st, .arena = arena_new(STEP_ARENA), .e = e };
+    struct upgrade_row row = { .step = 0 };
+    bool there, ok = store_look(st, &upgrade_kind, the_upgrade, u.arena, &row, &there, e);
+
+    for (int64_t i = row.step; ok && i < (int64_t)STEPS; i++) {
+        ok = run(&u, &steps[i]) && note(&u, i + 1);
+        if (ok)
+            log_info("service", LOG_TEXT("upgrade", "done"), LOG_INT("step", i + 1));
+    }
+    arena_free(&u.arena);
+    return ok;
+}

@@ -1,0 +1,88 @@
+"""What a client that keeps a copy of a mailbox goes by: numbers that only rise, whoever changes what through which door."""
+import poplib
+import smtplib
+
+import pytest
+from server import PASSWORD
+
+MAIL = b"From: <far@away.test>\r\nSubject: one\r\nMessage-ID: <1@away.test>\r\n\r\nx\r\n"
+
+
+@pytest.fixture(scope="module")
+def s(server):
+    return server
+
+
+@pytest.fixture
+def who(s, request):
+    name = f"u{abs(hash(request.node.name)) % 10**10}@changes.test"
+    s.user(name)
+    return name
+
+
+def boxes(s, who):
+    return {b["id"]: b for b in s.get(f"/v1/users/{who}/mailboxes?limit=100").json["data"]}
+
+
+def append(s, box, raw=MAIL):
+    a = s.call("POST", f"/v1/mailboxes/{box['id']}/entries", raw=raw, headers={"Content-Type": "message/rfc822"})
+    assert a.status == 201, a
+    return a.json
+
+
+def patch(s, path, change):
+    a = s.call("PATCH", path, change)
+    assert a.status == 200, a
+    return a.json
+
+
+def deliver(s, who, raw=MAIL):
+    with smtplib.SMTP(*s.address("smtp"), timeout=60) as c:
+        c.sendmail("far@away.test", [who], raw)
+
+
+def pop_first(s, who):
+    c = poplib.POP3(*s.address("pop3"), timeout=60)
+    c.user(who)
+    c.pass_(PASSWORD)
+    c.dele(1)
+    c.quit()
+
+
+def test_every_change_of_a_user_has_a_number_of_its_own(s, who):
+    inbox, trash = s.mailbox(who), s.mailbox(who, "trash")
+    entry = append(s, inbox)
+    mine = s.make(f"/v1/users/{who}/mailboxes", {"name": "mine"})
+    steps = [
+        (inbox, lambda: append(s, inbox)),
+        (inbox, lambda: deliver(s, who)),
+        (inbox, lambda: patch(s, f"/v1/entries/{entry['id']}", {"seen": True})),
+        (trash, lambda: patch(s, f"/v1/entries/{entry['id']}", {"mailbox_id": trash["id"]})),
+        (inbox, lambda: patch(s, f"/v1/entries/{entry['id']}", {"mailbox_id": inbox["id"]})),
+        (inbox, lambda: s.call("DELETE", f"/v1/entries/{entry['id']}")),
+        (inbox, lambda: pop_first(s, who)),
+        (mine, lambda: patch(s, f"/v1/mailboxes/{mine['id']}", {"name": "yours"})),
+    ]
+    for changed, step in steps:
+        before = max(b["modseq"] for b in boxes(s, who).values())
+        step()
+        after = boxes(s, who)
+        assert after[changed["id"]]["modseq"] > before, (changed, before, after)
+    made = s.make(f"/v1/users/{who}/mailboxes", {"name": "more"})
+    assert made["modseq"] == boxes(s, who)[made["id"]]["modseq"] > max(b["modseq"] for b in after.values())
+
+
+def test_a_mailbox_made_again_has_another_uidvalidity(s, who):
+    seen = [b["uid_validity"] for b in boxes(s, who).values()]
+    for _ in range(8):
+        box = s.make(f"/v1/users/{who}/mailboxes", {"name": "again"})
+        assert s.get(f"/v1/mailboxes/{box['id']}").json == box
+        seen.append(box["uid_validity"])
+        assert s.call("DELETE", f"/v1/mailboxes/{box['id']}").status in (200, 204)
+    assert len(set(seen)) == len(seen) and all(0 < v < 1 << 32 for v in seen), seen
+
+
+def test_a_mailbox_that_is_asked_for_twice_is_made_once(s, who):
+    headers = {"Idempotency-Key": "twice"}
+    first, again = (s.call("POST", f"/v1/users/{who}/mailboxes", {"name": "once"}, headers=headers) for _ in range(2))
+    assert (first.status, again.status) == (201, 201) and first.json == again.json
