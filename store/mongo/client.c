@@ -196,6 +196,7 @@ static const struct {
     { 9001, true },   /* SocketException */
     { 10107, true },  /* NotWritablePrimary */
     { 11600, true },  /* InterruptedAtShutdown */
+    { 388, false },   /* TransactionTooLargeForCache: for what else is being written; and if not, until the deadline */
     { 11601, false }, /* Interrupted: by killSessions of who thought us dead */
     { 11602, true },  /* InterruptedDueToReplStateChange */
     { 13435, true },  /* NotPrimaryNoSecondaryOk */

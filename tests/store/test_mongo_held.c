@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-enum { HELD = 6, FREE = 20, HELD_MS = 6000, FREE_MS = 3000, SLACK_MS = 1000 };
+enum { HELD = 6, FREE = 20, HELD_MS = 12000, FREE_MS = 9000, SLACK_MS = 3000 };
 
 static struct mongod mongod;
 static struct arena *a;
