@@ -52,10 +52,11 @@ struct engine {
     void (*unlock)(struct store *st, struct bytes name, int64_t token);
     void (*end_earlier)(struct store *st); /* NULL: all ended with their process */
 
-    /* Rows behind *place, which moves to the last; at most `limit`, at once. A place is the engine's own bytes, at most
-     * WATCH_PLACE_MAX of them; empty: before the oldest row kept. ERR_INVALID for one it cannot read. (blocks) */
-    bool (*watch_read)(struct store *st, const struct kind *k, struct bytes *place, size_t limit, struct arena *a,
-                       struct rows *out, struct err *e);
+    /* Rows behind *place, which moves to the last; at most w->limit, at once; w->index NULL: of all values. A place is
+     * the engine's own bytes, at most WATCH_PLACE_MAX of them; empty: before the oldest row kept. ERR_INVALID for one
+     * it cannot read. (blocks) */
+    bool (*watch_read)(struct store *st, const struct watch *w, struct bytes *place, struct arena *a, struct rows *out,
+                       struct err *e);
     bool (*watch_end)(struct store *st, const struct kind *k, struct arena *a, struct bytes *place,
                       struct err *e); /* (blocks) */
     /* Raised after rows of the kind have committed. */

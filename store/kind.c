@@ -25,6 +25,7 @@ static void check_index(const struct kind *k, const struct index *x)
         assert(f && f->type != FIELD_JSON && (f->type != FIELD_BYTES || x->unique));
     }
     assert(x->fields[0] && (!x->when || kind_field(k, x->when)));
+    assert(!x->feed || (k->watched && !x->unique && !x->fields[1] && !x->when));
 }
 
 void kind_check(const struct kind *k)

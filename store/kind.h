@@ -39,6 +39,7 @@ struct index {
     const char *fields[INDEX_FIELDS]; /* in order; the id is the tie-break of all that are not unique */
     const char *when;
     const char *const *values; /* NULL-terminated */
+    bool feed;                 /* of a watched kind, over one field: in order of commit, for store_watch_part alone */
 };
 
 struct kind {

@@ -311,6 +311,8 @@ bool plan_make(const struct query *q, struct arena *a, struct plan *p, struct er
         p->index = kind_index(k, q->index);
         if (!p->index)
             return err_set(e, ERR_INTERNAL, "kind %s has no index %s", k->name, q->index);
+        if (p->index->feed)
+            return err_set(e, ERR_INTERNAL, "%s.%s is in order of commit", k->name, q->index);
     }
     for (size_t i = 0; i < q->n_conds; i++) {
         cond_field(k, &q->conds[i]);

@@ -27,6 +27,7 @@ struct errand {
     const struct unique_key *key;
     const struct plan *plan;
     const struct blob_chunk *after;
+    const struct watch *watch;
     struct bytes *place;
     struct arena *arena;
     void *row;
@@ -357,7 +358,7 @@ static void run_watch(void *arg)
 {
     struct errand *r = arg;
 
-    r->ok = r->st->engine->watch_read(r->st, r->kind, r->place, r->n, r->arena, r->rows, r->e);
+    r->ok = r->st->engine->watch_read(r->st, r->watch, r->place, r->arena, r->rows, r->e);
 }
 
 bool store_watch(struct store *st, const struct kind *k, struct bytes after, size_t limit, int64_t deadline,
@@ -365,7 +366,8 @@ bool store_watch(struct store *st, const struct kind *k, struct bytes after, siz
 {
     struct bytes place;
     struct rows found = { 0 };
-    struct errand r = { .st = st, .kind = k, .place = &place, .n = limit, .arena = a, .rows = &found, .e = e };
+    const struct watch all = { .kind = k, .limit = limit };
+    struct errand r = { .st = st, .watch = &all, .place = &place, .arena = a, .rows = &found, .e = e };
     struct signal *signal = st->engine->watch_signal(st, k);
 
     if (!watch_cursor_read(k, st->identity, after, a, &place))
@@ -381,6 +383,27 @@ bool store_watch(struct store *st, const struct kind *k, struct bytes after, siz
     *rows = found.row;
     *n = found.n;
     *next = watch_cursor(k, st->identity, place, a);
+    return true;
+}
+
+bool store_watch_part(struct store *st, const struct watch *w, struct arena *a, void **rows, size_t *n,
+                      struct bytes *next, struct err *e)
+{
+    const struct index *x = kind_index(w->kind, w->index);
+    struct bytes place;
+    struct rows found = { 0 };
+    struct errand r = { .st = st, .watch = w, .place = &place, .arena = a, .rows = &found, .e = e };
+
+    if (!x || !x->feed)
+        return err_set(e, ERR_INTERNAL, "kind %s has no feed by %s", w->kind->name, w->index);
+    field_for(w->kind, x->fields[0], &w->value);
+    if (!watch_cursor_read(w->kind, st->identity, w->after, a, &place))
+        return err_set(e, ERR_INVALID, "not a place in the feed of %s", w->kind->name);
+    if (!send(&r, run_watch))
+        return false;
+    *rows = found.row;
+    *n = found.n;
+    *next = watch_cursor(w->kind, st->identity, place, a);
     return true;
 }
 

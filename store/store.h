@@ -272,6 +272,17 @@ void store_end_earlier(struct store *st);
  * row is left out or shown twice. A cursor holds in the database it is of; in another it is ERR_INVALID. */
 bool store_watch(struct store *st, const struct kind *k, struct bytes after, size_t limit, int64_t deadline,
                  struct arena *a, void **rows, size_t *n, struct bytes *next, struct err *e);
+/* The same, of those rows alone that have `value` in the field of `index` (one with `feed`), at the cost of these: how
+ * many others are between does not matter. It does not wait. A cursor of the whole feed is one of each part, too. */
+struct watch {
+    const struct kind *kind;
+    const char *index;
+    struct value value;
+    struct bytes after;
+    size_t limit;
+};
+bool store_watch_part(struct store *st, const struct watch *w, struct arena *a, void **rows, size_t *n,
+                      struct bytes *next, struct err *e);
 bool store_watch_end(struct store *st, const struct kind *k, struct arena *a, struct bytes *cursor, struct err *e);
 
 /* ---- the whole store: for copying it ---- */

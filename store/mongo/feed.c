@@ -123,44 +123,55 @@ static bool read_ends(struct places *p, mongoc_client_t *c, const bson_t *sessio
 /* ---- reading the feed ---- */
 
 struct part {
+    const struct watch *watch;
     const bson_t *session;
-    size_t limit;
     struct arena *arena;
 };
 
+/* What lies behind `from` in the lane: of all, or of those that have the value. */
+static void part_of_lane(const struct places *p, size_t i, const struct watch *w, bson_t *filter, bson_t *opts)
+{
+    const struct index *x = w->index ? kind_index(w->kind, w->index) : NULL;
+    int64_t base = (int64_t)p->at[i].lane << LANE_BITS, limit = w->limit > INT32_MAX ? INT32_MAX : (int64_t)w->limit;
+
+    if (x)
+        document_value(filter, x->fields[0], &w->value);
+    BCON_APPEND(filter, "_seq", "{", "$gt", BCON_INT64(base | p->at[i].from), "$lte", BCON_INT64(base | p->at[i].to),
+                "}");
+    BCON_APPEND(opts, "sort", "{", "_seq", BCON_INT32(1), "}", "hint", BCON_UTF8(x ? x->name : "_seq"), "limit",
+                BCON_INT64(limit), "batchSize", BCON_INT64(limit));
+}
+
 static bool read_feed(struct places *p, mongoc_client_t *c, size_t i, const struct part *part, struct err *e)
 {
-    int64_t base = (int64_t)p->at[i].lane << LANE_BITS;
     mongoc_collection_t *collection = mongo_snapshot_collection(p->store, c, p->wide.name);
-    bson_t *filter =
-        BCON_NEW("_seq", "{", "$gt", BCON_INT64(base | p->at[i].from), "$lte", BCON_INT64(base | p->at[i].to), "}");
-    bson_t *opts = BCON_NEW("sort", "{", "_seq", BCON_INT32(1), "}", "hint", "_seq", "limit",
-                            BCON_INT64((int64_t)part->limit), "batchSize", BCON_INT64((int64_t)part->limit));
+    bson_t filter = BSON_INITIALIZER, opts = BSON_INITIALIZER;
     bool ok;
 
-    bson_concat(opts, part->session);
+    part_of_lane(p, i, part->watch, &filter, &opts);
+    bson_concat(&opts, part->session);
     p->at[i].found.kind = &p->wide;
-    ok = mongo_read(p->store, collection, filter, opts, ALL_FIELDS, &p->at[i].found, part->arena, e);
-    bson_destroy(filter);
-    bson_destroy(opts);
+    ok = mongo_read(p->store, collection, &filter, &opts, ALL_FIELDS, &p->at[i].found, part->arena, e);
+    bson_destroy(&filter);
+    bson_destroy(&opts);
     mongoc_collection_destroy(collection);
     return ok;
 }
 
 /* In one snapshot: a primary that was just elected may not know yet that a majority has the rows whose marks the one
  * before has shown us, and they would be passed over. */
-static bool read_feeds(struct places *p, size_t limit, struct arena *a, struct err *e)
+static bool read_feeds(struct places *p, const struct watch *w, struct arena *a, struct err *e)
 {
     mongoc_client_t *c = mongo_reach(p->store, e);
     mongoc_client_session_t *session = NULL;
     bson_t opts;
-    struct part part = { &opts, limit, a };
+    struct part part = { w, &opts, a };
     bool ok;
 
     if (!c)
         return false;
     ok = mongo_snapshot_begin(p->store, c, &session, &opts, e) && read_ends(p, c, &opts, e);
-    for (size_t i = 0; ok && limit && i < p->n; i++)
+    for (size_t i = 0; ok && w->limit && i < p->n; i++)
         if (p->at[i].from < p->at[i].to)
             ok = read_feed(p, c, i, &part, e);
     mongo_snapshot_end(session, &opts);
@@ -226,15 +237,14 @@ static bool merge(struct places *p, size_t limit, struct arena *a, struct rows *
     return true;
 }
 
-bool mongo_watch_read(struct store *st, const struct kind *k, struct bytes *place, size_t limit, struct arena *a,
-                      struct rows *out, struct err *e)
+bool mongo_watch_read(struct store *st, const struct watch *w, struct bytes *place, struct arena *a, struct rows *out,
+                      struct err *e)
 {
-    struct places *p = places_new((struct mongo_store *)st, k);
-    bool ok = places_read(p, *place) || err_set(e, ERR_INVALID, "not a place in the feed of %s", k->name);
+    struct places *p = places_new((struct mongo_store *)st, w->kind);
+    bool ok = places_read(p, *place) || err_set(e, ERR_INVALID, "not a place in the feed of %s", w->kind->name);
 
-    assert(k->fields[0].offset == 0);
-    limit = limit > INT32_MAX ? INT32_MAX : limit;
-    ok = ok && read_feeds(p, limit, a, e) && merge(p, limit, a, out, e);
+    assert(w->kind->fields[0].offset == 0);
+    ok = ok && read_feeds(p, w, a, e) && merge(p, w->limit, a, out, e);
     if (ok)
         *place = places_write(p, a);
     places_free(p);

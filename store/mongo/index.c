@@ -18,7 +18,7 @@ static void index_key(bson_t *key, const struct kind *k, const struct index *x)
         has_id = has_id || f == k->fields;
     }
     if (!x->unique && !has_id)
-        bson_append_int32(key, "_id", -1, 1);
+        bson_append_int32(key, x->feed ? "_seq" : "_id", -1, 1);
 }
 
 static void append_index(bson_t *spec, const struct kind *k, const struct index *x)

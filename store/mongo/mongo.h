@@ -250,8 +250,8 @@ bool lanes_read(struct mongo_store *s, mongoc_client_t *c, const struct lanes *w
 
 /* ---- feed.c ---- */
 
-bool mongo_watch_read(struct store *st, const struct kind *k, struct bytes *place, size_t limit, struct arena *a,
-                      struct rows *out, struct err *e);
+bool mongo_watch_read(struct store *st, const struct watch *w, struct bytes *place, struct arena *a, struct rows *out,
+                      struct err *e);
 bool mongo_watch_end(struct store *st, const struct kind *k, struct arena *a, struct bytes *place, struct err *e);
 
 /* ---- group.c: batches judged in memory ---- */

@@ -163,8 +163,8 @@ static struct bytes place_write(int64_t seq, struct arena *a)
     return (struct bytes){ p, 8 };
 }
 
-static bool watch_read(struct store *st, const struct kind *k, struct bytes *place, size_t limit, struct arena *a,
-                       struct rows *out, struct err *e)
+static bool watch_read(struct store *st, const struct watch *w, struct bytes *place, struct arena *a, struct rows *out,
+                       struct err *e)
 {
     struct sqlite_store *s = (struct sqlite_store *)st;
     struct conn *c;
@@ -172,9 +172,9 @@ static bool watch_read(struct store *st, const struct kind *k, struct bytes *pla
     bool ok;
 
     if (!place_read(*place, &seq))
-        return err_set(e, ERR_INVALID, "not a place in the feed of %s", k->name);
+        return err_set(e, ERR_INVALID, "not a place in the feed of %s", w->kind->name);
     c = reader_take(s, e);
-    ok = c && select_watch(c, k, &seq, limit, a, out, e);
+    ok = c && select_watch(c, w, &seq, a, out, e);
     if (c)
         reader_give(s, c);
     if (ok)

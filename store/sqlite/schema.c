@@ -113,7 +113,7 @@ static void index_sql(struct buf *sql, const struct kind *k, const struct index 
         buf_addf(sql, "%s\"%s\"", i ? ", " : "", f->name);
         has_id = has_id || f == k->fields;
     }
-    if (!x->unique && !has_id)
+    if (!x->unique && !has_id && !x->feed) /* that ends in the row's number by itself */
         buf_adds(sql, ", \"id\"");
     buf_addc(sql, ')');
     if (x->when) {

@@ -253,41 +253,6 @@ bool select_plan(struct conn *c, const struct plan *p, const struct claimable *c
 
 /* ---- watch and blobs ---- */
 
-bool select_watch(struct conn *c, const struct kind *k, int64_t *seq, size_t limit, struct arena *a, struct rows *out,
-                  struct err *e)
-{
-    struct gather g = { .kind = k };
-    struct shape shape;
-    struct buf sql;
-    sqlite3_stmt *q;
-    int rc = SQLITE_ROW;
-    bool ok = true;
-
-    shape_begin(&shape, 'w', k);
-    q = statement_find(c, &shape);
-    if (!q) {
-        buf_init(&sql, SQL_MAX);
-        buf_adds(&sql, "SELECT \"_seq\",");
-        sql_columns(&sql, k, ALL_FIELDS);
-        buf_adds(&sql, " FROM ");
-        sql_name(&sql, k->name);
-        buf_adds(&sql, " WHERE \"_seq\" > ? ORDER BY \"_seq\" LIMIT ?");
-        q = statement_build(c, &shape, &sql, e);
-    }
-    if (!q)
-        return false;
-    sqlite3_bind_int64(q, 1, *seq);
-    sqlite3_bind_int64(q, 2, limit > INT32_MAX ? INT32_MAX : (int64_t)limit);
-    while (ok && (rc = sqlite3_step(q)) == SQLITE_ROW) {
-        *seq = sqlite3_column_int64(q, 0);
-        ok = read_row(q, 1, k, ALL_FIELDS, a, gather_add(&g), e);
-    }
-    if (ok && rc != SQLITE_DONE)
-        ok = conn_err(c, e);
-    sqlite3_reset(q);
-    return gather_end(&g, ok, a, out, e);
-}
-
 bool select_watch_end(struct conn *c, const struct kind *k, int64_t *seq, struct err *e)
 {
     struct shape shape;
@@ -306,6 +271,66 @@ bool select_watch_end(struct conn *c, const struct kind *k, int64_t *seq, struct
         *seq = sqlite3_column_int64(q, 0);
     sqlite3_reset(q);
     return ok;
+}
+
+static sqlite3_stmt *watch_statement(struct conn *c, const struct kind *k, const struct index *x, struct err *e)
+{
+    struct shape shape;
+    struct buf sql;
+    sqlite3_stmt *q;
+
+    shape_begin(&shape, 'w', k);
+    shape_add(&shape, x ? (unsigned)(x - k->indexes) : UINT8_MAX);
+    q = statement_find(c, &shape);
+    if (q)
+        return q;
+    buf_init(&sql, SQL_MAX);
+    buf_adds(&sql, "SELECT \"_seq\",");
+    sql_columns(&sql, k, ALL_FIELDS);
+    buf_adds(&sql, " FROM ");
+    sql_name(&sql, k->name);
+    if (x) {
+        buf_adds(&sql, " INDEXED BY ");
+        sql_index_name(&sql, k, x);
+    }
+    buf_adds(&sql, " WHERE \"_seq\" > ?1 AND \"_seq\" <= ?2");
+    if (x) {
+        buf_adds(&sql, " AND ");
+        sql_name(&sql, x->fields[0]);
+        buf_adds(&sql, " = ?4");
+    }
+    buf_adds(&sql, " ORDER BY \"_seq\" LIMIT ?3");
+    return statement_build(c, &shape, &sql, e);
+}
+
+/* What is committed later has a higher number than all that is there: so the end is asked first, and where no more rows
+ * are found, all has been read up to it. */
+bool select_watch(struct conn *c, const struct watch *w, int64_t *seq, struct arena *a, struct rows *out, struct err *e)
+{
+    const struct index *x = w->index ? kind_index(w->kind, w->index) : NULL;
+    struct gather g = { .kind = w->kind };
+    int64_t end = *seq;
+    sqlite3_stmt *q;
+    int rc = SQLITE_ROW;
+    bool ok = true;
+
+    if (!select_watch_end(c, w->kind, &end, e) || !(q = watch_statement(c, w->kind, x, e)))
+        return false;
+    sqlite3_bind_int64(q, 1, *seq);
+    sqlite3_bind_int64(q, 2, end);
+    sqlite3_bind_int64(q, 3, w->limit > INT32_MAX ? INT32_MAX : (int64_t)w->limit);
+    if (x)
+        bind_value(q, 4, &w->value);
+    while (ok && (rc = sqlite3_step(q)) == SQLITE_ROW) {
+        *seq = sqlite3_column_int64(q, 0);
+        ok = read_row(q, 1, w->kind, ALL_FIELDS, a, gather_add(&g), e);
+    }
+    if (ok && rc != SQLITE_DONE)
+        ok = conn_err(c, e);
+    sqlite3_reset(q);
+    if (ok && g.n < w->limit && end > *seq)
+        *seq = end;
+    return gather_end(&g, ok, a, out, e);
 }
 
 bool select_blob(struct conn *c, struct id id, unsigned n, struct arena *a, struct bytes *out, struct err *e)

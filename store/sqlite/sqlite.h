@@ -133,7 +133,7 @@ struct claimable {
 };
 bool select_plan(struct conn *c, const struct plan *p, const struct claimable *claim, struct arena *a, struct rows *out,
                  struct err *e);
-bool select_watch(struct conn *c, const struct kind *k, int64_t *seq, size_t limit, struct arena *a, struct rows *out,
+bool select_watch(struct conn *c, const struct watch *w, int64_t *seq, struct arena *a, struct rows *out,
                   struct err *e);
 /* Ends a read transaction (BEGIN by conn_step) that held several selects to one state. */
 void read_end(struct conn *c);

@@ -323,6 +323,77 @@ static void watch_waits_and_goes_on(void **state)
     assert_int_equal(e.code, ERR_INVALID);
 }
 
+static struct watch part_of(int64_t writer, size_t limit, struct bytes after)
+{
+    return (struct watch){ .kind = &feed_kind, .index = "of", .value = V_INT(writer), .limit = limit, .after = after };
+}
+
+/* Each writer's part has that writer's rows in their order, none twice, none left out, while all write. */
+static void a_part_of_a_feed_misses_nothing(void **state)
+{
+    struct worker w[FEED_WRITERS];
+    int64_t deadline = clock_monotonic() + 20000, next[FEED_WRITERS] = { 0 };
+    struct bytes cursor[FEED_WRITERS] = { 0 };
+    int seen = 0;
+
+    (void)state;
+    memset(w, 0, sizeof w);
+    start(w, FEED_WRITERS, NULL, write_feed);
+    for (int k = 0; seen < FEED_WRITERS * FEED_EACH && clock_monotonic() < deadline; k = (k + 1) % FEED_WRITERS) {
+        struct watch part = part_of(k, 7, cursor[k]);
+        void *rows;
+        size_t n;
+
+        must(store_watch_part(st, &part, a, &rows, &n, &cursor[k], &e));
+        for (size_t i = 0; i < n; i++, seen++) {
+            const struct feed *f = (const struct feed *)rows + i;
+
+            assert_int_equal(f->writer, k);
+            assert_int_equal(f->n, next[k]++);
+        }
+    }
+    join(w, FEED_WRITERS);
+    assert_int_equal(seen, FEED_WRITERS * FEED_EACH);
+}
+
+/* A place in the whole is one in each part; behind the last row of a part it goes on to the end. */
+static void a_part_of_a_feed_has_the_places_of_the_whole(void **state)
+{
+    struct watch part = part_of(5, 10, NO_BYTES), none = part_of(6, 10, NO_BYTES), wrong = part;
+    struct feed few = { id_new(), 5, 1 };
+    struct batch *b = batch_new(a);
+    struct bytes next, last;
+    void *rows;
+    size_t n;
+
+    (void)state;
+    for (int64_t i = 0; i < 20; i++)
+        feed_put(i);
+    batch_insert(b, &feed_kind, &few, NULL, 0);
+    must(commit(st, b, &e));
+    feed_put(20);
+    must(store_watch_part(st, &part, a, &rows, &n, &next, &e));
+    assert_true(n == 1 && id_equal(((struct feed *)rows)->id, few.id));
+    must(store_watch(st, &feed_kind, next, 10, 0, a, &rows, &n, &last, &e));
+    assert_int_equal(n, 0);
+    must(store_watch_part(st, &none, a, &rows, &n, &next, &e));
+    assert_int_equal(n, 0);
+    must(store_watch(st, &feed_kind, NO_BYTES, 10, 0, a, &rows, &n, &next, &e));
+    part.after = next;
+    must(store_watch_part(st, &part, a, &rows, &n, &next, &e));
+    assert_int_equal(n, 1);
+    part.after = next;
+    must(store_watch_part(st, &part, a, &rows, &n, &next, &e));
+    assert_int_equal(n, 0);
+    wrong.after = BYTES("junk");
+    assert_false(store_watch_part(st, &wrong, a, &rows, &n, &next, &e));
+    assert_int_equal(e.code, ERR_INVALID);
+    e = (struct err){ 0 };
+    wrong.index = "writer_n";
+    assert_false(store_watch_part(st, &wrong, a, &rows, &n, &next, &e));
+    assert_int_equal(e.code, ERR_INTERNAL);
+}
+
 /* ---- fibers ---- */
 
 #define FIBERS 200
@@ -389,6 +460,8 @@ int wait_conformance(void)
                                         T(locks),
                                         T(watch_misses_nothing),
                                         T(watch_waits_and_goes_on),
+                                        T(a_part_of_a_feed_misses_nothing),
+                                        T(a_part_of_a_feed_has_the_places_of_the_whole),
                                         T(fibers_commit_and_read),
                                         T(it_is_up_and_has_room) };
 

@@ -18,8 +18,11 @@ static const struct index note_indexes[] = {
 const struct kind note_kind = { "note", "note", sizeof(struct note), note_fields, 14, note_indexes, 5, false, false };
 
 static const struct field feed_fields[] = { FIELD(ID, feed, id), FIELD(INT, feed, writer), FIELD(INT, feed, n) };
-static const struct index feed_indexes[] = { { .name = "writer_n", .unique = true, .fields = { "writer", "n" } } };
-const struct kind feed_kind = { "feed", "feed", sizeof(struct feed), feed_fields, 3, feed_indexes, 1, true, false };
+static const struct index feed_indexes[] = {
+    { .name = "writer_n", .unique = true, .fields = { "writer", "n" } },
+    { .name = "of", .fields = { "writer" }, .feed = true },
+};
+const struct kind feed_kind = { "feed", "feed", sizeof(struct feed), feed_fields, 3, feed_indexes, 2, true, false };
 
 static const struct field big_fields[] = { FIELD(ID, big, id), FIELD(BYTES, big, body) };
 const struct kind big_kind = { "big", "big", sizeof(struct big), big_fields, 2, NULL, 0, false, true };
