@@ -318,13 +318,23 @@ static const struct field event_fields[] = {
     FIELD(JSON, event_row, metadata),  FIELD(JSON, event_row, data),     FIELD(TIME, event_row, expires_at),
     FIELD(TEXT, event_row, mode),      FIELD(ID, event_row, domain_id),
 };
-/* The events of one delivery are picked from those of its message. */
+/* The events of one delivery are picked from those of its message. "feed" finds what is new of one account, however
+ * much there is of others. */
 static const struct index event_indexes[] = {
     { .name = "account", .fields = { "account_id" } },
+    { .name = "feed", .fields = { "account_id" }, .feed = true },
     { .name = "message", .fields = { "message_id" }, .when = "message_id" },
     { .name = "expires", .fields = { "expires_at" }, .when = "expires_at" },
 };
 KIND(event, "evt", INDEXES(event), .watched = true);
+
+static const struct field consumer_fields[] = {
+    FIELD(ID, consumer_row, id),
+    FIELD(TEXT, consumer_row, name),
+    FIELD(TEXT, consumer_row, cursor),
+    FIELD(TIME, consumer_row, moved_at),
+};
+KIND(consumer, "con", .indexes = NULL);
 
 static const struct field throttle_fields[] = {
     FIELD(ID, throttle_row, id),
@@ -358,11 +368,8 @@ static const struct field upgrade_fields[] = { FIELD(ID, upgrade_row, id), FIELD
 KIND(upgrade, "upg", .indexes = NULL);
 
 const struct kind *const all_kinds[] = {
-    &account_kind,        &domain_kind,   &user_kind,
-    &address_kind,        &key_kind,      &setting_kind,
-    &setting_change_kind, &node_kind,     &idempotency_kind,
-    &body_kind,           &message_kind,  &tag_kind,
-    &delivery_kind,       &mailbox_kind,  &entry_kind,
-    &event_kind,          &throttle_kind, &limit_kind,
-    &upgrade_kind,        &copy_kind,     NULL,
+    &account_kind,        &domain_kind,  &user_kind,        &address_kind, &key_kind,      &setting_kind,
+    &setting_change_kind, &node_kind,    &idempotency_kind, &body_kind,    &message_kind,  &tag_kind,
+    &delivery_kind,       &mailbox_kind, &entry_kind,       &event_kind,   &consumer_kind, &throttle_kind,
+    &limit_kind,          &upgrade_kind, &copy_kind,        NULL,
 };

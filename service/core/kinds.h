@@ -189,6 +189,12 @@ struct event_row { /* watched */
     struct id domain_id; /* of the delivery, else of the message; of `mail.read` the user's */
 };
 
+struct consumer_row { /* how far a reader of the whole feed is: service/message/feed.h. The id is made of the name */
+    struct id id;
+    struct bytes name, cursor;
+    int64_t moved_at;
+};
+
 struct throttle_row { /* failed logins of a pair of network and user, by a keyed hash of it */
     struct id id;
     int64_t n, failed_at, expires_at; /* by the store's clock */
@@ -215,6 +221,6 @@ struct upgrade_row { /* at most one: see upgrade.h */
 
 extern const struct kind account_kind, domain_kind, user_kind, address_kind, key_kind, setting_kind,
     setting_change_kind, node_kind, idempotency_kind, body_kind, message_kind, tag_kind, delivery_kind, mailbox_kind,
-    entry_kind, event_kind, throttle_kind, limit_kind, upgrade_kind, copy_kind;
+    entry_kind, event_kind, consumer_kind, throttle_kind, limit_kind, upgrade_kind, copy_kind;
 extern const struct kind *const all_kinds[]; /* NULL-terminated, for store_open */
 #endif

@@ -1,12 +1,13 @@
 /* service/message/event.c - the timeline: of one message, and of the whole account in order of commit. */
-#include "base/clock.h"
+#include "base/metrics.h"
 #include "service/core/member.h"
 #include "service/core/state.h"
+#include "service/message/feed.h"
 #include "service/message/message_private.h"
 #include "service/queue/delivery.h"
 
-/* Rows of other accounts that one request steps over before it answers with what it has. */
-#define FOLLOW_LOOK 2000
+#define FOLLOW_LOOK  2000 /* rows of the account that one request steps over before it answers with what it has */
+#define FOLLOW_CHUNK 100  /* of them in one look, where not all can be seen */
 
 static const struct member event_list_[] = {
     MEMBER(ID, event_row, id, .prefix = "evt"),           MEMBER(ID, event_row, account_id, .prefix = "acc"),
@@ -39,33 +40,86 @@ static bool visible(const struct call *c, const struct event_row *row)
     return call_sees(c, row->account_id, row->mode, row->domain_id);
 }
 
-/* Rows as they were committed, oldest first; `next` is always there, so that a follower can come back. */
-static bool follow(struct call *c, const struct event_list_in *in, struct event_list_out *out)
-{
-    size_t limit = in->page.limit ? (size_t)in->page.limit : 20, looked = 0, n = 1;
-    struct bytes cursor = in->page.after;
-    void *found;
+/* ---- what is new ---- */
 
-    if (in->page.before.p)
-        call_fault(c, "/before", "conflicting", "What is followed is read forwards only");
-    if (!call_check(c))
-        return false;
-    if (limit > 100)
-        limit = 100;
+static bool fits(const struct call *c, const struct event_row *row, struct bytes type)
+{
+    return visible(c, row) && (!type.p || bytes_equal(row->type, type));
+}
+
+/* One look at the account's own part of the feed, however much there is of others. */
+static bool look(struct call *c, struct bytes after, size_t limit, struct event_row **rows, size_t *n,
+                 struct bytes *next)
+{
+    const struct watch w = {
+        .kind = &event_kind, .index = "feed", .value = V_ID(c->account), .after = after, .limit = limit
+    };
+    void *found = NULL;
+    bool ok = store_watch_part(c->store, &w, c->arena, &found, n, next, &c->err);
+
+    metric_add(METRIC_event_looks_total, 1);
+    *rows = found;
+    return ok;
+}
+
+/* How many of the rows come before one that fits and has no room any more. */
+static size_t before_full(const struct call *c, struct bytes type, const struct event_row *rows, size_t n, size_t room)
+{
+    size_t at = 0;
+
+    while (at < n && (!fits(c, &rows[at], type) || room-- > 0))
+        at++;
+    return at;
+}
+
+/* The next rows, as many as may be handed out: a place can only be had behind the last row of a look, so one that found
+ * too many is made again, shorter. Of `room` rows all have room. */
+static bool look_some(struct call *c, struct bytes type, struct bytes after, size_t room, struct event_row **rows,
+                      size_t *n, struct bytes *next)
+{
+    size_t most = type.p || c->who->test || c->who->n_domain_ids ? FOLLOW_CHUNK : room, before;
+
+    for (;;) {
+        struct arena_mark mark = arena_mark(c->arena);
+
+        if (!look(c, after, most > room ? most : room, rows, n, next))
+            return false;
+        before = before_full(c, type, *rows, *n, room);
+        if (before == *n)
+            return true;
+        most = before;
+        arena_rewind(c->arena, mark);
+    }
+}
+
+bool event_follow(struct call *c, struct bytes type, struct bytes *place, size_t limit, struct event_list_out *out)
+{
+    size_t looked = 0, n = 1;
+    struct event_row *found;
+
     out->rows = arena_array(c->arena, limit, sizeof *out->rows);
     out->n = 0;
     while (out->n < limit && looked < FOLLOW_LOOK && n > 0) {
-        if (!store_watch(c->store, &event_kind, cursor, limit - out->n, clock_monotonic(), c->arena, &found, &n,
-                         &cursor, &c->err))
+        if (!look_some(c, type, *place, limit - out->n, &found, &n, place))
             return false;
         for (size_t i = 0; i < n; i++)
-            if (visible(c, (struct event_row *)found + i) &&
-                (!in->type.p || bytes_equal(((struct event_row *)found)[i].type, in->type)))
-                out->rows[out->n++] = ((struct event_row *)found)[i];
+            if (fits(c, &found[i], type))
+                out->rows[out->n++] = found[i];
         looked += n;
     }
-    out->page = (struct page_out){ .has_more = n > 0, .next = cursor };
+    out->page = (struct page_out){ .has_more = n > 0, .next = *place };
     return true;
+}
+
+/* Rows as they were committed, oldest first; `next` is always there, so that a follower can come back. */
+static bool follow(struct call *c, const struct event_list_in *in, struct event_list_out *out)
+{
+    size_t limit = in->page.limit ? (size_t)in->page.limit : 20;
+    struct bytes place = in->page.after;
+
+    if (in->page.before.p)
+        call_fault(c, "/before", "conflicting", "What is followed is read forwards only");
+    return call_check(c) && event_follow(c, in->type, &place, limit > 100 ? 100 : limit, out);
 }
 
 bool event_list(struct call *c, const struct event_list_in *in, struct event_list_out *out)

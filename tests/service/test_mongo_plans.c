@@ -297,11 +297,29 @@ static void every_index_is_asked(void **state)
             const char *name = (*k)->indexes[i].name;
             bool asked = *k == &delivery_kind && strcmp(name, "due") == 0; /* below, as a claim */
 
+            asked = asked || (*k)->indexes[i].feed; /* below, as a part of the feed */
+
             for (size_t j = 0; j < n; j++)
                 asked = asked || (all[j].kind == *k && all[j].index && strcmp(all[j].index, name) == 0);
             if (!asked)
                 fail_msg("nothing is asked by %s.%s", (*k)->name, name);
         }
+}
+
+/* What is new of one account costs what it is. */
+static void a_part_of_the_feed_has_its_index(void **state)
+{
+    bson_t *filter = BCON_NEW("_seq", "{", "$gt", BCON_INT64(0), "}");
+    bson_t *opts = BCON_NEW("sort", "{", "_seq", BCON_INT32(1), "}", "hint", "feed");
+    struct cost cost = { 0, 0 };
+
+    (void)state;
+    document_value(filter, "account_id", &V_ID(owners[3]));
+    explain("event", filter, opts, &cost);
+    assert_int_equal(cost.returned, ROWS / OWNER);
+    assert_int_equal(cost.examined, ROWS / OWNER);
+    bson_destroy(filter);
+    bson_destroy(opts);
 }
 
 /* ---- sharding ---- */
@@ -390,11 +408,11 @@ int main(void)
 {
     struct net_options o = { .loops = 1, .store_workers = 4, .cpu_workers = 1, .fibers_max = 100 };
     struct store_options so = { .url = mongod.uri, .kinds = all_kinds, .schema = 1, .node = id_new(), .readers = 1 };
-    const struct CMUnitTest tests[] = { cmocka_unit_test(every_query_has_its_index),
-                                        cmocka_unit_test(every_index_is_asked),
-                                        cmocka_unit_test(nothing_forbids_sharding),
-                                        cmocka_unit_test(every_page_costs_the_same),
-                                        cmocka_unit_test(claims_have_their_index) };
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_query_has_its_index),        cmocka_unit_test(every_index_is_asked),
+        cmocka_unit_test(a_part_of_the_feed_has_its_index), cmocka_unit_test(nothing_forbids_sharding),
+        cmocka_unit_test(every_page_costs_the_same),        cmocka_unit_test(claims_have_their_index)
+    };
     struct err e;
     int failed;
 

@@ -1,0 +1,30 @@
+/* service/message/feed.h - what is new in an account, for those who follow it.
+ *
+ * A follower is a place in the feed of events, and nothing else: it reads its account's own part behind that place
+ * (event_follow), whatever others do meanwhile, and moves on. So nothing is lost or shown twice whoever dies. */
+#ifndef SERVICE_MESSAGE_FEED_H
+#define SERVICE_MESSAGE_FEED_H
+#include "service/queue/delivery.h"
+
+/* Up to `limit` events behind *place (NO_BYTES: from the oldest kept) that the caller may see, of the type when one is
+ * given, in order of commit; *place moves behind what was looked at. has_more: the look ended before the feed did. */
+bool event_follow(struct call *c, struct bytes type, struct bytes *place, size_t limit, struct event_list_out *out);
+
+/* A durable reader of the whole feed, of all accounts, that any node may be. It begins with what comes after it was
+ * read for the first time.
+ *
+ *     consumer_read(svc, BYTES("webhook"), 100, a, &r, e);
+ *     do what r.events ask for, by operations of a batch b;
+ *     consumer_move(b, &r, a);
+ *     store_commit(st, b, ...);          ERR_CONFLICT at this operation: another node was faster, read again
+ * So each event is done once, whoever dies. In a copy of the store it begins with the oldest event kept. */
+struct consumer_read {
+    struct consumer_row row;
+    struct event_row *events;
+    size_t n;
+    struct bytes next;
+};
+bool consumer_read(struct service *svc, struct bytes name, size_t limit, struct arena *a, struct consumer_read *out,
+                   struct err *e);
+void consumer_move(struct batch *b, const struct consumer_read *r, struct arena *a);
+#endif
