@@ -14,7 +14,6 @@
 
 #define LOOK      16 /* pairs, for one that makes room */
 #define WINDOW_MS INT64_C(3600000)
-#define TRIES     8 /* of raising a row that others raise, replace and sweep */
 
 /* What this node knows of a pair. Of its failures `n` are in the row, `missed` are not (yet): `sending` of these are on
  * their way. */
@@ -169,72 +168,47 @@ static void delete_row(struct call *c, struct id id)
     store_commit(c->store, b, c->deadline, &ignored);
 }
 
-/* Adding to a live row, to none, or to one past its time. */
-enum how { RAISE, INSERT, REPLACE };
-
-struct writing {
-    struct call *c;
-    struct throttle_row row; /* as it is when it begins with these failures */
-    const struct user_row *user;
-    enum how how;
-    int slot;
-};
-
-static struct batch *write_batch(struct writing *w)
+/* Raises the pair's row by what *row says of one that begins with these failures; a row past its time begins anew.
+ * `user` (may be NULL) is marked in the same batch. */
+static struct batch *write_batch(struct call *c, const struct throttle_row *row, const struct user_row *user, int *slot)
 {
-    struct arena *a = w->c->arena;
-    struct batch *b = batch_new(a);
-    struct cond *age = arena_alloc(a, sizeof *age);
-    struct set *sets = arena_array(a, 4, sizeof *sets);
-    int64_t now = w->row.failed_at;
+    struct batch *b = batch_new(c->arena);
+    struct cond *counts = arena_alloc(c->arena, sizeof *counts);
+    struct set *sets = arena_array(c->arena, 4, sizeof *sets);
 
-    w->slot = batch_slot(b);
-    *age = COND("expires_at", w->how == RAISE ? ABOVE : AT_MOST, V_TIME(now));
-    sets[0] = w->how == RAISE ? ADD_SLOT("n", w->row.n, w->slot) : SET("n", V_INT(w->row.n));
-    sets[1] = SET("failed_at", V_TIME(now));
-    sets[2] = SET("expires_at", V_TIME(w->row.expires_at));
-    if (w->how == INSERT)
-        batch_insert(b, &throttle_kind, &w->row, NULL, 0);
-    else
-        batch_update(b, &throttle_kind, w->row.id, age, 1, sets, 3);
-    if (w->user && w->user->guarded_until < w->row.expires_at) { /* seldom: it lasts twice as long as the row */
-        sets[3] = SET("guarded_until", V_TIME(now + 2 * keep_ms()));
-        batch_update(b, &user_kind, w->user->id, NULL, 0, &sets[3], 1);
+    *slot = batch_slot(b);
+    *counts = COND("expires_at", ABOVE, V_TIME(row->failed_at));
+    sets[0] = ADD_SLOT("n", row->n, *slot);
+    sets[1] = SET("failed_at", V_TIME(row->failed_at));
+    sets[2] = SET("expires_at", V_TIME(row->expires_at));
+    batch_raise(b, &throttle_kind, row, counts, sets, 3);
+    if (user && user->guarded_until < row->expires_at) { /* seldom: it lasts twice as long as the row */
+        sets[3] = SET("guarded_until", V_TIME(row->failed_at + 2 * keep_ms()));
+        batch_update(b, &user_kind, user->id, NULL, 0, &sets[3], 1);
     }
     return b;
-}
-
-static void learn(struct writing *w, struct batch_failure f)
-{
-    if (f.operation != 0)
-        w->user = NULL; /* deleted meanwhile */
-    else if (f.fault == FAULT_MISSING)
-        w->how = INSERT;
-    else
-        w->how = w->how == RAISE ? REPLACE : RAISE;
 }
 
 /* Adds k failures to the pair's row; *n of them are there then. */
 static bool write_failures(struct call *c, struct id id, int64_t k, const struct user_row *user, int64_t *n)
 {
     int64_t now = store_now(c->store);
-    struct writing w = { .c = c, .user = user, .row = { id, k, now, now + keep_ms() } };
+    struct throttle_row row = { id, k, now, now + keep_ms() };
+    struct err why = { 0 };
+    int slot;
+    struct batch *b = write_batch(c, &row, user, &slot);
+    bool ok = store_commit(c->store, b, c->deadline, &why);
 
-    for (int i = 0; i < TRIES; i++) {
-        struct batch *b = write_batch(&w);
-        struct err why = { 0 };
-
-        if (store_commit(c->store, b, c->deadline, &why)) {
-            *n = w.how == RAISE ? batch_slot_value(b, w.slot) : k;
-            return true;
-        }
-        if (why.code != ERR_CONFLICT) {
-            c->err = why;
-            return false;
-        }
-        learn(&w, batch_failure(b));
+    if (!ok && why.code == ERR_CONFLICT && user) { /* deleted meanwhile: nothing else can be in its way */
+        why = (struct err){ 0 };
+        b = write_batch(c, &row, NULL, &slot);
+        ok = store_commit(c->store, b, c->deadline, &why);
     }
-    return err_set(&c->err, ERR_BUSY, "Too many failed logins at once");
+    if (ok)
+        *n = batch_slot_value(b, slot);
+    else
+        c->err = why;
+    return ok;
 }
 
 /* ---- both ---- */
