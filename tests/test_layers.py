@@ -10,8 +10,7 @@ BELOW = {"base": "", "net": "base", "http": "base", "mail": "base", "store": "ne
 # them together, stand above all and are used by the doors alone.
 SERVICE = ["core", "identity", "body", "box", "queue", "message", "keep"]
 CIRCLES = {("identity/user.c", "box/mailbox.h"), ("identity/user.c", "queue/due.h"),  # makes and erases mailboxes
-           ("queue/delivery.c", "message/message_private.h"), ("queue/slice.c", "message/message_private.h"),
-           ("queue/slice.c", "message/intake_private.h")}  # still to be cut; none is to come
+           ("queue/delivery.c", "message/message_private.h")}  # still to be cut; none is to come
 GENERATED = {"openapi_tables.h", "openapi_tables.inc"}
 
 

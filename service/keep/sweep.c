@@ -10,8 +10,8 @@
 #include "service/core/idempotency.h"
 #include "service/core/state.h"
 #include "service/identity/directory.h"
-#include "service/message/message_private.h"
 #include "service/queue/due.h"
+#include "service/queue/ending.h"
 
 #define SWEEP_ARENA ((size_t)64 * 1024 * 1024)
 #define COMMIT_MS   30000

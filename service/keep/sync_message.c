@@ -5,8 +5,7 @@
  * off. */
 #include "base/clock.h"
 #include "service/keep/sync_private.h"
-#include "service/message/intake_private.h"
-#include "service/queue/outcome.h"
+#include "service/queue/ending.h"
 
 enum { COUNTS = 6, AGE_SURE_MS = 3600000, USERS_AT_ONCE = 64 };
 

@@ -157,21 +157,31 @@ bool intake_append(struct intake *k, struct call *c, struct bytes chunk)
     return k->head_done ? keep(k, c, chunk) : append_head(k, c, chunk);
 }
 
-/* A bound was passed or a user went since the recipients were checked: that one delivery is born bounced. False when
- * the failure is another one. */
-static bool mend(struct plan *p, struct batch_failure f)
+bool intake_is_lenient(const struct intake *k)
 {
-    if (p->sent_copy && f.operation >= p->sent_op && f.operation < p->sent_op + FILING_OPS) {
-        p->sent_copy = false;
-        return true;
-    }
+    return k->in.source == SOURCE_API || k->in.source == SOURCE_SYSTEM;
+}
+
+static bool mend_sent(struct plan *p, struct batch_failure f)
+{
+    if (!p->sent_copy || f.operation < p->sent_op || f.operation >= p->sent_op + FILING_OPS)
+        return false;
+    p->sent_copy = false;
+    return true;
+}
+
+/* A bound was passed or a user went since the recipients were checked: that one delivery is born bounced. */
+static bool mend_target(const struct intake *k, struct plan *p, struct batch_failure f)
+{
+    struct verdict bounced = verdict_of(f.fault == FAULT_BOUND ? CAUSE_MAILBOX_FULL : CAUSE_NO_USER, k->now);
+
     for (size_t i = 0; i < p->n; i++) {
         struct target *t = &p->targets[i];
         if (!t->filed || f.operation < t->first_op || f.operation >= t->first_op + FILING_OPS)
             continue;
         for (size_t j = i; j < p->n; j++)
             if (j == i || (p->targets[j].shares && id_equal(p->targets[j].user.id, t->user.id))) {
-                p->targets[j].outcome = f.fault == FAULT_BOUND ? OUTCOME_FULL : OUTCOME_MISSING;
+                p->targets[j].verdict = bounced;
                 p->targets[j].filed = false;
             }
         return true;
@@ -187,6 +197,23 @@ static bool explain(struct call *c, const struct intake *k, struct batch_failure
         return err_set(&c->err, ERR_BUSY, "The mail of %lld bytes could not be kept: what it rests on has changed",
                        (long long)body_size(k->body));
     return false;
+}
+
+static bool is_ours(const struct intake *k, struct batch_failure f)
+{
+    return f.operation >= k->first_op && f.operation < k->end_op;
+}
+
+bool intake_mend(struct intake *k, struct call *c, struct batch_failure f)
+{
+    if (c->err.code != ERR_CONFLICT || !is_ours(k, f))
+        return false;
+    if (k->tries-- > 0 && (mend_sent(&k->plan, f) || (intake_is_lenient(k) && mend_target(k, &k->plan, f)))) {
+        c->err = (struct err){ 0 };
+        arena_rewind(k->arena, k->planned);
+        return true;
+    }
+    return explain(c, k, f);
 }
 
 static bool status_is(const struct message_row *row, const char *status)
@@ -210,34 +237,48 @@ static void tell(const struct plan *p, struct call *c, struct intake_out *out)
     for (size_t i = 0; i < p->n; i++)
         out->recipients[i] = (struct recipient_out){ .delivery_id = p->targets[i].delivery.id,
                                                      .email = arena_copy(c->arena, p->targets[i].recipient->email),
-                                                     .status = outcome_answer(p->targets[i].outcome) };
+                                                     .status = outcome_answer(p->targets[i].verdict.outcome) };
 }
 
-/* One try; *again when an outcome changed and the batch is to be built anew. */
-static bool commit_once(struct intake *k, struct call *c, struct plan *p, struct intake_out *out, bool *again)
+bool intake_end(struct intake *k, struct call *c)
 {
-    struct batch *b = batch_new(k->arena);
-    struct batch_failure f;
+    int64_t least = clock_monotonic() + STORE_MS;
 
-    *again = false;
-    plan_finish(k, c, p);
-    if (!plan_build(k, c, p, b))
+    if (c->deadline < least)
+        c->deadline = least;
+    if (!k->head_done && !end_header(k, c, buf_bytes(&k->head)))
         return false;
-    tell(p, c, out);
-    if (call_commit(c, b, out, out->message_id))
-        return true;
-    f = batch_failure(b);
-    if (c->err.code != ERR_CONFLICT || f.operation < 0)
+    k->index = mime_end(k->mime);
+    if (!body_finish(k->body, c->deadline, &c->err))
         return false;
-    *again = k->in.source == SOURCE_API && mend(p, f);
-    if (!*again && p->sent_copy && f.operation >= p->sent_op && f.operation < p->sent_op + FILING_OPS)
-        *again = mend(p, f);
-    return explain(c, k, f);
+    intake_describe(k);
+    if (!auth_current(c)) /* it may have taken an hour to come */
+        return false;
+    if (!plan_accept(k, c, &k->plan))
+        return false;
+    k->tries = k->plan.n + 1;
+    k->planned = arena_mark(k->arena);
+    return true;
+}
+
+bool intake_build(struct intake *k, struct call *c, struct batch *b, struct intake_out *out)
+{
+    bool ok;
+
+    k->first_op = (int)batch_count(b);
+    plan_finish(k, c, &k->plan);
+    ok = plan_build(k, c, &k->plan, b);
+    k->end_op = (int)batch_count(b);
+    if (ok)
+        tell(&k->plan, c, out);
+    return ok && arena_check(k->arena, &c->err);
 }
 
 /* What others keep in memory: quotas, metrics, work that is due. */
-static void spread(struct call *c, const struct plan *p)
+void intake_done(struct intake *k, struct call *c)
 {
+    const struct plan *p = &k->plan;
+
     for (size_t i = 0; i < p->n; i++)
         if (p->targets[i].filed)
             directory_add_used(c->svc, p->targets[i].user.id, p->targets[i].size);
@@ -250,33 +291,20 @@ static void spread(struct call *c, const struct plan *p)
 
 static bool accept(struct intake *k, struct call *c, struct intake_out *out)
 {
-    struct plan p = { 0 };
-    int64_t least = clock_monotonic() + STORE_MS;
-    struct arena_mark before;
-    bool again = true, ok = false;
+    if (!intake_end(k, c))
+        return false;
+    for (;;) { /* each failure takes one recipient, or the copy for Sent, out of the next batch: so it ends */
+        struct batch *b = batch_new(k->arena); /* it may have thousands of operations */
 
-    if (c->deadline < least)
-        c->deadline = least;
-    if (!k->head_done && !end_header(k, c, buf_bytes(&k->head)))
-        return false;
-    k->index = mime_end(k->mime);
-    if (!body_finish(k->body, c->deadline, &c->err))
-        return false;
-    intake_describe(k);
-    if (!auth_current(c)) /* it may have taken an hour to come */
-        return false;
-    if (!plan_accept(k, c, &p))
-        return false;
-    before = arena_mark(k->arena);
-    /* Each try that fails takes one recipient, or the copy for Sent, out of the next batch: so it ends. */
-    for (size_t tries = p.n + 2; tries > 0 && again; tries--) {
-        c->err = (struct err){ 0 };
-        arena_rewind(k->arena, before);
-        ok = commit_once(k, c, &p, out, &again);
+        if (!intake_build(k, c, b, out))
+            return false;
+        if (call_commit(c, b, out, out->message_id))
+            break;
+        if (!intake_mend(k, c, batch_failure(b)))
+            return false;
     }
-    if (ok)
-        spread(c, &p);
-    return ok;
+    intake_done(k, c);
+    return true;
 }
 
 bool intake_commit(struct intake **k, struct call *c, struct intake_out *out)

@@ -58,6 +58,7 @@ struct intake_in {
     bool utf8; /* SMTPUTF8 was asked for, or we composed it: 8 bits in its header are UTF-8 as of RFC 6532 */
     struct bytes ret, envid; /* DSN (RFC 3461), or NO_BYTES */
     int64_t expected;        /* declared size or 0 */
+    bool file_later; /* local recipients are filed by due.h, however few: none of their quotas can refuse the batch */
     /* API only */
     struct bytes tags, metadata;        /* JSON or NO_BYTES */
     const struct named_value *tag_list; /* the same tags, for the lists by tag */
@@ -88,4 +89,25 @@ bool intake_begin(struct call *c, const struct intake_in *in, struct intake **ou
 bool intake_append(struct intake *k, struct call *c, struct bytes chunk);
 bool intake_commit(struct intake **k, struct call *c, struct intake_out *out);
 void intake_drop(struct intake **k);
+
+/* intake_commit in its parts, for a batch that holds more than this mail: a report in the batch that ends a delivery,
+ * many mails under one Idempotency-Key.
+ *
+ *     intake_end(k, c)                         for each mail, once: all its bytes have come
+ *     for (;;) {
+ *         b = batch_new(arena)                 anew for each try
+ *         intake_build(k, c, b, &out)          for each mail
+ *         if (call_commit(c, b, answer, ref))
+ *             break;
+ *         if (!intake_mend(k, c, batch_failure(b)))       of none of the mails: the batch has failed, c->err says why
+ *             return false;
+ *     }
+ *     intake_done(k, c)                        for each mail, then intake_drop
+ * All with one call, whose arena holds `out`. Rows of the batch lie in the intakes: they stay until it is committed. */
+bool intake_end(struct intake *k, struct call *c);
+bool intake_build(struct intake *k, struct call *c, struct batch *b, struct intake_out *out);
+/* True when the failure (ERR_CONFLICT in c->err, which is cleared) was one operation of this mail, and one that it can
+ * do without: a Sent copy; of what we compose a recipient whose mailbox is full or gone, which then bounces. */
+bool intake_mend(struct intake *k, struct call *c, struct batch_failure f);
+void intake_done(struct intake *k, struct call *c);
 #endif

@@ -9,32 +9,6 @@
 #include "service/message/intake.h"
 #include "service/queue/outcome.h"
 
-struct intake {
-    struct intake_in in;
-    struct arena *arena, *parts; /* of this intake alone; parts: of the MIME index */
-    struct budget *budget;
-    size_t charged; /* taken from it for head and body */
-    struct body_writer *body;
-    struct mime *mime;
-    const struct mime_index *index;
-    struct buf head;      /* what has come of the header, until its end is found */
-    struct buf rewritten; /* the header as it is kept, where that differs */
-    bool head_done;
-    int64_t size_max, now;
-    struct id message_id;
-    struct id domain_id; /* of From, when it is ours to send */
-    struct bytes trace, people;
-    struct summary summary;
-    struct bytes summary_sealed; /* its JSON under the content key */
-    bool header_8bit;
-};
-
-/* The header has come whole: checks it (one From that may be used, and Sender, no loop), removes Bcc and Resent-Bcc and
- * adds what a submission lacks. *out is what is kept of it, `head` itself or in k->rewritten. */
-bool intake_header(struct intake *k, struct call *c, struct bytes head, struct bytes *out);
-/* Received line, summary and so on, once all bytes are there. */
-void intake_describe(struct intake *k);
-
 /* ---- the plan of one accept batch ---- */
 
 /* One account that gets a row of its own. */
@@ -44,7 +18,7 @@ struct party {
 
 struct target {
     const struct recipient *recipient;
-    enum outcome outcome;
+    struct verdict verdict;
     struct delivery_row delivery;
     struct directory_user user; /* of a mailbox */
     bool filed;                 /* by this batch; `filing` says where in it */
@@ -66,11 +40,45 @@ struct plan {
     bool keeps; /* somebody will be able to read the body */
 };
 
+/* ---- the intake ---- */
+
+struct intake {
+    struct intake_in in;
+    struct arena *arena, *parts; /* of this intake alone; parts: of the MIME index */
+    struct budget *budget;
+    size_t charged; /* taken from it for head and body */
+    struct body_writer *body;
+    struct mime *mime;
+    const struct mime_index *index;
+    struct buf head;      /* what has come of the header, until its end is found */
+    struct buf rewritten; /* the header as it is kept, where that differs */
+    bool head_done;
+    int64_t size_max, now;
+    struct id message_id;
+    struct id domain_id; /* of From, when it is ours to send */
+    struct bytes trace, people;
+    struct summary summary;
+    struct bytes summary_sealed; /* its JSON under the content key */
+    bool header_8bit;
+    /* From intake_end on. */
+    struct plan plan;
+    struct arena_mark planned; /* of the arena: what is behind it goes when the batch is built again */
+    size_t tries;              /* how often it may be mended */
+    int first_op, end_op;      /* its operations in the batch that was built last */
+};
+
+/* The header has come whole: checks it (one From that may be used, and Sender, no loop), removes Bcc and Resent-Bcc and
+ * adds what a submission lacks. *out is what is kept of it, `head` itself or in k->rewritten. */
+bool intake_header(struct intake *k, struct call *c, struct bytes head, struct bytes *out);
+/* Received line, summary and so on, once all bytes are there. */
+void intake_describe(struct intake *k);
+
+/* What we compose: recipients that are missing or full bounce by themselves, and refuse nothing. */
+bool intake_is_lenient(const struct intake *k);
+
 /* Decides what becomes of every recipient. */
 bool plan_accept(struct intake *k, struct call *c, struct plan *p);
 /* Counters, wrapped keys, times: once every outcome is certain; anew after one has changed. */
 void plan_finish(struct intake *k, struct call *c, struct plan *p);
 bool plan_build(struct intake *k, struct call *c, struct plan *p, struct batch *b);
-/* The message of an account over a body, where it is not the first one: every node names it alike. */
-struct id message_id_for(struct id body, struct id account);
 #endif

@@ -8,16 +8,10 @@
 #include "base/params.h"
 #include "service/body/body.h"
 #include "service/body/content.h"
-#include "service/body/filing.h"
-#include "service/core/idempotency.h"
 #include "service/core/member.h"
 #include "service/message/intake_private.h"
 #include "service/message/message_private.h"
-
-/* Deliveries of one message that are looked at in one go. */
-#define DELIVERIES_MAX 2000
-/* Times a cancel looks again at what changed under it. */
-#define CANCEL_TRIES 5
+#include "service/queue/ending.h"
 
 bool message_find(struct call *c, struct bytes id, struct message_row *out)
 {
@@ -124,22 +118,7 @@ bool message_raw(struct call *c, const struct message_raw_in *in, struct content
     return ok;
 }
 
-void message_erase(struct batch *b, struct arena *a, const struct message_row *row)
-{
-    struct set *gone = arena_array(a, 4, sizeof *gone);
-    struct cond *kept = arena_alloc(a, sizeof *kept);
-
-    *kept = COND("wrapped_key", IS_NOT, V_BYTES(NO_BYTES));
-    gone[0] = SET("wrapped_key", V_BYTES(NO_BYTES));
-    gone[1] = SET("wrap", V_TEXT(NO_BYTES));
-    gone[2] = SET("subject", V_BYTES(NO_BYTES));
-    gone[3] = SET("content_until", V_TIME(0));
-    batch_update(b, &message_kind, row->id, kept, 1, gone, 4);
-    body_mark(b, row->body_id, a);
-}
-
-/* Mail that came in is its recipients': nobody else erases or cancels it. */
-static bool find_sent(struct call *c, struct bytes id, struct message_row *out)
+bool message_find_sent(struct call *c, struct bytes id, struct message_row *out)
 {
     return message_find(c, id, out) &&
            (bytes_equal(out->direction, BYTES("outbound")) || err_set(&c->err, ERR_MISSING, "No such message"));
@@ -151,7 +130,7 @@ bool message_delete(struct call *c, const struct message_delete_in *in, void *ou
     struct batch *b;
 
     (void)out;
-    if (!call_may(c, SCOPE_SEND) || !find_sent(c, in->id, &row))
+    if (!call_may(c, SCOPE_SEND) || !message_find_sent(c, in->id, &row))
         return false;
     if (row.n_open || row.n_held)
         return err_set(&c->err, ERR_IN_USE, "The message is still being delivered; cancel it first");
@@ -162,127 +141,4 @@ bool message_delete(struct call *c, const struct message_delete_in *in, void *ou
     if (store_commit(c->store, b, c->deadline, &c->err))
         return true;
     return c->err.code == ERR_CONFLICT && err_set(&c->err, ERR_BUSY, "The message has just changed");
-}
-
-/* ---- cancel ---- */
-
-static void cancel_one(struct call *c, struct batch *b, const struct message_row *m, const struct delivery_row *d)
-{
-    struct cond *same = arena_array(c->arena, 2, sizeof *same);
-    struct set *sets = arena_array(c->arena, 8, sizeof *sets);
-    struct delivery_row *after = arena_alloc(c->arena, sizeof *after);
-    int64_t now = clock_wall();
-
-    *after = *d;
-    outcome_apply(after, OUTCOME_CANCELLED, now, c->arena);
-    same[0] = COND("status", IS, V_TEXT(d->status));
-    same[1] = COND("token", IS, V_INT(d->token));
-    sets[0] = SET("status", V_TEXT(after->status));
-    sets[1] = SET("due_at", V_TIME(0));
-    sets[2] = SET("lease_until", V_TIME(0));
-    sets[3] = SET("final_at", V_TIME(now));
-    sets[4] = SET("keep_until", V_TIME(after->keep_until));
-    sets[5] = SET("wrapped_key", V_BYTES(NO_BYTES));
-    sets[6] = SET("wrap", V_TEXT(NO_BYTES));
-    sets[7] = SET("entry_id", V_ID(NO_ID));
-    batch_update(b, &delivery_kind, d->id, same, 2, sets, 8);
-    after->last = NO_BYTES;
-    event_record(b, c->arena, m, after, outcome_row(OUTCOME_CANCELLED)->event, now);
-}
-
-static bool load_open(struct call *c, const struct message_row *m, struct delivery_row **rows, size_t *n)
-{
-    struct query q = { .kind = &delivery_kind, .index = "message", .n_conds = 2, .limit = DELIVERIES_MAX };
-    struct value open[] = { V_TEXT(BYTES("queued")), V_TEXT(BYTES("deferred")), V_TEXT(BYTES("held")) };
-    void *found;
-
-    q.conds[0] = COND("message_id", IS, V_ID(m->id));
-    q.conds[1] = COND_ONE_OF("status", open, 3);
-    if (!store_find(c->store, &q, c->arena, &found, n, &c->err))
-        return false;
-    *rows = found;
-    return true;
-}
-
-static void count_one(struct message_row *sum, const struct delivery_row *d)
-{
-    *(bytes_equal(d->status, BYTES("held")) ? &sum->n_held : &sum->n_open) -= 1;
-    sum->n_cancelled++;
-}
-
-/* The messages of other accounts that count some of them too. One that is gone by now counts nothing. */
-static bool tell_guests(struct call *c, struct batch *b, const struct message_row *m, const struct delivery_row *rows,
-                        size_t n)
-{
-    for (size_t i = 0, j; i < n; i++) {
-        struct message_row sum = { 0 }, theirs;
-        struct id guest = rows[i].guest_id, id;
-        bool there;
-
-        for (j = 0; j < i && !id_equal(rows[j].guest_id, guest); j++)
-            continue;
-        if (id_is_none(guest) || j < i)
-            continue;
-        for (j = i; j < n; j++)
-            if (id_equal(rows[j].guest_id, guest))
-                count_one(&sum, &rows[j]);
-        id = message_id_for(m->body_id, guest);
-        if (!store_look(c->store, &message_kind, id, c->arena, &theirs, &there, &c->err))
-            return false;
-        if (there)
-            outcome_add(b, c->arena, id, &sum);
-    }
-    return true;
-}
-
-/* All that is open in one batch. ERR_CONFLICT when a delivery was done meanwhile. */
-static bool cancel_once(struct call *c, const struct message_row *m)
-{
-    struct batch *b = batch_new(c->arena);
-    struct message_row sum = { 0 };
-    struct delivery_row *rows;
-    size_t n;
-
-    if (!load_open(c, m, &rows, &n))
-        return false;
-    if (n == 0)
-        return err_set(&c->err, ERR_NOT_CANCELLABLE, "Nothing of the message is queued, deferred or held");
-    for (size_t i = 0; i < n; i++) {
-        cancel_one(c, b, m, &rows[i]);
-        count_one(&sum, &rows[i]);
-    }
-    outcome_add(b, c->arena, m->id, &sum);
-    if (!tell_guests(c, b, m, rows, n))
-        return false;
-    if (m->no_store && m->wrapped_key.p && m->n_open + sum.n_open == 0 && m->n_held + sum.n_held == 0)
-        message_erase(b, c->arena, m);
-    else
-        body_mark(b, m->body_id, c->arena);
-    return call_commit(c, b, NULL, m->id);
-}
-
-bool message_cancel(struct call *c, const struct message_cancel_in *in, struct message_view *out)
-{
-    struct message_row row;
-    struct id again;
-    bool done = false;
-
-    if (!call_may(c, SCOPE_SEND))
-        return false;
-    if (idempotency_again(c, &again)) {
-        if (!message_find(c, id_text(c->arena, message_kind.prefix, again), &row))
-            return false;
-        message_show(c, &row, out);
-        return true;
-    }
-    for (int tries = 0; !done && tries < CANCEL_TRIES; tries++) {
-        c->err = (struct err){ 0 };
-        done = find_sent(c, in->id, &row) && cancel_once(c, &row);
-        if (!done && c->err.code != ERR_CONFLICT)
-            return false;
-    }
-    if (!done || !store_get(c->store, &message_kind, row.id, c->arena, &row, &c->err))
-        return false;
-    message_show(c, &row, out);
-    return true;
 }

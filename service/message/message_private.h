@@ -29,7 +29,7 @@ bool email_filter(struct call *c, struct bytes email, struct bytes *out);
 
 /* A message of the account by id; test keys see test mail only. */
 bool message_find(struct call *c, struct bytes id, struct message_row *out);
+/* One that was sent: mail that came in is its recipients', and nobody else erases or cancels it. */
+bool message_find_sent(struct call *c, struct bytes id, struct message_row *out);
 void message_show(struct call *c, const struct message_row *row, struct message_view *out);
-/* Takes the content of a message away: its key, its subject; the body is marked. */
-void message_erase(struct batch *b, struct arena *a, const struct message_row *row);
 #endif

@@ -7,6 +7,7 @@
 #include "base/params.h"
 #include "service/core/state.h"
 #include "service/message/intake_private.h"
+#include "service/queue/ending.h"
 #include "service/queue/play.h"
 #include <assert.h>
 
@@ -41,21 +42,6 @@ static struct target *seen_first(struct seen *s, struct target *t)
 }
 
 /* ---- parties ---- */
-
-struct id message_id_for(struct id body, struct id account)
-{
-    uint8_t hash[CRYPT_HASH];
-    char both[2 * sizeof body.b];
-    struct id id = body; /* keeps its time */
-
-    memcpy(both, body.b, sizeof body.b);
-    memcpy(both + sizeof body.b, account.b, sizeof account.b);
-    crypt_hash((struct bytes){ both, sizeof both }, hash);
-    memcpy(id.b + 6, hash, sizeof id.b - 6);
-    id.b[6] = (uint8_t)(0x70 | (id.b[6] & 0x0F)); /* RFC 9562 5.7 */
-    id.b[8] = (uint8_t)(0x80 | (id.b[8] & 0x3F));
-    return id;
-}
 
 static bool is_outbound(const struct intake *k)
 {
@@ -149,60 +135,59 @@ static bool find_user(struct intake *k, struct call *c, struct target *t)
     return true;
 }
 
+static void decide(const struct intake *k, struct target *t, enum cause cause)
+{
+    t->verdict = verdict_of(cause, k->now);
+}
+
 static bool plan_mailbox(struct intake *k, struct call *c, struct target *t, struct seen *seen, size_t *boxes)
 {
     struct target *first;
 
-    t->outcome = OUTCOME_DELIVERED;
     if (!find_user(k, c, t)) {
-        if (c->err.code != ERR_MISSING || k->in.source != SOURCE_API)
+        if (c->err.code != ERR_MISSING || !intake_is_lenient(k))
             return false;
         c->err = (struct err){ 0 };
-        t->outcome = OUTCOME_MISSING;
+        decide(k, t, CAUSE_NO_USER);
         return true;
     }
     first = seen_first(seen, t);
     t->shares = first != t;
     if (t->shares) {
-        t->outcome = first->outcome;
+        t->verdict = first->verdict;
         t->delivery.entry_id = first->delivery.entry_id;
         return true;
     }
     t->delivery.entry_id = id_new();
-    t->filed = (*boxes)++ < (size_t)PARAM_INT(accept, local_max);
-    t->outcome = t->filed ? OUTCOME_DELIVERED : OUTCOME_QUEUED;
+    t->filed = !k->in.file_later && (*boxes)++ < (size_t)PARAM_INT(accept, local_max);
+    decide(k, t, t->filed ? CAUSE_FILED : CAUSE_WAITS);
     return true;
 }
 
-/* The size of an API send is known only now; SMTP's was announced, and the batch's bound holds for what was not. */
+/* The size of what we compose is known only now; SMTP's was announced, and the batch's bound holds for what was not. */
 static bool is_full(const struct intake *k, const struct recipient *r)
 {
-    return r->full || (k->in.source == SOURCE_API && r->kind == RECIPIENT_LOCAL && body_size(k->body) > r->room);
+    return r->full || (intake_is_lenient(k) && r->kind == RECIPIENT_LOCAL && body_size(k->body) > r->room);
 }
 
 static bool plan_target(struct intake *k, struct call *c, struct target *t, struct seen *seen, size_t *boxes)
 {
     const struct recipient *r = t->recipient;
     bool test = c->who && c->who->test;
+    enum cause cause;
 
-    if (r->missing || is_full(k, r)) {
-        t->outcome = r->missing ? OUTCOME_MISSING : OUTCOME_FULL;
-        return true;
-    }
-    switch (r->kind) {
-    case RECIPIENT_SANDBOX:
-        if (!play_outcome(r->email, &t->outcome))
-            t->outcome = OUTCOME_MISSING;
-        return true;
-    case RECIPIENT_CAPTURED: t->outcome = OUTCOME_CAPTURED; return true;
-    case RECIPIENT_REMOTE: /* this build delivers nothing outside, whatever the mode */
-        t->outcome = test ? OUTCOME_DELIVERED : OUTCOME_CAPTURED;
-        return true;
-    case RECIPIENT_LOCAL: break;
-    }
-    if (!test)
+    if (r->missing)
+        decide(k, t, CAUSE_NO_USER);
+    else if (is_full(k, r))
+        decide(k, t, CAUSE_MAILBOX_FULL);
+    else if (r->kind == RECIPIENT_SANDBOX)
+        decide(k, t, play_first(r->email, &cause) ? cause : CAUSE_NO_USER);
+    else if (test && r->kind != RECIPIENT_CAPTURED) /* reaches no mailbox */
+        decide(k, t, CAUSE_FILED);
+    else if (r->kind == RECIPIENT_LOCAL)
         return plan_mailbox(k, c, t, seen, boxes);
-    t->outcome = OUTCOME_DELIVERED; /* a test reaches no mailbox */
+    else /* this build delivers nothing outside, whatever the mode */
+        decide(k, t, CAUSE_SANDBOX);
     return true;
 }
 
@@ -293,7 +278,8 @@ static struct message_row *owner(const struct intake *k, struct plan *p, const s
 static void finish_delivery(struct intake *k, struct call *c, struct plan *p, struct target *t)
 {
     struct delivery_row *d = &t->delivery;
-    struct message_row *own = owner(k, p, t);
+    struct message_row *own = owner(k, p, t), *box = &p->parties[t->party].row;
+    enum outcome outcome = t->verdict.outcome;
 
     d->account_id = own->account_id;
     d->message_id = own->id;
@@ -302,18 +288,15 @@ static void finish_delivery(struct intake *k, struct call *c, struct plan *p, st
     d->domain_id = is_outbound(k) ? own->domain_id : t->user.domain_id;
     d->attempts = 0;
     d->last = NO_BYTES;
-    outcome_apply(d, t->outcome, k->now, k->arena);
-    outcome_count(own, t->outcome, 1);
-    if (own != &p->parties[t->party].row && (!id_is_none(d->entry_id) || t->recipient->kind == RECIPIENT_CAPTURED)) {
-        outcome_count(&p->parties[t->party].row, t->outcome, 1);
-        if (!outcome_is_final(t->outcome))
-            d->guest_id = p->parties[t->party].row.account_id;
+    outcome_count(own, outcome, 1);
+    if (own != box && (!id_is_none(d->entry_id) || t->recipient->kind == RECIPIENT_CAPTURED)) {
+        outcome_count(box, outcome, 1);
+        if (!outcome_is_final(outcome))
+            d->guest_id = box->account_id;
     }
-    if (outcome_is_final(t->outcome)) {
-        if (t->outcome != OUTCOME_DELIVERED)
-            d->entry_id = NO_ID;
+    outcome_apply(d, &t->verdict, k->now, k->arena);
+    if (outcome_is_final(outcome))
         return;
-    }
     d->wrapped_key = seal_for_server(c->svc, body_key(k->body), d->id, k->arena);
     d->wrap = seal_wrap_name(c->svc);
 }
@@ -356,7 +339,7 @@ void plan_finish(struct intake *k, struct call *c, struct plan *p)
         zero_counters(&p->parties[i].row);
     for (size_t i = 0; i < p->n; i++) {
         finish_delivery(k, c, p, &p->targets[i]);
-        p->keeps = p->keeps || p->targets[i].filed || !outcome_is_final(p->targets[i].outcome);
+        p->keeps = p->keeps || p->targets[i].filed || !outcome_is_final(p->targets[i].verdict.outcome);
         if (p->targets[i].recipient->kind == RECIPIENT_CAPTURED) /* no mailbox has it */
             finish_content(k, c, &p->parties[p->targets[i].party].row);
     }
@@ -440,33 +423,20 @@ static void build_tags(struct intake *k, const struct message_row *m, struct bat
     }
 }
 
-/* One event for each outcome: the sender's account hears of its delivery, a mailbox's account of what came in. */
 static void build_events(struct intake *k, struct plan *p, const struct target *t, struct batch *b)
 {
     const struct message_row *own = owner(k, p, t), *box = &p->parties[t->party].row;
-    const struct outcome_row *o = outcome_row(t->outcome);
-    struct delivery_row *visitor;
 
-    if (!o->event)
-        return;
-    event_record(b, k->arena, own, &t->delivery,
-                 is_outbound(k) || t->outcome != OUTCOME_DELIVERED ? o->event : "email.received", k->now);
-    if (own == box || t->outcome != OUTCOME_DELIVERED)
-        return;
-    visitor = arena_alloc(k->arena, sizeof *visitor); /* the delivery itself is not theirs to see */
-    *visitor = (struct delivery_row){ .email = t->delivery.email, .domain_id = t->user.domain_id };
-    event_record(b, k->arena, box, visitor, "email.received", k->now);
+    ending_tell(b, k->arena, own, &t->delivery, t->verdict.outcome, own == box ? NULL : box, t->user.domain_id, k->now);
 }
 
-/* Another account's entry is not shown to the sender. */
-static const struct delivery_row *delivery_as_kept(struct intake *k, const struct plan *p, const struct target *t)
+/* Another account's entry is not shown to the sender, once the delivery is over. */
+static const struct delivery_row *delivery_as_kept(struct intake *k, const struct target *t)
 {
     struct delivery_row *row;
 
-    if (t->delivery.status.p &&
-        (!outcome_is_final(t->outcome) || !is_outbound(k) || t->party == 0 || id_is_none(t->delivery.entry_id)))
+    if (!outcome_is_final(t->verdict.outcome) || !is_outbound(k) || t->party == 0)
         return &t->delivery;
-    (void)p;
     row = arena_alloc(k->arena, sizeof *row);
     *row = t->delivery;
     row->entry_id = NO_ID;
@@ -486,7 +456,7 @@ bool plan_build(struct intake *k, struct call *c, struct plan *p, struct batch *
         struct target *t = &p->targets[i];
         if (t->filed && !build_entry(k, c, p, t, b))
             return false;
-        batch_insert(b, &delivery_kind, delivery_as_kept(k, p, t), NULL, 0);
+        batch_insert(b, &delivery_kind, delivery_as_kept(k, t), NULL, 0);
         build_events(k, p, t, b);
     }
     return build_sent(k, c, p, b);

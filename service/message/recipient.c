@@ -16,12 +16,12 @@
 
 static const struct {
     const char *local;
-    enum outcome first;
+    enum cause first;
 } plays[] = {
-    { "delivered", OUTCOME_DELIVERED },
-    { "bounced", OUTCOME_REFUSED },
-    { "deferred", OUTCOME_DEFERRED },
-    { "expired", OUTCOME_DEFERRED },
+    { "delivered", CAUSE_FILED },
+    { "bounced", CAUSE_PLAYED_REFUSAL },
+    { "deferred", CAUSE_PLAYED_DEFERRAL },
+    { "expired", CAUSE_PLAYED_DEFERRAL },
 };
 
 /* The part of local before "+label". */
@@ -32,7 +32,7 @@ static struct bytes play_name(struct bytes email)
     return bytes_head(local, bytes_find(local, '+'));
 }
 
-bool play_outcome(struct bytes email, enum outcome *first)
+bool play_first(struct bytes email, enum cause *first)
 {
     for (size_t i = 0; i < sizeof plays / sizeof *plays; i++)
         if (bytes_equal_nocase(play_name(email), bytes_of(plays[i].local))) {
@@ -42,9 +42,9 @@ bool play_outcome(struct bytes email, enum outcome *first)
     return false;
 }
 
-enum outcome play_next(struct bytes email)
+enum cause play_next(struct bytes email)
 {
-    return bytes_equal_nocase(play_name(email), BYTES("expired")) ? OUTCOME_EXPIRED : OUTCOME_DELIVERED;
+    return bytes_equal_nocase(play_name(email), BYTES("expired")) ? CAUSE_TIME_OVER : CAUSE_FILED;
 }
 
 /* In lenient mode the recipient is only marked, and its delivery is born bounced. */
@@ -56,10 +56,10 @@ static bool absent(struct call *c, const struct recipient_check_in *in, struct r
 
 static bool check_sandbox(struct call *c, const struct recipient_check_in *in, struct recipient *out)
 {
-    enum outcome first;
+    enum cause first;
 
     out->kind = RECIPIENT_SANDBOX;
-    return play_outcome(out->email, &first) || absent(c, in, out);
+    return play_first(out->email, &first) || absent(c, in, out);
 }
 
 /* What the directory tells of a user may be large, and a mail may have a thousand recipients: it is given back, and

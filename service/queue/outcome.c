@@ -1,31 +1,22 @@
 /* service/queue/outcome.c - the ways a delivery can stand, as a table, and what follows from each.
  *
- * Status, event, counter and the `last` attempt come from one row, so they cannot disagree. A message's status is not
+ * Status, event and counter come from one row, so they cannot disagree. A message's status is not
  * kept: it is made of its counters, which batches only add to. */
 #include "service/queue/outcome.h"
+#include "base/clock.h"
 #include "base/params.h"
 #include <assert.h>
 
 static const struct outcome_row rows[] = {
-    [OUTCOME_QUEUED] = { "queued", NULL, "n_open", 0, NULL, NULL, NULL, NULL },
-    [OUTCOME_DELIVERED] = { "delivered", "email.delivered", "n_delivered", 250, "2.0.0", "Delivered", NULL, NULL },
-    [OUTCOME_CAPTURED] = { "captured", "email.captured", "n_captured", 250, "2.0.0",
-                           "Captured: this server is in sandbox mode and sent nothing", "sandbox", NULL },
-    [OUTCOME_MISSING] = { "bounced", "email.bounced", "n_failed", 550, "5.1.1", "No such user", "unknown_user",
-                          "permanent" },
-    [OUTCOME_FULL] = { "bounced", "email.bounced", "n_failed", 552, "5.2.2", "Mailbox full", "mailbox_full",
-                       "permanent" },
-    [OUTCOME_REFUSED] = { "bounced", "email.bounced", "n_failed", 550, "5.1.1", "Played by sandbox.test: no such user",
-                          "unknown_user", "permanent" },
-    [OUTCOME_DEFERRED] = { "deferred", "email.deferred", "n_open", 451, "4.7.1",
-                           "Played by sandbox.test: try again later", "temporary", "temporary" },
-    [OUTCOME_EXPIRED] = { "expired", "email.expired", "n_failed", 451, "4.4.7", "Delivery time expired", "expired",
-                          "permanent" },
-    [OUTCOME_CANCELLED] = { "cancelled", "email.cancelled", "n_cancelled", 0, NULL, NULL, NULL, NULL },
-    [OUTCOME_GONE] = { "failed", "email.failed", "n_failed", 550, "5.3.0", "The content is no longer kept",
-                       "content_gone", "permanent" },
-    [OUTCOME_HELD] = { "held", "email.held", "n_held", 451, "4.3.0", "Set aside: the server could not file it",
-                       "internal", "temporary" },
+    [OUTCOME_QUEUED] = { "queued", NULL, "n_open" },
+    [OUTCOME_DELIVERED] = { "delivered", "email.delivered", "n_delivered" },
+    [OUTCOME_CAPTURED] = { "captured", "email.captured", "n_captured" },
+    [OUTCOME_BOUNCED] = { "bounced", "email.bounced", "n_failed" },
+    [OUTCOME_DEFERRED] = { "deferred", "email.deferred", "n_open" },
+    [OUTCOME_EXPIRED] = { "expired", "email.expired", "n_failed" },
+    [OUTCOME_CANCELLED] = { "cancelled", "email.cancelled", "n_cancelled" },
+    [OUTCOME_FAILED] = { "failed", "email.failed", "n_failed" },
+    [OUTCOME_HELD] = { "held", "email.held", "n_held" },
 };
 
 const struct outcome_row *outcome_row(enum outcome o)
@@ -82,60 +73,54 @@ struct bytes outcome_answer(enum outcome o)
     return outcome_is_final(o) ? bytes_of(outcome_row(o)->status) : BYTES("queued");
 }
 
-/* `last` as the API shows it: what no network was asked about is null. */
-static struct bytes last_json(enum outcome o, int64_t now, struct arena *a)
+/* When it is looked at again. Mail that leaves is no local work, and has a time of its own. */
+static void set_times(struct delivery_row *d, const struct verdict *v, int64_t now)
 {
-    const struct outcome_row *row = outcome_row(o);
-    struct buf out;
-    struct jw w;
-    struct bytes json;
+    bool final = outcome_is_final(v->outcome), leaves = d->flow.p != NULL;
+    int64_t next = v->next_at < d->expires_at ? v->next_at : d->expires_at;
 
-    if (!row->code)
-        return NO_BYTES;
-    buf_init(&out, 4096);
-    jw_init(&w, &out);
-    jw_object(&w);
-    jw_key_time(&w, "at", now);
-    jw_key_text(&w, "mx", NO_BYTES);
-    jw_key_text(&w, "ip", NO_BYTES);
-    jw_key_text(&w, "tls", NO_BYTES);
-    jw_key_text(&w, "command", NO_BYTES);
-    jw_key_int(&w, "code", row->code);
-    jw_key_text(&w, "enhanced", bytes_of(row->enhanced));
-    jw_key_text(&w, "text", bytes_of(row->text));
-    jw_key_text(&w, "cause", bytes_of(row->cause));
-    jw_key_text(&w, "permanence", bytes_of(row->permanence));
-    jw_object_end(&w);
-    json = arena_copy(a, buf_bytes(&out));
-    buf_clear(&out);
-    return json;
-}
-
-void outcome_apply(struct delivery_row *d, enum outcome o, int64_t now, struct arena *a)
-{
-    bool final = outcome_is_final(o), tried = outcome_row(o)->code && o != OUTCOME_EXPIRED;
-
-    d->status = bytes_of(outcome_row(o)->status);
-    d->attempts += tried;
-    if (outcome_row(o)->code)
-        d->last = last_json(o, now, a);
     d->final_at = final ? now : 0;
     d->keep_until = final ? now + PARAM_INT(message, keep) : 0;
-    d->due_at = final ? 0 : now;
-    if (o == OUTCOME_HELD) /* until somebody ends it, or its time does */
-        d->due_at = d->expires_at;
-    if (o == OUTCOME_DEFERRED)
-        d->due_at = d->expires_at < now + PLAY_PAUSE_MS ? d->expires_at : now + PLAY_PAUSE_MS;
-    if (final)
-        d->wrapped_key = d->wrap = NO_BYTES;
+    d->due_at = d->send_at = d->lease_until = 0;
+    if (v->outcome == OUTCOME_QUEUED)
+        next = now;
+    if (final || (leaves && v->outcome == OUTCOME_HELD))
+        d->flow = NO_BYTES;
+    else if (leaves)
+        d->send_at = next;
+    else /* what is held: until somebody ends it, or its time does */
+        d->due_at = v->outcome == OUTCOME_HELD ? d->expires_at : next;
 }
 
-/* {"attempt":1,"at":…,…}: the attempt's number and what `last` holds. */
+void outcome_apply(struct delivery_row *d, const struct verdict *v, int64_t now, struct arena *a)
+{
+    d->status = bytes_of(outcome_row(v->outcome)->status);
+    if (v->attempt) {
+        d->attempts += v->outcome != OUTCOME_EXPIRED;
+        d->last = attempt_json(v->attempt, now, a);
+    }
+    set_times(d, v, now);
+    if (!outcome_is_final(v->outcome))
+        return;
+    d->wrapped_key = d->wrap = NO_BYTES;
+    if (v->outcome != OUTCOME_DELIVERED)
+        d->entry_id = NO_ID;
+}
+
+/* {"attempt":1,"at":…,…,"next_at":…}: the attempt's number, what `last` holds, and when a deferred one is tried again.
+ */
 static struct bytes event_data(const struct delivery_row *d, struct arena *a)
 {
+    char next[CLOCK_TEXT + 32] = "", at[CLOCK_TEXT];
+    int64_t when;
+
     if (!d || !d->last.p)
         return NO_BYTES;
-    return arena_bytesf(a, "{\"attempt\":%lld,%.*s", (long long)d->attempts, SHOW(bytes_from(d->last, 1)));
+    when = d->send_at ? d->send_at : d->due_at;
+    if (when && bytes_equal(d->status, bytes_of(rows[OUTCOME_DEFERRED].status)))
+        snprintf(next, sizeof next, ",\"next_at\":\"%.*s\"", SHOW(clock_rfc3339(when, at)));
+    return arena_bytesf(a, "{\"attempt\":%lld,%.*s%s}", (long long)d->attempts,
+                        SHOW(bytes_head(bytes_from(d->last, 1), d->last.n - 2)), next);
 }
 
 void event_record(struct batch *b, struct arena *a, const struct message_row *m, const struct delivery_row *d,

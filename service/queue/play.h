@@ -2,10 +2,10 @@
  * +label. */
 #ifndef SERVICE_PLAY_H
 #define SERVICE_PLAY_H
-#include "service/queue/outcome.h"
+#include "service/queue/attempt.h"
 
 /* How a delivery to it is born; false for an address that plays nothing. */
-bool play_outcome(struct bytes email, enum outcome *first);
+bool play_first(struct bytes email, enum cause *first);
 /* How a deferred one ends. */
-enum outcome play_next(struct bytes email);
+enum cause play_next(struct bytes email);
 #endif

@@ -4,7 +4,7 @@
 #include "base/params.h"
 #include "service/keep/copy.h"
 #include "service/keep/sync.h"
-#include "service/message/intake_private.h"
+#include "service/queue/ending.h"
 #include "tests/store/folder.h"
 #include "tests/store/place.h"
 #include <setjmp.h>

@@ -77,6 +77,21 @@ static struct intake_out with_a_guest(struct world *w)
     return out;
 }
 
+/* The other account's events say of which mode they are, or a key for test mail would not know. */
+static void their_events_have_a_mode(struct world *w, struct id message)
+{
+    struct event_row *list;
+    void *rows;
+    size_t n = rows_of(w, &event_kind, "message", "message_id", V_ID(message_of_other(w, message)), &rows), got = 0;
+
+    list = rows;
+    for (size_t i = 0; i < n; i++) {
+        assert_bytes(list[i].mode, BYTES("sandbox"));
+        got += bytes_equal(list[i].type, BYTES("email.received"));
+    }
+    assert_int_equal(got, 1);
+}
+
 static void ends_nowhere(struct world *w, struct id message)
 {
     assert_int_equal(message_of_id(w, message).n_open, 0);
@@ -94,6 +109,7 @@ static void what_ends_in_another_account_is_counted_there(void **state)
     out = with_a_guest(w); /* delivered */
     assert_int_equal(work(w), 1);
     ends_nowhere(w, out.message_id);
+    their_events_have_a_mode(w, out.message_id);
 
     out = with_a_guest(w); /* expired */
     change(w, &delivery_kind, to(w, out.message_id, "eve@other.test").id, SET("expires_at", V_TIME(1)));

@@ -1,0 +1,204 @@
+/* service/queue/ending.c - see ending.h. */
+#include "service/queue/ending.h"
+#include "base/crypt.h"
+#include "service/body/body.h"
+
+/* ---- one delivery ---- */
+
+/* On condition that nobody else has claimed, ended or cancelled it; `unleased`: or renewed its lease. */
+static struct cond *ours(const struct endings *list, const struct delivery_row *was, struct arena *a, size_t *n)
+{
+    struct cond *conds = arena_array(a, 3, sizeof *conds);
+
+    conds[0] = COND("token", IS, V_INT(was->token));
+    conds[1] = COND("status", IS, V_TEXT(was->status));
+    conds[2] = COND("lease_until", IS, V_TIME(was->lease_until));
+    *n = list->unleased ? 3 : 2;
+    return conds;
+}
+
+#define SETS_MOST 16
+
+static size_t sets_of(const struct ending *e, const struct delivery_row *after, struct set *sets)
+{
+    size_t n = 0;
+
+    sets[n++] = SET("status", V_TEXT(after->status));
+    sets[n++] = SET("due_at", V_TIME(after->due_at));
+    sets[n++] = SET("lease_until", V_TIME(0));
+    if (e->verdict.attempt) {
+        sets[n++] = SET("attempts", V_INT(after->attempts));
+        sets[n++] = SET("last", V_JSON(after->last));
+    }
+    if (e->failures)
+        sets[n++] = SET("failures", V_INT(e->failures));
+    if (e->row->flow.p) {
+        sets[n++] = SET("flow", V_TEXT(after->flow));
+        sets[n++] = SET("send_at", V_TIME(after->send_at));
+    }
+    if (!after->final_at)
+        return n;
+    sets[n++] = SET("final_at", V_TIME(after->final_at));
+    sets[n++] = SET("keep_until", V_TIME(after->keep_until));
+    sets[n++] = SET("wrapped_key", V_BYTES(NO_BYTES));
+    sets[n++] = SET("wrap", V_TEXT(NO_BYTES));
+    sets[n++] = SET("entry_id", V_ID(after->entry_id));
+    return n;
+}
+
+/* The sender is not shown the entry of another account. *told: as the event shows it. */
+static int add_row(const struct endings *list, const struct ending *e, struct batch *b, struct arena *a, int64_t now,
+                   struct delivery_row *told)
+{
+    struct set *sets = arena_array(a, SETS_MOST, sizeof *sets);
+    struct cond *conds;
+    size_t n_conds;
+
+    *told = *e->row;
+    outcome_apply(told, &e->verdict, now, a);
+    if (told->final_at && !id_is_none(e->guest))
+        told->entry_id = NO_ID;
+    conds = ours(list, e->row, a, &n_conds);
+    if (!e->verdict.attempt)
+        told->last = NO_BYTES;
+    return batch_update(b, &delivery_kind, e->row->id, conds, n_conds, sets, sets_of(e, told, sets));
+}
+
+/* From where it stood to where it stands, once. */
+static void count(struct message_row *sum, const struct ending *e)
+{
+    *(bytes_equal(e->row->status, BYTES("held")) ? &sum->n_held : &sum->n_open) -= 1;
+    outcome_count(sum, e->verdict.outcome, 1);
+}
+
+void ending_tell(struct batch *b, struct arena *a, const struct message_row *m, const struct delivery_row *d,
+                 enum outcome o, const struct message_row *guest, struct id guest_domain, int64_t now)
+{
+    bool came_in = bytes_equal(m->direction, BYTES("inbound")) && o == OUTCOME_DELIVERED;
+    struct delivery_row visitor = { .email = d->email, .domain_id = guest_domain };
+
+    if (!outcome_row(o)->event)
+        return;
+    event_record(b, a, m, d, came_in ? "email.received" : outcome_row(o)->event, now);
+    if (guest && o == OUTCOME_DELIVERED) /* the delivery itself is not theirs to see */
+        event_record(b, a, guest, &visitor, "email.received", now);
+}
+
+static void add_one(struct endings *list, struct ending *e, struct batch *b, struct arena *a, int64_t now)
+{
+    const struct message_row *m = list->message;
+    struct message_row guest = { .account_id = e->guest, .mode = m->mode }, sum = { 0 };
+    bool has_guest = !id_is_none(e->guest);
+    struct delivery_row told;
+
+    e->op = add_row(list, e, b, a, now, &told);
+    if (has_guest) {
+        guest.id = message_id_for(m->body_id, e->guest);
+        count(&sum, e);
+        if (!e->guest_gone)
+            e->guest_op = outcome_add(b, a, guest.id, &sum);
+    }
+    ending_tell(b, a, m, &told, e->verdict.outcome, has_guest ? &guest : NULL, e->guest_domain, now);
+}
+
+/* ---- the message ---- */
+
+struct id message_id_for(struct id body, struct id account)
+{
+    uint8_t hash[CRYPT_HASH];
+    char both[2 * sizeof body.b];
+    struct id id = body; /* keeps its time */
+
+    memcpy(both, body.b, sizeof body.b);
+    memcpy(both + sizeof body.b, account.b, sizeof account.b);
+    crypt_hash((struct bytes){ both, sizeof both }, hash);
+    memcpy(id.b + 6, hash, sizeof id.b - 6);
+    id.b[6] = (uint8_t)(0x70 | (id.b[6] & 0x0F)); /* RFC 9562 5.7 */
+    id.b[8] = (uint8_t)(0x80 | (id.b[8] & 0x3F));
+    return id;
+}
+
+void message_erase(struct batch *b, struct arena *a, const struct message_row *row)
+{
+    struct set *gone = arena_array(a, 4, sizeof *gone);
+    struct cond *kept = arena_alloc(a, sizeof *kept);
+
+    *kept = COND("wrapped_key", IS_NOT, V_BYTES(NO_BYTES));
+    gone[0] = SET("wrapped_key", V_BYTES(NO_BYTES));
+    gone[1] = SET("wrap", V_TEXT(NO_BYTES));
+    gone[2] = SET("subject", V_BYTES(NO_BYTES));
+    gone[3] = SET("content_until", V_TIME(0));
+    batch_update(b, &message_kind, row->id, kept, 1, gone, 4);
+    body_mark(b, row->body_id, a);
+}
+
+/* Is nothing left to do for the message? Where two batches end at once, the sweep sees it. */
+static bool ends_it(const struct message_row *m, const struct message_row *sum)
+{
+    return m->n_open + sum->n_open == 0 && m->n_held + sum->n_held == 0;
+}
+
+static void add_message(struct endings *list, const struct message_row *sum, bool left_out, struct batch *b,
+                        struct arena *a)
+{
+    const struct message_row *m = list->message;
+
+    if (!list->message_gone)
+        list->count_op = outcome_add(b, a, m->id, sum);
+    if (list->body_gone)
+        return;
+    if (!list->message_gone && m->no_store && m->wrapped_key.p && ends_it(m, sum)) {
+        list->erase_op = (int)batch_count(b);
+        message_erase(b, a, m);
+        list->mark_op = list->erase_op + 1;
+    } else if (left_out) {
+        list->mark_op = (int)batch_count(b);
+        body_mark(b, m->body_id, a);
+    }
+}
+
+/* Its way to the body ends, and no entry is another one. */
+static bool leaves_body(const struct ending *e)
+{
+    bool filed = e->verdict.outcome == OUTCOME_DELIVERED && bytes_equal(e->row->kind, BYTES("local"));
+
+    return outcome_is_final(e->verdict.outcome) && !filed;
+}
+
+void endings_add(struct endings *list, struct batch *b, struct arena *a, int64_t now)
+{
+    struct message_row sum = { 0 };
+    bool left_out = false, any = false;
+
+    list->count_op = list->erase_op = list->mark_op = -1;
+    for (size_t i = 0; i < list->n; i++) {
+        struct ending *e = &list->each[i];
+
+        e->op = e->guest_op = -1;
+        if (e->lost)
+            continue;
+        count(&sum, e);
+        add_one(list, e, b, a, now);
+        left_out = left_out || leaves_body(e);
+        any = true;
+    }
+    if (any)
+        add_message(list, &sum, left_out, b, a);
+}
+
+bool endings_mend(struct endings *list, struct batch_failure f)
+{
+    if (f.operation < 0)
+        return false;
+    for (size_t i = 0; i < list->n; i++) {
+        if (f.operation == list->each[i].op)
+            return list->each[i].lost = true;
+        if (f.operation == list->each[i].guest_op)
+            return list->each[i].guest_gone = true;
+    }
+    if (f.operation == list->count_op)
+        return list->message_gone = true;
+    if (f.operation == list->erase_op || f.operation == list->mark_op)
+        return list->body_gone = true; /* or erased meanwhile */
+    return false;
+}

@@ -1,0 +1,54 @@
+/* service/queue/ending.h - ends deliveries of one message, or attempts of them, in a batch. Whoever ends one does it
+ * here: the local work (slice.h), cancel, what leaves. What commits together:
+ *   - each delivery, on condition that it is still as it was read (token and status): where it stands, its last
+ *     attempt, when it is due again; of one that is over also the keys, which are cleared,
+ *   - the counters of the message and of the messages that other accounts have of it (guests),
+ *   - the events of both,
+ *   - once nothing is left to do, the content of a message that asked not to be kept; the mark by which the sweep looks
+ *     at a body that has one way less to it (body_mark).
+ *
+ *     do {
+ *         b = batch_new(arena)
+ *         endings_add(&list, b, arena, now)          nothing to add: others were faster with all of them
+ *     } while (!store_commit(..., b, ...) && endings_mend(&list, batch_failure(b)))
+ * Each refusal teaches one thing of one delivery or of the message, which is left out of the next batch: so nothing
+ * that is gone, or was ended by others, keeps the rest. */
+#ifndef SERVICE_ENDING_H
+#define SERVICE_ENDING_H
+#include "service/queue/outcome.h"
+
+struct ending {
+    const struct delivery_row *row; /* as it was read */
+    struct verdict verdict;
+    struct id guest, guest_domain; /* the other account that counts it, and the domain of its user; none: nobody */
+    int64_t failures;              /* of ours, to be noted with it; 0: as they are */
+    /* What is learnt of it. */
+    bool lost;       /* somebody else's by now */
+    bool guest_gone; /* the guest's message is no more */
+    int op, guest_op;
+};
+
+struct endings {
+    const struct message_row *message; /* with what an event wants to know */
+    struct ending *each;
+    size_t n;
+    bool unleased; /* on condition that the lease, too, is as it was read */
+    /* What is learnt of the message. */
+    bool message_gone, body_gone;
+    int count_op, erase_op, mark_op;
+};
+
+void endings_add(struct endings *list, struct batch *b, struct arena *a, int64_t now);
+/* False when the failure is of no operation of theirs. */
+bool endings_mend(struct endings *list, struct batch_failure f);
+
+/* The events of one delivery: its sender's account hears of it, and the account of a mailbox of what came in. For
+ * deliveries that are over as soon as they are made, beside endings_add. `guest` may be NULL. */
+void ending_tell(struct batch *b, struct arena *a, const struct message_row *m, const struct delivery_row *d,
+                 enum outcome o, const struct message_row *guest, struct id guest_domain, int64_t now);
+
+/* Takes the content of a message away: its key, its subject; the body is marked. */
+void message_erase(struct batch *b, struct arena *a, const struct message_row *row);
+/* The message of an account over a body, where it is not the first one: every node names it alike. */
+struct id message_id_for(struct id body, struct id account);
+#endif
