@@ -1,6 +1,6 @@
 /* service/box/entry.c - entries in their mailboxes: lists, flags, moves, deletes.
  *
- * Every change of an entry takes a new modseq of its mailbox and demands that entry and mailbox are as they were read;
+ * Every change of an entry takes a new modseq of its user and demands that entry and mailbox are as they were read;
  * what another one changed meanwhile is looked at again, TRIES times. The mailbox's counters are only added to, in the
  * same batch. A move gives a new uid in the other mailbox and keeps the entry's id (RFC 9051 2.3.1.1: a uid is of one
  * mailbox). */

@@ -1,4 +1,8 @@
-/* service/keep/upgrade.c - see upgrade.h. A new step is a function and a line in `steps`. */
+/* service/keep/upgrade.c - the steps that bring rows of older builds to what this one keeps: see upgrade.h.
+ *
+ * Each row is settled by itself, on condition that nobody has done it meanwhile: so a step that was broken off begins
+ * anew without harm, and several nodes may work on one store at once. What is done is noted only behind the last row. A
+ * new step is a function and a line in `steps`. */
 #include "service/keep/upgrade.h"
 #include "base/clock.h"
 #include "base/log.h"

@@ -1,4 +1,8 @@
-/* service/message/event.c - the timeline: of one message, and of the whole account in order of commit. */
+/* service/message/event.c - the timeline: of one message, and of the whole account in order of commit.
+ *
+ * Following reads the account's own part of the feed by its index, so it costs what the account has and not what others
+ * have. A place exists only behind the last row of a look; one that found more than fits is made again, shorter, rather
+ * than show a row twice. After FOLLOW_LOOK rows that may not be seen the answer says how far it came. */
 #include "base/metrics.h"
 #include "service/core/member.h"
 #include "service/core/state.h"
