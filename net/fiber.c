@@ -279,6 +279,14 @@ void fiber_yield(void)
     context_switch(&f->context, &l->context);
 }
 
+void fiber_turn(void)
+{
+    struct loop *l = loop_self();
+
+    if (l && l->running && clock_monotonic() - l->now >= FIBER_TURN)
+        fiber_yield();
+}
+
 static bool wait_plainly(int fd, short events, int64_t deadline, struct err *e)
 {
     struct pollfd p = { .fd = fd, .events = events };

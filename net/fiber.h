@@ -41,6 +41,10 @@ unsigned fiber_loop(void);      /* the number of the calling fiber's loop, 0 out
 /* Sleeps; false when net_stop cut it short. Deadline in monotonic ms. */
 bool fiber_sleep_until(int64_t deadline);
 void fiber_yield(void); /* lets the loop's other fibers run */
+/* The same, where the loop has been at work for FIBER_TURN ms without a look at its sockets: in loops over what a
+ * client sends, which may have all of it there at once. */
+void fiber_turn(void);
+#define FIBER_TURN 5
 /* Waits until fd is readable or writable. ERR_TIMEOUT, ERR_CLOSED. */
 bool fiber_wait_readable(int fd, int64_t deadline, struct err *e);
 bool fiber_wait_writable(int fd, int64_t deadline, struct err *e);

@@ -1,5 +1,6 @@
 /* Fibers: many at once, asleep, yielding, offloading, waking each other over threads, and cut short by net_stop. */
 #include "net_test.h"
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -211,6 +212,49 @@ static void workers_are_numbered(void **state)
     assert_int_equal(failed, 0);
 }
 
+static void ring(void *arg)
+{
+    eventfd_write(*(int *)arg, 1);
+}
+
+static void wait_for_ring(void *arg)
+{
+    struct err e = { 0 };
+
+    if (fiber_wait_readable(*(int *)arg, in_ms(20000), &e))
+        atomic_fetch_add(&ended, 1);
+    else
+        atomic_fetch_add(&failed, 1);
+}
+
+/* Busy until somebody else of its loop, who waits for a socket, has been served. */
+static void work_in_turns(void *arg)
+{
+    int64_t until = in_ms(10000);
+    struct err e = { 0 };
+
+    fiber_start(fiber_loop(), wait_for_ring, arg, &e);
+    fiber_yield();
+    ring(arg);
+    while (!ended && clock_monotonic() < until)
+        fiber_turn();
+    if (!ended)
+        atomic_fetch_add(&failed, 1);
+}
+
+static void long_work_gives_turns(void **state)
+{
+    int fd = eventfd(0, EFD_NONBLOCK);
+
+    (void)state;
+    ended = failed = 0;
+    as_fiber(work_in_turns, &fd);
+    assert_int_equal(failed, 0);
+    assert_true(comes_to(&ended, 1));
+    close(fd);
+    fiber_turn(); /* nothing outside of fibers */
+}
+
 struct handed {
     struct waiter w;
     atomic_bool ready;
@@ -410,6 +454,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(ten_thousand),
+        cmocka_unit_test(long_work_gives_turns),
         cmocka_unit_test(waiters),
         cmocka_unit_test(one_burst_wakes_all),
         cmocka_unit_test(signals),
