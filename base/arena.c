@@ -24,7 +24,7 @@ enum full { ROOM, PAST_MAX, NO_BUDGET };
 struct arena {
     size_t max, used;
     struct budget *budget; /* may be NULL */
-    enum full full;
+    enum full full, tried; /* tried: how arena_try ended last */
     struct block *first, *last;
 };
 
@@ -84,7 +84,7 @@ bool arena_full(const struct arena *a)
 bool arena_check(const struct arena *a, struct err *e)
 {
     if (a->full == NO_BUDGET)
-        return err_set(e, ERR_BUSY, "The memory of %s is used up", a->budget->name);
+        return err_set(e, ERR_MEMORY, "The memory of %s is used up", a->budget->name);
     return !a->full ||
            err_set(e, ERR_TOO_LARGE, "This needs more than the %zu KiB of memory it may have", a->max / 1024);
 }
@@ -181,9 +181,18 @@ static void *take(struct arena *a, size_t n, bool must)
 
 void *arena_try(struct arena *a, size_t n)
 {
-    void *p = whole(n) <= room(a) ? take(a, whole(n), false) : NULL;
+    bool fits = whole(n) <= room(a);
+    void *p = fits ? take(a, whole(n), false) : NULL;
 
+    a->tried = p ? ROOM : fits ? NO_BUDGET : PAST_MAX;
     return p ? memset(p, 0, n) : NULL;
+}
+
+bool arena_refused(const struct arena *a, const char *what, struct err *e)
+{
+    if (a->tried == NO_BUDGET)
+        return err_set(e, ERR_MEMORY, "The memory of %s is used up", a->budget->name);
+    return err_set(e, ERR_TOO_LARGE, "%s does not fit its %zu KiB of memory", what, a->max / 1024);
 }
 
 static void *take_always(struct arena *a, size_t n)

@@ -3,7 +3,7 @@
  *     while (more(&row) && !arena_full(a))
  *         add(list, show(a, &row));
  *     ...
- *     return arena_check(a, e);          ERR_TOO_LARGE, ERR_BUSY
+ *     return arena_check(a, e);          ERR_TOO_LARGE, ERR_MEMORY
  *
  * Nobody frees what is in an arena. An arena belongs to one fiber or thread at a time. It has a maximum, and like a buf
  * it remembers when it was passed: every allocation succeeds, so that a function need not look after each, and what was
@@ -22,11 +22,11 @@ struct budget; /* base/budget.h */
 struct err;
 
 struct arena *arena_new(size_t max);
-/* Its blocks are taken from b; when that has none left, the arena is full (ERR_BUSY). */
+/* Its blocks are taken from b; when that has none left, the arena is full (ERR_MEMORY). */
 struct arena *arena_new_in(struct budget *b, size_t max);
 /* More was asked than it may hold. Until the next reset, or a rewind to a mark set before. */
 bool arena_full(const struct arena *a);
-bool arena_check(const struct arena *a, struct err *e); /* ERR_TOO_LARGE; ERR_BUSY: its budget is used up */
+bool arena_check(const struct arena *a, struct err *e); /* ERR_TOO_LARGE; ERR_MEMORY: its budget is used up */
 void arena_free(struct arena **a);                      /* *a may be NULL; *a is NULL afterwards */
 void arena_reset(struct arena *a);                      /* forgets all, keeps the first block */
 size_t arena_used(const struct arena *a);
@@ -41,6 +41,8 @@ void arena_rewind(struct arena *a, struct arena_mark m);
 
 void *arena_alloc(struct arena *a, size_t n); /* zeroed, aligned for any type */
 void *arena_try(struct arena *a, size_t n);   /* the same; NULL past the maximum, which makes nothing full */
+/* Why arena_try was NULL, in the words of who asked: ERR_TOO_LARGE, or ERR_MEMORY when others hold it. Is false. */
+bool arena_refused(const struct arena *a, const char *what, struct err *e);
 /* n elements of `size`; a product that overflows ends the program. */
 void *arena_array(struct arena *a, size_t n, size_t size);
 struct bytes arena_copy(struct arena *a, struct bytes b); /* with a NUL behind it; NO_BYTES stays NO_BYTES */

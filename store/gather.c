@@ -33,7 +33,7 @@ bool gather_end(struct gather *g, bool ok, struct arena *a, struct rows *out, st
         out->n = g->n;
         out->cut = g->cut;
         if (!out->row)
-            ok = err_set(e, ERR_TOO_LARGE, "the answer of the store does not fit its arena");
+            ok = arena_refused(a, "The answer of the store", e);
         else if (g->n)
             memcpy(out->row, g->rows, g->n * g->kind->size);
     }

@@ -34,7 +34,8 @@ static int by_message(const void *a, const void *b)
 /* Is it the store that fails, or memory that others hold, and not the work? */
 static bool is_away(const struct err *e)
 {
-    return e->code == ERR_BUSY || e->code == ERR_QUEUE_FULL || e->code == ERR_STORAGE_FULL || e->code == ERR_CLOSED;
+    return e->code == ERR_BUSY || e->code == ERR_MEMORY || e->code == ERR_QUEUE_FULL || e->code == ERR_STORAGE_FULL ||
+           e->code == ERR_CLOSED;
 }
 
 static void tell(struct arena *a, const struct delivery_row *row, size_t n, const char *result, const struct err *why)

@@ -163,7 +163,7 @@ bool document_to_row(const bson_t *doc, const struct kind *k, uint64_t fields, s
         switch (read_value(&at, a, &v)) {
         case GOT: value_put(&k->fields[i], row, &v); break;
         case WRONG: return err_set(e, ERR_INTERNAL, "%s.%s: a value of a wrong type", k->name, k->fields[i].name);
-        case NO_ARENA: return err_set(e, ERR_TOO_LARGE, "the answer of the store does not fit its arena");
+        case NO_ARENA: return arena_refused(a, "The answer of the store", e);
         }
     }
     return true;

@@ -230,7 +230,7 @@ static bool merge(struct places *p, size_t limit, struct arena *a, struct rows *
     out->n = 0;
     out->row = arena_try(a, (most ? most : 1) * size);
     if (!out->row)
-        return err_set(e, ERR_TOO_LARGE, "the answer of the store does not fit its arena");
+        return arena_refused(a, "The answer of the store", e);
     while (out->n < most && (row = next_row(p)))
         memcpy((char *)out->row + out->n++ * size, row, size);
     move_on(p, limit);

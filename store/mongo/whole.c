@@ -108,7 +108,7 @@ static bool as_chunks(const struct gather *g, struct arena *a, struct rows *out,
     struct blob_chunk *chunks = arena_try(a, (g->n ? g->n : 1) * sizeof *chunks);
 
     if (!chunks)
-        return err_set(e, ERR_TOO_LARGE, "the answer of the store does not fit its arena");
+        return arena_refused(a, "The answer of the store", e);
     for (size_t i = 0; i < g->n; i++) {
         const uint8_t *key = (const uint8_t *)rows[i].key.p;
 

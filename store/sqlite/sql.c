@@ -162,7 +162,7 @@ static bool read_bytes(sqlite3_stmt *q, int column, struct arena *a, struct byte
         return true;
     copy = arena_try(a, n + 1);
     if (!copy)
-        return err_set(e, ERR_TOO_LARGE, "the answer of the store does not fit its arena");
+        return arena_refused(a, "The answer of the store", e);
     if (n && !p)
         return err_set(e, ERR_BUSY, "sqlite: out of memory");
     if (n)

@@ -247,10 +247,15 @@ static void a_budget_is_shared_and_given_back(void **state)
     assert_non_null(arena_try(a, 6 << 20));
     assert_true(budget_used(&budget_process) >= 6 << 20);
     assert_null(arena_try(b, 6 << 20));
+    assert_false(arena_refused(b, "It", &e));
+    assert_int_equal(e.code, ERR_MEMORY);
+    assert_null(arena_try(b, 65 << 20));
+    assert_false(arena_refused(b, "It", &e));
+    assert_int_equal(e.code, ERR_TOO_LARGE);
     assert_false(arena_full(b));
     memset(arena_alloc(b, 6 << 20), 'x', 6 << 20);
     assert_false(arena_check(b, &e));
-    assert_int_equal(e.code, ERR_BUSY);
+    assert_int_equal(e.code, ERR_MEMORY);
     arena_free(&a);
     arena_reset(b);
     assert_true(arena_check(b, &e));
