@@ -124,6 +124,26 @@ size_t header_end(struct bytes message)
     return message.n;
 }
 
+bool header_whole(struct header_scan *s, struct bytes text, size_t *end)
+{
+    while (s->at < text.n) {
+        struct bytes line = line_of(bytes_from(text, s->at));
+        bool whole = line.p[line.n - 1] == '\n';
+        enum header_line what = header_line_of(line, s->begun);
+        bool ends = what == HEADER_NONE || (what == HEADER_MAILBOX && s->at > 0);
+
+        if (!whole && (!ends || line.n < HEADER_NAME_MAX))
+            return false;
+        if (ends || what == HEADER_EMPTY) {
+            *end = s->at + (ends ? 0 : line.n);
+            return true;
+        }
+        s->begun |= what == HEADER_FIELD;
+        s->at += line.n;
+    }
+    return false;
+}
+
 /* ISO-2022 is raw text in seven bits: it shows by its escapes. */
 static bool must_mend(struct bytes text, enum charset charset)
 {

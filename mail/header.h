@@ -21,6 +21,13 @@ size_t header_count(struct bytes headers, const char *name);
 /* Offset of the end of the header (behind the last field's CRLF) in a message: before the empty line or, where that was
  * forgotten, the first line that is no field and continues none; whole length if neither comes. */
 size_t header_end(struct bytes message);
+/* Finds the same end in a message that comes in pieces. `text` is all that has come, the scan is zero at first. False
+ * while the end may not have come; *end is then behind the empty line, or before the line that is no field. */
+struct header_scan {
+    size_t at; /* of the first line that is not known yet */
+    bool begun;
+};
+bool header_whole(struct header_scan *s, struct bytes text, size_t *end);
 /* What one line is to a header that has had a field before (`begun`) or not. A line that is longer may be cut to
  * HEADER_NAME_MAX bytes. "From " of a mailbox file may be the first line of a message. */
 enum header_line { HEADER_FIELD, HEADER_FOLDED, HEADER_MAILBOX, HEADER_EMPTY, HEADER_NONE };

@@ -17,7 +17,7 @@ struct sending {
     int64_t lines;           /* of the body, still wanted */
     bool begun;              /* "+OK" was said: only once there is something to send */
     bool dead;               /* the connection */
-    int64_t size;
+    size_t number;
 };
 
 /* TOP: how much of the piece is wanted. Looks for line ends only, with memchr. */
@@ -83,10 +83,19 @@ static bool stuff(struct sending *o, struct bytes piece, struct err *e)
     return put(o, from, (size_t)(end - from), e);
 }
 
+/* The length of a surrogate is not known before it is made, and RFC 1939 asks for none: a client that believes the
+ * number would look for the end elsewhere. */
+static bool say_ok(struct pop3 *s, size_t i)
+{
+    if (maildrop_is_surrogate(s->drop, i, s->utf8))
+        return pop3_ok(s, "The message follows, its headers made ASCII");
+    return pop3_ok(s, "%lld octets", (long long)maildrop_item(s->drop, i).size);
+}
+
 static bool begin(struct sending *o)
 {
     if (!o->begun)
-        o->dead = !pop3_ok(o->s, "%lld octets", (long long)o->size);
+        o->dead = !say_ok(o->s, o->number);
     o->begun = true;
     return !o->dead;
 }
@@ -112,10 +121,9 @@ static bool each(void *ctx, struct bytes piece, struct err *e)
 
 static bool send_message(struct pop3 *s, size_t i, struct sending *o)
 {
-    struct maildrop_item item = maildrop_item(s->drop, i);
     bool sent;
 
-    o->size = item.size;
+    o->number = i;
     sent = maildrop_read(s->drop, &s->call, i, s->utf8, each, o) || o->done;
     if (!sent && !o->begun)
         return pop3_refuse_error(s);

@@ -4,8 +4,8 @@
  * show it either. The arena is emptied behind each header: a mail of many parts needs no more than its longest one. */
 #include "service/body/surrogate.h"
 #include "base/params.h"
-#include "mail/mime.h"
 #include "mail/surrogate.h"
+#include "service/body/structure.h"
 
 #define INDEX_ARENA  ((size_t)16 * 1024 * 1024)
 #define HEADER_ARENA ((size_t)4 * 1024 * 1024)
@@ -18,27 +18,31 @@ struct reading {
     size_t at;         /* offset of the next byte in the body */
     struct buf header; /* what has come of it */
     struct arena *arena;
+    struct budget *budget;
     bool (*each)(void *ctx, struct bytes piece, struct err *e);
     void *ctx;
 };
 
-static bool find_parts(struct body_reader *r, struct arena *a, const struct mime_index **out, struct err *e)
+/* What is too much for an arena is left out of a surrogate. Where others hold the memory, the client comes again. */
+static bool had_memory(const struct arena *a, struct err *e)
 {
-    struct mime_limits limits = { .depth = (unsigned)PARAM_INT(message, mime_depth_max),
-                                  .parts = (unsigned)PARAM_INT(message, mime_parts_max),
-                                  .part_header = (size_t)PARAM_INT(message, part_header_max),
-                                  .top_header = (size_t)PARAM_INT(message, header_max) };
-    struct mime *m = mime_begin(&limits, a);
-    struct bytes piece;
+    struct err why = { 0 };
 
-    do {
-        if (!body_next(r, &piece, e))
-            return false;
-        mime_feed(m, piece);
-    } while (piece.n);
-    *out = mime_end(m);
-    body_rewind(r);
-    return true;
+    if (arena_check(a, &why) || why.code != ERR_MEMORY)
+        return true;
+    *e = why;
+    return false;
+}
+
+static bool pass_on(struct reading *g, const struct buf *out, struct err *e)
+{
+    bool ok;
+
+    if (!budget_take(g->budget, out->cap)) /* a client may be slow to take it */
+        return err_set(e, ERR_MEMORY, "The memory of %s is used up", g->budget->name);
+    ok = !out->n || g->each(g->ctx, buf_bytes(out), e);
+    budget_give(g->budget, out->cap);
+    return ok;
 }
 
 /* A whole header, of a part or of the trace. */
@@ -49,7 +53,7 @@ static bool send_header(struct reading *g, struct bytes header, struct err *e)
 
     buf_init(&out, GROWS * header.n + 4096);
     surrogate_header(header, g->arena, &out);
-    ok = !out.n || g->each(g->ctx, buf_bytes(&out), e);
+    ok = had_memory(g->arena, e) && pass_on(g, &out, e);
     buf_clear(&out);
     arena_reset(g->arena);
     return ok;
@@ -104,15 +108,16 @@ static bool send_body(struct reading *g, struct body_reader *r, struct err *e)
     return !g->header.n || send_header(g, buf_bytes(&g->header), e);
 }
 
-bool surrogate_read(struct body_reader *r, struct bytes trace,
+bool surrogate_read(struct body_reader *r, struct budget *b, struct bytes trace,
                     bool (*each)(void *ctx, struct bytes piece, struct err *e), void *ctx, struct err *e)
 {
-    struct arena *parts = arena_new(INDEX_ARENA);
-    struct reading g = { .arena = arena_new(HEADER_ARENA), .each = each, .ctx = ctx };
+    struct arena *parts = arena_new_in(b, INDEX_ARENA);
+    struct reading g = { .arena = arena_new_in(b, HEADER_ARENA), .budget = b, .each = each, .ctx = ctx };
     bool ok;
 
     buf_init(&g.header, (size_t)PARAM_INT(message, header_max));
-    ok = find_parts(r, parts, &g.index, e) && (!trace.n || send_header(&g, trace, e)) && send_body(&g, r, e);
+    ok = structure_read(r, parts, &g.index, e) && had_memory(parts, e) && (!trace.n || send_header(&g, trace, e)) &&
+         send_body(&g, r, e);
     buf_clear(&g.header);
     arena_free(&g.arena);
     arena_free(&parts);

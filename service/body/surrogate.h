@@ -3,9 +3,11 @@
  */
 #ifndef SERVICE_SURROGATE_H
 #define SERVICE_SURROGATE_H
+#include "base/budget.h"
 #include "service/body/body.h"
 
-/* The trace, then the body in pieces; `each` as for maildrop_read. Memory: mime.h's limits and one header. */
-bool surrogate_read(struct body_reader *r, struct bytes trace,
+/* The trace, then the body in pieces; `each` as for maildrop_read. Memory: mime.h's limits and one header, of `b`
+ * (ERR_MEMORY). */
+bool surrogate_read(struct body_reader *r, struct budget *b, struct bytes trace,
                     bool (*each)(void *ctx, struct bytes piece, struct err *e), void *ctx, struct err *e);
 #endif

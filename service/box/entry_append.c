@@ -8,6 +8,7 @@
 #include "service/body/body.h"
 #include "service/body/crlf.h"
 #include "service/body/filing.h"
+#include "service/body/structure.h"
 #include "service/box/entry_private.h"
 #include "service/box/summary.h"
 #include "service/core/idempotency.h"
@@ -37,7 +38,7 @@ static bool keep(struct append *p)
 
     if (text.n && memchr(text.p, 0, text.n))
         return err_set(&p->c->err, ERR_INVALID, "A NUL byte in the message");
-    mime_feed(p->mime, text);
+    structure_feed(p->mime, text);
     if (!body_write(p->body, text, clock_monotonic() + STORE_MS, &p->c->err))
         return false;
     buf_reset(&p->text);
@@ -102,10 +103,6 @@ static bool file(struct append *p, const struct mailbox_row *box, const struct d
 
 bool entry_append(struct call *c, const struct entry_append_in *in, struct entry_view *out)
 {
-    struct mime_limits limits = { .depth = (unsigned)PARAM_INT(message, mime_depth_max),
-                                  .parts = (unsigned)PARAM_INT(message, mime_parts_max),
-                                  .part_header = (size_t)PARAM_INT(message, part_header_max),
-                                  .top_header = (size_t)PARAM_INT(message, header_max) };
     struct append p = { .c = c, .in = in };
     struct directory_user user;
     struct mailbox_row box;
@@ -122,7 +119,7 @@ bool entry_append(struct call *c, const struct entry_append_in *in, struct entry
         return false;
     p.arena = arena_new(ARENA);
     p.body = body_begin(c->svc);
-    p.mime = mime_begin(&limits, p.arena);
+    p.mime = structure_begin(p.arena);
     buf_init(&p.text, 4 * SLICE);
     ok = read_all(&p) && file(&p, &box, &user, out);
     buf_clear(&p.text);

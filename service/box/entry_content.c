@@ -4,6 +4,7 @@
 #include "net/fiber.h"
 #include "service/body/body.h"
 #include "service/body/content.h"
+#include "service/body/structure.h"
 #include "service/box/entry_private.h"
 #include "service/box/summary.h"
 #include "service/identity/access.h"
@@ -39,19 +40,8 @@ struct reading {
 
 static bool find_parts(struct reading *r)
 {
-    struct mime_limits limits = { .depth = (unsigned)PARAM_INT(message, mime_depth_max),
-                                  .parts = (unsigned)PARAM_INT(message, mime_parts_max),
-                                  .part_header = (size_t)PARAM_INT(message, part_header_max),
-                                  .top_header = (size_t)PARAM_INT(message, header_max) };
-    struct mime *m = mime_begin(&limits, r->arena);
-    struct bytes piece;
-
-    do {
-        if (!body_next(r->body, &piece, &r->c->err))
-            return false;
-        mime_feed(m, piece);
-    } while (piece.n);
-    r->index = mime_end(m);
+    if (!structure_read(r->body, r->arena, &r->index, &r->c->err))
+        return false;
     mime_view(r->index, r->arena, &r->view);
     return true;
 }
@@ -138,7 +128,6 @@ static bool decode_parts(struct reading *r)
     buf_init(&r->text.text, most);
     buf_init(&r->html.text, most);
     next_part(r);
-    body_rewind(r->body);
     do {
         if (!body_next(r->body, &piece, &r->c->err))
             return false;

@@ -5,6 +5,7 @@
  * entries, so that one which somebody keeps changing does not save the others. Store calls run as jobs; the session's
  * fiber sleeps meanwhile. */
 #include "service/box/maildrop.h"
+#include "base/budget.h"
 #include "base/params.h"
 #include "service/body/body.h"
 #include "service/body/seal.h"
@@ -127,7 +128,7 @@ static bool read_ahead(struct maildrop *m, size_t i, struct err *e)
 
     m->count = 0;
     if (!m->window)
-        m->window = arena_new(PAGE_ARENA + 64 * BODY_INLINE);
+        m->window = arena_new_in(&budget_pop3, PAGE_ARENA + 64 * BODY_INLINE);
     arena_reset(m->window);
     job.ids = arena_array(m->window, job.n, sizeof *job.ids);
     m->entries = arena_array(m->window, job.n, sizeof *m->entries);
@@ -136,8 +137,9 @@ static bool read_ahead(struct maildrop *m, size_t i, struct err *e)
         job.ids[j] = m->items[i + j].entry_id;
     if (!offload(POOL_STORE, read_window, &job, e))
         return false;
-    if (!job.ok) {
+    if (!job.ok || !arena_check(m->window, &job.err)) {
         *e = job.err;
+        arena_free(&m->window);
         return false;
     }
     m->first = i;
@@ -159,6 +161,12 @@ static bool read_pieces(struct body_reader *r, bool (*each)(void *ctx, struct by
     return true;
 }
 
+bool maildrop_is_surrogate(const struct maildrop *m, size_t i, bool utf8)
+{
+    assert(i >= m->first && i < m->first + m->count);
+    return m->entries[i - m->first].header_8bit && !utf8;
+}
+
 bool maildrop_read(struct maildrop *m, struct call *c, size_t i, bool utf8,
                    bool (*each)(void *ctx, struct bytes piece, struct err *e), void *ctx)
 {
@@ -176,8 +184,8 @@ bool maildrop_read(struct maildrop *m, struct call *c, size_t i, bool utf8,
     if (!seal_open_user(&m->user_key, entry, &content, &c->err))
         return false;
     ok = body_open_row(m->store, &m->bodies[i - m->first], &content, &r, &c->err);
-    if (ok && entry->header_8bit && !utf8)
-        ok = surrogate_read(r, entry->trace, each, ctx, &c->err);
+    if (ok && maildrop_is_surrogate(m, i, utf8))
+        ok = surrogate_read(r, &budget_pop3, entry->trace, each, ctx, &c->err);
     else
         ok = ok && (!entry->trace.n || each(ctx, entry->trace, &c->err)) && read_pieces(r, each, ctx, &c->err);
     crypt_wipe(&content, sizeof content);

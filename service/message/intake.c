@@ -8,6 +8,7 @@
 #include "base/metrics.h"
 #include "base/params.h"
 #include "net/fiber.h"
+#include "service/body/structure.h"
 #include "service/core/state.h"
 #include "service/identity/auth.h"
 #include "service/message/intake_private.h"
@@ -24,16 +25,12 @@
 #define CHARGE ((size_t)64 * 1024)
 /* What a store that is busy gets to take in a chunk or the whole: the session that brings it may be much older. */
 #define STORE_MS 30000
-/* Bytes handled before the other fibers of the loop get a turn. */
+/* Bytes handled before the other fibers of the loop may get a turn. */
 #define TURN ((size_t)64 * 1024)
 
 bool intake_begin(struct call *c, const struct intake_in *in, struct intake **out)
 {
     struct intake *k;
-    struct mime_limits limits = { .depth = (unsigned)PARAM_INT(message, mime_depth_max),
-                                  .parts = (unsigned)PARAM_INT(message, mime_parts_max),
-                                  .part_header = (size_t)PARAM_INT(message, part_header_max),
-                                  .top_header = (size_t)PARAM_INT(message, header_max) };
 
     assert(in->n_recipients > 0);
     if (in->expected > PARAM_INT(message, size_max))
@@ -50,11 +47,11 @@ bool intake_begin(struct call *c, const struct intake_in *in, struct intake **ou
     k->parts = arena_new_in(k->budget, PARTS_ARENA);
     k->in.envelope_from = address_to_ascii(in->envelope_from, k->arena);
     k->body = body_begin(c->svc);
-    k->mime = mime_begin(&limits, k->parts);
+    k->mime = structure_begin(k->parts);
     k->size_max = PARAM_INT(message, size_max);
     k->now = clock_wall();
     k->message_id = id_new();
-    buf_init(&k->head, limits.top_header + 4);
+    buf_init(&k->head, (size_t)PARAM_INT(message, header_max) + 4);
     *out = k;
     return true;
 }
@@ -77,13 +74,13 @@ void intake_drop(struct intake **k)
 static bool charge(struct intake *k, struct call *c, size_t more)
 {
     size_t body = (size_t)body_size(k->body) + more;
-    size_t want = k->head.cap + (body > BODY_INLINE ? LARGE_MEMORY : body);
+    size_t want = k->head.cap + k->rewritten.cap + (body > BODY_INLINE ? LARGE_MEMORY : body);
 
     if (want <= k->charged)
         return true;
     want += CHARGE - want % CHARGE;
     if (!budget_take(k->budget, want - k->charged))
-        return err_set(&c->err, ERR_BUSY, "The memory of %s is used up", k->budget->name);
+        return err_set(&c->err, ERR_MEMORY, "The memory of %s is used up", k->budget->name);
     k->charged = want;
     return true;
 }
@@ -102,8 +99,7 @@ static bool keep(struct intake *k, struct call *c, struct bytes bytes)
         if (!body_write(k->body, piece, clock_monotonic() + STORE_MS, &c->err))
             return false;
         bytes = bytes_from(bytes, piece.n);
-        if (bytes.n && fiber_self())
-            fiber_yield();
+        fiber_turn();
     }
     if (body_size(k->body) <= k->size_max)
         return true;
@@ -125,31 +121,23 @@ static bool end_header(struct intake *k, struct call *c, struct bytes head)
     return ok;
 }
 
-/* Offset behind the empty line that ends the header, or 0. `from`: where the search need not begin anew. */
-static size_t empty_line(struct bytes b, size_t from)
-{
-    const char *at;
-
-    if (bytes_starts(b, BYTES("\r\n")))
-        return 2;
-    at = b.n > from ? memmem(b.p + from, b.n - from, "\r\n\r\n", 4) : NULL;
-    return at ? (size_t)(at - b.p) + 4 : 0;
-}
-
 static bool append_head(struct intake *k, struct call *c, struct bytes chunk)
 {
-    size_t had = k->head.n, end;
+    char begun[HEADER_NAME_MAX]; /* of the line that ends the header, where it came in two pieces */
+    size_t had = k->head.n, end, n;
 
     if (!charge(k, c, chunk.n))
         return false;
     buf_add(&k->head, chunk);
-    end = empty_line(buf_bytes(&k->head), had > 3 ? had - 3 : 0);
-    if (k->head.overflowed && !end)
-        return err_set(&c->err, ERR_HEADERS_TOO_LARGE, "The header is larger than %lld bytes",
-                       (long long)PARAM_INT(message, header_max));
-    if (!end)
-        return true;
-    return end_header(k, c, bytes_head(buf_bytes(&k->head), end)) && keep(k, c, bytes_from(chunk, end - had));
+    if (!header_whole(&k->head_scan, buf_bytes(&k->head), &end))
+        return !k->head.overflowed || err_set(&c->err, ERR_HEADERS_TOO_LARGE, "The header is larger than %lld bytes",
+                                              (long long)PARAM_INT(message, header_max));
+    n = end < had ? had - end : 0;
+    assert(n <= sizeof begun);
+    if (n)
+        memcpy(begun, k->head.p + end, n);
+    return end_header(k, c, bytes_head(buf_bytes(&k->head), end)) && keep(k, c, (struct bytes){ begun, n }) &&
+           keep(k, c, bytes_from(chunk, end > had ? end - had : 0));
 }
 
 bool intake_append(struct intake *k, struct call *c, struct bytes chunk)

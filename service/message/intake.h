@@ -8,7 +8,7 @@
  *
  * intake_commit is message_accept: when it returns true the mail is safe, and for up to accept.local_max (32) local
  * mailboxes it is filed. Bytes are CRLF text exactly as they shall be kept. Memory of an intake is bounded (1.5
- * MiB whatever the size of the mail), and counted in the door's budget: ERR_BUSY when that is used up. RFC
+ * MiB whatever the size of the mail), and counted in the door's budget: ERR_MEMORY when that is used up. RFC
  * 5321 4.1.1.4, 6.3 (loops), RFC 6409 8 (submission). */
 #ifndef SERVICE_INTAKE_H
 #define SERVICE_INTAKE_H
@@ -84,8 +84,8 @@ struct intake_out {
 
 struct intake;
 bool intake_begin(struct call *c, const struct intake_in *in, struct intake **out);
-/* ERR_TOO_LARGE past message.size_max, ERR_INVALID (NUL, line over smtp.line_max: checked by the SMTP door), ERR_BUSY.
- * After false only intake_drop. */
+/* ERR_TOO_LARGE past message.size_max, ERR_INVALID (NUL, line over smtp.line_max: checked by the SMTP door), ERR_BUSY,
+ * ERR_MEMORY. After false only intake_drop. */
 bool intake_append(struct intake *k, struct call *c, struct bytes chunk);
 bool intake_commit(struct intake **k, struct call *c, struct intake_out *out);
 void intake_drop(struct intake **k);

@@ -52,6 +52,7 @@ struct intake {
     const struct mime_index *index;
     struct buf head;      /* what has come of the header, until its end is found */
     struct buf rewritten; /* the header as it is kept, where that differs */
+    struct header_scan head_scan;
     bool head_done;
     int64_t size_max, now;
     struct id message_id;

@@ -38,13 +38,13 @@ static bool read_more(struct raw *r)
 
 static bool read_header(struct raw *r)
 {
-    struct bytes text = NO_BYTES;
+    struct header_scan scan = { 0 };
+    size_t end;
 
     while (!r->ended) {
-        text = buf_bytes(&r->text);
-        if (text.n && (bytes_starts(text, BYTES("\r\n")) || memmem(text.p, text.n, "\r\n\r\n", 4)))
+        if (header_whole(&scan, buf_bytes(&r->text), &end))
             return true;
-        if (text.n > (size_t)PARAM_INT(message, header_max))
+        if (r->text.n > (size_t)PARAM_INT(message, header_max))
             return err_set(&r->c->err, ERR_HEADERS_TOO_LARGE, "The header is larger than %lld bytes",
                            (long long)PARAM_INT(message, header_max));
         if (!read_more(r))

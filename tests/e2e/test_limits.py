@@ -1,6 +1,9 @@
 """Memory and descriptors, on a release build: idle sessions, huge messages, huge maildrops, slow clients."""
+import base64
+import os
 import pathlib
 import poplib
+import select
 import smtplib
 import socket
 import ssl
@@ -8,7 +11,7 @@ import threading
 
 import pytest
 from server import PASSWORD, RELEASE, Server, until
-from wire import Smtp, setting
+from wire import Pop3, Smtp, setting
 
 @pytest.fixture(scope="module")
 def release(store):
@@ -181,4 +184,64 @@ def test_a_door_has_a_budget(release):
             assert c.to("x@out.test", "ana@budget.test").data(HEADER + b"\r\nx\r\n").startswith("250")
     finally:
         setting(release, "smtp.memory_max", "512M")
-    assert set(replies) == {"250", "451"}, replies
+    assert set(replies) == {"250", "452"}, replies
+
+
+def retrieved(session):
+    """Does RETR give the mail, or say that the session shall come back?"""
+    answer = session.say("RETR 1")
+    assert answer.startswith((b"+OK", b"-ERR [SYS/TEMP]")), answer
+    return answer.startswith(b"+OK") and session.many()
+
+
+def test_the_maildrops_of_a_door_have_a_budget(release):
+    """What POP3 has read ahead counts as well. Past pop3.memory_max a session is told to come back, and does not end."""
+    users = [f"u{i}@ahead.test" for i in range(16)]
+    for u in users:
+        release.user(u)
+    text = b"Subject: x\r\n\r\n" + base64.encodebytes(os.urandom(180_000)).replace(b"\n", b"\r\n")
+    for _ in range(4):
+        with Smtp(release.address("smtp"), hello="x") as c:
+            assert c.to("x@out.test", *users).data(text).startswith("250")
+    setting(release, "pop3.memory_max", "8M")
+    try:
+        sessions = [Pop3(release.address("pop3"), user=u, password=PASSWORD) for u in users]
+        refused = [c for c in sessions if not retrieved(c)]
+        assert 0 < len(refused) < len(users)
+        for c in sessions:
+            if c not in refused:
+                c.close()
+        until(lambda: retrieved(refused[0]))
+        for c in refused:
+            c.close()
+    finally:
+        setting(release, "pop3.memory_max", "512M")
+
+
+def worked(server):
+    """Seconds of CPU that the server has used."""
+    return sum(int(p.read_text().split()[0]) for p in pathlib.Path(f"/proc/{server.process.pid}/task").glob("*/schedstat")) / 1e9
+
+
+def test_others_of_a_loop_get_turns(store):
+    """A mail may be there at once and be costly to look at; a command of somebody else waits for a small piece of it only.
+    Counted in work of the server, since the seconds of a busy machine say nothing."""
+    words = b"".join(b"=?%s?q?a?=" % label for label in [b"gb18030", b"big5-hkscs", b"iso-2022-jp", b"cp949"] * 750)
+    part = b'--B\r\nContent-Disposition: attachment; filename="' + words + b'"\r\n\r\nx\r\n'
+    text = b"MIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=B\r\n\r\n" + part * 200
+    with Server("--set", "net.loops=1", binary=RELEASE) as s:
+        s.user("ana@turn.test")
+        with Smtp(s.address("smtp"), hello="x") as other, begin_mail(s, "ana@turn.test", b"") as c:
+            sent = threading.Thread(target=c.send, args=(text + b".\r\n",))
+            sent.start()
+            waits = []
+            while not waits or select.select([c.s], [], [], 0)[0] == []:
+                before = worked(s)
+                other.say("NOOP")
+                waits.append(worked(s) - before)
+                other.say("RSET")
+            sent.join()
+            assert c.reply().startswith("250")
+    waits.sort()
+    print(f"{len(waits)} commands, the worst behind {waits[-1] * 1000:.0f} ms of work")
+    assert waits[-1] < 0.05 or waits[-2] < 0.05

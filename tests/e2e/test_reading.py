@@ -55,11 +55,14 @@ def test_body_and_attachments(read, kind, parts, text, html, attached):
 @pytest.mark.parametrize("mail, subject, text", [
     (HEAD + b"Subject: alarm\r\nThe door was opened at 10:00\r\nZone 3\r\n", "alarm", "The door was opened at 10:00\nZone 3\n"),
     (b"no header at all\r\n\r\nin this one\r\n", None, "no header at all\n\nin this one\n"),
+    (HEAD + b"Subject: long\r\nThe log follows\r\n" + b"door 7 open\r\n" * 120000, "long", "The log follows\n" + "door 7 open\n" * 120000),
+    (b"no header\r\n" + b"x" * 76 + b"\r\n" + b"y: is in the text\r\n" * 70000, None, "no header\n" + "x" * 76 + "\n" + "y: is in the text\n" * 70000),
     (b"From x Mon Jan  1 2026\r\n" + HEAD + b"Subject: from a file\r\n\r\nx\r\n", "from a file", "x\n"),
 ])
 def test_header_without_an_end(read, mail, subject, text):
     entry = read(mail)
-    assert (entry["subject"], entry["text"]) == (subject, text)
+    assert entry["subject"] == subject
+    assert entry["text"] == text or (entry["text_truncated"] and len(entry["text"]) > 900_000 and text.startswith(entry["text"]))
 
 
 # ---- charsets ----

@@ -37,6 +37,52 @@ static void the_end_is_found(void **state)
     assert_int_equal(header_end(BYTES("A: b\r\n")), 6);
 }
 
+/* The same end is found whatever the pieces are, and not before it has come. */
+static void the_end_of_what_comes_in_pieces(void **state)
+{
+    static const struct {
+        const char *text;
+        size_t end, known; /* offsets: of what is behind the header, and of what must have come to tell */
+    } rows[] = {
+        { "A: b\r\n\r\nbody\r\n\r\n", 8, 8 },
+        { "A: b\n\nbody", 6, 6 },
+        { "\r\nbody", 2, 2 },
+        { "A: b\r\n c: d\r\n\r\n", 15, 15 },
+        { "A: b\r\nno field\r\nC: d\r\n\r\n", 6, 16 },
+        { "no field\r\n", 0, 10 },
+        { "From x\r\nA: b\r\nFrom y\r\n", 14, 22 },
+        { " \r\nA: b\r\n", 3, 3 },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct bytes text = bytes_of(rows[i].text);
+        struct header_scan slow = { 0 }, fast = { 0 };
+        size_t end = 0;
+
+        for (size_t n = 0; n < rows[i].known; n++)
+            assert_false(header_whole(&slow, bytes_head(text, n), &end));
+        assert_true(header_whole(&slow, bytes_head(text, rows[i].known), &end));
+        assert_int_equal(end, rows[i].end);
+        assert_true(header_whole(&fast, text, &end));
+        assert_int_equal(end, rows[i].end);
+    }
+}
+
+/* Nobody waits for the end of a line that can be no field. */
+static void a_long_line_ends_a_header(void **state)
+{
+    static char text[6 + HEADER_NAME_MAX + 1] = "A: b\r\n";
+    struct header_scan s = { 0 };
+    size_t end = 0;
+
+    (void)state;
+    memset(text + 6, 'x', sizeof text - 6);
+    assert_false(header_whole(&s, (struct bytes){ text, 6 + HEADER_NAME_MAX - 1 }, &end));
+    assert_true(header_whole(&s, (struct bytes){ text, sizeof text }, &end));
+    assert_int_equal(end, 6);
+}
+
 static void values_are_decoded(void **state)
 {
     static const struct {
@@ -492,6 +538,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         ARENA_TEST(fields_are_walked),
         ARENA_TEST(the_end_is_found),
+        cmocka_unit_test(the_end_of_what_comes_in_pieces),
+        cmocka_unit_test(a_long_line_ends_a_header),
         ARENA_TEST(values_are_decoded),
         ARENA_TEST(parameters),
         ARENA_TEST(dates),

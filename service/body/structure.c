@@ -1,0 +1,39 @@
+#include "service/body/structure.h"
+#include "base/params.h"
+#include "net/fiber.h"
+
+/* Handled at once: with the dearest headers that fit in, some milliseconds. */
+#define SLICE ((size_t)64 * 1024)
+
+struct mime *structure_begin(struct arena *a)
+{
+    struct mime_limits limits = { .depth = (unsigned)PARAM_INT(message, mime_depth_max),
+                                  .parts = (unsigned)PARAM_INT(message, mime_parts_max),
+                                  .part_header = (size_t)PARAM_INT(message, part_header_max),
+                                  .top_header = (size_t)PARAM_INT(message, header_max) };
+
+    return mime_begin(&limits, a);
+}
+
+void structure_feed(struct mime *m, struct bytes piece)
+{
+    for (; piece.n; piece = bytes_from(piece, SLICE)) {
+        mime_feed(m, bytes_head(piece, SLICE));
+        fiber_turn();
+    }
+}
+
+bool structure_read(struct body_reader *r, struct arena *a, const struct mime_index **out, struct err *e)
+{
+    struct mime *m = structure_begin(a);
+    struct bytes piece;
+
+    do {
+        if (!body_next(r, &piece, e))
+            return false;
+        structure_feed(m, piece);
+    } while (piece.n);
+    *out = mime_end(m);
+    body_rewind(r);
+    return true;
+}
