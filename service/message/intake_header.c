@@ -17,29 +17,44 @@ static bool check_loop(struct bytes header, struct err *e)
     return err_set(e, ERR_LOOP, "%zu Received lines: the mail runs in a circle", n);
 }
 
-/* Exactly one field with exactly one address, no group around it (RFC 6409 6.1, 8.1), and one that may be used. */
-static bool check_author(struct call *c, struct intake *k, struct bytes header, const char *name, struct address *out)
+/* Exactly one address, no group around it, and one that may be used. */
+static bool check_person(struct call *c, struct intake *k, const struct header *field, struct address *out)
 {
     struct address_list list = { 0 };
+
+    address_list_parse(field->value, FROM_LOOK, k->arena, &list);
+    if (list.n != 1 || list.faults || list.groups)
+        return err_set(&c->err, ERR_INVALID, "%.*s must name exactly one address", SHOW(bytes_head(field->name, 40)));
+    *out = list.list[0];
+    return sender_allowed(c, out);
+}
+
+/* Exactly one field (RFC 6409 6.1, 8.1). */
+static bool check_author(struct call *c, struct intake *k, struct bytes header, const char *name, struct address *out)
+{
     struct header field;
     size_t n = header_count(header, name);
 
     if (n != 1)
         return err_set(&c->err, ERR_INVALID, n ? "More than one %s field" : "There is no %s field", name);
     header_find(header, name, 0, &field);
-    address_list_parse(field.value, FROM_LOOK, k->arena, &list);
-    if (list.n != 1 || list.faults || list.groups)
-        return err_set(&c->err, ERR_INVALID, "%s must name exactly one address", name);
-    *out = list.list[0];
-    return sender_allowed(c, out);
+    return check_person(c, k, &field, out);
 }
 
-/* Who is said to have sent it must be allowed to, beside the author. */
+/* Who is said to have sent it must be allowed to, beside the author; likewise who is said to have sent it again. Of
+ * those the first field counts: what others did before stands below (RFC 5322 3.6.6). */
 static bool check_sender(struct call *c, struct intake *k, struct bytes header)
 {
+    static const char *const again[] = { "Resent-From", "Resent-Sender" };
     struct address sender;
+    struct header field;
 
-    return !header_count(header, "Sender") || check_author(c, k, header, "Sender", &sender);
+    if (header_count(header, "Sender") && !check_author(c, k, header, "Sender", &sender))
+        return false;
+    for (size_t i = 0; i < sizeof again / sizeof *again; i++)
+        if (header_find(header, again[i], 0, &field) && !check_person(c, k, &field, &sender))
+            return false;
+    return true;
 }
 
 /* Recipients that the others shall not see (RFC 5322 3.6.3, 3.6.6). */

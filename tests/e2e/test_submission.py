@@ -166,6 +166,8 @@ def test_the_header_is_looked_at_however_it_comes(sub, how):
     (b"\r\nFrom: ana@sub.test\r\n", "554 5.6.0"), (b"From: (ana@sub.test) bo@sub.test\r\n\r\n", "553 5.7.1"), (b"From: ana@sub.test\r\n\r\n", "250 2.0.0"),
     (b"From: Us: ana@sub.test;\r\n\r\n", "554 5.6.0"), (b"From: ana@sub.test (at 10:00)\r\n\r\n", "250 2.0.0"), (b"From: :;\r\n\r\n", "554 5.6.0"),
     (b"From: ana@sub.test\r\nSender: bo@sub.test\r\n\r\n", "553 5.7.1"), (b"From: ana@sub.test\r\nSENDER : Ana <Ana+x@sub.test>\r\n\r\n", "250 2.0.0"),
+    (b"Resent-From: bo@sub.test\r\nFrom: ana@sub.test\r\n\r\n", "553 5.7.1"), (b"Resent-Sender: x@out.test\r\nResent-From: ana@sub.test\r\nFrom: ana@sub.test\r\n\r\n", "553 5.7.1"),
+    (b"Resent-From: ana@sub.test\r\nResent-From: x@out.test\r\nFrom: ana@sub.test\r\n\r\n", "250 2.0.0"), (b"Resent-From: team: ana@sub.test;\r\nFrom: ana@sub.test\r\n\r\n", "554 5.6.0"),
     (b"From: ana@sub.test\r\nSender: ana@sub.test\r\nSender: x@out.test\r\n\r\n", "554 5.6.0"), (b"From: ana@sub.test\r\nSender: x\r\n\r\n", "554 5.6.0"),
 ])
 def test_from_must_be_ones_own(sub, head, reply):
