@@ -233,10 +233,17 @@ void buf_init(struct buf *b, size_t max)
     *b = (struct buf){ .max = max };
 }
 
+void buf_init_drained(struct buf *b, size_t max, void (*drain)(struct buf *b), void *ctx)
+{
+    buf_init(b, max);
+    b->drain = drain;
+    b->ctx = ctx;
+}
+
 void buf_clear(struct buf *b)
 {
     free(b->p);
-    *b = (struct buf){ .max = b->max };
+    *b = (struct buf){ .max = b->max, .drain = b->drain, .ctx = b->ctx };
 }
 
 void buf_reset(struct buf *b)
@@ -280,11 +287,28 @@ void buf_filled(struct buf *b, size_t n)
     b->n += n;
 }
 
+/* Fills the buffer and has it drained until the rest fits. */
+static struct bytes add_drained(struct buf *b, struct bytes bytes)
+{
+    while (bytes.n > b->max - b->n) {
+        size_t left = b->max - b->n;
+
+        memcpy(buf_room(b, left), bytes.p, left);
+        b->n += left;
+        bytes = bytes_from(bytes, left);
+        b->drain(b);
+        assert(b->n < b->max);
+    }
+    return bytes;
+}
+
 void buf_add(struct buf *b, struct bytes bytes)
 {
     size_t left = b->max - b->n;
 
-    if (bytes.n > left) {
+    if (bytes.n > left && b->drain) {
+        bytes = add_drained(b, bytes);
+    } else if (bytes.n > left) {
         b->overflowed = true;
         bytes.n = left;
     }

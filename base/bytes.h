@@ -62,11 +62,16 @@ struct buf {
     char *p;
     size_t n, cap, max;
     bool overflowed;
+    void (*drain)(struct buf *b); /* NULL: what does not fit is dropped */
+    void *ctx;                    /* drain's own */
 };
 
 void buf_init(struct buf *b, size_t max); /* allocates nothing yet */
-void buf_clear(struct buf *b);            /* frees; may be used again after buf_init; an all-zero buf is accepted */
-void buf_reset(struct buf *b);            /* forgets the content, keeps the memory */
+/* One that never overflows: when it is full, `drain` takes what is in it (and resets it) or raises b->max. Its pieces
+ * end at the same places whenever the same is added. */
+void buf_init_drained(struct buf *b, size_t max, void (*drain)(struct buf *b), void *ctx);
+void buf_clear(struct buf *b); /* frees; may be used again after buf_init; an all-zero buf is accepted */
+void buf_reset(struct buf *b); /* forgets the content, keeps the memory */
 void buf_add(struct buf *b, struct bytes bytes);
 void buf_addc(struct buf *b, char c);
 void buf_adds(struct buf *b, const char *text);

@@ -6,7 +6,8 @@
 #include "base/json.h"
 #include <assert.h>
 
-enum { DEEPEST = 63 }; /* jw.first has a bit for each level */
+enum { DEEPEST = 63 };  /* jw.first has a bit for each level */
+enum { ESCAPES = 384 }; /* bytes of them written at once */
 
 /* Length of what stands for itself in a JSON string: anything but quotes, backslash, C0, and bytes past ASCII. */
 static size_t plain_length(struct bytes text)
@@ -23,16 +24,38 @@ static size_t plain_length(struct bytes text)
     return n;
 }
 
-static void add_escape(struct buf *out, char c)
+/* The escape of a byte, at `to`; its length. */
+static size_t escape_write(char *to, char c)
 {
     static const char digits[] = "0123456789abcdef", names[] = "\"\"\\\\\bb\ff\nn\rr\tt";
 
     for (size_t i = 0; i + 1 < sizeof names; i += 2)
         if (c == names[i]) {
-            buf_add(out, (struct bytes){ (const char[]){ '\\', names[i + 1] }, 2 });
-            return;
+            to[0] = '\\';
+            to[1] = names[i + 1];
+            return 2;
         }
-    buf_add(out, (struct bytes){ (const char[]){ '\\', 'u', '0', '0', c & 0x10 ? '1' : '0', digits[c & 0xF] }, 6 });
+    memcpy(to, "\\u00", 4);
+    to[4] = c & 0x10 ? '1' : '0';
+    to[5] = digits[c & 0xF];
+    return 6;
+}
+
+/* The bytes at the start of text that need an escape; how many there were. */
+static size_t add_escapes(struct buf *out, struct bytes text)
+{
+    char escapes[ESCAPES];
+    size_t n = 0, i = 0;
+
+    for (; i < text.n && n + 6 <= sizeof escapes; i++) {
+        unsigned char c = (unsigned char)text.p[i];
+
+        if (c >= 0x20 && c != '"' && c != '\\')
+            break;
+        n += escape_write(escapes + n, text.p[i]);
+    }
+    buf_add(out, (struct bytes){ escapes, n });
+    return i;
 }
 
 /* The run of valid characters past ASCII at the start of text, or one U+FFFD for one byte that is none. */
@@ -62,8 +85,7 @@ static void add_quoted(struct buf *out, struct bytes text)
         if (text.n && (unsigned char)text.p[0] >= 0x80) {
             text = bytes_from(text, add_wide(out, text));
         } else if (text.n) {
-            add_escape(out, text.p[0]);
-            text = bytes_from(text, 1);
+            text = bytes_from(text, add_escapes(out, text));
         }
     }
     buf_addc(out, '"');

@@ -172,6 +172,33 @@ static void a_buffer_grows(void **state)
     buf_clear(&b);
 }
 
+/* Notes each piece that a full buffer gives. */
+static void note(struct buf *b)
+{
+    buf_add(b->ctx, buf_bytes(b));
+    buf_addc(b->ctx, '|');
+    buf_reset(b);
+}
+
+static void a_drained_buffer_gives_whole_pieces(void **state)
+{
+    struct buf b, pieces;
+
+    (void)state;
+    buf_init(&pieces, 100);
+    buf_init_drained(&b, 4, note, &pieces);
+    buf_adds(&b, "ab");
+    buf_adds(&b, "cd");
+    assert_int_equal(pieces.n, 0); /* full, but nothing more has come */
+    buf_adds(&b, "efghijklm");
+    buf_addf(&b, "%d", 1234);
+    assert_bytes(buf_bytes(&pieces), BYTES("abcd|efgh|ijkl|m123|"));
+    assert_bytes(buf_bytes(&b), BYTES("4"));
+    assert_false(b.overflowed);
+    buf_clear(&b);
+    buf_clear(&pieces);
+}
+
 static void an_arena_hands_out_zeroed_memory(void **state)
 {
     struct arena *a = arena_new(1 << 20);
@@ -316,6 +343,7 @@ int main(void)
         cmocka_unit_test(utf8_is_strict),
         cmocka_unit_test(a_buffer_stops_at_its_maximum),
         cmocka_unit_test(a_buffer_grows),
+        cmocka_unit_test(a_drained_buffer_gives_whole_pieces),
         cmocka_unit_test(an_arena_hands_out_zeroed_memory),
         cmocka_unit_test(an_arena_has_a_maximum),
         cmocka_unit_test(a_full_arena_is_remembered),
