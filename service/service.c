@@ -5,6 +5,7 @@
  * background fibers stop first, while store and caches are still there. */
 #include "service/service.h"
 #include "mail/charset.h"
+#include "service/box/reading.h"
 #include "service/box/snapshot.h"
 #include "service/core/limits.h"
 #include "service/core/node.h"
@@ -13,6 +14,7 @@
 #include "service/core/setting.h"
 #include "service/core/state.h"
 #include "service/identity/auth.h"
+#include "service/identity/auth_turn.h"
 #include "service/identity/directory.h"
 #include "service/identity/first_start.h"
 #include "service/keep/copy.h"
@@ -86,6 +88,7 @@ bool service_open(const struct service_options *o, struct service **out, struct 
     svc->started_at = clock_wall();
     svc->directory = directory_new();
     svc->limits = limits_new();
+    svc->readings = readings_new();
     svc->snapshots = snapshots_new();
     svc->auth = auth_new();
     if (secret_folder(svc->data_dir, e) && node_open(svc, e) && open_store(svc, o, e) && node_keep(svc, e) &&
@@ -105,6 +108,7 @@ void service_close(struct service **svc)
         return;
     auth_free(&s->auth);
     limits_free(&s->limits);
+    turns_free(&s->readings);
     snapshots_free(&s->snapshots);
     directory_free(&s->directory);
     store_close(&s->store);

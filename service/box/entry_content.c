@@ -6,6 +6,7 @@
 #include "service/body/content.h"
 #include "service/body/structure.h"
 #include "service/box/entry_private.h"
+#include "service/box/reading.h"
 #include "service/box/summary.h"
 #include "service/identity/access.h"
 
@@ -139,11 +140,16 @@ static bool decode_parts(struct reading *r)
     return true;
 }
 
-static struct bytes text_of(struct reading *r, const struct shown *s, size_t parts)
+static struct bytes text_of(struct reading *r, struct shown *s, size_t parts)
 {
+    struct bytes text = BYTES("");
+
     if (parts == 0)
         return NO_BYTES;
-    return s->text.n ? arena_copy(r->c->arena, buf_bytes(&s->text)) : BYTES("");
+    if (s->text.n)
+        text = arena_copy(r->c->arena, buf_bytes(&s->text));
+    buf_clear(&s->text); /* one of them is there twice at a time */
+    return text;
 }
 
 static void show_attachments(struct reading *r)
@@ -204,6 +210,7 @@ static struct bytes people_of(struct reading *r, const char *name)
 
 static void fill(struct reading *r)
 {
+    buf_clear(&r->raw);
     r->out->full = true;
     r->out->cc = people_of(r, "Cc");
     r->out->to = people_of(r, "To");
@@ -260,7 +267,7 @@ bool entry_get(struct call *c, const struct entry_get_in *in, struct entry_view 
     struct reading r = { 0 };
     bool ok;
 
-    if (!entry_summary(c, in->id, out) || !access_audit(c, out->row.user_id))
+    if (!entry_summary(c, in->id, out) || !access_audit(c, out->row.user_id) || !reading_begin(c, out->row.size))
         return false;
     ok = open_reading(c, &out->row, &r);
     r.out = out;
@@ -276,7 +283,7 @@ bool entry_raw(struct call *c, const struct entry_raw_in *in, struct content_out
     bool ok;
 
     if (!access_entry(c, in->id, SCOPE_MAIL_READ, &row) || !access_audit(c, row.user_id) ||
-        !entry_key(c, &row, &content))
+        !reading_begin(c, row.size) || !entry_key(c, &row, &content))
         return false;
     ok = content_open(c, row.body_id, &content, row.trace, out);
     crypt_wipe(&content, sizeof content);
@@ -296,7 +303,7 @@ bool entry_attachment(struct call *c, const struct entry_attachment_in *in, stru
     struct entry_row row;
     bool ok;
 
-    if (!access_entry(c, in->id, SCOPE_MAIL_READ, &row) || !access_audit(c, row.user_id))
+    if (!access_entry(c, in->id, SCOPE_MAIL_READ, &row) || !access_audit(c, row.user_id) || !reading_begin(c, row.size))
         return false;
     ok = open_reading(c, &row, &r);
     if (ok && body_is_large(r.body))

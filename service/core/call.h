@@ -98,6 +98,8 @@ struct call {
     struct bytes client_net;     /* what limits count by (/64 for IPv6) */
     bool client_loopback, client_tls;
     bool reads;                      /* the door says that it changes nothing (GET): see call_may */
+    bool reading;                    /* holds a turn: service/box/reading.h */
+    bool again;                      /* done once more for an answer that its client takes slowly: it was noted */
     struct idempotency *idempotency; /* NULL without a key */
     struct fault *faults;            /* every fault of the request */
     size_t n_faults;

@@ -40,6 +40,7 @@ struct service {
     struct directory *directory;      /* service/identity/directory.h */
     struct auth *auth;                /* service/identity/auth.c: throttles, remembered logins, key cache */
     struct limits *limits;            /* service/core/limits.h */
+    struct turns *readings;           /* service/box/reading.h */
     struct snapshots *snapshots;      /* service/box/snapshot.h */
     struct mail *mail;                /* the mail half's own, between mail_start and mail_stop */
     int64_t started_at;

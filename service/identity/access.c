@@ -37,7 +37,7 @@ bool access_audit(struct call *c, struct id user)
     struct event_row *row;
     struct batch *b;
 
-    if (c->who->kind == WHO_USER)
+    if (c->who->kind == WHO_USER || c->again)
         return true;
     row = arena_alloc(c->arena, sizeof *row);
     if (!directory_user(c, user, &owner))

@@ -20,6 +20,11 @@ struct crypt_password_cost auth_cost(void)
                                          .memory = (uint64_t)PARAM_INT(auth, argon2_memory) };
 }
 
+const struct turn_rule auth_turn_rule = { .parallel = PARAM_auth_argon2_parallel,
+                                          .waiting = PARAM_auth_argon2_waiting,
+                                          .gauge = METRIC_auth_waiting,
+                                          .busy = "Too many logins at once" };
+
 struct auth *auth_new(void)
 {
     struct auth *a = calloc(1, sizeof *a);
@@ -28,7 +33,7 @@ struct auth *auth_new(void)
         die("out of memory: logins");
     a->throttle = throttle_new();
     pthread_mutex_init(&a->mutex, NULL);
-    a->turns = turns_new();
+    a->turns = turns_new(&auth_turn_rule);
     a->known = known_new();
     return a;
 }

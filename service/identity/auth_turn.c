@@ -4,11 +4,10 @@
  * walked for each turn: it is at most auth.argon2_waiting long, and a turn is 11 ms of work. The mutex is not held
  * while somebody waits or hashes. */
 #include "service/identity/auth_turn.h"
-#include "base/metrics.h"
 #include "net/wait.h"
 #include "service/core/state.h"
 #include <assert.h>
-#define uthash_fatal(message) die("out of memory: logins that wait")
+#define uthash_fatal(message) die("out of memory: turns")
 #include <uthash.h>
 
 #define FROM_MOST  64
@@ -35,6 +34,7 @@ struct waiting {
 };
 
 struct turns {
+    const struct turn_rule *rule;
     pthread_mutex_t mutex;
     struct from *networks;
     struct waiting *first, *last;
@@ -42,12 +42,13 @@ struct turns {
     uint64_t round, given;
 };
 
-struct turns *turns_new(void)
+struct turns *turns_new(const struct turn_rule *rule)
 {
     struct turns *t = calloc(1, sizeof *t);
 
     if (!t)
-        die("out of memory: logins that wait");
+        die("out of memory: turns");
+    t->rule = rule;
     pthread_mutex_init(&t->mutex, NULL);
     return t;
 }
@@ -73,7 +74,7 @@ static struct from *find(struct turns *t, struct bytes name)
     if (f)
         return f;
     if (!(f = calloc(1, sizeof *f)))
-        die("out of memory: logins that wait");
+        die("out of memory: turns");
     f->last = t->round;
     f->n = name.n;
     memcpy(f->name, name.p, name.n);
@@ -100,7 +101,7 @@ static void enter(struct turns *t, struct waiting *w)
     t->last = w;
     f->waiting++;
     t->waiting++;
-    metric_add(METRIC_auth_waiting, 1);
+    metric_add(t->rule->gauge, 1);
 }
 
 static void leave(struct turns *t, struct waiting *w)
@@ -109,7 +110,7 @@ static void leave(struct turns *t, struct waiting *w)
     *(w->next ? &w->next->previous : &t->last) = w->previous;
     w->from->waiting--;
     t->waiting--;
-    metric_add(METRIC_auth_waiting, -1);
+    metric_add(t->rule->gauge, -1);
     forget_idle(t, w->from);
 }
 
@@ -162,7 +163,7 @@ static bool make_room(struct turns *t, const struct waiting *w)
 {
     struct waiting *out;
 
-    if (t->waiting < PARAM_INT(auth, argon2_waiting))
+    if (t->waiting < param_int(t->rule->waiting))
         return true;
     out = yields(t, w);
     if (!out)
@@ -177,7 +178,7 @@ static bool make_room(struct turns *t, const struct waiting *w)
 
 static void begin(struct turns *t)
 {
-    while (t->first && t->running < PARAM_INT(auth, argon2_parallel)) {
+    while (t->first && t->running < param_int(t->rule->parallel)) {
         struct waiting *w = choose(t);
 
         t->round = w->place > t->round ? w->place : t->round;
@@ -203,9 +204,9 @@ bool turn_take(struct turns *t, struct bytes from, enum standing standing, struc
     begin(t);
     pthread_mutex_unlock(&t->mutex);
     if (!room)
-        return err_set(e, ERR_BUSY, "Too many logins at once");
+        return err_set(e, ERR_BUSY, "%s", t->rule->busy);
     waiter_wait(&w.waiter);
-    return !w.refused || err_set(e, ERR_BUSY, "Too many logins at once");
+    return !w.refused || err_set(e, ERR_BUSY, "%s", t->rule->busy);
 }
 
 void turn_give(struct turns *t)

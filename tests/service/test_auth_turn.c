@@ -86,7 +86,7 @@ static int setup(void **state)
     set_param("auth.argon2_parallel", "1");
     memset(order, 0, sizeof order);
     n_callers = 0;
-    *state = turns_new();
+    *state = turns_new(&auth_turn_rule);
     return turn_take(*state, BYTES("test"), STANDING_STRANGER, &e) ? 0 : -1; /* the others wait for this one */
 }
 
