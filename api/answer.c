@@ -56,9 +56,9 @@ bool answer_object(struct request *r, int status, const struct members *m, const
 {
     struct jw w;
 
+    r->status = status; /* first: a large answer begins to leave while it is made */
     jw_init(&w, &r->out);
     members_write(&w, m, row);
-    r->status = status;
     r->replayed = r->idempotency.replayed; /* the service has given what it was once more */
     if (status == HTTP_CREATED)
         r->location = location_of(r, m, row);
@@ -70,6 +70,7 @@ bool answer_list(struct request *r, const struct page_out *page, const struct me
 {
     struct jw w;
 
+    r->status = HTTP_OK;
     jw_init(&w, &r->out);
     jw_object(&w);
     jw_key_text(&w, "object", BYTES("list"));
@@ -83,7 +84,6 @@ bool answer_list(struct request *r, const struct page_out *page, const struct me
     jw_key_text(&w, "previous", page->previous);
     jw_key_time(&w, "searched_to", page->searched_to);
     jw_object_end(&w);
-    r->status = HTTP_OK;
     return true;
 }
 
@@ -142,96 +142,33 @@ static void fields(struct request *r)
         exchange_field(x, "Retry-After", BYTES("5"));
 }
 
-/* Streams what answer_content promised, until it ends or the client is gone. */
-static bool content_send(struct request *r, struct err *e)
+void answer_begin(struct request *r, int64_t size)
 {
-    struct bytes piece = NO_BYTES;
-    bool good = true;
-
-    while (!r->x->no_body && (good = content_next(r->content.content, &piece, e)) && piece.n) {
-        if (!(good = auth_current(&r->call)))
-            *e = r->call.err;
-        if (!good || !(good = exchange_write(r->x, piece, e)))
-            break;
-    }
-    content_close(&r->content.content);
-    return good;
+    exchange_answer(r->x, r->status, size);
+    fields(r);
+    exchange_fields_end(r->x);
 }
 
-/* Makes the answer that was dropped again: the same, or there is none. */
-static bool remake(struct request *r, size_t total, const uint8_t *hash, struct err *e)
+static bool whole_send(struct request *r, struct err *e)
 {
-    uint8_t again[CRYPT_HASH];
+    struct bytes body = r->fixed.p ? r->fixed : buf_bytes(&r->out);
 
-    buf_init(&r->out, API_ANSWER);
-    if (!request_repeat(r))
-        return err_set(e, ERR_CLOSED, "The answer could not be made again");
-    crypt_hash(buf_bytes(&r->out), again);
-    return (r->out.n == total && memcmp(again, hash, sizeof again) == 0) ||
-           err_set(e, ERR_CLOSED, "The answer has changed while it was sent");
-}
-
-/* Drops the answer but for its next piece, and waits until that has left. */
-static bool piece_send(struct request *r, size_t *at, struct err *e)
-{
-    struct buf piece;
-    bool good;
-
-    buf_init(&piece, API_UNSENT);
-    buf_add(&piece, bytes_head(bytes_from(buf_bytes(&r->out), *at), API_UNSENT));
-    buf_clear(&r->out);
-    arena_rewind(r->call.arena, r->before);
-    atomic_store(&r->x->api->trim, true);
-    *at += piece.n;
-    good = exchange_write(r->x, buf_bytes(&piece), e);
-    buf_clear(&piece);
-    return good;
-}
-
-/* A large answer that its client does not read is dropped but for the next piece, and made again when that has left: a
- * client makes us hold little, and pays by reading for what we do again. Only GET changes nothing; a row that changed
- * meanwhile makes another answer, and the connection then ends. */
-static bool large_send(struct request *r, struct err *e)
-{
-    const size_t total = r->out.n;
-    uint8_t hash[CRYPT_HASH];
-    bool hashed = false;
-
-    for (size_t at = 0, taken;;) {
-        if (!exchange_offer(r->x, bytes_from(buf_bytes(&r->out), at), API_PATIENCE, &taken, e))
-            return false;
-        at += taken;
-        if (at == total)
-            return true;
-        if (!hashed)
-            crypt_hash(buf_bytes(&r->out), hash);
-        hashed = true;
-        if (!piece_send(r, &at, e))
-            return false;
-        if (at == total)
-            return true;
-        if (!remake(r, total, hash, e))
-            return false;
-    }
-}
-
-static bool is_repeatable(const struct request *r)
-{
-    return r->out.n > API_UNSENT && !r->fixed.p && !r->is_error && !r->x->no_body && strcmp(r->method, "GET") == 0;
+    answer_begin(r,
+                 (int64_t)(body.n + (r->is_error ? 0 : r->large.made))); /* made: of a HEAD, its size alone is told */
+    request_forget(r);
+    return exchange_write(r->x, body, e);
 }
 
 static void send(struct request *r)
 {
-    struct bytes body = r->fixed.p ? r->fixed : buf_bytes(&r->out);
     struct err e = { 0 };
     bool good;
 
-    exchange_answer(r->x, r->status, r->content.content ? r->content.size : (int64_t)body.n);
-    fields(r);
-    exchange_fields_end(r->x);
-    good = r->content.content ? content_send(r, &e)
-           : is_repeatable(r) ? large_send(r, &e)
-                              : exchange_write(r->x, body, &e);
+    if (r->content.content && !r->large.begun) {
+        answer_begin(r, r->content.size);
+        r->large.begun = true;
+    }
+    good = r->large.begun ? r->x->no_body || large_send(r, &e) : whole_send(r, &e);
     exchange_write_end(r->x, !good);
     if (!good && e.code != ERR_CLOSED && e.code != ERR_TIMEOUT)
         log_warn("api", LOG_BYTES("id", id_text(r->call.arena, "req", r->call.request)), LOG_TEXT("error", e.message));
@@ -266,10 +203,10 @@ void request_answer(struct request *r)
         problem_write(r);
     }
     log_request(r);
-    if (!r->is_error || r->call.err.code != ERR_CLOSED) /* nobody is there */
-        send(r);
-    else
+    if (r->is_error && (r->call.err.code == ERR_CLOSED || r->large.begun)) /* nobody is there, or half of an answer */
         r->x->broken = true;
+    else
+        send(r);
 }
 
 void request_refuse(struct request *r, const struct err *e)

@@ -61,13 +61,16 @@ static void end(struct line *l, bool input_left)
 
 /* ---- one request ---- */
 
-/* The silence before a request may last, and a server that stops ends it. */
+/* The silence before a request may last, and a server that stops ends it. One that was pipelined waits until the
+ * answers before it have been taken, or its own would have to be held for a client that does not read. */
 static bool request_comes(struct line *l, bool first)
 {
     int64_t silence = PARAM_INT(api, idle), whole = PARAM_INT(api, request_deadline);
     struct err ignored = { 0 };
     bool came = stream_has_input(l->stream);
 
+    if (came && stream_queued(l->stream) > API_PIPELINED && !stream_flush(l->stream, &ignored))
+        return false;
     if (!came) {
         stream_deadline(l->stream, clock_monotonic() + (first && whole < silence ? whole : silence));
         stream_drains(l->stream, true);

@@ -224,10 +224,64 @@ void exchange_fields_end(struct exchange *x)
     put(x, BYTES("\r\n"));
 }
 
+static bool chunk_begin(struct exchange *x, size_t n, struct err *e)
+{
+    char size[24];
+
+    snprintf(size, sizeof size, "%zx\r\n", n);
+    return !x->chunked || stream_write(x->line->stream, bytes_of(size), e);
+}
+
+static bool chunk_end(struct exchange *x, struct err *e)
+{
+    return !x->chunked || stream_write(x->line->stream, BYTES("\r\n"), e);
+}
+
+/* stream_offer, again and again until then. */
+static bool offer(struct stream *s, struct bytes piece, int64_t until, size_t *taken, struct err *e)
+{
+    for (*taken = 0;;) {
+        struct err late = { 0 };
+        size_t n;
+
+        if (!stream_offer(s, bytes_from(piece, *taken), &n, e))
+            return false;
+        *taken += n;
+        if (*taken == piece.n || !until)
+            return true;
+        if (!stream_await_room(s, until, &late))
+            return late.code == ERR_TIMEOUT || err_set(e, late.code, "%s", late.message);
+    }
+}
+
+bool exchange_offer_more(struct exchange *x, struct bytes rest, int64_t until, size_t *taken, struct err *e)
+{
+    bool good = offer(x->line->stream, rest, until, taken, e) && (*taken < rest.n || chunk_end(x, e));
+
+    x->out_left -= (int64_t)*taken;
+    x->broken = x->broken || !good;
+    return good;
+}
+
+bool exchange_offer(struct exchange *x, struct bytes piece, size_t *taken, struct err *e)
+{
+    if (chunk_begin(x, piece.n, e))
+        return exchange_offer_more(x, piece, 0, taken, e);
+    x->broken = true;
+    return false;
+}
+
+bool exchange_offer_rest(struct exchange *x, struct bytes rest, struct err *e)
+{
+    bool good = stream_write(x->line->stream, rest, e) && chunk_end(x, e) && stream_flush(x->line->stream, e);
+
+    x->out_left -= (int64_t)rest.n;
+    x->broken = x->broken || !good;
+    return good;
+}
+
 bool exchange_write(struct exchange *x, struct bytes piece, struct err *e)
 {
-    struct stream *s = x->line->stream;
-    char size[24];
     bool good;
 
     if (x->no_body || !piece.n)
@@ -237,32 +291,7 @@ bool exchange_write(struct exchange *x, struct bytes piece, struct err *e)
             return err_set(e, ERR_INTERNAL, "An answer is longer than was said");
         x->out_left -= (int64_t)piece.n;
     }
-    snprintf(size, sizeof size, "%zx\r\n", piece.n);
-    good = (!x->chunked || stream_write(s, bytes_of(size), e)) && stream_write(s, piece, e) &&
-           (!x->chunked || stream_write(s, BYTES("\r\n"), e));
-    x->broken = x->broken || !good;
-    return good;
-}
-
-bool exchange_offer(struct exchange *x, struct bytes body, int64_t patience, size_t *taken, struct err *e)
-{
-    int64_t until = clock_monotonic() + patience;
-    bool good = true;
-
-    for (*taken = 0; good && *taken < body.n;) {
-        struct err late = { 0 };
-        size_t n;
-
-        good = stream_offer(x->line->stream, bytes_from(body, *taken), &n, e);
-        *taken += n;
-        if (!good || *taken == body.n)
-            break;
-        if (!stream_await_room(x->line->stream, until, &late)) {
-            good = late.code == ERR_TIMEOUT || err_set(e, late.code, "%s", late.message);
-            break;
-        }
-    }
-    x->out_left -= (int64_t)*taken;
+    good = chunk_begin(x, piece.n, e) && stream_write(x->line->stream, piece, e) && chunk_end(x, e);
     x->broken = x->broken || !good;
     return good;
 }

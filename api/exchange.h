@@ -50,8 +50,11 @@ void exchange_forget_body(struct exchange *x);
 void exchange_answer(struct exchange *x, int status, int64_t size);
 void exchange_field(struct exchange *x, const char *name, struct bytes value);
 void exchange_fields_end(struct exchange *x);
-/* Of a body with a length: what leaves within `patience` ms; *taken of it did. */
-bool exchange_offer(struct exchange *x, struct bytes body, int64_t patience, size_t *taken, struct err *e);
+/* Of a body of unknown size: writes of a piece what leaves at once; *taken of it did. The rest has to follow before
+ * anything else: what leaves until then (_more), or all of it (_rest). */
+bool exchange_offer(struct exchange *x, struct bytes piece, size_t *taken, struct err *e);
+bool exchange_offer_more(struct exchange *x, struct bytes rest, int64_t until, size_t *taken, struct err *e);
+bool exchange_offer_rest(struct exchange *x, struct bytes rest, struct err *e);
 bool exchange_write(struct exchange *x, struct bytes piece, struct err *e); /* ERR_CLOSED, ERR_TIMEOUT */
 void exchange_write_end(struct exchange *x, bool failed);
 /* Reads over what is left of the request; false when the connection cannot be kept. */

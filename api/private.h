@@ -12,9 +12,12 @@
 #define API_DROP_MOST   ((size_t)64 * 1024 * 1024) /* read of a refused body, so that the answer arrives */
 #define API_IN          ((size_t)64 * 1024)        /* a connection's buffers */
 #define API_OUT         ((size_t)64 * 1024)
-#define API_ANSWER      ((size_t)64 * 1024 * 1024) /* the largest are an entry's two texts, escaped */
+#define API_ANSWER      ((size_t)64 * 1024 * 1024) /* of what changes something: one object at most */
+#define API_ANSWER_FREE ((size_t)16 * 1024)        /* of an answer, held without asking the door's budget */
 #define API_UNSENT      ((size_t)128 * 1024)       /* of an answer, held for a client that does not read */
-#define API_PATIENCE    200                        /* ms before more than that is dropped */
+#define API_PATIENCE    50                         /* ms before what it is made of is dropped */
+#define API_PATIENT     4                          /* answers at once that are waited for so */
+#define API_PIPELINED   ((size_t)8 * 1024)         /* of answers, before a further request is run */
 #define API_TRIM        ((size_t)1024 * 1024)      /* a request from which on memory is given back */
 #define API_UNPACK_FREE ((size_t)1024 * 1024)      /* unpacked without looking at the ratio */
 #define API_ARENA       ((size_t)256 * 1024 * 1024)
@@ -32,6 +35,7 @@ struct api {
     struct signal *ended;            /* nothing runs any more, while stopping */
     atomic_bool trim;                /* large requests have ended: their memory goes back to the system */
     _Atomic int64_t body_memory;
+    atomic_int patient; /* answers whose client is waited for while what they are made of is held */
 };
 
 /* ---- api/unix.c ---- */

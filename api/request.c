@@ -9,6 +9,7 @@
 #include "base/budget.h"
 #include "base/clock.h"
 #include "base/params.h"
+#include "service/box/reading.h"
 
 /* ---- the beginning ---- */
 
@@ -154,6 +155,9 @@ void request_free(struct request **r)
     json_object_put((*r)->query);
     json_object_put((*r)->body);
     buf_clear(&(*r)->out);
+    large_clear(*r);
+    content_close(&(*r)->content.content);
+    reading_end(&(*r)->call);
     a = (*r)->call.arena;
     arena_free(&a);
     *r = NULL;
@@ -273,6 +277,14 @@ static bool idempotent(struct request *r)
 
 /* ---- the fiber ---- */
 
+static void answer_prepare(struct request *r)
+{
+    r->before = arena_mark(r->call.arena);
+    r->operated = true;
+    if (r->call.reads)
+        large_init(r);
+}
+
 static bool operate(struct request *r)
 {
     bool good;
@@ -285,7 +297,7 @@ static bool operate(struct request *r)
     r->query = r->query_text.n ? schema_query(&r->call, r->route->query, r->query_text) : NULL;
     if (!call_check(&r->call) || !idempotent(r))
         return false;
-    r->before = arena_mark(r->call.arena);
+    answer_prepare(r);
     good = true;
     if (r->idempotency.replayed && r->idempotency.answer.p)
         answer_replay(r);
@@ -301,10 +313,22 @@ bool request_repeat(struct request *r)
     bool good;
 
     r->call.deadline = clock_monotonic() + PARAM_INT(api, call_deadline);
+    r->call.again = true;
     line_works(r->x->line, true);
-    good = r->route->run(r) && arena_check(r->call.arena, &r->call.err);
+    good = auth_current(&r->call) && r->route->run(r) && arena_check(r->call.arena, &r->call.err);
     line_works(r->x->line, false);
     return good;
+}
+
+/* A GET is made again from its query, which is small. */
+void request_forget(struct request *r)
+{
+    reading_end(&r->call);
+    exchange_forget_body(r->x);
+    json_object_put(r->body);
+    r->body = NULL;
+    if (r->operated)
+        arena_rewind(r->call.arena, r->before);
 }
 
 void request_run(struct request *r)
@@ -317,7 +341,7 @@ void request_run(struct request *r)
         r->call.deadline =
             clock_monotonic() + PARAM_INT(api, call_deadline) + (r->is_rfc822 ? PARAM_INT(api, request_deadline) : 0);
         line_works(r->x->line, true);
-        if (!operate(r) || !arena_check(r->call.arena, &r->call.err))
+        if (!operate(r) || !arena_check(r->call.arena, &r->call.err) || !large_check(r, &r->call.err))
             problem_write(r);
         line_works(r->x->line, false);
         request_answer(r);

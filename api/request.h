@@ -7,10 +7,22 @@
 #define API_REQUEST_H
 #include "api/exchange.h"
 #include "api/route.h"
+#include "base/crypt.h"
 #include "service/box/entry.h"
 #include "service/core/idempotency.h"
 #include "service/core/member.h"
 #include "service/identity/auth.h"
+
+/* An answer that may become larger than API_UNSENT: api/large.c. */
+struct large {
+    bool begun;                            /* its head is on the way */
+    bool counted;                          /* in the door's budget */
+    bool stalled;                          /* the client took no more: what is made further is only counted */
+    size_t at, made;                       /* of the answer: left or in `rest`; made this time */
+    struct crypt_key sent_hash, made_hash; /* of these */
+    struct buf rest;                       /* of a piece that has begun to leave */
+    struct err err;                        /* why no more is sent */
+};
 
 struct request {
     struct call call;
@@ -29,7 +41,8 @@ struct request {
     const struct members *kept; /* what a kept answer shows */
     int64_t began;
 
-    struct arena_mark before; /* the operation: what it made is forgotten when it is repeated */
+    struct arena_mark before; /* the operation: what it made is forgotten once its answer is made */
+    bool operated;            /* that mark is set */
     int status;
     struct buf out;
     struct bytes fixed; /* an answer that outlives us, instead of out */
@@ -38,6 +51,7 @@ struct request {
     bool replayed, is_error;
     const char *code; /* of an error that has no enum err_code */
     struct content_out content;
+    struct large large;
 };
 
 /* ---- for api/connection.c ---- */
@@ -49,14 +63,23 @@ void request_free(struct request **r);
 
 /* Runs the operation again for an answer that was dropped. Only one that changes nothing. */
 bool request_repeat(struct request *r);
+/* Frees what the answer was made of, before a client is waited for. */
+void request_forget(struct request *r);
 
 /* ---- api/answer.c ---- */
 /* Sends what the handler or problem_write left in r. */
 void request_answer(struct request *r);
+void answer_begin(struct request *r, int64_t size); /* its head; -1: of unknown size */
 /* For struct idempotency: what is kept of an answer. */
 bool answer_render(void *request, const void *out, struct buf *answer, struct bytes *location);
 /* The answer that was kept, instead of doing it again. */
 void answer_replay(struct request *r);
+
+/* ---- api/large.c ---- */
+void large_init(struct request *r);                       /* r->out of a GET: it never holds more than API_UNSENT */
+bool large_check(const struct request *r, struct err *e); /* ERR_MEMORY: the door has no more */
+bool large_send(struct request *r, struct err *e);        /* what is not sent yet of one that has begun */
+void large_clear(struct request *r);
 
 /* ---- api/head.c: the header ---- */
 void head_read(struct request *r);

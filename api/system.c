@@ -29,9 +29,9 @@ bool api_system_readyz(struct request *r)
 
 bool api_system_metrics(struct request *r)
 {
-    metrics_text(&r->out);
     r->status = HTTP_OK;
     r->type = "text/plain; version=0.0.4; charset=utf-8";
+    metrics_text(&r->out);
     return true;
 }
 
@@ -39,6 +39,7 @@ bool api_system_errors(struct request *r)
 {
     struct jw w;
 
+    r->status = HTTP_OK;
     jw_init(&w, &r->out);
     jw_object(&w);
     jw_key_text(&w, "object", BYTES("list"));
@@ -51,7 +52,6 @@ bool api_system_errors(struct request *r)
     jw_key_text(&w, "previous", NO_BYTES);
     jw_key_time(&w, "searched_to", 0);
     jw_object_end(&w);
-    r->status = HTTP_OK;
     return true;
 }
 

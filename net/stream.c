@@ -298,6 +298,11 @@ bool stream_flush(struct stream *s, struct err *e)
     return send_all(s, all, e);
 }
 
+size_t stream_queued(const struct stream *s)
+{
+    return s->out_n;
+}
+
 static void out_add(struct stream *s, struct bytes b)
 {
     size_t cap = s->out_cap ? s->out_cap : OUT_STEP;

@@ -69,6 +69,7 @@ bool stream_skip_line(struct stream *s, size_t max, struct err *e);
 /* Queues bytes, copying them; may wait (flush) when out_max is reached. */
 bool stream_write(struct stream *s, struct bytes b, struct err *e);
 bool stream_flush(struct stream *s, struct err *e);
+size_t stream_queued(const struct stream *s);
 /* Writes what leaves without waiting, queued bytes first; how much of b did. */
 bool stream_offer(struct stream *s, struct bytes b, size_t *taken, struct err *e);
 /* Waits until stream_offer may get on. ERR_TIMEOUT at `until` leaves the stream alive. */

@@ -1,3 +1,4 @@
+/* service/box/reading.c - the turns of large mails: those of logins, with other parameters and among accounts. */
 #include "service/box/reading.h"
 #include "base/clock.h"
 #include "base/metrics.h"

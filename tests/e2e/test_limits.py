@@ -1,5 +1,7 @@
 """Memory and descriptors, on a release build: idle sessions, huge messages, huge maildrops, slow clients."""
 import base64
+import http.client
+import io
 import os
 import pathlib
 import poplib
@@ -10,6 +12,7 @@ import ssl
 import threading
 
 import pytest
+from api_client import Client, door
 from server import PASSWORD, RELEASE, Server, until
 from wire import Pop3, Smtp, setting
 
@@ -245,3 +248,68 @@ def test_others_of_a_loop_get_turns(store):
     waits.sort()
     print(f"{len(waits)} commands, the worst behind {waits[-1] * 1000:.0f} ms of work")
     assert waits[-1] < 0.05 or waits[-2] < 0.05
+
+
+def unread(server, target, key, n, times=1):
+    """Connections that ask and do not read; each has heard the beginning of its answer."""
+    sockets = []
+    for _ in range(n):
+        c = socket.socket()
+        c.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        c.settimeout(120)
+        c.connect(door(server))
+        c.sendall(f"GET {target} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {key}\r\n\r\n".encode() * times)
+        sockets.append(c)
+    for c in sockets:
+        assert c.recv(12) == b"HTTP/1.1 200"
+    return sockets
+
+
+@pytest.mark.parametrize("what", ["", "/raw", "/attachments/0"])
+def test_an_answer_that_nobody_reads_holds_little(release, what):
+    """256 KiB, of answers that grow as they are written and of mail that is streamed; also while they are made, and with
+    requests pipelined behind them. Who reads at last gets the whole."""
+    api, user, n = Client(release), f"ana@unread{len(what)}.test", 40
+    release.user(user)
+    control = (b"\x01" * 900 + b"\r\n") * 700
+    parts = [b"Content-Type: " + t + b"\r\n\r\n" + control for t in (b"text/plain", b"text/html", b"application/x-thing")]
+    mail = b"Subject: large\r\nMIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=B\r\n\r\n--B\r\n" + b"\r\n--B\r\n".join(parts) + b"\r\n--B--\r\n"
+    box = release.mailbox(user)
+    entry = api.call("POST", f"/v1/mailboxes/{box['id']}/entries", raw=mail, headers={"Content-Type": "message/rfc822"}).json
+    target, sockets = f"/v1/entries/{entry['id']}{what}", []
+    whole, base = api.get(target).body, memory(release)
+    assert len(whole) > 600_000
+
+    try:
+        most = peak(release, lambda: sockets.extend(unread(release, target, release.key, n, times=3))) / n
+        until(lambda: memory(release) - base < n * 256)
+        print(f"an unread answer of {len(whole)} octets: {(memory(release) - base) / n:.0f} KiB, {most:.0f} at most")
+        assert most < 1024
+        assert body_of(sockets[0]) == whole
+    finally:
+        for c in sockets:
+            c.close()
+
+
+def body_of(c):
+    """Of an answer whose first words were read."""
+    answer = http.client.HTTPResponse(c)
+    answer.fp = io.BufferedReader(Rest(b"HTTP/1.1 200", c))
+    answer.begin()
+    return answer.read()
+
+
+class Rest(io.RawIOBase):
+    """What was read of a socket, and then the socket."""
+
+    def __init__(self, had, c):
+        self.had, self.c = had, c
+
+    def readable(self):
+        return True
+
+    def readinto(self, to):
+        got = self.had or self.c.recv(len(to))
+        self.had = b""
+        to[:len(got)] = got
+        return len(got)
