@@ -10,6 +10,7 @@
 #include "service/body/body.h"
 #include "service/body/seal.h"
 #include "service/box/entry_private.h"
+#include "service/box/gone.h"
 #include "service/box/summary.h"
 #include "service/core/member.h"
 #include "service/core/modseq.h"
@@ -237,6 +238,7 @@ static bool update_once(struct call *c, const struct entry_row *row, struct entr
 
     if (moved) {
         count(c, b, row->mailbox_id, -1, row->size, -unseen(row->flags), modseq);
+        gone_moved(b, c->arena, row, modseq);
         count(c, b, after->mailbox_id, 1, row->size, unseen(after->flags), modseq);
         *next_uid = ADD_SLOT("uid_next", 1, uid);
         batch_update(b, &mailbox_kind, after->mailbox_id, NULL, 0, next_uid, 1);
@@ -296,15 +298,12 @@ bool entry_update(struct call *c, const struct entry_update_in *in, struct entry
 static bool delete_once(struct call *c, const struct entry_row *row)
 {
     struct batch *b = batch_new(c->arena);
-    struct set *user = arena_array(c->arena, 2, sizeof *user);
-    int modseq = batch_slot(b);
+    const struct gone_place at = { row->account_id, row->user_id, row->mailbox_id };
+    struct gone gone;
 
-    user[0] = ADD("used", -row->size);
-    user[1] = ADD_SLOT("modseq", 1, modseq);
-    batch_update(b, &user_kind, row->user_id, NULL, 0, user, 2);
-    batch_delete(b, &entry_kind, row->id, as_read(c, row), 2);
-    count(c, b, row->mailbox_id, -1, row->size, -unseen(row->flags), modseq);
-    body_mark(b, row->body_id, c->arena);
+    gone_begin(&gone, b, c->arena, &at, 1);
+    gone_entry(&gone, row);
+    gone_end(&gone);
     if (!store_commit(c->store, b, c->deadline, &c->err))
         return false;
     directory_add_used(c->svc, row->user_id, -row->size);

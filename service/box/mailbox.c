@@ -7,6 +7,7 @@
 #include "service/box/mailbox.h"
 #include "base/clock.h"
 #include "base/params.h"
+#include "service/box/gone.h"
 #include "service/core/idempotency.h"
 #include "service/core/member.h"
 #include "service/core/modseq.h"
@@ -303,7 +304,7 @@ bool mailbox_delete(struct call *c, const struct mailbox_delete_in *in, void *ou
         return false;
     if (n || row.total)
         return err_set(&c->err, ERR_IN_USE, n ? "There are mailboxes below it" : "There are messages in it");
-    modseq_raise(b, c->arena, row.user_id);
+    gone_mailbox(b, c->arena, &row, modseq_raise(b, c->arena, row.user_id));
     /* An entry that came meanwhile has raised total, a child the modseq (hold_line). */
     empty[0] = COND("total", IS, V_INT(0));
     empty[1] = COND("modseq", IS, V_INT(row.modseq));

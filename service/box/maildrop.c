@@ -10,6 +10,7 @@
 #include "service/body/body.h"
 #include "service/body/seal.h"
 #include "service/body/surrogate.h"
+#include "service/box/gone.h"
 #include "service/box/snapshot.h"
 #include "service/core/state.h"
 #include <assert.h>
@@ -26,7 +27,7 @@
 
 struct maildrop {
     struct store *store;
-    struct id user_id, inbox_id;
+    struct id account_id, user_id, inbox_id;
     struct crypt_key user_key;
     struct snapshot *snapshot;
     const struct maildrop_item *items; /* the snapshot's */
@@ -67,6 +68,7 @@ bool maildrop_open(struct call *c, struct maildrop **out)
     if (!m)
         die("out of memory");
     m->store = c->store;
+    m->account_id = user.account_id;
     m->user_id = user.id;
     m->inbox_id = user.inbox_id;
     if (!seal_user_key(c->svc, &user, &m->user_key, &c->err) || !lock(m, c) ||
@@ -198,26 +200,14 @@ bool maildrop_read(struct maildrop *m, struct call *c, size_t i, bool utf8,
 struct removal {
     struct arena *arena;
     struct batch *batch;
-    struct set *user; /* of the first operation: what it takes off is known when all are gathered */
-    int modseq;
-    int64_t total, unseen, bytes;
+    struct gone gone;
 };
 
 /* What was moved away or deleted meanwhile is in this maildrop no more, and left alone. */
 static void remove_entry(struct maildrop *m, struct removal *r, const struct entry_row *row)
 {
-    struct cond *same;
-
-    if (id_is_none(row->id) || !id_equal(row->mailbox_id, m->inbox_id))
-        return;
-    same = arena_array(r->arena, 2, sizeof *same);
-    same[0] = COND("mailbox_id", IS, V_ID(row->mailbox_id));
-    same[1] = COND("flags", IS, V_INT(row->flags));
-    batch_delete(r->batch, &entry_kind, row->id, same, 2);
-    body_mark(r->batch, row->body_id, r->arena);
-    r->total++;
-    r->unseen += row->flags & ENTRY_SEEN ? 0 : 1;
-    r->bytes += row->size;
+    if (!id_is_none(row->id) && id_equal(row->mailbox_id, m->inbox_id))
+        gone_entry(&r->gone, row);
 }
 
 static bool look_up(struct maildrop *m, struct removal *r, const struct id *ids, size_t n, struct err *e)
@@ -252,46 +242,25 @@ static bool gather(struct maildrop *m, struct removal *r, const uint8_t *marked,
     return ok && (!n || look_up(m, r, ids, n, e));
 }
 
-/* Its first operation raises the user's number. */
-static void begin_removal(struct maildrop *m, struct removal *r)
-{
-    r->batch = batch_new(r->arena);
-    r->modseq = batch_slot(r->batch);
-    r->user = arena_array(r->arena, 2, sizeof *r->user);
-    r->user[0] = ADD("used", 0);
-    r->user[1] = ADD_SLOT("modseq", 1, r->modseq);
-    batch_update(r->batch, &user_kind, m->user_id, NULL, 0, r->user, 2);
-}
-
-static void lower_counters(struct maildrop *m, struct removal *r)
-{
-    struct set *box = arena_array(r->arena, 4, sizeof *box);
-
-    r->user[0] = ADD("used", -r->bytes);
-    box[0] = ADD("total", -r->total);
-    box[1] = ADD("unseen", -r->unseen);
-    box[2] = ADD("bytes", -r->bytes);
-    box[3] = FROM_SLOT("modseq", r->modseq, 0);
-    batch_update(r->batch, &mailbox_kind, m->inbox_id, NULL, 0, box, 4);
-}
-
 /* One batch from *at on, which moves behind it; *n is how many it deleted. */
 static bool delete_once(struct maildrop *m, struct call *c, const uint8_t *marked, size_t most, size_t *at, size_t *n)
 {
+    const struct gone_place here = { m->account_id, m->user_id, m->inbox_id };
     struct removal r = { .arena = arena_new((size_t)1 << 31) };
     size_t behind = *at;
     bool ok;
 
-    begin_removal(m, &r);
+    r.batch = batch_new(r.arena);
+    gone_begin(&r.gone, r.batch, r.arena, &here, most);
     ok = gather(m, &r, marked, most, &behind, &c->err);
-    if (ok && r.total) {
-        lower_counters(m, &r);
+    if (ok && r.gone.row->n) {
+        gone_end(&r.gone);
         ok = store_commit(m->store, r.batch, c->deadline, &c->err);
     }
     if (ok) {
-        directory_add_used(c->svc, m->user_id, -r.bytes);
+        directory_add_used(c->svc, m->user_id, -r.gone.bytes);
         *at = behind;
-        *n = (size_t)r.total;
+        *n = (size_t)r.gone.row->n;
     }
     arena_free(&r.arena);
     return ok;

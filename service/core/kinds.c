@@ -53,6 +53,7 @@ static const struct field user_fields[] = {
     FIELD(INT, user_row, mailboxes_made),
     FIELD(INT, user_row, modseq),
     FIELD(INT, user_row, uid_validity),
+    FIELD(INT, user_row, gone_floor),
 };
 static const struct index user_indexes[] = {
     { .name = "address", .unique = true, .fields = { "address" } },
@@ -311,6 +312,18 @@ static const struct index entry_indexes[] = {
 };
 KIND(entry, "ent", INDEXES(entry));
 
+static const struct field change_fields[] = {
+    FIELD(ID, change_row, id),         FIELD(ID, change_row, account_id),   FIELD(ID, change_row, user_id),
+    FIELD(ID, change_row, mailbox_id), FIELD(INT, change_row, modseq),      FIELD(TEXT, change_row, what),
+    FIELD(INT, change_row, n),         FIELD(BYTES, change_row, uids),      FIELD(BYTES, change_row, entry_ids),
+    FIELD(TIME, change_row, at),       FIELD(TIME, change_row, expires_at),
+};
+static const struct index change_indexes[] = {
+    { .name = "user", .fields = { "user_id", "modseq" } },
+    { .name = "expires", .fields = { "expires_at" }, .when = "expires_at" },
+};
+KIND(change, "vsh", INDEXES(change), .watched = true, .large = true);
+
 static const struct field event_fields[] = {
     FIELD(ID, event_row, id),          FIELD(ID, event_row, account_id), FIELD(ID, event_row, message_id),
     FIELD(ID, event_row, delivery_id), FIELD(ID, event_row, user_id),    FIELD(TEXT, event_row, type),
@@ -371,5 +384,5 @@ const struct kind *const all_kinds[] = {
     &account_kind,        &domain_kind,  &user_kind,        &address_kind, &key_kind,      &setting_kind,
     &setting_change_kind, &node_kind,    &idempotency_kind, &body_kind,    &message_kind,  &tag_kind,
     &delivery_kind,       &mailbox_kind, &entry_kind,       &event_kind,   &consumer_kind, &throttle_kind,
-    &limit_kind,          &upgrade_kind, &copy_kind,        NULL,
+    &limit_kind,          &change_kind,  &upgrade_kind,     &copy_kind,    NULL,
 };

@@ -37,6 +37,7 @@ struct user_row {
     int64_t guarded_until;  /* failed logins of its name are on record until then at most: see throttle.h */
     int64_t mailboxes_made; /* how many ever, by request: raised with each */
     int64_t modseq;         /* see modseq.h */
+    int64_t gone_floor;     /* of removals with a modseq up to it nothing may be kept any more: see box/gone.h */
     int64_t uid_validity;   /* of the mailbox made last: raised with each, so that none ever comes again */
 };
 
@@ -180,6 +181,17 @@ struct entry_row {
     int64_t created_modseq, arrived_modseq; /* when it was made; when it came into this mailbox. 0: by an older build */
 };
 
+/* What a batch did to one mailbox, where the rows that are left cannot tell. Watched. */
+struct change_row {
+    struct id id, account_id, user_id, mailbox_id;
+    int64_t modseq;
+    struct bytes what;      /* "gone": entries left the mailbox; "box": the mailbox itself went */
+    int64_t n;              /* of the entries */
+    struct bytes uids;      /* of the entries, see box/gone.h */
+    struct bytes entry_ids; /* 16 bytes each, of entries that are no more; null: they were moved */
+    int64_t at, expires_at;
+};
+
 struct event_row { /* watched */
     struct id id, account_id, message_id, delivery_id, user_id;
     struct bytes type, email, mode; /* mode: the message's */
@@ -219,7 +231,7 @@ struct upgrade_row { /* at most one: see upgrade.h */
     int64_t step; /* the last one that is done */
 };
 
-extern const struct kind account_kind, domain_kind, user_kind, address_kind, key_kind, setting_kind,
+extern const struct kind change_kind, account_kind, domain_kind, user_kind, address_kind, key_kind, setting_kind,
     setting_change_kind, node_kind, idempotency_kind, body_kind, message_kind, tag_kind, delivery_kind, mailbox_kind,
     entry_kind, event_kind, consumer_kind, throttle_kind, limit_kind, upgrade_kind, copy_kind;
 extern const struct kind *const all_kinds[]; /* NULL-terminated, for store_open */

@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/params.h"
 #include "service/body/body.h"
+#include "service/box/gone.h"
 #include "service/core/idempotency.h"
 #include "service/core/state.h"
 #include "service/identity/directory.h"
@@ -15,6 +16,7 @@
 
 #define SWEEP_ARENA ((size_t)64 * 1024 * 1024)
 #define COMMIT_MS   30000
+#define SLICE_TRIES 5
 #define MAILBOXES   1000 /* looked at in one go */
 
 struct sweep {
@@ -33,10 +35,11 @@ static size_t slice_length(void)
 static bool find_past(struct sweep *s, const struct kind *k, const char *index, const char *field, struct cond more,
                       void **rows, size_t *n)
 {
-    static const char *const id_only[] = { "id", NULL }, *const of_message[] = { "id", "body_id", "wrapped_key", NULL };
+    static const char *const id_only[] = { "id", NULL }, *const of_message[] = { "id", "body_id", "wrapped_key", NULL },
+                             *const of_change[] = { "id", "user_id", "modseq", NULL };
     struct query q = { .kind = k, .index = index, .n_conds = 1, .limit = slice_length() };
 
-    q.only = k == &message_kind ? of_message : id_only;
+    q.only = k == &message_kind ? of_message : k == &change_kind ? of_change : id_only;
     arena_reset(s->arena);
     q.conds[0] = COND(field, AT_MOST, V_TIME(store_now(s->svc->store)));
     if (more.field)
@@ -212,6 +215,46 @@ static bool delete_past(struct sweep *s, const struct kind *k, const char *index
     return true;
 }
 
+/* ---- what left a mailbox ---- */
+
+/* First the user is told up to where nothing is known any more. */
+static bool forget_change(struct sweep *s, const struct change_row *row, bool *done)
+{
+    struct batch *b = batch_new(s->arena);
+    struct user_row user;
+    struct cond same;
+    struct set floor = SET("gone_floor", V_INT(row->modseq));
+    bool there;
+
+    if (!store_look(s->svc->store, &user_kind, row->user_id, s->arena, &user, &there, s->e))
+        return false;
+    same = COND("gone_floor", IS, V_INT(user.gone_floor));
+    if (there && user.gone_floor < row->modseq)
+        batch_update(b, &user_kind, row->user_id, &same, 1, &floor, 1);
+    batch_delete(b, &change_kind, row->id, NULL, 0);
+    return commit(s, b, done);
+}
+
+static bool forget_changes(struct sweep *s)
+{
+    struct change_row *rows;
+    bool done = false;
+    void *found;
+    size_t n;
+
+    do {
+        if (!find_past(s, &change_kind, "expires", "expires_at", (struct cond){ 0 }, &found, &n))
+            return false;
+        rows = found;
+        for (size_t i = 0; i < n; i++) {
+            if (!forget_change(s, &rows[i], &done))
+                return false;
+            s->rows += done;
+        }
+    } while (n == slice_length() && done && !s->svc->stopping);
+    return true;
+}
+
 bool sweep_round(struct service *svc, size_t *n, struct err *e)
 {
     struct sweep s = { .svc = svc, .arena = arena_new(SWEEP_ARENA), .e = e };
@@ -221,7 +264,7 @@ bool sweep_round(struct service *svc, size_t *n, struct err *e)
     ok = erase_contents(&s) && delete_messages(&s) && delete_past(&s, &delivery_kind, "keep", "keep_until") &&
          delete_past(&s, &tag_kind, "expires", "expires_at") && delete_past(&s, &event_kind, "expires", "expires_at") &&
          delete_past(&s, &throttle_kind, "expires", "expires_at") &&
-         delete_past(&s, &limit_kind, "expires", "expires_at") && sweep_bodies(&s) &&
+         delete_past(&s, &limit_kind, "expires", "expires_at") && forget_changes(&s) && sweep_bodies(&s) &&
          idempotency_sweep(svc, &kept_answers, e);
     arena_free(&s.arena);
     *n = s.rows + kept_answers;
@@ -230,47 +273,40 @@ bool sweep_round(struct service *svc, size_t *n, struct err *e)
 
 /* ---- a user's mail ---- */
 
-static bool delete_slice(struct call *c, struct arena *a, struct id mailbox, struct id user, size_t *n)
+/* A slice that meets an entry which was just changed is looked at anew, SLICE_TRIES times in all. */
+static bool delete_slice(struct call *c, struct arena *a, const struct gone_place *at, size_t *n, int *tries)
 {
     struct query q = { .kind = &entry_kind, .index = "uid", .n_conds = 1, .limit = slice_length() };
-    struct set *box = arena_array(a, 4, sizeof *box), *sets = arena_array(a, 2, sizeof *sets);
     struct batch *b = batch_new(a);
-    int modseq = batch_slot(b);
     struct entry_row *rows;
-    int64_t bytes = 0, unseen = 0;
+    struct gone gone;
     void *found;
 
-    q.conds[0] = COND("mailbox_id", IS, V_ID(mailbox));
+    q.conds[0] = COND("mailbox_id", IS, V_ID(at->mailbox_id));
     if (!store_find(c->store, &q, a, &found, n, &c->err))
         return false;
+    if (*n == 0)
+        return true;
     rows = found;
-    sets[0] = ADD("used", 0);
-    sets[1] = ADD_SLOT("modseq", 1, modseq);
-    batch_update(b, &user_kind, user, NULL, 0, sets, 2);
-    for (size_t i = 0; i < *n; i++) {
-        batch_delete(b, &entry_kind, rows[i].id, NULL, 0);
-        body_mark(b, rows[i].body_id, a);
-        bytes += rows[i].size;
-        unseen += rows[i].flags & ENTRY_SEEN ? 0 : 1;
-    }
-    sets[0] = ADD("used", -bytes);
-    box[0] = ADD("total", -(int64_t)*n);
-    box[1] = ADD("unseen", -unseen);
-    box[2] = ADD("bytes", -bytes);
-    box[3] = FROM_SLOT("modseq", modseq, 0);
-    batch_update(b, &mailbox_kind, mailbox, NULL, 0, box, 4);
-    if (*n == 0 || store_commit(c->store, b, clock_monotonic() + COMMIT_MS, &c->err)) {
-        directory_add_used(c->svc, user, -bytes);
+    gone_begin(&gone, b, a, at, *n);
+    for (size_t i = 0; i < *n; i++)
+        gone_entry(&gone, &rows[i]);
+    gone_end(&gone);
+    if (store_commit(c->store, b, clock_monotonic() + COMMIT_MS, &c->err)) {
+        directory_add_used(c->svc, at->user_id, -gone.bytes);
         return true;
     }
-    return c->err.code == ERR_CONFLICT ? err_set(&c->err, ERR_BUSY, "The mailbox is changing; try again") : false;
+    if (c->err.code != ERR_CONFLICT)
+        return false;
+    c->err = (struct err){ 0 };
+    return ++*tries < SLICE_TRIES || err_set(&c->err, ERR_BUSY, "The mailbox is changing; try again");
 }
 
 /* The next mailboxes of the user behind *place, which moves on. */
 static bool next_boxes(struct call *c, struct arena *a, struct id user, struct bytes *place, struct mailbox_row **boxes,
                        size_t *n)
 {
-    static const char *const only[] = { "id", "user_id", NULL };
+    static const char *const only[] = { "id", "account_id", "user_id", NULL };
     struct query q = { .kind = &mailbox_kind, .index = "user", .n_conds = 1, .limit = MAILBOXES, .only = only };
     void *found = NULL;
 
@@ -296,9 +332,12 @@ bool sweep_user(struct call *c, struct id user_id)
         arena_reset(page);
         ok = next_boxes(c, page, user_id, &place, &boxes, &count);
         for (size_t i = 0; ok && i < count; i++) {
+            const struct gone_place at = { boxes[i].account_id, user_id, boxes[i].id };
+            int tries = 0;
+
             do {
                 arena_reset(a);
-                ok = delete_slice(c, a, boxes[i].id, user_id, &n);
+                ok = delete_slice(c, a, &at, &n, &tries);
             } while (ok && n);
         }
     } while (ok && count == MAILBOXES);

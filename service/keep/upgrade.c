@@ -61,7 +61,7 @@ static bool count_changes(struct upgrade *u, const void *row, bool *done)
     const struct user_row *user = row;
     const struct cond unset = COND("modseq", IS, V_INT(0));
     struct batch *b = batch_new(u->arena);
-    struct set set;
+    struct set sets[2];
     int64_t modseq;
 
     *done = user->modseq != 0;
@@ -69,8 +69,9 @@ static bool count_changes(struct upgrade *u, const void *row, bool *done)
         return true;
     if (!highest_modseq(u, user->id, &modseq))
         return false;
-    set = SET("modseq", V_INT(modseq));
-    batch_update(b, &user_kind, user->id, &unset, 1, &set, 1);
+    sets[0] = SET("modseq", V_INT(modseq));
+    sets[1] = SET("gone_floor", V_INT(modseq)); /* nobody wrote down what went */
+    batch_update(b, &user_kind, user->id, &unset, 1, sets, 2);
     return commit(u, b, done);
 }
 
