@@ -193,7 +193,8 @@ struct change_row {
 };
 
 struct event_row { /* watched */
-    struct id id, account_id, message_id, delivery_id, user_id;
+    struct id id, account_id, message_id, delivery_id;
+    struct id user_id;              /* whose mailbox it is about: of local deliveries, of `mail.read` */
     struct bytes type, email, mode; /* mode: the message's */
     int64_t at;
     struct bytes tags, metadata, data; /* JSON or null */

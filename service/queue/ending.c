@@ -75,7 +75,7 @@ void ending_tell(struct batch *b, struct arena *a, const struct message_row *m, 
                  enum outcome o, const struct message_row *guest, struct id guest_domain, int64_t now)
 {
     bool came_in = bytes_equal(m->direction, BYTES("inbound")) && o == OUTCOME_DELIVERED;
-    struct delivery_row visitor = { .email = d->email, .domain_id = guest_domain };
+    struct delivery_row visitor = { .email = d->email, .user_id = d->user_id, .domain_id = guest_domain };
 
     if (!outcome_row(o)->event)
         return;

@@ -142,6 +142,7 @@ void event_record(struct batch *b, struct arena *a, const struct message_row *m,
     if (d) {
         row->delivery_id = d->id;
         row->email = d->email;
+        row->user_id = d->user_id;
     }
     batch_insert(b, &event_kind, row, NULL, 0);
 }

@@ -432,6 +432,26 @@ static void from_must_be_one_and_allowed(void **state)
     }
 }
 
+/* Whoever waits for a user's mail need not look at what is of others. */
+static void events_of_local_mail_say_whose_it_is(void **state)
+{
+    struct world *w = *state;
+    struct event_row *list;
+    struct intake_out out;
+    size_t n, found = 0;
+    void *rows;
+
+    must(&w->c, receive(w, "ana@example.test", 1, A_MAIL, &out));
+    n = rows_of(w, &event_kind, "message", "message_id", V_ID(out.message_id), &rows);
+    list = rows;
+    for (size_t i = 0; i < n; i++)
+        if (bytes_equal(list[i].type, BYTES("email.received"))) {
+            assert_true(id_equal(list[i].user_id, w->ana.id));
+            found++;
+        }
+    assert_int_equal(found, 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -452,6 +472,7 @@ int main(void)
         T(headers_are_checked_and_mended),
         T(a_submission_gets_what_it_lacks),
         T(from_must_be_one_and_allowed),
+        T(events_of_local_mail_say_whose_it_is),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
