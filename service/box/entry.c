@@ -101,6 +101,41 @@ static bool keyword_ok(struct bytes word)
     return word.n > 0 && word.n <= KEYWORD_MAX;
 }
 
+/* JMAP's names of what are flags here (RFC 8621 section 4.1.1): kept twice they would come to differ. */
+static bool is_flag(struct bytes word)
+{
+    static const char *const flags[] = { "$seen", "$flagged", "$answered", "$draft", "$recent", "$deleted" };
+
+    for (size_t i = 0; i < sizeof flags / sizeof *flags; i++)
+        if (bytes_equal_nocase(word, bytes_of(flags[i])))
+            return true;
+    return false;
+}
+
+/* Keywords have no case (RFC 9051 section 2.3.2): of two that differ in it alone the first stands. */
+static struct bytes distinct(struct call *c, const struct bytes *words, size_t n)
+{
+    struct bytes json;
+    struct buf out;
+    struct jw w;
+
+    buf_init(&out, KEYWORDS_MAX * (2 * KEYWORD_MAX + 3) + 2);
+    jw_init(&w, &out);
+    jw_array(&w);
+    for (size_t i = 0; i < n; i++) {
+        size_t k = 0;
+
+        while (k < i && !bytes_equal_nocase(words[k], words[i]))
+            k++;
+        if (k == i)
+            jw_text(&w, words[i]);
+    }
+    jw_array_end(&w);
+    json = arena_copy(c->arena, buf_bytes(&out));
+    buf_clear(&out);
+    return json;
+}
+
 static bool rule_keywords(struct call *c, const void *given, void *row)
 {
     struct bytes list = ((const struct entry_row *)given)->keywords, *words;
@@ -114,7 +149,9 @@ static bool rule_keywords(struct call *c, const void *given, void *row)
         if (!keyword_ok(words[i]))
             call_fault(c, arena_printf(c->arena, "/keywords/%zu", i), "invalid_characters",
                        "1 to %d printable ASCII characters without blanks", KEYWORD_MAX);
-    ((struct entry_row *)row)->keywords = n ? list : NO_BYTES;
+        else if (is_flag(words[i]))
+            call_fault(c, arena_printf(c->arena, "/keywords/%zu", i), "reserved", "A flag with a member of its own");
+    ((struct entry_row *)row)->keywords = n && n <= KEYWORDS_MAX ? distinct(c, words, n) : NO_BYTES;
     return true;
 }
 
@@ -145,6 +182,7 @@ static const struct member entry_list_[] = {
     FLAG("flagged", ENTRY_FLAGGED),
     FLAG("answered", ENTRY_ANSWERED),
     FLAG("draft", ENTRY_DRAFT),
+    FLAG("deleted", ENTRY_DELETED),
     MEMBER(JSON, entry_row, keywords, .given = CHANGED, .rule = rule_keywords, .otherwise = "[]"),
     MEMBER(INT, entry_view, attachment_count),
 };

@@ -167,7 +167,7 @@ struct mailbox_row {
     int64_t created_modseq, props_modseq; /* when it was made; when what is not a count of its entries changed */
 };
 
-enum entry_flag { ENTRY_SEEN = 1, ENTRY_FLAGGED = 2, ENTRY_ANSWERED = 4, ENTRY_DRAFT = 8 };
+enum entry_flag { ENTRY_SEEN = 1, ENTRY_FLAGGED = 2, ENTRY_ANSWERED = 4, ENTRY_DRAFT = 8, ENTRY_DELETED = 16 };
 
 struct entry_row {
     struct id id, account_id, user_id, mailbox_id, message_id, body_id;

@@ -18,7 +18,7 @@ OBJECTS = {
     "key": "id name mode scopes domain_ids allowed_ips expires_at last_used_at hint created_at",
     "mailbox": "id user_id name parent_id role total unseen bytes uid_next uid_validity modseq created_at",
     "entry": "id mailbox_id message_id uid header_message_id from to subject snippet sent_at received_at size seen flagged answered draft "
-             "keywords attachment_count",
+             "deleted keywords attachment_count",
     "setting": "id name value default type min max live source text",
 }
 ONE_ENTRY = "cc reply_to headers text text_truncated html html_truncated attachments"

@@ -86,3 +86,21 @@ def test_a_mailbox_that_is_asked_for_twice_is_made_once(s, who):
     headers = {"Idempotency-Key": "twice"}
     first, again = (s.call("POST", f"/v1/users/{who}/mailboxes", {"name": "once"}, headers=headers) for _ in range(2))
     assert (first.status, again.status) == (201, 201) and first.json == again.json
+
+
+def test_keywords_have_no_case_and_are_no_flags(s, who):
+    entry = append(s, s.mailbox(who))
+    path = f"/v1/entries/{entry['id']}"
+    assert patch(s, path, {"keywords": ["Work", "$Label1", "wORK", "work", "later"]})["keywords"] == ["Work", "$Label1", "later"]
+    for name in ("$seen", "$Flagged", "$ANSWERED", "$draft", "$recent", "$Deleted"):
+        a = s.call("PATCH", path, {"keywords": ["fine", name]})
+        assert a.status == 422 and [e["pointer"] for e in a.json["errors"]] == ["/keywords/1"], a
+    assert s.get(path).json["keywords"] == ["Work", "$Label1", "later"]
+
+
+def test_a_mail_marked_as_deleted_is_still_there(s, who):
+    entry = append(s, s.mailbox(who))
+    assert entry["deleted"] is False
+    assert patch(s, f"/v1/entries/{entry['id']}", {"deleted": True})["deleted"] is True
+    assert [e["deleted"] for e in s.entries(who)] == [True] and s.mailbox(who)["total"] == 1
+    assert patch(s, f"/v1/entries/{entry['id']}", {"deleted": False, "seen": True})["deleted"] is False
