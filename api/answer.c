@@ -162,13 +162,17 @@ static bool whole_send(struct request *r, struct err *e)
 static void send(struct request *r)
 {
     struct err e = { 0 };
-    bool good;
+    bool good, follows = r->follower && !r->is_error;
 
     if (r->content.content && !r->large.begun) {
         answer_begin(r, r->content.size);
         r->large.begun = true;
     }
-    good = r->large.begun ? r->x->no_body || large_send(r, &e) : whole_send(r, &e);
+    if (follows)
+        answer_begin(r, -1);
+    good = follows          ? r->x->no_body || follow_send(r, &e)
+           : r->large.begun ? r->x->no_body || large_send(r, &e)
+                            : whole_send(r, &e);
     exchange_write_end(r->x, !good);
     if (!good && e.code != ERR_CLOSED && e.code != ERR_TIMEOUT)
         log_warn("api", LOG_BYTES("id", id_text(r->call.arena, "req", r->call.request)), LOG_TEXT("error", e.message));

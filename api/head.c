@@ -6,6 +6,8 @@ static const struct known {
     size_t offset; /* in struct request */
     bool many;
 } headers[] = {
+    { "Accept", offsetof(struct request, accept), true },
+    { "Last-Event-ID", offsetof(struct request, last_event), false },
     { "Authorization", offsetof(struct request, authorization), false },
     { "Content-Type", offsetof(struct request, content_type), false },
     { "Content-Encoding", offsetof(struct request, content_encoding), true },

@@ -158,6 +158,8 @@ void request_free(struct request **r)
     large_clear(*r);
     content_close(&(*r)->content.content);
     reading_end(&(*r)->call);
+    buf_clear(&(*r)->place);
+    follower_close(&(*r)->follower);
     a = (*r)->call.arena;
     arena_free(&a);
     *r = NULL;

@@ -12,6 +12,7 @@
 #include "service/core/idempotency.h"
 #include "service/core/member.h"
 #include "service/identity/auth.h"
+#include "service/message/feed.h"
 
 /* An answer that may become larger than API_UNSENT: api/large.c. */
 struct large {
@@ -31,7 +32,8 @@ struct request {
     const char *method;
     struct bytes path, query_text;
     struct bytes parameter[ROUTE_PARAMETERS];
-    struct bytes authorization, content_type, content_encoding, forwarded_for, forwarded_proto, other_account, key;
+    struct bytes authorization, content_type, content_encoding, forwarded_for, forwarded_proto, other_account, key,
+        accept, last_event;
     bool is_rfc822, collected_read;
     bool malformed; /* as HTTP: 400 invalid_request */
     bool is_unix;   /* came by the unix socket, from this uid */
@@ -52,6 +54,9 @@ struct request {
     const char *code; /* of an error that has no enum err_code */
     struct content_out content;
     struct large large;
+    struct follower *follower; /* the answer goes on with what is new, from `place` on */
+    struct buf place;
+    bool from_end; /* the place that was asked for is none here */
 };
 
 /* ---- for api/connection.c ---- */
@@ -80,6 +85,10 @@ void large_init(struct request *r);                       /* r->out of a GET: it
 bool large_check(const struct request *r, struct err *e); /* ERR_MEMORY: the door has no more */
 bool large_send(struct request *r, struct err *e);        /* what is not sent yet of one that has begun */
 void large_clear(struct request *r);
+/* ---- api/follow.c ---- */
+bool follow_wanted(const struct request *r);
+bool follow_answer(struct request *r); /* instead of a page of events */
+bool follow_send(struct request *r, struct err *e);
 
 /* ---- api/head.c: the header ---- */
 void head_read(struct request *r);

@@ -19,6 +19,7 @@
 #include "service/identity/first_start.h"
 #include "service/keep/copy.h"
 #include "service/keep/upgrade.h"
+#include "service/message/feed.h"
 #include "service/queue/due.h"
 #include <assert.h>
 #include <unistd.h>
@@ -89,6 +90,7 @@ bool service_open(const struct service_options *o, struct service **out, struct 
     svc->directory = directory_new();
     svc->limits = limits_new();
     svc->readings = readings_new();
+    svc->feed = feed_new();
     svc->snapshots = snapshots_new();
     svc->auth = auth_new();
     if (secret_folder(svc->data_dir, e) && node_open(svc, e) && open_store(svc, o, e) && node_keep(svc, e) &&
@@ -109,6 +111,7 @@ void service_close(struct service **svc)
     auth_free(&s->auth);
     limits_free(&s->limits);
     turns_free(&s->readings);
+    feed_free(&s->feed);
     snapshots_free(&s->snapshots);
     directory_free(&s->directory);
     store_close(&s->store);
@@ -125,7 +128,7 @@ bool service_start(struct service *svc, struct err *e)
 {
     charset_load(); /* no loop is to wait for the disk in the middle of a mail */
     return service_spawn(svc, node_heartbeat, e) && service_spawn(svc, settings_follow, e) &&
-           service_spawn(svc, auth_background, e) && mail_start(svc, e);
+           service_spawn(svc, auth_background, e) && service_spawn(svc, feed_run, e) && mail_start(svc, e);
 }
 
 void service_stop(struct service *svc)

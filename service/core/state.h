@@ -42,6 +42,7 @@ struct service {
     struct limits *limits;            /* service/core/limits.h */
     struct turns *readings;           /* service/box/reading.h */
     struct snapshots *snapshots;      /* service/box/snapshot.h */
+    struct feed *feed;                /* service/message/feed.h */
     struct mail *mail;                /* the mail half's own, between mail_start and mail_stop */
     int64_t started_at;
     char boot[ID_TEXT + 1]; /* tells this process from another that runs with the same node id */

@@ -115,6 +115,11 @@ bool event_follow(struct call *c, struct bytes type, struct bytes *place, size_t
     return true;
 }
 
+bool event_follow_end(struct call *c, struct bytes *place)
+{
+    return call_may(c, SCOPE_MESSAGES_READ) && store_watch_end(c->store, &event_kind, c->arena, place, &c->err);
+}
+
 /* Rows as they were committed, oldest first; `next` is always there, so that a follower can come back. */
 static bool follow(struct call *c, const struct event_list_in *in, struct event_list_out *out)
 {

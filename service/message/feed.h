@@ -10,6 +10,24 @@
  * given, in order of commit; *place moves behind what was looked at. has_more: the look ended before the feed did. */
 bool event_follow(struct call *c, struct bytes type, struct bytes *place, size_t limit, struct event_list_out *out);
 
+/* The place behind all that is there now. */
+bool event_follow_end(struct call *c, struct bytes *place);
+
+/* Who waits for what is new in the call's account: ERR_BUSY past event.followers_max.
+ *
+ *     uint64_t seen = follower_count(f);  event_follow(...);  follower_wait(f, seen, until);
+ * False at `until`. Fibers and threads; close it before the service. */
+struct follower;
+bool follower_open(struct call *c, struct follower **out);
+uint64_t follower_count(const struct follower *f);
+bool follower_wait(struct follower *f, uint64_t seen, int64_t until);
+void follower_close(struct follower **f); /* *f may be NULL */
+
+/* The node's one reader, which wakes them. */
+struct feed *feed_new(void);
+void feed_free(struct feed **f);
+void feed_run(struct service *svc); /* fiber */
+
 /* A durable reader of the whole feed, of all accounts, that any node may be. It begins with what comes after it was
  * read for the first time.
  *

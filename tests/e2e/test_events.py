@@ -1,0 +1,146 @@
+"""Events as they come: `GET /v1/events` as a stream, against servers of our own."""
+import http.client
+import json
+import re
+import time
+
+import pytest
+from api_client import Client, door
+from server import Server, until
+
+QUICK = ("--set", "event.keep_alive=1s", "--set", "api.answer_deadline=1s")
+
+
+@pytest.fixture(scope="module")
+def server(store):
+    with Server(*QUICK) as s:
+        yield s
+
+
+class Stream:
+    """One connection that follows; `next` gives what comes, (type, data)."""
+
+    def __init__(self, client, query="", **headers):
+        self.c = http.client.HTTPConnection(*door(client.server), timeout=60)
+        self.c.request("GET", "/v1/events" + query, headers={"Accept": "text/event-stream", **client.headers,
+                                                             **{k.replace("_", "-"): v for k, v in headers.items()}})
+        self.answer, self.id = self.c.getresponse(), headers.get("Last_Event_ID")
+        self.status = self.answer.status
+
+    def lines(self):
+        """Of the next block; [] at the end."""
+        block = []
+        while line := self.answer.readline().decode():
+            if line == "\n":
+                return block
+            block.append(line.rstrip("\n"))
+            if line.startswith("id: "):
+                self.id = line[4:-1]
+        return block
+
+    def next(self):
+        while block := self.lines():
+            fields = dict(line.split(": ", 1) for line in block if not line.startswith(":"))
+            if "data" in fields:
+                return fields["event"], json.loads(fields["data"])
+        return None
+
+    def close(self):
+        self.answer.close()
+        self.c.close()
+
+
+def followers(server):
+    return int(re.search(r"^postrider_event_followers (\d+)$", server.get("/metrics").body.decode(), re.M)[1])
+
+
+@pytest.fixture
+def tenants(server, request):
+    made = []
+    for n in "ab":
+        name = f"{n}{abs(hash(request.node.name)) % 10**9}"
+        c = Client(server, key=server.make("/v1/accounts", {"name": name})["key"]["secret"])
+        c.make("/v1/domains", {"name": f"{name}.test"})
+        c.address = f"ana@{name}.test"
+        c.make("/v1/users", {"address": c.address, "password": "correct horse battery"})
+        made.append(c)
+    return made
+
+
+def send(c):
+    return c.make("/v1/messages", {"from": c.address, "to": [c.address], "subject": "x", "text": "x"})["id"]
+
+
+def accepted(stream, n):
+    """Messages of the next n `email.accepted`."""
+    out = []
+    while len(out) < n:
+        kind, event = stream.next()
+        out += [event["message_id"]] if kind == "email.accepted" else []
+    return out
+
+
+def test_what_happens_comes_once_in_order_also_over_a_restart(server, tenants):
+    mine, other = tenants
+    s = Stream(mine)
+    assert s.status == 200 and s.answer.headers["Content-Type"] == "text/event-stream" and s.next()[0] == "hello"
+    sent = []
+    for _ in range(3):
+        send(other)
+        sent.append(send(mine))
+        assert accepted(s, 1) == sent[-1:]
+    before = time.monotonic()
+    while time.monotonic() < before + 2.5:  # past api.answer_deadline; signs of life come
+        assert s.lines()
+    s.close()
+    place, missed = s.id, [send(mine) for _ in range(3)]
+    server.restart()
+    mine.http = http.client.HTTPConnection(*door(server), timeout=60)
+    missed.append(send(mine))
+    s = Stream(mine, Last_Event_ID=place)
+    assert s.next()[0] == "hello"
+    assert accepted(s, 4) == missed
+    assert s.next()[0] == "email.delivered"  # the last of its group, with the place
+    s.close()
+    s = Stream(mine, f"?after={s.id}&type=email.accepted")
+    assert s.next()[0] == "hello"
+    sent = send(mine)
+    assert s.next()[1]["message_id"] == sent
+    s.close()
+
+
+def test_who_leaves_is_noticed(server, tenants):
+    streams = [Stream(c) for c in tenants for _ in range(3)]
+    assert [s.next()[0] for s in streams] == ["hello"] * 6
+    until(lambda: followers(server) == 6, 20)  # those of before are gone
+    for s in streams:
+        s.close()
+    until(lambda: followers(server) == 0, 20)
+
+
+def test_a_place_of_another_store_is_told(tenants):
+    s = Stream(tenants[0], Last_Event_ID="AAAA")
+    assert [s.next()[0], s.next()[0]] == ["reset", "hello"]
+    s.close()
+    assert Stream(tenants[0], "?after=AAAA").status == 422
+    assert Stream(tenants[0], "?type=" + "x" * 65).status == 422
+
+
+def test_a_key_that_is_taken_away_ends_it(tenants):
+    key = tenants[0].make("/v1/keys", {"name": "k", "scopes": ["messages:read"]})
+    s = Stream(Client(tenants[0].server, key=key["secret"]))
+    assert s.next()[0] == "hello"
+    assert tenants[0].delete(f"/v1/keys/{key['id']}").status == 204
+    with pytest.raises(http.client.IncompleteRead):
+        while s.answer.read(1):
+            pass
+        raise http.client.IncompleteRead(b"")
+
+
+def test_a_server_that_stops_ends_it(store):
+    with Server() as server:
+        s = Stream(Client(server))
+        assert s.next()[0] == "hello"
+        began = time.monotonic()
+        server.stop()
+        assert s.next() is None and time.monotonic() < began + 15
