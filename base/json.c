@@ -3,18 +3,7 @@
  * json_check (json_scan.c) has already refused all that json-c would let pass or silently change, so there is one
  * answer to what valid JSON is. json_part reads without a tree, and therefore only what struct jw wrote: no blanks, no
  * doubled keys. */
-#include "base/json.h"
-#include <json-c/json_tokener.h>
-
-/* A number at the top has no end of its own; a blank behind it ends it. */
-static struct json_object *parse(struct json_tokener *t, struct bytes text)
-{
-    struct json_object *tree = json_tokener_parse_ex(t, text.p, (int)text.n);
-
-    if (json_tokener_get_error(t) == json_tokener_continue)
-        tree = json_tokener_parse_ex(t, " ", 1);
-    return tree;
-}
+#include "base/json_tree.h"
 
 bool json_read(struct bytes text, struct json_object **out, struct err *e)
 {
@@ -23,23 +12,15 @@ bool json_read(struct bytes text, struct json_object **out, struct err *e)
 
 bool json_read_most(struct bytes text, size_t values_max, struct json_object **out, struct err *e)
 {
-    struct json_tokener *t = NULL;
-    struct json_object *tree = NULL;
-    enum json_tokener_error error = json_tokener_success;
+    struct json_tree tree = { 0 };
+    bool good = json_scan(text, values_max, &tree, e);
 
-    if (!json_check(text, values_max, e))
-        return false;
-    t = json_tokener_new_ex(JSON_DEPTH_MAX + 1); /* it counts the scalar inside the innermost array too */
-    if (!t)
-        die("out of memory: a JSON tokener");
-    json_tokener_set_flags(t, JSON_TOKENER_STRICT);
-    tree = parse(t, bytes_trim(text));
-    error = json_tokener_get_error(t);
-    json_tokener_free(t);
-    if (error != json_tokener_success) /* the scan is stricter; if it once is not, this is no reason to crash */
-        return err_set(e, ERR_BAD_JSON, "Invalid JSON: %s", json_tokener_error_desc(error));
-    *out = tree;
-    return true;
+    buf_clear(&tree.key);
+    if (good)
+        *out = tree.root;
+    else
+        json_object_put(tree.root);
+    return good;
 }
 
 struct json_object *json_member(struct json_object *object, const char *name)

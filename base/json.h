@@ -1,10 +1,10 @@
 /* base/json.h - JSON in and out.
  *
- * Reading is strict (RFC 8259 and more): json_read scans the whole text first and refuses duplicate keys, NaN and
+ * Reading is strict (RFC 8259 and more): json_read scans the whole text and refuses duplicate keys, NaN and
  * Infinity, lone surrogates, invalid UTF-8, comments, single quotes, integers past int64, depth over JSON_DEPTH_MAX, a
- * leading byte order mark and anything after the value; only then json-c sees it. ERR_BAD_JSON names the offset.
- * Refused too, because they could not be kept: \u0000 in a key, numbers that overflow a double or are longer than
- * JSON_NUMBER_MAX, and more than JSON_KEYS_MAX keys. What is accepted is never changed; json-c keeps the text of a
+ * leading byte order mark and anything after the value. json-c's tree is made as it goes. ERR_BAD_JSON names the
+ * offset. Refused too, because they could not be kept: \u0000 in a key, numbers that overflow a double or are longer
+ * than JSON_NUMBER_MAX, and more than JSON_KEYS_MAX keys. What is accepted is never changed; json-c keeps the text of a
  * number that is no integer and jw_tree writes it as it came. Any thread; the cost is linear in the length.
  *
  * Writing: struct jw streams into a buf; commas are its business, strings are escaped, and invalid UTF-8 in them comes

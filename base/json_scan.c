@@ -1,7 +1,7 @@
 /* The strict scan. It keeps a stack of levels instead of calling itself, so that depth costs no stack, and reads every
  * byte once; the keys of all open and closed objects are remembered as keyed hashes of 128 bits, so that an object of
  * 100,000 keys is no quadratic affair and nobody outside can make two keys collide. */
-#include "base/json.h"
+#include "base/json_tree.h"
 #include <math.h>
 #include <pthread.h>
 #include <sodium.h>
@@ -27,6 +27,8 @@ struct scan {
     struct key_hash *keys, keys_inline[KEYS_INLINE];
     size_t keys_n, keys_cap;
     size_t values, values_max;
+    struct json_tree *tree; /* NULL: the scan alone */
+    bool in_key;
 };
 
 static unsigned char hash_key[crypto_shorthash_siphashx24_KEYBYTES];
@@ -120,7 +122,7 @@ static bool unicode_escape(struct scan *s, struct buf *decoded)
             return fail(s, start, "lone surrogate");
         c = 0x10000 + ((c - 0xD800) << 10) + (low - 0xDC00);
     }
-    if (decoded && c == 0)
+    if (s->in_key && c == 0)
         return fail(s, start, "\\u0000 in a key"); /* the tree's keys are C strings: it would be cut there */
     if (decoded)
         add_point(decoded, c);
@@ -231,6 +233,39 @@ static bool remember_key(struct scan *s, struct bytes key, size_t at)
     return true;
 }
 
+static bool key_take(struct scan *s, struct bytes name, size_t at)
+{
+    if (!remember_key(s, name, at))
+        return false;
+    if (s->tree)
+        json_tree_key(s->tree, name);
+    return true;
+}
+
+/* Behind the opening quote: one in which nothing is escaped is copied from where it lies. */
+static bool text_value(struct scan *s)
+{
+    size_t start = s->at;
+    struct buf decoded;
+    bool good;
+
+    if (!s->tree)
+        return string(s, NULL);
+    if (!plain_run(s))
+        return false;
+    if (take(s, '"')) {
+        json_tree_string(s->tree, (struct bytes){ s->text.p + start, s->at - start - 1 });
+        return true;
+    }
+    buf_init(&decoded, s->text.n);
+    buf_add(&decoded, (struct bytes){ s->text.p + start, s->at - start });
+    good = string(s, &decoded);
+    if (good)
+        json_tree_string(s->tree, buf_bytes(&decoded));
+    buf_clear(&decoded);
+    return good;
+}
+
 /* A key in which nothing is escaped is hashed where it lies. */
 static bool key(struct scan *s)
 {
@@ -243,12 +278,14 @@ static bool key(struct scan *s)
     if (!plain_run(s))
         return false;
     if (peek(s) == '"') {
-        good = remember_key(s, (struct bytes){ s->text.p + start + 1, s->at - start - 1 }, start);
+        good = key_take(s, (struct bytes){ s->text.p + start + 1, s->at - start - 1 }, start);
         s->at++;
     } else {
         s->at = start + 1;
         buf_init(&decoded, s->text.n);
-        good = string(s, &decoded) && remember_key(s, buf_bytes(&decoded), start);
+        s->in_key = true;
+        good = string(s, &decoded) && key_take(s, buf_bytes(&decoded), start);
+        s->in_key = false;
         buf_clear(&decoded);
     }
     if (!good)
@@ -270,16 +307,22 @@ static size_t digits(struct scan *s)
 static bool number_fits(struct scan *s, size_t start, bool whole)
 {
     struct bytes b = { s->text.p + start, s->at - start };
-    char text[JSON_NUMBER_MAX + 1];
+    char digits_of[JSON_NUMBER_MAX + 1];
     int64_t n = 0;
+    double d;
 
     if (b.n > JSON_NUMBER_MAX)
         return fail(s, start, "number too long");
-    if (whole)
-        return bytes_to_int(b, &n) || fail(s, start, "integer out of range");
-    memcpy(text, b.p, b.n);
-    text[b.n] = '\0';
-    return isfinite(strtod(text, NULL)) || fail(s, start, "number out of range");
+    if (whole && !bytes_to_int(b, &n))
+        return fail(s, start, "integer out of range");
+    memcpy(digits_of, b.p, b.n);
+    digits_of[b.n] = '\0';
+    d = whole ? 0 : strtod(digits_of, NULL);
+    if (!isfinite(d))
+        return fail(s, start, "number out of range");
+    if (s->tree)
+        json_tree_add(s->tree, whole ? json_object_new_int64(n) : json_object_new_double_s(d, digits_of));
+    return true;
 }
 
 static bool number(struct scan *s)
@@ -315,6 +358,8 @@ static bool word(struct scan *s)
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)
         if (bytes_starts(rest, bytes_of(words[i]))) {
             s->at += strlen(words[i]);
+            if (s->tree)
+                json_tree_add(s->tree, i < 2 ? json_object_new_boolean(i == 0) : NULL);
             return true;
         }
     return fail(s, s->at, "a value is wanted");
@@ -324,6 +369,8 @@ static bool open_level(struct scan *s, bool object)
 {
     if (s->depth == JSON_DEPTH_MAX)
         return fail(s, s->at, "nested too deeply");
+    if (s->tree)
+        json_tree_open(s->tree, object);
     s->levels[s->depth++].object = object ? ++s->objects : 0;
     s->at++;
     return true;
@@ -338,6 +385,8 @@ static bool take_end(struct scan *s)
 {
     if (s->depth == 0 || !take(s, in_object(s) ? '}' : ']'))
         return false;
+    if (s->tree)
+        json_tree_close(s->tree);
     s->depth--;
     return true;
 }
@@ -354,7 +403,7 @@ static bool value(struct scan *s, bool *inside)
         return open_level(s, c == '{');
     if (c == '"') {
         s->at++;
-        return string(s, NULL);
+        return text_value(s);
     }
     return c == '-' || (c >= '0' && c <= '9') ? number(s) : word(s);
 }
@@ -397,8 +446,13 @@ static bool whole(struct scan *s)
 
 bool json_check(struct bytes text, size_t values_max, struct err *e)
 {
+    return json_scan(text, values_max, NULL, e);
+}
+
+bool json_scan(struct bytes text, size_t values_max, struct json_tree *tree, struct err *e)
+{
     static pthread_once_t once = PTHREAD_ONCE_INIT;
-    struct scan s = { .text = text, .keys_cap = KEYS_INLINE, .values_max = values_max };
+    struct scan s = { .text = text, .keys_cap = KEYS_INLINE, .values_max = values_max, .tree = tree };
     bool good = false;
 
     if (text.n > INT32_MAX) /* json-c counts in int */
