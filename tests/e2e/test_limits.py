@@ -313,3 +313,13 @@ class Rest(io.RawIOBase):
         self.had = b""
         to[:len(got)] = got
         return len(got)
+
+
+@pytest.mark.parametrize("text", [b"x", b"\\u0001", b"\\n\xc3\xa4", b'","'])
+def test_a_json_request_holds_four_times_its_length_at_most(release, text):
+    """One long text, plain, escaped or past ASCII, and as many texts as there may be."""
+    body = b'{"nonsense":["' + text * (30_000_000 // len(text)) + b'"]}'
+    answers = []
+    most = peak(release, lambda: answers.append(Client(release).post("/v1/messages", raw=body, headers={"Content-Type": "application/json"}).status))
+    print(f"{len(body)} octets of JSON: {most * 1024 / len(body):.1f} times")
+    assert answers == [422] and most * 1024 < 4 * len(body)

@@ -114,9 +114,7 @@ def charset_mail(s):
         c.data(b"MIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=B\r\n\r\n" + part * 20 + b"--B--\r\n")
 
 
-KNOWN = [half_a_mail, hung_up, one_octet, unread_answers, huge_json, guesses, bare_lf, smuggled_request, charset_mail]
-UNMENDED = {huge_json}  # the values of a JSON text are not bounded yet
-HOSTILE = [client for client in KNOWN if client not in UNMENDED]
+HOSTILE = [half_a_mail, hung_up, one_octet, unread_answers, huge_json, guesses, bare_lf, smuggled_request, charset_mail]
 
 
 class Hostile:
