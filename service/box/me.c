@@ -36,7 +36,9 @@ MEMBERS(me, .object = "me");
 
 static void tell_who(struct call *c, struct me_out *out)
 {
-    static const char *const kinds[] = { [WHO_KEY] = "key", [WHO_USER] = "user", [WHO_SOCKET] = "socket" };
+    static const char *const kinds[] = {
+        [WHO_KEY] = "key", [WHO_USER] = "user", [WHO_SOCKET] = "socket", [WHO_SYSTEM] = "system"
+    };
     const struct principal *who = c->who;
 
     out->kind = bytes_of(kinds[who->kind]);

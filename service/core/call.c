@@ -29,6 +29,15 @@ void call_renew(struct call *c)
     c->err = (struct err){ 0 };
 }
 
+void call_as_system(struct call *c)
+{
+    struct principal *who = arena_alloc(c->arena, sizeof *who);
+
+    *who = (struct principal){ .kind = WHO_SYSTEM, .account_id = c->svc->operator_account, .name = BYTES("system") };
+    c->who = who;
+    c->account = who->account_id;
+}
+
 /* ---- faults ---- */
 
 bool call_fault(struct call *c, const char *pointer, const char *code, const char *format, ...)

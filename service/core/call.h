@@ -37,7 +37,7 @@ enum scope {
     SCOPE_TENANT = SCOPE_ALL & ~(SCOPE_SETTINGS | SCOPE_METRICS | SCOPE_OPERATOR)
 };
 
-enum who_kind { WHO_KEY, WHO_USER, WHO_SOCKET };
+enum who_kind { WHO_KEY, WHO_USER, WHO_SOCKET, WHO_SYSTEM };
 
 /* Who asks. Lies in the session's or request's arena. */
 struct principal {
@@ -109,6 +109,9 @@ struct call {
 /* Starts a call with a fresh request id; a session reuses its struct with call_renew for each command. */
 void call_init(struct call *c, struct service *svc, struct arena *a, const char *door);
 void call_renew(struct call *c); /* new request id, no error, no faults */
+/* The server itself asks, for the operator's account: it writes to anybody, as anybody, by no limit but the mailbox's,
+ * and has no scope for anything else. */
+void call_as_system(struct call *c);
 /* Notes a fault of one field (JSON pointer of the request, code, message); false so that it can be returned. Past
  * FAULTS_MAX more are dropped. */
 bool call_fault(struct call *c, const char *pointer, const char *code, const char *format, ...)

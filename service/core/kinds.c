@@ -182,6 +182,10 @@ static const struct field message_fields[] = {
     FIELD(BYTES, message_row, summary),
     FIELD(TIME, message_row, sent_at),
     FIELD(BOOL, message_row, header_8bit),
+    FIELD(BOOL, message_row, body_8bit),
+    FIELD(BOOL, message_row, foreign_dkim),
+    FIELD(BOOL, message_row, needs_utf8),
+    FIELD(INT, message_row, longest_line),
     FIELD(ID, message_row, domain_id),
 };
 /* "content" holds what still has content of its own to erase: not the mail that came in. */

@@ -122,6 +122,11 @@ struct message_row {
     struct bytes summary;
     int64_t sent_at;
     bool header_8bit;
+    /* What whoever sends it on must know, from the stream as it came: 8 bits behind the header (RFC 6152), its longest
+     * line without CRLF (RFC 5321 4.5.3.1.6), whether it bears a signature that is not ours and a conversion would
+     * break, whether header or envelope sender need SMTPUTF8 (RFC 6531), asked for or not. */
+    bool body_8bit, foreign_dkim, needs_utf8;
+    int64_t longest_line;
     /* Of the author (From), for keys that are bound to domains; null for what came in, and in rows of before there was
      * this field: keys that are bound do not reach those. */
     struct id domain_id;

@@ -85,6 +85,27 @@ static bool charge(struct intake *k, struct call *c, size_t more)
     return true;
 }
 
+static void end_line(struct intake *k, int64_t length)
+{
+    if (length > k->longest_line)
+        k->longest_line = length;
+    k->line = 0;
+}
+
+static void measure(struct intake *k, struct bytes piece)
+{
+    if (k->in_body && !k->body_8bit)
+        k->body_8bit = has_8bit(piece);
+    while (piece.n) {
+        size_t at = bytes_find(piece, '\n');
+
+        k->line += (int64_t)at;
+        if (at < piece.n)
+            end_line(k, k->line - 1); /* CR */
+        piece = bytes_from(piece, at < piece.n ? at + 1 : at);
+    }
+}
+
 /* Bytes as they are kept. */
 static bool keep(struct intake *k, struct call *c, struct bytes bytes)
 {
@@ -94,6 +115,7 @@ static bool keep(struct intake *k, struct call *c, struct bytes bytes)
             return err_set(&c->err, ERR_INVALID, "A NUL byte in the message");
         if (!charge(k, c, piece.n))
             return false;
+        measure(k, piece);
         if (!arena_full(k->parts))
             mime_feed(k->mime, piece);
         if (!body_write(k->body, piece, clock_monotonic() + STORE_MS, &c->err))
@@ -116,6 +138,7 @@ static bool end_header(struct intake *k, struct call *c, struct bytes head)
     if (k->rewritten.n)
         buf_clear(&k->head);
     ok = ok && keep(k, c, kept);
+    k->in_body = true;
     buf_clear(&k->head); /* what others hold of it they have copied */
     buf_clear(&k->rewritten);
     return ok;
@@ -236,6 +259,7 @@ bool intake_end(struct intake *k, struct call *c)
         c->deadline = least;
     if (!k->head_done && !end_header(k, c, buf_bytes(&k->head)))
         return false;
+    end_line(k, k->line);
     k->index = mime_end(k->mime);
     if (!body_finish(k->body, c->deadline, &c->err))
         return false;

@@ -105,6 +105,7 @@ bool intake_header(struct intake *k, struct call *c, struct bytes head, struct b
     *out = head;
     if (!check_loop(header, &c->err))
         return false;
+    k->foreign_dkim = header_count(header, "DKIM-Signature") > 0;
     if (k->in.source != SOURCE_API && k->in.source != SOURCE_SUBMISSION)
         return true;
     if (!check_author(c, k, header, "From", &from) || !check_sender(c, k, header) ||
@@ -141,6 +142,7 @@ void intake_describe(struct intake *k)
 {
     k->trace = received_line(k);
     summary_make(k->index, body_preview(k->body), k->arena, &k->summary);
-    k->header_8bit = k->in.utf8 && (headers_have_8bit(k->index, body_preview(k->body)) || has_8bit(k->trace) ||
-                                    has_8bit(k->in.envelope_from));
+    k->needs_utf8 =
+        headers_have_8bit(k->index, body_preview(k->body)) || has_8bit(k->trace) || has_8bit(k->in.envelope_from);
+    k->header_8bit = k->in.utf8 && k->needs_utf8;
 }

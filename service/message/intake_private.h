@@ -61,6 +61,10 @@ struct intake {
     struct summary summary;
     struct bytes summary_sealed; /* its JSON under the content key */
     bool header_8bit;
+    bool in_body;         /* what comes is behind the header */
+    int64_t line;         /* bytes of the present line so far */
+    int64_t longest_line; /* as in struct message_row, like these */
+    bool body_8bit, foreign_dkim, needs_utf8;
     /* From intake_end on. */
     struct plan plan;
     struct arena_mark planned; /* of the arena: what is behind it goes when the batch is built again */

@@ -94,6 +94,10 @@ static void party_row(struct intake *k, struct call *c, struct id account, bool 
                                  .dsn = dsn_json(k),
                                  .size = body_size(k->body) + (int64_t)k->trace.n,
                                  .created_at = k->now,
+                                 .body_8bit = k->body_8bit,
+                                 .foreign_dkim = k->foreign_dkim,
+                                 .needs_utf8 = k->needs_utf8,
+                                 .longest_line = k->longest_line,
                                  .expires_at = k->now + PARAM_INT(message, keep) };
     if (!own)
         return;

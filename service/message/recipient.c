@@ -106,7 +106,7 @@ static bool check_local(struct call *c, const struct recipient_check_in *in, con
  * shown to own. */
 static bool is_inside(struct call *c, const struct directory_domain *domain)
 {
-    bool foreign = c->who && !id_equal(domain->account_id, c->account);
+    bool foreign = c->who && c->who->kind != WHO_SYSTEM && !id_equal(domain->account_id, c->account);
 
     return domain->inbound && (!foreign || domain->verified || !service_is_live(c->svc));
 }
