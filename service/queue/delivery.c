@@ -24,9 +24,12 @@ static const struct member delivery_list_[] = {
 };
 MEMBERS(delivery, .object = "delivery", .path = "/v1/deliveries/", .kind = &delivery_kind);
 
-/* The sender sees the entry only once it is there. */
-static void hide_entry(struct delivery_row *d)
+/* The sender sees the entry only once it is there, and one time of the next attempt: local work's, or that of mail that
+ * leaves. */
+static void as_shown(struct delivery_row *d)
 {
+    if (!d->due_at)
+        d->due_at = d->send_at;
     if (!bytes_equal(d->status, BYTES("delivered")))
         d->entry_id = NO_ID;
 }
@@ -90,7 +93,7 @@ bool delivery_list(struct call *c, const struct delivery_list_in *in, struct del
         return false;
     out->rows = rows;
     for (size_t i = 0; i < out->n; i++)
-        hide_entry(&out->rows[i]);
+        as_shown(&out->rows[i]);
     return true;
 }
 
@@ -104,7 +107,7 @@ static bool find_delivery(struct call *c, struct bytes id, struct delivery_row *
         return false;
     if (!call_sees(c, out->account_id, out->mode, out->domain_id))
         return err_set(&c->err, ERR_MISSING, "No such delivery");
-    hide_entry(out);
+    as_shown(out);
     return true;
 }
 

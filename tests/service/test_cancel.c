@@ -145,13 +145,17 @@ static void a_flow_ends(void **state)
     struct world *w = *state;
     struct intake_out out = put_off(w, 1);
     struct message_view view;
-    struct delivery_row *row;
+    struct delivery_get_in get;
+    struct delivery_row *row, shown;
     size_t n;
 
     row = deliveries(w, out.message_id, &n);
     change(w, row->id, SET("flow", V_TEXT(BYTES("away.test/n/a/b"))));
     change(w, row->id, SET("send_at", V_TIME(clock_wall() + 1000)));
     change(w, row->id, SET("due_at", V_TIME(0)));
+    get.id = id_of(w, &delivery_kind, row->id);
+    must(&w->c, delivery_get(&w->c, &get, &shown));
+    assert_int_equal(shown.due_at, shown.send_at); /* its next attempt */
     must(&w->c, cancel(w, out.message_id, &view));
     row = deliveries(w, out.message_id, &n);
     assert_null(row->flow.p);
