@@ -132,3 +132,15 @@ def test_past_the_limit_of_connections_the_newest_is_told():
         for x in held:
             x.close()
         until(lambda: s.get("/livez", key=False).status == 200, 5)
+
+
+def test_the_server_ends_while_answers_are_unread_and_no_connection_is_left():
+    """At api.connections_max, each with answers pipelined that nobody reads."""
+    with Server("--set", "api.connections_max=10", "--set", "server.grace=1s") as s:
+        held = [socket.create_connection(door(s), timeout=10) for _ in range(12)]
+        for x in held[:10]:
+            x.sendall(b"GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n" * 100)
+        assert sum(x.recv(12) == b"HTTP/1.1 200" for x in held[:10]) >= 8  # who asked whether it runs may still be there
+        s.stop()
+        for x in held:
+            x.close()
