@@ -25,7 +25,9 @@ bool reading_begin(struct call *c, int64_t size)
     if (!turn_take(c->svc->readings, id_format("acc", c->account, from), STANDING_STRANGER, &c->err))
         return false;
     c->reading = true;
-    return clock_monotonic() < c->deadline || err_set(&c->err, ERR_BUSY, "Too many large mails are read at once");
+    if (clock_monotonic() < c->deadline && !atomic_load(&c->svc->stopping)) /* then many may still wait */
+        return true;
+    return err_set(&c->err, ERR_BUSY, "Too many large mails are read at once");
 }
 
 void reading_end(struct call *c)
