@@ -31,6 +31,26 @@ static void check_name(struct call *c, struct bytes name)
         }
 }
 
+/* ---- the members ---- */
+
+static void show_subscribed(struct jw *w, const void *row)
+{
+    jw_bool(w, !((const struct mailbox_row *)row)->unsubscribed);
+}
+
+static void read_subscribed(struct json_object *value, struct arena *a, void *given)
+{
+    (void)a;
+    ((struct mailbox_row *)given)->unsubscribed = !json_object_get_boolean(value);
+}
+
+static bool rule_subscribed(struct call *c, const void *given, void *row)
+{
+    (void)c;
+    ((struct mailbox_row *)row)->unsubscribed = ((const struct mailbox_row *)given)->unsubscribed;
+    return true;
+}
+
 static const struct member mailbox_list_[] = {
     MEMBER(ID, mailbox_row, id, .prefix = "mbx", .column = true),
     MEMBER(ID, mailbox_row, account_id, .prefix = "acc"),
@@ -38,6 +58,13 @@ static const struct member mailbox_list_[] = {
     MEMBER(TEXT, mailbox_row, name, .given = MADE | CHANGED, .column = true),
     MEMBER(ID, mailbox_row, parent_id, .given = MADE | CHANGED, .prefix = "mbx"),
     MEMBER(TEXT, mailbox_row, role, .column = true),
+    { .name = "subscribed",
+      .type = MEMBER_OWN,
+      .given = CHANGED,
+      .field = "unsubscribed",
+      .rule = rule_subscribed,
+      .show = show_subscribed,
+      .read = read_subscribed },
     MEMBER(INT, mailbox_row, total, .column = true),
     MEMBER(INT, mailbox_row, unseen, .column = true),
     MEMBER(INT, mailbox_row, bytes, .column = true),
@@ -236,7 +263,8 @@ bool mailbox_create(struct call *c, const struct mailbox_create_in *in, struct m
 static bool update_once(struct call *c, const struct mailbox_update_in *in, struct mailbox_row *out, bool *again)
 {
     struct batch *b = batch_new(c->arena);
-    struct set *sets = arena_array(c->arena, 5, sizeof *sets);
+    struct set *sets = arena_array(c->arena, 6, sizeof *sets);
+    uint64_t subscribed = members_named(&mailbox_members, "subscribed");
     struct cond *same = arena_alloc(c->arena, sizeof *same);
     struct line *line = line_new(c);
     int modseq;
@@ -244,7 +272,7 @@ static bool update_once(struct call *c, const struct mailbox_update_in *in, stru
     *again = false;
     if (!access_mailbox(c, in->id, SCOPE_MAIL_WRITE, out))
         return false;
-    if (out->role.p)
+    if (out->role.p && in->named != subscribed)
         return err_set(&c->err, ERR_IN_USE, "A mailbox with a role keeps its name and place");
     if (!in->named)
         return true;
@@ -263,7 +291,8 @@ static bool update_once(struct call *c, const struct mailbox_update_in *in, stru
     modseq = modseq_raise(b, c->arena, out->user_id);
     sets[3] = FROM_SLOT("modseq", modseq, 0);
     sets[4] = FROM_SLOT("props_modseq", modseq, 0);
-    batch_update(b, &mailbox_kind, out->id, same, 1, sets, 5);
+    sets[5] = SET("unsubscribed", V_BOOL(out->unsubscribed));
+    batch_update(b, &mailbox_kind, out->id, same, 1, sets, in->named & subscribed ? 6 : 5);
     hold_line(c, b, line, modseq);
     if (call_commit(c, b, NULL, out->id)) {
         out->modseq = batch_slot_value(b, modseq);

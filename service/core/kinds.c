@@ -280,6 +280,7 @@ static const struct field mailbox_fields[] = {
     FIELD(TIME, mailbox_row, created_at),
     FIELD(INT, mailbox_row, created_modseq),
     FIELD(INT, mailbox_row, props_modseq),
+    FIELD(BOOL, mailbox_row, unsubscribed),
 };
 static const struct index mailbox_indexes[] = {
     { .name = "slot", .unique = true, .fields = { "user_id", "slot" } },

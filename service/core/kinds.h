@@ -170,6 +170,7 @@ struct mailbox_row {
     struct bytes slot;       /* parent id and name folded to one text: unique with user_id */
     int64_t total, unseen, bytes, uid_next, uid_validity, modseq, created_at;
     int64_t created_modseq, props_modseq; /* when it was made; when what is not a count of its entries changed */
+    bool unsubscribed;                    /* this way round, so that mailboxes of before are subscribed */
 };
 
 enum entry_flag { ENTRY_SEEN = 1, ENTRY_FLAGGED = 2, ENTRY_ANSWERED = 4, ENTRY_DRAFT = 8, ENTRY_DELETED = 16 };

@@ -104,3 +104,15 @@ def test_a_mail_marked_as_deleted_is_still_there(s, who):
     assert patch(s, f"/v1/entries/{entry['id']}", {"deleted": True})["deleted"] is True
     assert [e["deleted"] for e in s.entries(who)] == [True] and s.mailbox(who)["total"] == 1
     assert patch(s, f"/v1/entries/{entry['id']}", {"deleted": False, "seen": True})["deleted"] is False
+
+
+def test_mailboxes_are_subscribed_until_somebody_says_otherwise(s, who):
+    assert all(b["subscribed"] is True for b in boxes(s, who).values())
+    junk, mine = s.mailbox(who, "junk"), s.make(f"/v1/users/{who}/mailboxes", {"name": "mine"})
+    for box in (junk, mine):
+        assert patch(s, f"/v1/mailboxes/{box['id']}", {"subscribed": False})["subscribed"] is False
+    assert [b["subscribed"] for b in boxes(s, who).values() if b["id"] in (junk["id"], mine["id"])] == [False, False]
+    assert patch(s, f"/v1/mailboxes/{mine['id']}", {"name": "yours"})["subscribed"] is False
+    assert patch(s, f"/v1/mailboxes/{mine['id']}", {"subscribed": True})["name"] == "yours"
+    assert s.call("PATCH", f"/v1/mailboxes/{junk['id']}", {"subscribed": True, "name": "Spam"}).status == 409
+    assert s.mailbox(who, "junk")["subscribed"] is False
