@@ -223,11 +223,11 @@ static struct {
 
 static bool commit_meanwhile(struct store *st, struct batch *b, int64_t deadline, struct err *e)
 {
-    struct set flag = SET("flags", V_INT((other.changes & 0xff) << 4));
+    struct set flag[] = { SET("flags", V_INT((other.changes & 0xff) << 4)), ADD("modseq", 1) };
     struct batch *change = batch_new(other.w->arena);
     struct err ignored = { 0 };
 
-    batch_update(change, &entry_kind, other.restless, NULL, 0, &flag, 1);
+    batch_update(change, &entry_kind, other.restless, NULL, 0, flag, 2);
     if (other.changes-- > 0)
         other.inner->commit(st, change, deadline, &ignored);
     if (other.commits-- == 0)
