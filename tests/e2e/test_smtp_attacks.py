@@ -62,8 +62,9 @@ def base(mx):
 @pytest.mark.parametrize("how", ["whole", "byte by byte", "BDAT"])
 @pytest.mark.parametrize("door", ["smtp", "submission", "submissions"])
 def test_nothing_is_smuggled(base, door, how):
-    done = 0
+    done, taken = 0, 0
     before = total(base)
+    mended = door != "smtp"  # submission makes a bare LF CRLF: one mail then, whatever is in it
     for name, sequence in smuggling():
         content = (b"From: ana@attack.test\r\nSubject: one\r\n\r\nfirst" + sequence + b"MAIL FROM:<ana@attack.test>\r\nRCPT TO:<bo@attack.test>\r\nDATA\r\n"
                    b"From: ana@attack.test\r\nSubject: smuggled\r\n\r\nx\r\n")
@@ -75,12 +76,14 @@ def test_nothing_is_smuggled(base, door, how):
                 assert c.say("DATA").startswith("354")
                 send = c.send if how == "whole" else c.drip
                 send(content + b".\r\nNOOP\r\n")
-            assert c.reply()[:9] in ("550 5.5.2", "554 5.6.0"), name
+            answer = c.reply()
+            assert answer[:9] in ("550 5.5.2", "554 5.6.0") or (mended and answer.startswith("250")), (name, answer)
+            taken += answer.startswith("250")
             assert c.reply() == "250 2.0.0 Ok", name
             c.send("QUIT\r\n")
             assert c.reply().startswith("221") and c.line() == b"", name
         done += 1
-    assert done == 12 and total(base) == before
+    assert done == 12 and total(base) == before + 2 * taken  # in the inbox and in Sent of ana
 
 
 def test_no_refusal_before_the_true_end(base):
@@ -227,7 +230,7 @@ def test_refused_recipients_take_no_memory():
 
 @pytest.mark.parametrize("line, reply", [
     (b"NOOP " + b"x" * 505, "250"), (b"NOOP " + b"x" * 506, "500 5.5.2"), (b"NOOP " + b"x" * 20_000, "500 5.5.2"), (b"x" * 900_000, "500 5.5.2"),
-    (b"MAIL FROM:<x@out.test>" + b" " * 2000, "250"), (b"MAIL FROM:<x@out.test> ENVID=" + b"x" * 2500, "500 5.5.2"), (b"MAIL FROM:<" + b"x" * 65 + b"@out.test>", "501 5.1.7"),
+    (b"MAIL FROM:<x@out.test>" + b" " * 2000, "250"), (b"MAIL FROM:<x@out.test> ENVID=" + b"x" * 2500, "500 5.5.2"), (b"MAIL FROM:<" + b"x" * 65 + b"@out.test>", "250"),
     (b"MAIL FROM:<x@" + b"y." * 130 + b"test>", "501 5.1.7"), (b"MAIL FROM:<" + b"@a.test," * 40 + b"@b.test:x@out.test>", "501 5.1.7"),
     (b"MAIL FROM:<" + b"\"" * 60 + b"@out.test>", "501 5.1.7"), (b"NO\0OP", "500 5.5.2"), (b"NOOP\rNOOP", "500 5.5.2"), (b"NOOP\nNOOP", "500 5.5.2"),
     (b"EHLO " + b"x" * 256, "501 5.5.4"), (b"EHLO \xff", "501 5.5.4"), (b"\xff\xfe\xfd", "500 5.5"), (b"HELP " + b"%s%n" * 50, "504"), (b"VRFY %s%n", "252"),
