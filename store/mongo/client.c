@@ -10,7 +10,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-enum { PLAIN_CLIENTS = 8, PATIENT_MS = 3600000, QUICK_MS = 500 };
+enum { PLAIN_CLIENTS = 8, PATIENT_MS = 3600000, QUICK_MS = 1500 };
 
 /* ---- the library ---- */
 
