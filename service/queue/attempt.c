@@ -19,7 +19,7 @@ static const struct {
     bool tried;
     struct attempt attempt;
 } causes[] = {
-    [CAUSE_WAITS] = { OUTCOME_QUEUED },
+    [CAUSE_WAITS] = { .outcome = OUTCOME_QUEUED },
     [CAUSE_FILED] = { OUTCOME_DELIVERED, ANSWER(250, "2.0.0", "Delivered") },
     [CAUSE_SANDBOX] = { OUTCOME_CAPTURED,
                         ANSWER(250, "2.0.0", "Captured: this server is in sandbox mode and sent nothing"),
@@ -33,7 +33,7 @@ static const struct {
                                 BECAUSE("temporary", "temporary") },
     [CAUSE_TIME_OVER] = { OUTCOME_EXPIRED, ANSWER(451, "4.4.7", "Delivery time expired"),
                           BECAUSE("expired", "permanent") },
-    [CAUSE_CANCELLED] = { OUTCOME_CANCELLED },
+    [CAUSE_CANCELLED] = { .outcome = OUTCOME_CANCELLED },
     [CAUSE_CONTENT_GONE] = { OUTCOME_FAILED, ANSWER(550, "5.3.0", "The content is no longer kept"),
                              BECAUSE("content_gone", "permanent") },
     [CAUSE_STUCK] = { OUTCOME_HELD, ANSWER(451, "4.3.0", "Set aside: the server could not file it"),
