@@ -1,7 +1,8 @@
 /* store/mongo/client.c - connections, and what the server's errors mean.
  *
  * Two pools: a committer's call may be silent for longer, since what became of a write has to be learnt; a reader gives
- * up sooner, as its thread is wanted, and reads once more. An error says either that this one call did not succeed, or
+ * up sooner, as its thread is wanted, and until then reads again. An error says either that this one call did not
+ * succeed, or
  * (`gone`) that the server is not there, which all calls then go by. The list is of the codes that mean "not now": what
  * is not in it is our mistake, and ERR_INTERNAL. */
 #include "base/log.h"
@@ -10,7 +11,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-enum { PLAIN_CLIENTS = 8, PATIENT_MS = 3600000, QUICK_MS = 1500 };
+enum { PLAIN_CLIENTS = 8, PATIENT_MS = 3600000, AGAIN_PAUSE_US = 10000 };
 
 /* ---- the library ---- */
 
@@ -239,7 +240,10 @@ bool mongo_again(struct mongo_store *s, const bson_error_t *why, int64_t began)
     struct err ignored;
     bool gone;
 
-    return away(why, &gone) && gone && clock_monotonic() - began < QUICK_MS && mongo_await(s, &ignored);
+    if (!away(why, &gone) || !gone || clock_monotonic() - began >= PARAM_INT(store, read_timeout))
+        return false;
+    usleep(AGAIN_PAUSE_US);
+    return mongo_await(s, &ignored);
 }
 
 /* A document over 16 MiB, said by the library or by the server. */

@@ -118,7 +118,8 @@ static void run_take(void *arg)
 
     if (!client)
         return;
-    ok = take_one(r, client, &why) || (mongo_again(r->store, &why, began) && take_one(r, client, &why));
+    while (!(ok = take_one(r, client, &why)) && mongo_again(r->store, &why, began))
+        ;
     if (!ok && why.code == DUPLICATE_KEY)
         err_set(r->e, ERR_IN_USE, "%.*s is in use", SHOW(r->name));
     else if (!ok)
@@ -156,11 +157,13 @@ static void run_move(void *arg)
     mongoc_client_t *client = mongo_reach(r->store, r->e);
     int64_t began = clock_monotonic();
     bson_error_t why = { 0 };
-    bool held = false;
+    bool moved, held = false;
 
     if (!client)
         return;
-    if (!move(r, client, &held, &why) && (!mongo_again(r->store, &why, began) || !move(r, client, &held, &why)))
+    while (!(moved = move(r, client, &held, &why)) && mongo_again(r->store, &why, began))
+        ;
+    if (!moved)
         mongo_err(r->store, &why, r->e);
     else
         r->ok = held || err_set(r->e, ERR_IN_USE, "the lock %.*s has ended", SHOW(r->name));

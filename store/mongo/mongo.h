@@ -96,7 +96,8 @@ void mongo_client_back(struct mongo_store *s, mongoc_client_t *c);
  * library. NULL and ERR_BUSY without a primary: see mongo_await. */
 mongoc_client_t *mongo_reach(struct mongo_store *s, struct err *e);
 void mongo_leave(struct mongo_store *s, mongoc_client_t *c); /* gives it back; NULL is accepted */
-/* Is it worth a second try of what began then? When the way broke at once, and there is a primary (again). */
+/* Is what began then worth another try? When the way broke, store.read_timeout has not passed since, and there is a
+ * primary (again). Several connections break with one primary: each try may meet another of them. */
 bool mongo_again(struct mongo_store *s, const bson_error_t *why, int64_t began);
 /* A collection as a client sees it, with our concerns; mongoc_collection_destroy. */
 mongoc_collection_t *mongo_collection(const struct mongo_store *s, mongoc_client_t *c, const char *name);

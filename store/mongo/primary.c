@@ -7,7 +7,7 @@
 #include "store/mongo/mongo.h"
 #include <unistd.h>
 
-enum { ASK_AGAIN_MS = 500, ASK_PAUSE_US = 10000 };
+enum { ASK_PAUSE_US = 10000 };
 
 static int64_t patience(void)
 {
@@ -135,7 +135,7 @@ static bool ask_again(struct mongo_store *s, struct err *e)
     bson_error_t why;
 
     while (!ask_majority(s, &why)) {
-        if (!mongo_is_away(&why) || clock_monotonic() - began > ASK_AGAIN_MS)
+        if (!mongo_is_away(&why) || clock_monotonic() - began > patience())
             return mongo_err(s, &why, e);
         usleep(ASK_PAUSE_US);
     }

@@ -2,7 +2,7 @@
  * majority has it.
  *
  * The index is always named (hint): the server's own choice changes with the data. A read changes nothing, so one that
- * met a primary's end is tried once more when that happened quickly; a snapshot that is not available yet is waited
+ * met a primary's end is tried again while store.read_timeout lasts; a snapshot that is not available yet is waited
  * for. */
 #include "store/mongo/mongo.h"
 
@@ -24,9 +24,10 @@ bool mongo_read(struct mongo_store *s, mongoc_collection_t *c, const bson_t *fil
                 uint64_t fields, struct gather *g, struct arena *a, struct err *e)
 {
     int64_t began = clock_monotonic();
+    struct arena_mark before = arena_mark(a);
     bson_error_t why;
     size_t n = g->n;
-    bool failed, again = false;
+    bool failed;
 
     for (int try = 0;; try++) {
         if (read_once(c, filter, opts, fields, g, a, &why, &failed, e))
@@ -34,12 +35,11 @@ bool mongo_read(struct mongo_store *s, mongoc_collection_t *c, const bson_t *fil
         if (!failed)
             return false;
         g->n = n;
+        arena_rewind(a, before);
         if (why.code == SNAPSHOT_UNAVAILABLE && try < SNAPSHOT_TRIES)
             usleep(SNAPSHOT_PAUSE_US);
-        else if (again || !mongo_again(s, &why, began))
+        else if (!mongo_again(s, &why, began))
             return mongo_err(s, &why, e);
-        else
-            again = true;
     }
 }
 

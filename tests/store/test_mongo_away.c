@@ -406,12 +406,13 @@ static void a_dropped_database_stays_dropped(void **state)
 
 /* ---- answers that say less than they seem to ---- */
 
-static void fail_next(const char *command, const char *how)
+/* Whoever calls, however often: until fail_points_off. */
+static void fail_command(const char *command, const char *how)
 {
     char json[512];
 
     snprintf(json, sizeof json,
-             "{\"configureFailPoint\": \"failCommand\", \"mode\": {\"times\": 2}, \"data\": {\"failCommands\": "
+             "{\"configureFailPoint\": \"failCommand\", \"mode\": \"alwaysOn\", \"data\": {\"failCommands\": "
              "[\"%s\"], %s}}",
              command, how);
     bson_free(mongod_run(&mongod, "admin", json));
@@ -424,8 +425,9 @@ static void a_lock_needs_its_majority(void **state)
     struct err e = { 0 };
 
     (void)state;
-    fail_next("findAndModify", NO_WAIT);
+    fail_command("findAndModify", NO_WAIT);
     assert_false(store_lock(st, BYTES("box"), 60000, &token, &e));
+    fail_points_off();
     assert_int_equal(e.code, ERR_BUSY);
 }
 
@@ -447,8 +449,9 @@ static void a_claim_needs_its_majority(void **state)
     c.query.conds[0] = COND("due", IS_NOT, V_TIME(0));
     batch_update(b, &note_kind, row.id, NULL, 0, &due, 1);
     assert_true(commit(st, b, &e));
-    fail_next("update", NO_WAIT);
+    fail_command("update", NO_WAIT);
     assert_false(store_claim(st, &c, a, &rows, &n, &e));
+    fail_points_off();
     assert_int_equal(e.code, ERR_BUSY);
 }
 
@@ -473,7 +476,7 @@ static void rows_that_do_not_come_are_an_error(void **state)
             b = batch_new(a);
         }
     }
-    fail_next("getMore", "\"errorCode\": 11602");
+    fail_command("getMore", "\"errorCode\": 11602");
     assert_false(store_find(st, &q, a, &rows, &n, &e));
     assert_int_equal(e.code, ERR_BUSY);
     fail_points_off();
