@@ -8,28 +8,15 @@
 #include "base/clock.h"
 #include "base/params.h"
 #include "service/box/gone.h"
+#include "service/box/mailbox_name.h"
 #include "service/core/idempotency.h"
 #include "service/core/member.h"
 #include "service/core/modseq.h"
 #include "service/identity/access.h"
 
-#define NAME_MAX_BYTES 255
-#define DEPTH_MAX      16
+#define DEPTH_MAX 16
 /* Times a request looks again at what another one changed under it. */
 #define TRIES 5
-
-static void check_name(struct call *c, struct bytes name)
-{
-    if (!name.n)
-        call_fault(c, "/name", "required", "A name is required");
-    else if (name.n > NAME_MAX_BYTES)
-        call_fault(c, "/name", "too_long", "At most %d bytes", NAME_MAX_BYTES);
-    for (size_t i = 0; i < name.n; i++)
-        if ((unsigned char)name.p[i] < ' ' || name.p[i] == 127) {
-            call_fault(c, "/name", "invalid_characters", "No control characters");
-            return;
-        }
-}
 
 /* ---- the members ---- */
 
@@ -219,7 +206,7 @@ static bool create_once(struct call *c, struct mailbox_row *out, bool *again)
     int modseq = -1;
 
     *again = false;
-    check_name(c, out->name);
+    mailbox_name_check(c, &out->name);
     if (!find_parent(c, out->parent_id, out, line) || !check_count(c, out, b, &modseq) || !call_check(c))
         return false;
     out->slot = mailbox_slot(out->parent_id, out->name, c->arena);
@@ -279,7 +266,8 @@ static bool update_once(struct call *c, const struct mailbox_update_in *in, stru
     *same = COND("slot", IS, V_TEXT(out->slot)); /* made of the name and the place, of which a request may name one */
     if (!members_apply(c, &mailbox_members, &in->given, in->named, out))
         return false;
-    check_name(c, out->name);
+    if (in->named & members_named(&mailbox_members, "name"))
+        mailbox_name_check(c, &out->name);
     if ((in->named & members_named(&mailbox_members, "parent_id")) && !find_parent(c, out->parent_id, out, line))
         return false;
     if (!call_check(c))

@@ -4,7 +4,7 @@
 #define SERVICE_KINDS_H
 #include "store/store.h"
 
-#define SCHEMA_VERSION 2 /* the number of steps in service/keep/upgrade.c, and one */
+#define SCHEMA_VERSION 2 /* raised once by a release that adds steps to service/keep/upgrade.c */
 
 struct account_row {
     struct id id;

@@ -6,7 +6,8 @@
 #include "service/keep/upgrade.h"
 #include "base/clock.h"
 #include "base/log.h"
-#include "service/core/kinds.h"
+#include "service/box/mailbox.h"
+#include "service/box/mailbox_name.h"
 #include "service/keep/walk.h"
 #include <assert.h>
 
@@ -75,6 +76,38 @@ static bool count_changes(struct upgrade *u, const void *row, bool *done)
     return commit(u, b, done);
 }
 
+/* ---- 2: names of mailboxes are steps of a path ----
+ *
+ * No number counts it: what changed before the upgrade nobody can ask (gone_floor). */
+
+/* *taken: another one of the same parent is called so. */
+static bool rename_to(struct upgrade *u, const struct mailbox_row *box, struct bytes name, bool *done, bool *taken)
+{
+    const struct cond same = COND("slot", IS, V_TEXT(box->slot));
+    struct batch *b = batch_new(u->arena);
+    const struct set sets[] = { SET("name", V_TEXT(name)),
+                                SET("slot", V_TEXT(mailbox_slot(box->parent_id, name, u->arena))) };
+
+    batch_update(b, &mailbox_kind, box->id, &same, 1, sets, 2);
+    if (!commit(u, b, done))
+        return false;
+    *taken = !*done && batch_failure(b).fault == FAULT_UNIQUE;
+    return true;
+}
+
+static bool name_rightly(struct upgrade *u, const void *row, bool *done)
+{
+    const struct mailbox_row *box = row;
+    struct bytes name = mailbox_name_mend(box->name, 1, u->arena);
+    bool taken = true;
+
+    *done = bytes_equal(name, box->name);
+    for (int number = 1; !*done && taken; number++)
+        if (!rename_to(u, box, mailbox_name_mend(box->name, number, u->arena), done, &taken))
+            return false;
+    return true;
+}
+
 /* ---- the steps ---- */
 
 static const struct step {
@@ -82,9 +115,9 @@ static const struct step {
     bool (*one)(struct upgrade *u, const void *row, bool *done);
 } steps[] = {
     { &user_kind, count_changes },
+    { &mailbox_kind, name_rightly },
 };
 #define STEPS (sizeof steps / sizeof *steps)
-static_assert(STEPS + 1 == SCHEMA_VERSION, "a step for each version");
 
 /* A row that others change under it is read again; one that is gone needs nothing. */
 static bool settle(struct upgrade *u, const struct step *s, const void *row)

@@ -5,7 +5,8 @@
  * nodes that start together each may do some of it. New fields alone need none (older rows read as 0 or null).
  *
  * With MongoDB a build of before may go on beside this one for a while. What it writes then is served like all else,
- * but it does not count changes by the user's number: `postrider sync` raises that once the last of them has ended. */
+ * but it does not count changes by the user's number: `postrider sync` raises that once the last of them has ended. A
+ * mailbox that it gives a name which is none any more keeps that until somebody renames it. */
 #ifndef SERVICE_UPGRADE_H
 #define SERVICE_UPGRADE_H
 #include "store/store.h"

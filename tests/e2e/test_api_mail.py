@@ -4,6 +4,7 @@ import email
 import email.policy
 import json
 import re
+import unicodedata
 
 import pytest
 from api_client import NOBODY, Client
@@ -141,6 +142,28 @@ def test_a_tree_of_mailboxes(c, user):
         assert c.post(where, {"name": "below", "parent_id": parent}).status in (201, 422)
 
 
+REFUSED_NAMES = ["Q3/Q4", "/", "a/", "#news", " a", "a ", "\u00a0a", "a\u3000", "a\u2028b", "a\u0085b", "a\x7fb", "a\tb"]
+
+
+def test_names_of_mailboxes_are_steps_of_a_path(c, user):
+    where = f"/v1/users/{user['address']}/mailboxes"
+    box = c.make(where, {"name": "C# a\u00a0b"})
+    for name in REFUSED_NAMES:
+        for a in (c.post(where, {"name": name}), c.patch(f"/v1/mailboxes/{box['id']}", {"name": name})):
+            assert a.status == 422 and [e["pointer"] for e in a.json["errors"]] == ["/name"], (name, a)
+    assert c.get(f"/v1/mailboxes/{box['id']}").json["name"] == "C# a\u00a0b"
+
+
+def test_a_name_is_one_in_all_its_forms(c, user):
+    where = f"/v1/users/{user['address']}/mailboxes"
+    box = c.make(where, {"name": "Cafe\u0301"})
+    assert box["name"] == c.get(f"/v1/mailboxes/{box['id']}").json["name"] == "Caf\u00e9"
+    assert [c.post(where, {"name": name}).status for name in ("Caf\u00e9", "Cafe\u0301", "cAF\u00e9")] == [409] * 3
+    other = c.make(where, {"name": "Tea"})
+    assert c.patch(f"/v1/mailboxes/{other['id']}", {"name": "CAFe\u0301"}).status == 409
+    assert c.patch(f"/v1/mailboxes/{other['id']}", {"parent_id": box["id"], "name": "Cafe\u0301"}).json["name"] == "Caf\u00e9"
+
+
 def test_a_mailbox_deeper_than_deep(c, user):
     """However deep the tree may be, it ends in an answer."""
     where, parent = f"/v1/users/{user['address']}/mailboxes", None
@@ -212,7 +235,7 @@ def test_naughty_strings_in_names(c, user):
         a = c.post(f"{where}/mailboxes", {"name": s})
         assert a.status in (201, 409, 400, 422), (s, a)
         if a.status == 201:
-            assert box(c, a.json["id"])["name"] == s, s
+            assert box(c, a.json["id"])["name"] == unicodedata.normalize("NFC", s), s
         a = c.post("/v1/keys", {"name": s, "scopes": ["send"]})
         assert a.status in (201, 400, 422), (s, a)
         if a.status == 201:

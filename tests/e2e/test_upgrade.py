@@ -58,6 +58,14 @@ def changes_are_counted_on(s):
     assert s.get(f"/v1/mailboxes/{quiet['id']}").json["modseq"] == max(b["modseq"] for b in boxes) + 1
 
 
+def names_are_steps_of_a_path(s):
+    """What may not be in one any more is "-"; who would be called as another one is, gets a number."""
+    boxes = {b["name"]: b for b in s.get(f"/v1/users/{ANA}/mailboxes?limit=100").json["data"] if not b["role"]}
+    assert set(boxes) == {"Q3-Q4 (2)", "Q3-Q4", "-news", "Café (2)", "Café", "inner"}, boxes
+    assert boxes["inner"]["parent_id"] == boxes["Q3-Q4 (2)"]["id"]
+    assert s.call("POST", f"/v1/users/{ANA}/mailboxes", {"name": "cafe\u0301 (2)"}).status == 409
+
+
 def everybody_gets_in(s, known):
     assert s.key == known["key"] and s.get("/v1/me", key=known["tenant"]).json["account_id"] != s.get("/v1/me").json["account_id"]
     for user in (ANA, IDA):
@@ -89,6 +97,7 @@ def test_what_an_older_build_wrote_is_served(upgraded):
     s, known = upgraded
     everything_is_there(s, known)
     changes_are_counted_on(s)
+    names_are_steps_of_a_path(s)
     everybody_gets_in(s, known)
     it_goes_on(s)
     s.restart()

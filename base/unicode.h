@@ -1,0 +1,14 @@
+/* base/unicode.h - what needs the tables of Unicode, over libunistring. Texts are UTF-8 (bytes_is_utf8); any thread. */
+#ifndef BASE_UNICODE_H
+#define BASE_UNICODE_H
+#include "base/arena.h"
+
+/* In normalization form C (UAX #15): `text` itself where it is that already, else in the arena. */
+struct bytes unicode_nfc(struct bytes text, struct arena *a);
+
+/* CONTROL: C0, DEL, C1, and the separators of lines and paragraphs, which RFC 5198 section 2 keeps out of texts in one
+ * line. BLANK: other white space, wherever a script has it. */
+enum unicode_class { UNICODE_OTHER, UNICODE_BLANK, UNICODE_CONTROL };
+/* Of the first character of a text that is not empty. */
+enum unicode_class unicode_class_of(struct bytes text);
+#endif
