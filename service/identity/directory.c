@@ -322,8 +322,9 @@ static void fill_user(struct directory_user *u, const struct user_row *row)
 /* Not its metadata, which nobody here asks for and which may be large. */
 static bool read_row(struct question *q, struct id id, void **rows, struct err *e)
 {
-    static const char *const only[] = { "id",       "account_id", "domain_id", "address",       "quota",   "used",
-                                        "disabled", "save_sent",  "user_key",  "user_key_wrap", "send_as", NULL };
+    static const char *const only[] = { "id",   "account_id", "domain_id", "address",  "password_hash", "quota",
+                                        "used", "disabled",   "save_sent", "user_key", "user_key_wrap", "send_as",
+                                        NULL };
     struct query one = { .kind = &user_kind, .n_conds = 1, .limit = 1, .only = only };
     size_t n = 0;
     bool ok;

@@ -199,6 +199,23 @@ static void a_user_comes_with_six_mailboxes(void **state)
     assert_true(id_equal(known.sent_id, me.mailboxes[1].id));
 }
 
+/* What a session is compared with at each command comes with the directory's answer: else the store is asked each time.
+ */
+static void the_directory_knows_what_a_login_rests_on(void **state)
+{
+    struct house *h = *state;
+    struct principal *p = tenant(h, "a");
+    struct directory_user known;
+    struct user_row u, row;
+
+    domain(h, p, "a.test");
+    u = user(h, p, "ana@a.test", "correct horse battery");
+    must(h, store_get(h->svc->store, &user_kind, u.id, h->arena, &row, &h->c.err));
+    must(h, directory_user(as(h, NULL), u.id, &known));
+    assert_true(row.password_hash.n > 0);
+    assert_true(known.password == directory_password_mark(row.password_hash));
+}
+
 static void users_are_checked(void **state)
 {
     struct house *h = *state;
@@ -635,6 +652,7 @@ int main(void)
         TEST(verifying_takes_an_operator),
         TEST(a_domain_with_addresses_stays),
         TEST(a_user_comes_with_six_mailboxes),
+        TEST(the_directory_knows_what_a_login_rests_on),
         TEST(users_are_checked),
         TEST(an_address_exists_once),
         TEST(users_are_found_by_address),
