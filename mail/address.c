@@ -179,19 +179,40 @@ bool address_parse(struct bytes text, struct arena *a, struct address *out, stru
     return domain_normalize(read.domain, a, &normal, e) && finish(&read, a, out, e);
 }
 
-/* A sender's domain is recorded, not looked up: what devices and intranets call themselves is no fault of the mail. */
+/* A sender's domain is recorded, not looked up: what devices and intranets call themselves is no fault of the mail. Any
+ * atoms and dots will do, and any literal (RFC 5322 3.4.1), of which the header that we write can still be read. */
 static bool sender_domain_ok(struct bytes domain, struct arena *a, struct err *e)
 {
-    struct bytes label, rest = domain, normal;
-    bool plain = true;
+    bool literal = domain.n > 2 && domain.p[0] == '[' && domain.p[domain.n - 1] == ']', named = false, plain = true;
+    struct bytes inner = literal ? (struct bytes){ domain.p + 1, domain.n - 2 } : domain, normal;
 
-    for (size_t i = 0; i < domain.n; i++)
-        plain = plain && (char_is_alnum(domain.p[i]) || char_in(domain.p[i], BYTES("-_.")));
-    while (plain && rest.p) {
-        (void)bytes_cut(rest, '.', &label, &rest);
-        plain = label.n > 0;
+    for (size_t i = 0; i < inner.n; i++) {
+        char c = inner.p[i];
+
+        named = named || char_is_alnum(c);
+        plain = plain && (literal ? c > ' ' && c <= '~' && !char_in(c, BYTES("[\\]<>"))
+                                  : c == '.' || (char_is_atext(c) && !char_is_8bit(c)));
     }
-    return plain || (text_ok(domain) && domain_normalize(domain, a, &normal, e));
+    return (plain && named) || (text_ok(domain) && domain_normalize(domain, a, &normal, e));
+}
+
+/* What is no atom but stands before the last @ ("Ana Lopez@host", "ana@node@gate") can only be a local part that should
+ * have been quoted. Quotes at odd places, backslashes and brackets may mean anything. */
+static bool read_sender_local(struct bytes *in, struct arena *a, struct bytes *local, struct err *e)
+{
+    size_t at = bytes_find_last(*in, '@');
+    struct bytes rest = *in;
+    struct err odd = { 0 };
+
+    if (at == in->n || (read_local(&rest, a, local, &odd) && rest.p == in->p + at))
+        return read_local(in, a, local, e);
+    *local = bytes_head(*in, at);
+    for (size_t i = 0; i < at; i++)
+        if (char_is_control(in->p[i]) || char_in(in->p[i], BYTES("\"\\<>[]")))
+            return err_set(e, ERR_SYNTAX, "A character that an address cannot have");
+    *in = bytes_from(*in, at);
+    return (at > 0 && local->p[at - 1] != '@' && text_ok(*local)) ||
+           err_set(e, ERR_SYNTAX, "Nothing that could be the part before the @");
 }
 
 /* What stands in a path is taken as far as it can be told what is meant (RFC 5321 4.5.3.1): SRS and VERP make long
@@ -201,7 +222,8 @@ static bool path_address(struct bytes text, unsigned how, struct arena *a, struc
     struct address read = { .name = NO_BYTES };
     struct bytes in = text, normal;
 
-    if (!read_local(&in, a, &read.local, e) || !read_domain(in, &read.domain, e))
+    if (!(how & PATH_SENDER ? read_sender_local : read_local)(&in, a, &read.local, e) ||
+        !read_domain(in, &read.domain, e))
         return false;
     if (bytes_ends(read.domain, BYTES(".")) && read.domain.n > 1)
         read.domain.n--;
@@ -227,8 +249,8 @@ static bool skip_route(struct bytes *inner, struct err *e)
     return true;
 }
 
-/* Offset of the `end` of the path (one in quotes is none), or text.n. */
-static size_t path_end(struct bytes text, char end)
+/* Offset of the first of `ends` (one in quotes is none), or text.n. */
+static size_t path_end(struct bytes text, struct bytes ends)
 {
     bool quoted = false;
 
@@ -237,7 +259,7 @@ static size_t path_end(struct bytes text, char end)
             i++;
         else if (text.p[i] == '"')
             quoted = !quoted;
-        else if (text.p[i] == end && !quoted)
+        else if (char_in(text.p[i], ends) && !quoted)
             return i;
     }
     return text.n;
@@ -265,12 +287,22 @@ static bool path_inner(struct bytes inner, unsigned how, struct arena *a, struct
 static bool path_bare(struct bytes text, unsigned how, struct arena *a, struct address *out, struct bytes *rest,
                       struct err *e)
 {
-    size_t end = path_end(text, ' ');
+    size_t end = path_end(text, BYTES(" \t"));
 
     if (!(how & PATH_BARE) || end == 0)
         return err_set(e, ERR_SYNTAX, "The address must stand in < >");
     *rest = bytes_trim(bytes_from(text, end));
     return path_inner(bytes_head(text, end), how, a, out, e);
+}
+
+/* Behind a name ("Ana Lopez <a@b>"), which the same programs take along from the header. What has an @ is none. */
+static struct bytes skip_name(struct bytes text)
+{
+    size_t open = path_end(text, BYTES("<"));
+    bool name = open > 0 && open < text.n && char_in(text.p[open - 1], BYTES(" \t\"")) &&
+                bytes_find(bytes_head(text, open), '@') == open;
+
+    return name ? bytes_from(text, open) : text;
 }
 
 bool path_parse(struct bytes text, unsigned how, struct arena *a, struct address *out, struct bytes *rest,
@@ -279,18 +311,19 @@ bool path_parse(struct bytes text, unsigned how, struct arena *a, struct address
     size_t end = 0;
     struct bytes behind;
 
-    while (text.n && text.p[0] == ' ') /* "MAIL FROM: <a@b>" is wrong and common */
-        text = bytes_from(text, 1);
+    text = bytes_trim(text); /* "MAIL FROM: <a@b>" is wrong and common, blanks inside the brackets are rarer */
+    if (how & PATH_BARE)
+        text = skip_name(text);
     if (text.n == 0 || text.p[0] != '<')
         return path_bare(text, how, a, out, rest, e);
     text = bytes_from(text, 1);
-    end = path_end(text, '>');
+    end = path_end(text, BYTES(">"));
     if (end == text.n)
         return err_set(e, ERR_SYNTAX, "No > behind the address");
     behind = bytes_from(text, end + 1);
-    if (behind.n && behind.p[0] != ' ')
+    if (behind.n && !char_in(behind.p[0], BYTES(" \t")))
         return err_set(e, ERR_SYNTAX, "Something that is no parameter behind the address");
-    if (!path_inner(bytes_head(text, end), how, a, out, e))
+    if (!path_inner(bytes_trim(bytes_head(text, end)), how, a, out, e))
         return false;
     *rest = bytes_trim(behind);
     return true;

@@ -31,10 +31,11 @@ struct address_list {
 };
 void address_list_parse(struct bytes value, size_t max, struct arena *a, struct address_list *out);
 /* "<…>" of MAIL FROM / RCPT TO: *rest is what stands behind it (parameters). A source route is dropped (RFC 5321 C).
- * PATH_SENDER, for MAIL: "<>" is allowed (local, domain and email are NO_BYTES), and a domain that is no host name
- * ("hp_laser.x"). Otherwise `<Postmaster>` without domain is allowed (domain NO_BYTES). PATH_BARE: brackets may be
- * missing. The local part may be longer than 64 octets and have its dots anywhere; `email` is written as it should
- * have been, quoted. */
+ * PATH_SENDER, for MAIL: "<>" is allowed (local, domain and email are NO_BYTES), a domain that is no host name
+ * ("hp_laser.x", "a..b"), and a local part that should have been quoted ("ana lopez@b"). Otherwise `<Postmaster>`
+ * without domain is allowed (domain NO_BYTES). PATH_BARE: brackets may be missing, and a name may stand before them.
+ * Blanks around and inside the brackets do not count. The local part may be longer than 64 octets and have its dots
+ * anywhere; `email` is written as it should have been, quoted. */
 enum path_how { PATH_SENDER = 1, PATH_BARE = 2 };
 bool path_parse(struct bytes text, unsigned how, struct arena *a, struct address *out, struct bytes *rest,
                 struct err *e);

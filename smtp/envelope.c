@@ -11,12 +11,14 @@
 
 #define RCPT_ARENA ((size_t)1024 * 1024)
 
-/* The part behind "FROM:" or "TO:". Blanks before the path are common, if wrong (RFC 5321 3.3), and harmless. */
+/* The part behind "FROM:" or "TO:". Blanks around the colon are common, if wrong (RFC 5321 3.3), and harmless. */
 static bool path_of(struct bytes arg, struct bytes word, struct bytes *path)
 {
-    if (!bytes_starts_nocase(arg, word))
+    struct bytes said;
+
+    if (!bytes_cut(arg, ':', &said, path) || !bytes_equal_nocase(bytes_trim(said), word))
         return false;
-    *path = bytes_trim(bytes_from(arg, word.n));
+    *path = bytes_trim(*path);
     return true;
 }
 
@@ -81,7 +83,7 @@ bool smtp_mail(struct smtp *s, struct bytes arg)
     struct mail_params p;
 
     smtp_mail_clear(s);
-    if (!path_of(arg, BYTES("FROM:"), &path))
+    if (!path_of(arg, BYTES("FROM"), &path))
         return smtp_refuse(s, "501 5.5.4 Write: MAIL FROM:<sender>");
     if (!path_parse(path, path_how(s, PATH_SENDER), s->mail, &sender, &rest, e))
         return refuse_path(s, "501 5.1.7");
@@ -144,7 +146,7 @@ static bool rcpt(struct smtp *s, struct bytes arg)
     struct address address;
     struct rcpt_params p;
 
-    if (!path_of(arg, BYTES("TO:"), &path))
+    if (!path_of(arg, BYTES("TO"), &path))
         return smtp_refuse(s, "501 5.5.4 Write: RCPT TO:<recipient>");
     if (!path_parse(path, path_how(s, 0), s->call.arena, &address, &rest, e))
         return refuse_path(s, "501 5.1.3");

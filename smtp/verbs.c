@@ -122,14 +122,16 @@ static bool offered(const struct smtp *s, const struct verb *v)
 
 /* ---- EHLO and HELO ---- */
 
+/* What it calls itself is only recorded: a computer whose owner gave it a name of another script has mail too. */
 static bool hello(struct smtp *s, struct bytes arg)
 {
     struct bytes name = bytes_head(arg, bytes_find(arg, ' '));
 
-    if (name.n >= sizeof s->helo || !bytes_is_ascii(name))
+    if (name.n >= sizeof s->helo)
         return false;
     smtp_mail_clear(s);
-    memcpy(s->helo, name.p, name.n);
+    for (size_t i = 0; i < name.n; i++)
+        s->helo[i] = name.p[i] > ' ' && name.p[i] <= '~' ? name.p[i] : '?';
     s->helo[name.n] = '\0';
     s->phase = PHASE_GREETED;
     return true;
