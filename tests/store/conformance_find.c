@@ -267,11 +267,105 @@ static void committed_is_visible(void **state)
     }
 }
 
+/* One page of store_find_some: *after moves to its last row. */
+static size_t some(struct query *q, size_t bytes, struct note *out, bool *cut)
+{
+    size_t n;
+    void *rows;
+
+    must(store_find_some(st, q, bytes, a, &rows, &n, cut, &e));
+    assert_true(n <= q->limit);
+    if (n) {
+        memcpy(out, rows, n * sizeof *out);
+        q->after = store_cursor(q, out + n - 1, a);
+    }
+    return n;
+}
+
+/* A bound of bytes ends a page behind the row that reaches it, whatever the limit is; it says so, and the pages that
+ * follow give the rest, each row once. Over values (several passes on either engine) it is one bound. */
+static void a_bound_of_bytes_cuts_a_page(void **state)
+{
+    enum { ROWS = 24, SIZE = 10 * 1024 };
+    static char body[SIZE];
+    struct value owners[2] = { V_ID(id_new()), V_ID(id_new()) };
+    struct note rows[ROWS], seen[ROWS + 1];
+    struct batch *b = batch_new(a);
+
+    (void)state;
+    memset(body, 'x', sizeof body);
+    for (int i = 0; i < ROWS; i++) {
+        rows[i] = (struct note){ .id = id_new(), .owner = owners[i % 2].id, .n = i, .body = { body, SIZE } };
+        batch_insert(b, &note_kind, &rows[i], NULL, 0);
+    }
+    must(commit(st, b, &e));
+    for (int how = 0; how < 4; how++) { /* ascending, descending; one owner, both */
+        size_t want = how & 2 ? ROWS : ROWS / 2, n = 0, pages = 0, now;
+        struct query q = { .kind = &note_kind, .index = "owner_n", .limit = 100, .descending = how & 1, .n_conds = 1 };
+        bool cut = true;
+
+        q.conds[0] = COND_ONE_OF("owner", owners, how & 2 ? 2 : 1);
+        for (; cut; pages++) {
+            now = some(&q, 4 * SIZE, seen + n, &cut);
+            n += now;
+            assert_true(n <= want && now <= 4);
+            assert_true(!cut || now >= 3); /* what a row takes besides its body is little */
+        }
+        assert_int_equal(n, want);
+        assert_true(pages >= want / 4);
+        for (size_t i = 1; i < n; i++)
+            for (size_t j = 0; j < i; j++)
+                assert_false(id_equal(seen[i].id, seen[j].id));
+    }
+}
+
+/* No bound, or one that is not reached, cuts nothing; the smallest still gives a row, so that a list always goes on;
+ * rows whose bytes are not asked for do not count with them; the limit alone is no cut. */
+static void what_a_bound_of_bytes_leaves(void **state)
+{
+    static const char *const only[] = { "id", "n", NULL };
+    static char body[64 * 1024];
+    struct id owner = id_new();
+    struct query q = { .kind = &note_kind, .index = "owner_n", .limit = 10, .n_conds = 1 }, all;
+    struct note seen[10];
+    bool cut;
+
+    (void)state;
+    for (int i = 0; i < 6; i++) {
+        struct note x = { .id = id_new(), .owner = owner, .n = i, .body = { body, sizeof body } };
+
+        put(&x);
+    }
+    q.conds[0] = COND("owner", IS, V_ID(owner));
+    all = q;
+    assert_int_equal(some(&q, 0, seen, &cut), 6);
+    assert_false(cut);
+    q = all;
+    assert_int_equal(some(&q, 1 << 30, seen, &cut), 6);
+    assert_false(cut);
+    q = all;
+    assert_int_equal(some(&q, 1, seen, &cut), 1);
+    assert_true(cut && seen[0].n == 0 && seen[0].body.n == sizeof body);
+    q = all;
+    q.only = only;
+    assert_int_equal(some(&q, sizeof body, seen, &cut), 6);
+    assert_false(cut);
+    q = all;
+    q.limit = 4;
+    assert_int_equal(some(&q, 1 << 30, seen, &cut), 4);
+    assert_false(cut);
+    q = all;
+    q.conds[0] = COND("owner", IS, V_ID(id_new()));
+    assert_int_equal(some(&q, 1, seen, &cut), 0);
+    assert_false(cut);
+}
+
 int find_conformance(void)
 {
-    const struct CMUnitTest tests[] = { T(pages_with_nulls_and_ties), T(finds_by_conditions),
-                                        T(junk_cursors_are_refused),  T(a_hundred_thousand_rows),
-                                        T(a_find_is_a_snapshot),      T(committed_is_visible) };
+    const struct CMUnitTest tests[] = { T(pages_with_nulls_and_ties),    T(finds_by_conditions),
+                                        T(junk_cursors_are_refused),     T(a_hundred_thousand_rows),
+                                        T(a_find_is_a_snapshot),         T(committed_is_visible),
+                                        T(a_bound_of_bytes_cuts_a_page), T(what_a_bound_of_bytes_leaves) };
 
     return cmocka_run_group_tests_name("find", tests, NULL, NULL);
 }
