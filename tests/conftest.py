@@ -3,7 +3,11 @@
     pytest --store mongo ...                on one engine only
     @pytest.mark.only_sqlite("why")         it is about SQLite's file (or only_mongo)
     @pytest.mark.own_store                  it names its stores itself, or needs none: runs once
-Under pytest-xdist the tests of a module on an engine run in order on one worker (--dist loadgroup)."""
+Under pytest-xdist the tests of a module on an engine run in order on one worker (--dist loadgroup). The groups are read out
+of the ids here: xdist hangs them to the ids itself, and since 9.2 pytest does not let it."""
+import pathlib
+import re
+
 import pytest
 
 STORES = ("sqlite", "mongo")
@@ -40,12 +44,24 @@ def store_of(item):
     return item.callspec.params.get("store", "") if hasattr(item, "callspec") else ""
 
 
-@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in its own
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    if config.getoption("dist") != "loadgroup":
+        return None
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Groups(LoadScopeScheduling):
+        def _split_scope(self, nodeid):
+            file, _, name = nodeid.partition("::")
+            store = re.search(r"\[(%s)\b" % "|".join(STORES), name)
+            return f"{pathlib.Path(file).stem}-{store[1] if store else ''}"
+
+    return Groups(config, log)
+
+
 def pytest_collection_modifyitems(config, items):
     chosen = config.getoption("--store").split(",")
     other = [item for item in items if store_of(item) and store_of(item) not in chosen]
     config.hook.pytest_deselected(items=other)
     kept = [item for item in items if item not in other]
-    for item in kept:
-        item.add_marker(pytest.mark.xdist_group(f"{item.path.stem}-{store_of(item)}"))
     items[:] = sorted(kept, key=lambda item: SLOW.index(item.path.stem) if item.path.stem in SLOW else len(SLOW))
