@@ -9,6 +9,7 @@
 #include "service/box/snapshot.h"
 #include "service/core/limits.h"
 #include "service/core/node.h"
+#include "service/core/retry.h"
 #include "service/core/secret_file.h"
 #include "service/core/secrets.h"
 #include "service/core/setting.h"
@@ -89,6 +90,7 @@ bool service_open(const struct service_options *o, struct service **out, struct 
     svc->started_at = clock_wall();
     svc->directory = directory_new();
     svc->limits = limits_new();
+    svc->retries = retries_new();
     svc->readings = readings_new();
     svc->feed = feed_new();
     svc->snapshots = snapshots_new();
@@ -110,6 +112,7 @@ void service_close(struct service **svc)
         return;
     auth_free(&s->auth);
     limits_free(&s->limits);
+    retries_free(&s->retries);
     turns_free(&s->readings);
     feed_free(&s->feed);
     snapshots_free(&s->snapshots);

@@ -1,9 +1,9 @@
 /* service/box/entry.c - entries in their mailboxes: lists, flags, moves, deletes.
  *
- * Every change of an entry takes a new modseq of its user and demands that entry and mailbox are as they were read;
- * what another one changed meanwhile is looked at again, TRIES times. The mailbox's counters are only added to, in the
- * same batch. A move gives a new uid in the other mailbox and keeps the entry's id (RFC 9051 2.3.1.1: a uid is of one
- * mailbox). */
+ * Every change of an entry takes a new modseq of its user, demands that entry and mailbox are as they were read, and
+ * writes what differs; what another one changed meanwhile is looked at again. The mailbox's counters are only added to,
+ * in the same batch. A move gives a new uid in the other mailbox and keeps the entry's id (RFC 9051 2.3.1.1: a uid is
+ * of one mailbox). */
 #include "service/box/entry.h"
 #include "base/clock.h"
 #include "base/params.h"
@@ -14,10 +14,9 @@
 #include "service/box/summary.h"
 #include "service/core/member.h"
 #include "service/core/modseq.h"
+#include "service/core/retry.h"
 #include "service/identity/access.h"
 
-/* Times a change looks again at what another one changed under it. */
-#define TRIES        5
 #define KEYWORDS_MAX 32
 #define KEYWORD_MAX  64
 
@@ -266,29 +265,43 @@ static struct cond *as_read(struct call *c, const struct entry_row *row)
     return same;
 }
 
-static bool update_once(struct call *c, const struct entry_row *row, struct entry_row *after)
+/* What a move changes in the entry and in both mailboxes: how many sets. */
+static size_t move(struct call *c, struct batch *b, const struct entry_row *row, const struct entry_row *after,
+                   int modseq, int uid, struct set *sets)
+{
+    struct set *next_uid = arena_alloc(c->arena, sizeof *next_uid);
+
+    count(c, b, row->mailbox_id, -1, row->size, -unseen(row->flags), modseq);
+    gone_moved(b, c->arena, row, modseq);
+    count(c, b, after->mailbox_id, 1, row->size, unseen(after->flags), modseq);
+    *next_uid = ADD_SLOT("uid_next", 1, uid);
+    batch_update(b, &mailbox_kind, after->mailbox_id, NULL, 0, next_uid, 1);
+    sets[0] = SET("mailbox_id", V_ID(after->mailbox_id));
+    sets[1] = FROM_SLOT("uid", uid, -1);
+    sets[2] = FROM_SLOT("arrived_modseq", modseq, 0);
+    return 3;
+}
+
+/* Writes what differs, while the entry is as it was read; what differs in nothing is no change. */
+static bool update_row(struct call *c, const struct entry_row *row, struct entry_row *after)
 {
     bool moved = !id_equal(row->mailbox_id, after->mailbox_id);
     struct batch *b = batch_new(c->arena);
-    struct set *sets = arena_array(c->arena, 6, sizeof *sets), *next_uid = arena_alloc(c->arena, sizeof *next_uid);
+    struct set *sets = arena_array(c->arena, 6, sizeof *sets);
     int modseq = modseq_raise(b, c->arena, row->user_id), uid = batch_slot(b);
-    size_t n = 4;
+    size_t n = 0;
 
-    if (moved) {
-        count(c, b, row->mailbox_id, -1, row->size, -unseen(row->flags), modseq);
-        gone_moved(b, c->arena, row, modseq);
-        count(c, b, after->mailbox_id, 1, row->size, unseen(after->flags), modseq);
-        *next_uid = ADD_SLOT("uid_next", 1, uid);
-        batch_update(b, &mailbox_kind, after->mailbox_id, NULL, 0, next_uid, 1);
-        sets[n++] = FROM_SLOT("uid", uid, -1);
-        sets[n++] = FROM_SLOT("arrived_modseq", modseq, 0);
-    } else {
+    if (row->flags != after->flags)
+        sets[n++] = SET("flags", V_INT(after->flags));
+    if (!bytes_equal(row->keywords, after->keywords))
+        sets[n++] = SET("keywords", V_JSON(after->keywords));
+    if (!moved && !n)
+        return true;
+    if (moved)
+        n += move(c, b, row, after, modseq, uid, sets + n);
+    else
         count(c, b, row->mailbox_id, 0, row->size, unseen(after->flags) - unseen(row->flags), modseq);
-    }
-    sets[0] = SET("mailbox_id", V_ID(after->mailbox_id));
-    sets[1] = SET("flags", V_INT(after->flags));
-    sets[2] = SET("keywords", V_JSON(after->keywords));
-    sets[3] = FROM_SLOT("modseq", modseq, 0);
+    sets[n++] = FROM_SLOT("modseq", modseq, 0);
     batch_update(b, &entry_kind, row->id, as_read(c, row), 2, sets, n);
     if (!call_commit(c, b, NULL, row->id))
         return false;
@@ -313,27 +326,36 @@ static bool check_target(struct call *c, const struct entry_row *row, const stru
     return true;
 }
 
-bool entry_update(struct call *c, const struct entry_update_in *in, struct entry_view *out)
-{
-    struct entry_row row, after;
-    bool done = false;
+struct updating {
+    const struct entry_update_in *in;
+    struct entry_row after;
+};
 
-    for (int tries = 0; !done && tries < TRIES; tries++) {
-        c->err = (struct err){ 0 };
-        if (!access_entry(c, in->id, SCOPE_MAIL_WRITE, &row))
-            return false;
-        after = row;
-        if (!members_apply(c, &entry_members, &in->given, in->named, &after) || !check_target(c, &row, &after) ||
-            !call_check(c))
-            return false;
-        done = !in->named || update_once(c, &row, &after);
-        if (!done && c->err.code != ERR_CONFLICT)
-            return false;
-    }
-    return done && show_all(c, after.user_id, &after, 1, out);
+static bool update_once(struct call *c, void *arg, bool *again)
+{
+    struct updating *w = arg;
+    struct entry_row row;
+    bool done;
+
+    if (!access_entry(c, w->in->id, SCOPE_MAIL_WRITE, &row))
+        return false;
+    w->after = row;
+    if (!members_apply(c, &entry_members, &w->in->given, w->in->named, &w->after) ||
+        !check_target(c, &row, &w->after) || !call_check(c))
+        return false;
+    done = update_row(c, &row, &w->after);
+    *again = c->err.code == ERR_CONFLICT;
+    return done;
 }
 
-static bool delete_once(struct call *c, const struct entry_row *row)
+bool entry_update(struct call *c, const struct entry_update_in *in, struct entry_view *out)
+{
+    struct updating w = { .in = in };
+
+    return retry_run(c, in->id, update_once, &w) && show_all(c, w.after.user_id, &w.after, 1, out);
+}
+
+static bool delete_row(struct call *c, const struct entry_row *row)
 {
     struct batch *b = batch_new(c->arena);
     const struct gone_place at = { row->account_id, row->user_id, row->mailbox_id };
@@ -348,19 +370,23 @@ static bool delete_once(struct call *c, const struct entry_row *row)
     return true;
 }
 
+static bool delete_once(struct call *c, void *arg, bool *again)
+{
+    const struct entry_delete_in *in = arg;
+    struct entry_row row;
+    bool done;
+
+    if (!access_entry(c, in->id, SCOPE_MAIL_WRITE, &row))
+        return false;
+    done = delete_row(c, &row);
+    *again = c->err.code == ERR_CONFLICT;
+    return done;
+}
+
 bool entry_delete(struct call *c, const struct entry_delete_in *in, void *out)
 {
-    struct entry_row row;
-    bool done = false;
+    struct entry_delete_in what = *in;
 
     (void)out;
-    for (int tries = 0; !done && tries < TRIES; tries++) {
-        c->err = (struct err){ 0 };
-        if (!access_entry(c, in->id, SCOPE_MAIL_WRITE, &row))
-            return false;
-        done = delete_once(c, &row);
-        if (!done && c->err.code != ERR_CONFLICT)
-            return false;
-    }
-    return done;
+    return retry_run(c, in->id, delete_once, &what);
 }

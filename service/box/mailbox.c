@@ -1,9 +1,8 @@
 /* service/box/mailbox.c - mailboxes and the tree they form.
  *
  * A request is judged by what was read, and its batch holds only if that is still so: the line of parents, the number
- * of mailboxes, the slot (place and name in one text, unique). When something has moved it is judged anew, TRIES
- * times. So two requests at once never make a circle, a second mailbox of one name, or a child of one that is being
- * deleted. */
+ * of mailboxes, the slot (place and name in one text, unique). When something has moved it is judged anew. So two
+ * requests at once never make a circle, a second mailbox of one name, or a child of one that is being deleted. */
 #include "service/box/mailbox.h"
 #include "base/clock.h"
 #include "base/params.h"
@@ -12,11 +11,10 @@
 #include "service/core/idempotency.h"
 #include "service/core/member.h"
 #include "service/core/modseq.h"
+#include "service/core/retry.h"
 #include "service/identity/access.h"
 
 #define DEPTH_MAX 16
-/* Times a request looks again at what another one changed under it. */
-#define TRIES 5
 
 /* ---- the members ---- */
 
@@ -198,14 +196,14 @@ static bool check_count(struct call *c, struct mailbox_row *box, struct batch *b
 }
 
 /* *again: what it was judged by has changed meanwhile. */
-static bool create_once(struct call *c, struct mailbox_row *out, bool *again)
+static bool create_once(struct call *c, void *arg, bool *again)
 {
+    struct mailbox_row *out = arg;
     struct batch *b = batch_new(c->arena);
     struct set *sets = arena_array(c->arena, 3, sizeof *sets);
     struct line *line = line_new(c);
     int modseq = -1;
 
-    *again = false;
     mailbox_name_check(c, &out->name);
     if (!find_parent(c, out->parent_id, out, line) || !check_count(c, out, b, &modseq) || !call_check(c))
         return false;
@@ -226,7 +224,6 @@ static bool create_once(struct call *c, struct mailbox_row *out, bool *again)
 bool mailbox_create(struct call *c, const struct mailbox_create_in *in, struct mailbox_row *out)
 {
     struct directory_user user;
-    bool done = false, again = true;
     struct id kept;
 
     if (idempotency_again(c, &kept))
@@ -240,15 +237,18 @@ bool mailbox_create(struct call *c, const struct mailbox_create_in *in, struct m
                                  .parent_id = in->given.parent_id,
                                  .uid_next = 1,
                                  .created_at = clock_wall() };
-    for (int tries = 0; !done && again && tries < TRIES; tries++) {
-        c->err = (struct err){ 0 };
-        done = create_once(c, out, &again);
-    }
-    return done;
+    return retry_run(c, in->user, create_once, out);
 }
 
-static bool update_once(struct call *c, const struct mailbox_update_in *in, struct mailbox_row *out, bool *again)
+struct updating {
+    const struct mailbox_update_in *in;
+    struct mailbox_row *out;
+};
+
+static bool update_once(struct call *c, void *arg, bool *again)
 {
+    const struct mailbox_update_in *in = ((const struct updating *)arg)->in;
+    struct mailbox_row *out = ((const struct updating *)arg)->out;
     struct batch *b = batch_new(c->arena);
     struct set *sets = arena_array(c->arena, 6, sizeof *sets);
     uint64_t subscribed = members_named(&mailbox_members, "subscribed");
@@ -256,7 +256,6 @@ static bool update_once(struct call *c, const struct mailbox_update_in *in, stru
     struct line *line = line_new(c);
     int modseq;
 
-    *again = false;
     if (!access_mailbox(c, in->id, SCOPE_MAIL_WRITE, out))
         return false;
     if (out->role.p && in->named != subscribed)
@@ -292,13 +291,9 @@ static bool update_once(struct call *c, const struct mailbox_update_in *in, stru
 
 bool mailbox_update(struct call *c, const struct mailbox_update_in *in, struct mailbox_row *out)
 {
-    bool done = false, again = true;
+    struct updating w = { in, out };
 
-    for (int tries = 0; !done && again && tries < TRIES; tries++) {
-        c->err = (struct err){ 0 };
-        done = update_once(c, in, out, &again);
-    }
-    return done;
+    return retry_run(c, in->id, update_once, &w);
 }
 
 bool mailbox_delete(struct call *c, const struct mailbox_delete_in *in, void *out)

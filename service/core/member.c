@@ -2,15 +2,11 @@
  *
  * A PATCH reads the row, applies what was named by each member's rule, and writes only those fields: two requests that
  * change different fields both stand. What a rule judged by, or merged with, is a condition of the batch; when it has
- * changed all is judged anew, after a pause of random length, as two that hinder one another each time never finish. */
+ * changed all is judged anew. */
 #include "service/core/member.h"
-#include "service/core/state.h"
+#include "service/core/retry.h"
 #include "store/value.h"
 #include <assert.h>
-
-/* Times a change looks again at what another one changed under it, and longest pause before each further one. */
-#define TRIES         30
-#define PAUSE_MOST_MS 32
 
 static size_t member_find(const struct members *m, struct bytes name)
 {
@@ -128,34 +124,28 @@ static bool write_named(struct call *c, const struct patch *p, const void *befor
     return false;
 }
 
-/* Of two that hinder one another each time one has to be late. */
-static void pause_before(int attempt)
-{
-    uint8_t random;
-    int most = attempt < 5 ? 1 << attempt : PAUSE_MOST_MS;
+struct patching {
+    const struct patch *patch;
+    void *before, *row;
+};
 
-    crypt_random(&random, sizeof random);
-    if (attempt)
-        fiber_sleep_until(clock_monotonic() + random % most);
+static bool patch_once(struct call *c, void *arg, bool *again)
+{
+    const struct patching *w = arg;
+    const struct patch *p = w->patch;
+
+    if (!p->find(c, p->id, w->row))
+        return false;
+    memcpy(w->before, w->row, p->members->kind->size);
+    if (!members_apply(c, p->members, p->given, p->named, w->row) || !call_check(c) ||
+        (p->finish && !p->finish(c, p->given, p->named, w->row)))
+        return false;
+    return !p->named || write_named(c, p, w->before, w->row, again);
 }
 
 bool members_patch(struct call *c, const struct patch *p, void *row)
 {
-    void *before = arena_alloc(c->arena, p->members->kind->size);
-    bool again = true;
+    struct patching w = { p, arena_alloc(c->arena, p->members->kind->size), row };
 
-    for (int i = 0; again && i < TRIES; i++) {
-        pause_before(i);
-        c->err = (struct err){ 0 };
-        if (!p->find(c, p->id, row))
-            return false;
-        memcpy(before, row, p->members->kind->size);
-        if (!members_apply(c, p->members, p->given, p->named, row) || !call_check(c) ||
-            (p->finish && !p->finish(c, p->given, p->named, row)))
-            return false;
-        again = false;
-        if (!p->named || write_named(c, p, before, row, &again))
-            return true;
-    }
-    return again ? err_again(c, ERR_CONFLICT, "Others are changing the same; try again") : false;
+    return retry_run(c, p->id, patch_once, &w);
 }

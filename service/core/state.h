@@ -40,6 +40,7 @@ struct service {
     struct directory *directory;      /* service/identity/directory.h */
     struct auth *auth;                /* service/identity/auth.c: throttles, remembered logins, key cache */
     struct limits *limits;            /* service/core/limits.h */
+    struct retries *retries;          /* service/core/retry.h */
     struct turns *readings;           /* service/box/reading.h */
     struct snapshots *snapshots;      /* service/box/snapshot.h */
     struct feed *feed;                /* service/message/feed.h */

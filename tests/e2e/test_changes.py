@@ -1,6 +1,7 @@
 """What a client that keeps a copy of a mailbox goes by: numbers that only rise, whoever changes what through which door."""
 import poplib
 import smtplib
+import threading
 
 import pytest
 from server import PASSWORD
@@ -96,6 +97,42 @@ def test_keywords_have_no_case_and_are_no_flags(s, who):
         a = s.call("PATCH", path, {"keywords": ["fine", name]})
         assert a.status == 422 and [e["pointer"] for e in a.json["errors"]] == ["/keywords/1"], a
     assert s.get(path).json["keywords"] == ["Work", "$Label1", "later"]
+
+
+def keeps_changing(s, path, member, values, lost):
+    for value in values:
+        answer = s.call("PATCH", path, {member: value})
+        now = s.get(path).json
+        if answer.status != 200 or answer.json[member] != value or now[member] != value:
+            lost.append((member, value, answer, now))
+
+
+def test_racing_changes_of_one_mail_all_stand(s, who):
+    """Each changes a member that nobody else does, and looks whether it stands."""
+    box = s.mailbox(who)
+    path, lost = f"/v1/entries/{append(s, box)['id']}", []
+    truth = [True, False] * 15
+    threads = [threading.Thread(target=keeps_changing, args=(s, path, *x, lost))
+               for x in (("seen", truth), ("keywords", [[f"k{i}"] for i in range(30)]), ("flagged", truth), ("answered", truth))]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    assert not lost, lost[:3]
+    now = s.get(path).json
+    assert (now["seen"], now["flagged"], now["answered"], now["keywords"]) == (False, False, False, ["k29"])
+    assert s.mailbox(who)["unseen"] == 1
+
+
+def test_what_changes_nothing_is_no_change(s, who):
+    entry = append(s, s.mailbox(who))
+    path = f"/v1/entries/{entry['id']}"
+    patch(s, path, {"seen": True, "keywords": ["a", "b"]})
+    before = s.mailbox(who)["modseq"]
+    patch(s, path, {"seen": True, "flagged": False, "keywords": ["a", "b", "B"], "mailbox_id": entry["mailbox_id"]})
+    assert s.mailbox(who)["modseq"] == before
+    patch(s, path, {"keywords": None})
+    assert s.mailbox(who)["modseq"] > before and s.get(path).json["keywords"] == []
 
 
 def test_a_mail_marked_as_deleted_is_still_there(s, who):
