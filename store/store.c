@@ -303,7 +303,7 @@ static bool end_some(struct store *st, const struct claim *c, struct arena *a, s
     q.conds[q.n_conds++] = COND(c->lease, IS_NOT, V_TIME(0));
     q.only = (const char *const[]){ "id", c->token, NULL };
     sets[0] = SET(c->due, V_TIME(now));
-    sets[1] = SET(c->lease, V_TIME(0));
+    sets[1] = SET(c->lease, V_TIME(c->lapsed ? now : 0)); /* the next claim is to know of it */
     if (!store_find(st, &q, a, &rows, found, e))
         return false;
     for (size_t i = 0; i < *found; i++) {

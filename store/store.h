@@ -248,8 +248,8 @@ struct claim {
     const size_t *each;
 };
 bool store_claim(struct store *st, const struct claim *c, struct arena *a, void **rows, size_t *n, struct err *e);
-/* What this node had claimed before its start, by leases of at most lease_ms, is due now. Before its first claim;
- * query.limit rows at a time. */
+/* What this node had claimed before its start, by leases of at most lease_ms, is due now; `lapsed` then tells the next
+ * claim of it. Before its first claim; query.limit rows at a time. */
 bool store_end_leases(struct store *st, const struct claim *c, struct err *e);
 
 /* ---- locks: one holder of a name at a time ---- */

@@ -45,6 +45,7 @@ struct service {
     struct snapshots *snapshots;      /* service/box/snapshot.h */
     struct feed *feed;                /* service/message/feed.h */
     struct mail *mail;                /* the mail half's own, between mail_start and mail_stop */
+    _Atomic(struct outlet *) outlet;  /* who is told of mail that leaves: service/queue/queue.h */
     int64_t started_at;
     char boot[ID_TEXT + 1]; /* tells this process from another that runs with the same node id */
     atomic_bool stopping;

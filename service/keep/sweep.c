@@ -13,6 +13,7 @@
 #include "service/identity/directory.h"
 #include "service/queue/due.h"
 #include "service/queue/ending.h"
+#include "service/queue/queue.h"
 
 #define SWEEP_ARENA ((size_t)64 * 1024 * 1024)
 #define COMMIT_MS   30000
@@ -258,16 +259,17 @@ static bool forget_changes(struct sweep *s)
 bool sweep_round(struct service *svc, size_t *n, struct err *e)
 {
     struct sweep s = { .svc = svc, .arena = arena_new(SWEEP_ARENA), .e = e };
-    size_t kept_answers = 0;
+    size_t kept_answers = 0, given_up = 0;
     bool ok;
 
-    ok = erase_contents(&s) && delete_messages(&s) && delete_past(&s, &delivery_kind, "keep", "keep_until") &&
-         delete_past(&s, &tag_kind, "expires", "expires_at") && delete_past(&s, &event_kind, "expires", "expires_at") &&
+    ok = queue_expire(svc, &given_up, e) && erase_contents(&s) && delete_messages(&s) &&
+         delete_past(&s, &delivery_kind, "keep", "keep_until") && delete_past(&s, &tag_kind, "expires", "expires_at") &&
+         delete_past(&s, &event_kind, "expires", "expires_at") &&
          delete_past(&s, &throttle_kind, "expires", "expires_at") &&
          delete_past(&s, &limit_kind, "expires", "expires_at") && forget_changes(&s) && sweep_bodies(&s) &&
          idempotency_sweep(svc, &kept_answers, e);
     arena_free(&s.arena);
-    *n = s.rows + kept_answers;
+    *n = s.rows + kept_answers + given_up;
     return ok;
 }
 

@@ -13,6 +13,7 @@
 #include "service/identity/auth.h"
 #include "service/message/intake_private.h"
 #include "service/queue/due.h"
+#include "service/queue/queue.h"
 #include <assert.h>
 
 /* What one intake may hold beside its body: the rows of the batch, which recipients lengthen; and while the mail comes
@@ -299,6 +300,9 @@ void intake_done(struct intake *k, struct call *c)
     metric_add(METRIC_messages_accepted_total, 1);
     if (status_is(&p->parties[0].row, "queued"))
         due_poke(c->svc);
+    for (size_t i = 0; i < p->n; i++)
+        if (p->targets[i].leaves)
+            queue_poke(c->svc, p->targets[i].delivery.flow, p->targets[i].delivery.send_at);
 }
 
 static bool accept(struct intake *k, struct call *c, struct intake_out *out)

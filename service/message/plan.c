@@ -9,6 +9,7 @@
 #include "service/message/intake_private.h"
 #include "service/queue/ending.h"
 #include "service/queue/play.h"
+#include "service/queue/queue.h"
 #include <assert.h>
 
 /* ---- which mailboxes: a table of users met so far ---- */
@@ -190,7 +191,9 @@ static bool plan_target(struct intake *k, struct call *c, struct target *t, stru
         decide(k, t, CAUSE_FILED);
     else if (r->kind == RECIPIENT_LOCAL)
         return plan_mailbox(k, c, t, seen, boxes);
-    else /* this build delivers nothing outside, whatever the mode */
+    else if (r->kind == RECIPIENT_REMOTE && service_is_live(c->svc))
+        decide(k, t, CAUSE_LEAVES);
+    else
         decide(k, t, CAUSE_SANDBOX);
     return true;
 }
@@ -220,6 +223,7 @@ static void begin_delivery(struct intake *k, struct target *t)
     d->dsn = t->recipient->dsn;
     d->created_at = k->now;
     d->expires_at = k->now + tried;
+    t->leaves = t->recipient->kind == RECIPIENT_REMOTE && t->verdict.outcome == OUTCOME_QUEUED;
 }
 
 /* Whose Sent gets a copy: the user who submitted, or the one an API send named. */
@@ -288,6 +292,8 @@ static void finish_delivery(struct intake *k, struct call *c, struct plan *p, st
     d->account_id = own->account_id;
     d->message_id = own->id;
     d->mode = own->mode;
+    if (t->leaves)
+        d->flow = queue_flow(k->arena, d->site, queue_class(d->expires_at - k->now), own->account_id, NO_ID);
     d->guest_id = NO_ID;
     d->domain_id = is_outbound(k) ? own->domain_id : t->user.domain_id;
     d->attempts = 0;

@@ -20,6 +20,7 @@ static const struct {
     struct attempt attempt;
 } causes[] = {
     [CAUSE_WAITS] = { .outcome = OUTCOME_QUEUED },
+    [CAUSE_LEAVES] = { .outcome = OUTCOME_QUEUED },
     [CAUSE_FILED] = { OUTCOME_DELIVERED, ANSWER(250, "2.0.0", "Delivered") },
     [CAUSE_SANDBOX] = { OUTCOME_CAPTURED,
                         ANSWER(250, "2.0.0", "Captured: this server is in sandbox mode and sent nothing"),

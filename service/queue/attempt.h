@@ -47,6 +47,7 @@ struct verdict {
 /* Why a delivery stands or ends as it does, where no other server has said so. */
 enum cause {
     CAUSE_WAITS,           /* a local mailbox past accept.local_max */
+    CAUSE_LEAVES,          /* for another server: delivery/ takes it there */
     CAUSE_FILED,           /* or played so by sandbox.test, or by a test key */
     CAUSE_SANDBOX,         /* this server sends nothing outside */
     CAUSE_NO_USER,         /* 5.1.1 */

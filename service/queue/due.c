@@ -12,6 +12,7 @@
 #include "net/wait.h"
 #include "service/core/state.h"
 #include "service/queue/mail_private.h"
+#include "service/queue/queue.h"
 #include "service/queue/slice.h"
 
 #define ROUND_ARENA ((size_t)16 * 1024 * 1024) /* the claimed rows */
@@ -129,7 +130,7 @@ bool due_begin(struct service *svc, struct err *e)
 {
     struct claim claim = local_work(LEASE_MOST_MS);
 
-    return store_end_leases(svc->store, &claim, e);
+    return store_end_leases(svc->store, &claim, e) && queue_begin(svc, e);
 }
 
 bool due_round(struct service *svc, size_t *n, struct err *e)

@@ -32,6 +32,8 @@ static size_t sets_of(const struct ending *e, const struct delivery_row *after, 
     }
     if (e->failures)
         sets[n++] = SET("failures", V_INT(e->failures));
+    if (e->source)
+        sets[n++] = SET("source_id", V_ID(*e->source));
     if (e->row->flow.p) {
         sets[n++] = SET("flow", V_TEXT(after->flow));
         sets[n++] = SET("send_at", V_TIME(after->send_at));
@@ -84,6 +86,18 @@ void ending_tell(struct batch *b, struct arena *a, const struct message_row *m, 
         event_record(b, a, guest, &visitor, "email.received", now);
 }
 
+/* Deferrals after which the sender is told of the delay. */
+#define DELAYED_AFTER 3
+
+static void tell_more(const struct ending *e, struct batch *b, struct arena *a, const struct message_row *m,
+                      const struct delivery_row *told, int64_t now)
+{
+    if (e->ambiguous)
+        event_record(b, a, m, told, "email.ambiguous", now);
+    if (told->flow.p && e->verdict.outcome == OUTCOME_DEFERRED && told->attempts == DELAYED_AFTER)
+        event_record(b, a, m, told, "email.delayed", now);
+}
+
 static void add_one(struct endings *list, struct ending *e, struct batch *b, struct arena *a, int64_t now)
 {
     const struct message_row *m = list->message;
@@ -99,6 +113,7 @@ static void add_one(struct endings *list, struct ending *e, struct batch *b, str
             e->guest_op = outcome_add(b, a, guest.id, &sum);
     }
     ending_tell(b, a, m, &told, e->verdict.outcome, has_guest ? &guest : NULL, e->guest_domain, now);
+    tell_more(e, b, a, m, &told, now);
 }
 
 /* ---- the message ---- */

@@ -22,6 +22,8 @@ struct ending {
     struct verdict verdict;
     struct id guest, guest_domain; /* the other account that counts it, and the domain of its user; none: nobody */
     int64_t failures;              /* of ours, to be noted with it; 0: as they are */
+    bool ambiguous;                /* the peer may have taken it all the same: told by an event */
+    const struct id *source;       /* the address it has to leave from next time; NULL: as it is */
     /* What is learnt of it. */
     bool lost;       /* somebody else's by now */
     bool guest_gone; /* the guest's message is no more */
@@ -38,6 +40,7 @@ struct endings {
     int count_op, erase_op, mark_op;
 };
 
+/* A delivery that is deferred the third time is told as delayed, too. */
 void endings_add(struct endings *list, struct batch *b, struct arena *a, int64_t now);
 /* False when the failure is of no operation of theirs. */
 bool endings_mend(struct endings *list, struct batch_failure f);

@@ -82,6 +82,7 @@ static void where_each_leaves_a_delivery(void **state)
 {
     static const struct want all[] = {
         { CAUSE_WAITS, "queued", false, false, true },
+        { CAUSE_LEAVES, "queued", false, false, true },
         { CAUSE_FILED, "delivered", true, true, false },
         { CAUSE_SANDBOX, "captured", true, true, false },
         { CAUSE_NO_USER, "bounced", true, true, false },

@@ -1,0 +1,305 @@
+/* service/queue/queue.c - flows, claims and leases of mail that leaves: see queue.h. How attempts end is in
+ * queue_finish.c.
+ *
+ * Everything here is a look along the index "flow" {flow, send_at} or an update by id, so no call costs more for a
+ * queue that is long. What is learnt by the way is put right at once: a row that an older build beside us ended keeps
+ * its flow, and would be met by each claim, were it not cleared by the first. */
+#include "service/queue/queue.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/params.h"
+#include "service/body/seal.h"
+#include "service/core/state.h"
+#include "service/queue/outcome.h"
+#include <assert.h>
+
+#define HURRY_MS      3600000 /* a message that has no longer than this is hurried */
+#define LEASE_MOST_MS 600000  /* the longest delivery.lease */
+#define BEGIN_ROWS    256
+#define LOOK_IDS      64 /* of store_get_many */
+
+/* ---- who is told ---- */
+
+void queue_listen(struct service *svc, struct outlet *o)
+{
+    atomic_store(&svc->outlet, o);
+}
+
+void queue_poke(struct service *svc, struct bytes flow, int64_t send_at)
+{
+    struct outlet *o = atomic_load(&svc->outlet);
+
+    if (o)
+        o->arrived(o, flow, send_at);
+}
+
+/* ---- flows ---- */
+
+struct bytes queue_flow(struct arena *a, struct bytes site, char class, struct id account, struct id stream)
+{
+    char one[ID_TEXT + 1], two[ID_TEXT + 1] = "-";
+
+    id_format("", account, one);
+    if (!id_is_none(stream))
+        id_format("", stream, two);
+    return arena_bytesf(a, "%.*s/%c/%s/%s", SHOW(site), class, one, two);
+}
+
+char queue_class(int64_t expires_after)
+{
+    return expires_after && expires_after <= HURRY_MS ? QUEUE_HURRIED : QUEUE_NORMAL;
+}
+
+bool queue_flows(struct service *svc, struct bytes after, size_t most, struct arena *a, struct flow_found **out,
+                 size_t *n, struct err *e)
+{
+    static const char *const only[] = { "id", "flow", "send_at", NULL };
+    struct query q = { .kind = &delivery_kind, .index = "flow", .n_conds = 1, .limit = 1, .only = only };
+    struct delivery_row *row;
+    void *rows;
+    size_t found;
+
+    *out = arena_array(a, most ? most : 1, sizeof **out);
+    for (*n = 0; *n < most; after = row->flow) {
+        q.conds[0] = after.p ? COND("flow", ABOVE, V_TEXT(after)) : COND("flow", IS_NOT, V_TEXT(NO_BYTES));
+        if (!store_find(svc->store, &q, a, &rows, &found, e))
+            return false;
+        if (!found)
+            break;
+        row = rows;
+        (*out)[(*n)++] = (struct flow_found){ row->flow, row->send_at };
+    }
+    return arena_check(a, e);
+}
+
+/* ---- claims ---- */
+
+static struct claim leaving(int64_t lease_ms, size_t limit)
+{
+    return (struct claim){ .query = { .kind = &delivery_kind, .index = "flow", .n_conds = 1, .limit = limit },
+                           .due = "send_at",
+                           .lease = "lease_until",
+                           .token = "token",
+                           .holder = "holder",
+                           .lapsed = "lapsed",
+                           .lease_ms = lease_ms };
+}
+
+bool queue_begin(struct service *svc, struct err *e)
+{
+    struct claim c = leaving(LEASE_MOST_MS, BEGIN_ROWS);
+
+    c.query.conds[0] = COND("flow", IS_NOT, V_TEXT(NO_BYTES));
+    return store_end_leases(svc->store, &c, e);
+}
+
+static struct cond *token_of(const struct delivery_row *row, struct arena *a)
+{
+    struct cond *same = arena_alloc(a, sizeof *same);
+
+    *same = COND("token", IS, V_INT(row->token));
+    return same;
+}
+
+/* Commits what `add` writes of each that is not lost, one operation each; whoever fails it is lost, and the others go
+ * on without. */
+static bool write_each(struct service *svc, struct arena *a, struct work *const *each, size_t n,
+                       void (*add)(struct batch *b, struct arena *a, const struct work *w), struct err *e)
+{
+    for (;;) {
+        struct batch *b = batch_new(a);
+        size_t *of = arena_array(a, n ? n : 1, sizeof *of);
+        struct batch_failure f;
+        int64_t until = clock_monotonic() + PARAM_INT(delivery, lease) / 4;
+
+        for (size_t i = 0; i < n; i++)
+            if (!each[i]->lost) {
+                of[batch_count(b)] = i;
+                add(b, a, each[i]);
+            }
+        *e = (struct err){ 0 };
+        if (!batch_count(b) || store_commit(svc->store, b, until, e))
+            return true;
+        f = batch_failure(b);
+        if (e->code != ERR_CONFLICT || f.operation < 0)
+            return false;
+        each[of[f.operation]]->lost = true;
+    }
+}
+
+static bool is_open(const struct delivery_row *row)
+{
+    return bytes_equal(row->status, BYTES("queued")) || bytes_equal(row->status, BYTES("deferred"));
+}
+
+/* By an older build, which does not know what a flow is. */
+static void clear_flow(struct batch *b, struct arena *a, const struct work *w)
+{
+    struct set *sets = arena_array(a, 3, sizeof *sets);
+
+    sets[0] = SET("flow", V_TEXT(NO_BYTES));
+    sets[1] = SET("send_at", V_TIME(0));
+    sets[2] = SET("lease_until", V_TIME(0));
+    batch_update(b, &delivery_kind, w->row.id, token_of(&w->row, a), 1, sets, 3);
+}
+
+static bool drop_ended(struct service *svc, struct arena *a, struct work *all, size_t *n, struct err *e)
+{
+    struct work **ended = arena_array(a, *n ? *n : 1, sizeof *ended);
+    size_t n_ended = 0, kept = 0;
+
+    for (size_t i = 0; i < *n; i++)
+        if (!is_open(&all[i].row))
+            ended[n_ended++] = &all[i];
+    if (n_ended && !write_each(svc, a, ended, n_ended, clear_flow, e))
+        return false;
+    for (size_t i = 0; n_ended && i < *n; i++)
+        if (is_open(&all[i].row))
+            all[kept++] = all[i];
+    *n = n_ended ? kept : *n;
+    return true;
+}
+
+/* One insert of an event: the row is ours, so nothing needs to be on condition. */
+static void tell_lapsed(struct batch *b, struct arena *a, const struct work *w)
+{
+    event_record(b, a, w->message, &w->row, "email.ambiguous", clock_wall());
+}
+
+static bool mark_lapsed(struct service *svc, struct arena *a, struct work *all, size_t n, struct err *e)
+{
+    struct work **lapsed = arena_array(a, n ? n : 1, sizeof *lapsed);
+    size_t n_lapsed = 0;
+
+    for (size_t i = 0; i < n; i++)
+        if (all[i].row.lapsed)
+            lapsed[n_lapsed++] = &all[i];
+    return !n_lapsed || write_each(svc, a, lapsed, n_lapsed, tell_lapsed, e);
+}
+
+/* The messages of the works, each once. */
+static bool look_up(struct service *svc, struct arena *a, struct work *all, size_t n, struct err *e)
+{
+    struct message_row *found = arena_array(a, n ? n : 1, sizeof *found);
+    struct id *ids = arena_array(a, n ? n : 1, sizeof *ids);
+    size_t *of = arena_array(a, n ? n : 1, sizeof *of), n_ids = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        size_t j = n_ids;
+
+        while (j > 0 && !id_equal(ids[j - 1], all[i].row.message_id))
+            j--;
+        of[i] = j ? j - 1 : n_ids;
+        if (!j)
+            ids[n_ids++] = all[i].row.message_id;
+    }
+    for (size_t i = 0; i < n_ids; i += LOOK_IDS)
+        if (!store_get_many(svc->store, &message_kind, &ids[i], n_ids - i < LOOK_IDS ? n_ids - i : LOOK_IDS, a,
+                            &found[i], e))
+            return false;
+    for (size_t i = 0; i < n; i++) {
+        struct message_row *m = &found[of[i]];
+
+        if (id_is_none(m->id)) { /* what an event wants to know of it */
+            *m = (struct message_row){ .account_id = all[i].row.account_id, .body_id = all[i].row.body_id };
+            m->mode = all[i].row.mode;
+            m->direction = BYTES("outbound");
+        }
+        all[i].message = m;
+        all[i].message_gone = id_is_none(m->id);
+    }
+    for (size_t i = 0; i < n; i++)
+        if (all[i].message_gone)
+            found[of[i]].id = all[i].row.message_id;
+    return true;
+}
+
+static bool claim_rows(struct service *svc, const struct want *wants, size_t n, struct arena *a, struct work **out,
+                       size_t *n_out, struct err *e)
+{
+    struct claim c = leaving(PARAM_INT(delivery, lease), QUEUE_ROWS);
+    struct value *flows = arena_array(a, n, sizeof *flows);
+    size_t *each = arena_array(a, n, sizeof *each);
+    struct delivery_row *rows;
+    void *found;
+
+    for (size_t i = 0; i < n; i++) {
+        flows[i] = V_TEXT(wants[i].flow);
+        each[i] = wants[i].most;
+    }
+    c.query.conds[0] = COND_ONE_OF("flow", flows, n);
+    c.each = each;
+    if (!store_claim(svc->store, &c, a, &found, n_out, e))
+        return false;
+    rows = found;
+    *out = arena_array(a, *n_out ? *n_out : 1, sizeof **out);
+    for (size_t i = 0; i < *n_out; i++)
+        (*out)[i].row = rows[i];
+    return true;
+}
+
+bool queue_claim(struct service *svc, const struct want *wants, size_t n, struct arena *a, struct work **out,
+                 size_t *n_out, struct err *e)
+{
+    assert(n > 0 && n <= QUEUE_WANTS);
+    return claim_rows(svc, wants, n, a, out, n_out, e) && drop_ended(svc, a, *out, n_out, e) &&
+           look_up(svc, a, *out, *n_out, e) && mark_lapsed(svc, a, *out, *n_out, e) && arena_check(a, e);
+}
+
+/* ---- leases ---- */
+
+static void give_back(struct batch *b, struct arena *a, const struct work *w)
+{
+    struct set *sets = arena_array(a, 2, sizeof *sets);
+
+    sets[0] = SET("send_at", V_TIME(w->row.send_at));
+    sets[1] = SET("lease_until", V_TIME(0));
+    batch_update(b, &delivery_kind, w->row.id, token_of(&w->row, a), 1, sets, 2);
+}
+
+bool queue_return(struct service *svc, struct arena *a, struct work *const *each, size_t n, struct err *e)
+{
+    return write_each(svc, a, each, n, give_back, e);
+}
+
+static void keep(struct batch *b, struct arena *a, const struct work *w)
+{
+    struct set *sets = arena_array(a, 2, sizeof *sets);
+
+    sets[0] = SET("send_at", V_TIME(w->row.lease_until));
+    sets[1] = SET("lease_until", V_TIME(w->row.lease_until));
+    batch_update(b, &delivery_kind, w->row.id, token_of(&w->row, a), 1, sets, 2);
+}
+
+bool queue_renew(struct service *svc, struct arena *a, struct work *const *each, size_t n, struct err *e)
+{
+    int64_t until = store_now(svc->store) + PARAM_INT(delivery, lease);
+    int64_t *was = arena_array(a, n ? n : 1, sizeof *was);
+    bool ok;
+
+    for (size_t i = 0; i < n; i++) {
+        was[i] = each[i]->row.lease_until;
+        each[i]->row.lease_until = until;
+    }
+    ok = write_each(svc, a, each, n, keep, e);
+    for (size_t i = 0; !ok && i < n; i++)
+        each[i]->row.lease_until = was[i];
+    return ok;
+}
+
+/* ---- the bytes ---- */
+
+bool queue_open(struct service *svc, struct arena *a, const struct work *w, struct content_out *out, struct err *e)
+{
+    struct crypt_key key;
+    struct call c;
+    bool ok;
+
+    call_init(&c, svc, a, "delivery");
+    ok = seal_open_server(svc, w->row.id, w->row.wrapped_key, w->row.wrap, &key, &c.err) &&
+         content_open(&c, w->row.body_id, &key, w->message->trace, out);
+    crypt_wipe(&key, sizeof key);
+    if (!ok)
+        *e = c.err;
+    return ok;
+}

@@ -1,0 +1,90 @@
+/* service/queue/queue.h - mail that leaves, as batches: what the delivery engine asks of the store, which it never
+ * sees.
+ *
+ *     queue_flows                     which flows there are, when their next row is due
+ *     queue_claim(wants)              rows of them, under a lease with a fencing token; their messages beside them
+ *     queue_open(work)                the bytes to be sent
+ *     queue_finish(done)              what became of them: deliveries, counters, events, body mark in one batch
+ *     queue_return, queue_renew       gives back what was not begun; keeps what is going on
+ *     queue_expire                    gives up what is past its time, whatever else holds it
+ *
+ * A delivery that leaves has a flow, "site/class/account/stream" (the unit of order, fairness and claiming), and its
+ * next time in send_at; due_at stays null, so local work (due.h) never meets it. Every write is on condition of the
+ * token with which the row was claimed: who has lost a lease changes nothing. `lost` tells which these were; somebody
+ * else has them. Any thread or fiber. */
+#ifndef SERVICE_QUEUE_H
+#define SERVICE_QUEUE_H
+#include "service/body/content.h"
+#include "service/queue/attempt.h"
+
+#define QUEUE_WANTS 64   /* flows of one claim */
+#define QUEUE_ROWS  1024 /* rows of one claim, finish, return or renewal */
+
+/* ---- who is told of new mail ---- */
+
+/* The engine of this process, while it runs. `arrived` is called in any thread, and takes its own copy of the flow. */
+struct outlet {
+    void (*arrived)(struct outlet *o, struct bytes flow, int64_t send_at);
+};
+void queue_listen(struct service *svc, struct outlet *o); /* NULL: nobody any more */
+/* A row of that flow is there, or due at another time: after the batch that says so was committed. */
+void queue_poke(struct service *svc, struct bytes flow, int64_t send_at);
+
+/* ---- flows ---- */
+
+enum { QUEUE_HURRIED = 'h', QUEUE_NORMAL = 'n', QUEUE_BULK = 'l' }; /* classes */
+
+/* "gmail.com/n/01k9.../-". `expires_after` in ms: up to an hour is hurried. */
+struct bytes queue_flow(struct arena *a, struct bytes site, char class, struct id account, struct id stream);
+char queue_class(int64_t expires_after);
+
+struct flow_found {
+    struct bytes flow;
+    int64_t send_at; /* of its earliest row */
+};
+/* Up to `most` flows behind `after` (NO_BYTES: from the first), in their order: one look-up in an index for each. */
+bool queue_flows(struct service *svc, struct bytes after, size_t most, struct arena *a, struct flow_found **out,
+                 size_t *n, struct err *e);
+
+/* ---- claims ---- */
+
+struct want {
+    struct bytes flow;
+    size_t most;
+};
+
+struct work {
+    struct delivery_row row;           /* as it was claimed; renewed leases are kept up here */
+    const struct message_row *message; /* shared by all of a message in one claim */
+    bool message_gone;                 /* `message` then holds ids alone */
+    bool lost;
+};
+
+/* Claims up to `most` due rows of each flow; *out lies in the arena, flow by flow. A row whose lease ran out before
+ * (somebody died in the middle of it) gets the event email.ambiguous here. */
+bool queue_claim(struct service *svc, const struct want *wants, size_t n, struct arena *a, struct work **out,
+                 size_t *n_out, struct err *e);
+
+/* The message's own trace lines and its body: the bytes that leave, to be read with content_next. ERR_GONE: they are no
+ * more; ERR_SEALED: under a key that this server has not. */
+bool queue_open(struct service *svc, struct arena *a, const struct work *w, struct content_out *out, struct err *e);
+
+struct done {
+    struct work *work;
+    struct verdict verdict;
+    bool ambiguous;          /* the peer may have taken it all the same */
+    const struct id *source; /* NULL: as it is */
+};
+
+/* What became of deliveries of one message: one batch. False: nothing was written, and all may be tried again. */
+bool queue_finish(struct service *svc, struct arena *a, struct done *each, size_t n, struct err *e);
+/* Unsent: due again when it was, as if it had not been claimed. */
+bool queue_return(struct service *svc, struct arena *a, struct work *const *each, size_t n, struct err *e);
+/* A lease more of delivery.lease. */
+bool queue_renew(struct service *svc, struct arena *a, struct work *const *each, size_t n, struct err *e);
+
+/* Ends what is past its time and under no lease; *n of them, at most a slice. */
+bool queue_expire(struct service *svc, size_t *n, struct err *e);
+/* What this node had claimed before its start is due now. Before the first claim. */
+bool queue_begin(struct service *svc, struct err *e);
+#endif

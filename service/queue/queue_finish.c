@@ -1,0 +1,114 @@
+/* service/queue/queue_finish.c - how attempts to other servers end, and what is past its time: see queue.h.
+ *
+ * The batch is that of ending.h. Each refusal of it teaches one thing, so the tries are bounded by what there is to
+ * learn: two things of a delivery, three of the message. */
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/params.h"
+#include "service/core/state.h"
+#include "service/queue/ending.h"
+#include "service/queue/queue.h"
+
+static bool commit(struct service *svc, struct arena *a, struct endings *list, struct err *e)
+{
+    int64_t until = clock_monotonic() + PARAM_INT(delivery, lease) / 4;
+    struct arena_mark clean = arena_mark(a);
+
+    for (size_t tries = 2 * list->n + 4; tries > 0; tries--) {
+        struct batch *b;
+
+        *e = (struct err){ 0 };
+        arena_rewind(a, clean);
+        b = batch_new(a);
+        endings_add(list, b, a, clock_wall());
+        if (!batch_count(b) || store_commit(svc->store, b, until, e))
+            return true;
+        if (e->code != ERR_CONFLICT || !endings_mend(list, batch_failure(b)))
+            return false;
+    }
+    return false;
+}
+
+bool queue_finish(struct service *svc, struct arena *a, struct done *each, size_t n, struct err *e)
+{
+    struct ending *ends = arena_array(a, n, sizeof *ends);
+    struct endings list = { .message = each[0].work->message, .each = ends, .n = n };
+    bool ok;
+
+    list.message_gone = each[0].work->message_gone;
+    for (size_t i = 0; i < n; i++)
+        ends[i] = (struct ending){ .row = &each[i].work->row,
+                                   .verdict = each[i].verdict,
+                                   .guest = each[i].work->row.guest_id,
+                                   .ambiguous = each[i].ambiguous,
+                                   .source = each[i].source,
+                                   .lost = each[i].work->lost };
+    ok = commit(svc, a, &list, e);
+    for (size_t i = 0; ok && i < n; i++)
+        each[i].work->lost = ends[i].lost;
+    return ok;
+}
+
+/* ---- what is past its time ---- */
+
+static bool find_past(struct service *svc, struct arena *a, struct delivery_row **rows, size_t *n, struct err *e)
+{
+    struct query q = { .kind = &delivery_kind, .index = "expiry", .n_conds = 2 };
+    void *found;
+
+    q.limit = (size_t)PARAM_INT(sweep, slice);
+    q.conds[0] = COND("expires_at", AT_MOST, V_TIME(store_now(svc->store)));
+    q.conds[1] = COND("flow", IS_NOT, V_TEXT(NO_BYTES));
+    if (!store_find(svc->store, &q, a, &found, n, e))
+        return false;
+    *rows = found;
+    return true;
+}
+
+/* On condition that nobody has begun with it meanwhile: what is under way ends by its own outcome. */
+static bool expire_one(struct service *svc, struct arena *a, const struct delivery_row *row, bool *done, struct err *e)
+{
+    struct message_row m = { 0 };
+    struct ending end = { .row = row, .verdict = verdict_of(CAUSE_TIME_OVER, clock_wall()), .guest = row->guest_id };
+    struct endings list = { .message = &m, .each = &end, .n = 1, .unleased = true };
+    bool there;
+
+    if (!store_look(svc->store, &message_kind, row->message_id, a, &m, &there, e))
+        return false;
+    list.message_gone = !there;
+    if (!there) {
+        m = (struct message_row){ .id = row->message_id, .account_id = row->account_id, .body_id = row->body_id };
+        m.mode = row->mode;
+    }
+    if (!commit(svc, a, &list, e))
+        return false;
+    *done = !end.lost;
+    if (*done)
+        log_info("delivery", LOG_BYTES("id", id_text(a, delivery_kind.prefix, row->id)),
+                 LOG_BYTES("message", id_text(a, message_kind.prefix, row->message_id)), LOG_BYTES("rcpt", row->email),
+                 LOG_TEXT("result", "expired"));
+    return true;
+}
+
+#define EXPIRE_ARENA ((size_t)64 * 1024 * 1024)
+
+bool queue_expire(struct service *svc, size_t *n, struct err *e)
+{
+    struct arena *a = arena_new(EXPIRE_ARENA), *one = arena_new(EXPIRE_ARENA);
+    struct delivery_row *rows = NULL;
+    size_t found = 0;
+    int64_t now = store_now(svc->store);
+    bool ok = find_past(svc, a, &rows, &found, e), done;
+
+    *n = 0;
+    for (size_t i = 0; ok && i < found; i++) {
+        arena_reset(one);
+        if (rows[i].lease_until > now)
+            continue;
+        ok = expire_one(svc, one, &rows[i], &done, e);
+        *n += ok && done;
+    }
+    arena_free(&a);
+    arena_free(&one);
+    return ok;
+}

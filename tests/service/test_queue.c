@@ -1,0 +1,429 @@
+/* Mail that leaves, at the store: it waits in flows, is claimed under leases, and ends by one batch; whoever has lost a
+ * lease changes nothing. */
+#include "service/core/secrets.h"
+#include "service/queue/queue.h"
+#include "tests/service/mail_world.h"
+
+static void go_live(void)
+{
+    struct err e = { 0 };
+
+    if (!param_set(PARAM_delivery_mode, PARAM_FROM_FLAG, BYTES("live"), &e))
+        fail_msg("%s", e.message);
+}
+
+static void change(struct world *w, struct id delivery, struct set *sets, size_t n)
+{
+    struct batch *b = batch_new(w->arena);
+
+    batch_update(b, &delivery_kind, delivery, NULL, 0, sets, n);
+    commit(w, b);
+}
+
+static struct delivery_row row_of(struct world *w, struct id id)
+{
+    struct delivery_row row = { 0 };
+    struct err e = { 0 };
+
+    if (!store_get(w->svc->store, &delivery_kind, id, w->arena, &row, &e))
+        fail_msg("%s", e.message);
+    return row;
+}
+
+static struct flow_found *flows(struct world *w, size_t *n)
+{
+    struct flow_found *list;
+    struct err e = { 0 };
+
+    if (!queue_flows(w->svc, NO_BYTES, 100, w->arena, &list, n, &e))
+        fail_msg("%s", e.message);
+    return list;
+}
+
+/* Up to `most` of each flow there is. */
+static struct work *claimed(struct world *w, size_t most, size_t *n)
+{
+    struct want wants[QUEUE_WANTS];
+    struct work *list;
+    struct err e = { 0 };
+    size_t n_flows;
+    struct flow_found *all = flows(w, &n_flows);
+
+    for (size_t i = 0; i < n_flows; i++)
+        wants[i] = (struct want){ all[i].flow, most };
+    *n = 0;
+    if (n_flows && !queue_claim(w->svc, wants, n_flows, w->arena, &list, n, &e))
+        fail_msg("%s", e.message);
+    return n_flows ? list : NULL;
+}
+
+static void finish(struct world *w, struct work *all, size_t n, struct verdict v, bool ambiguous)
+{
+    struct done *each = arena_array(w->arena, n, sizeof *each);
+    struct err e = { 0 };
+
+    for (size_t i = 0; i < n; i++)
+        each[i] = (struct done){ .work = &all[i], .verdict = v, .ambiguous = ambiguous };
+    if (!queue_finish(w->svc, w->arena, each, n, &e))
+        fail_msg("%s", e.message);
+}
+
+static const struct attempt taken = { .code = 250, .enhanced = BYTES_ROW("2.0.0"), .text = BYTES_ROW("OK") },
+                            put_off = { .code = 451,
+                                        .enhanced = BYTES_ROW("4.7.1"),
+                                        .text = BYTES_ROW("Later"),
+                                        .cause = BYTES_ROW("greylist"),
+                                        .permanence = BYTES_ROW("temporary") };
+
+static struct verdict later(int64_t at)
+{
+    return (struct verdict){ .outcome = OUTCOME_DEFERRED, .attempt = &put_off, .next_at = at };
+}
+
+static const struct verdict delivered = { .outcome = OUTCOME_DELIVERED, .attempt = &taken };
+
+/* ---- ---- */
+
+static void what_leaves_waits_in_flows(void **state)
+{
+    struct world *w = *state;
+    struct intake_out out;
+    struct flow_found *list;
+    struct delivery_row row;
+    size_t n;
+
+    out = sent(w, TO("x@far.test")); /* in the sandbox it is captured */
+    assert_bytes(out.status, BYTES("captured"));
+    go_live();
+    out = sent(w, TO("x@far.test", "y@FAR.test", "z@away.test", "bo@example.test"));
+    assert_bytes(out.status, BYTES("queued"));
+    assert_bytes(out.mode, BYTES("live"));
+    assert_bytes(out.recipients[3].status, BYTES("delivered")); /* what is here stays here */
+    list = flows(w, &n);
+    assert_int_equal(n, 2);
+    assert_true(bytes_starts(list[0].flow, BYTES("away.test/n/")) && bytes_ends(list[0].flow, BYTES("/-")));
+    assert_true(bytes_starts(list[1].flow, BYTES("far.test/n/")));
+    row = row_of(w, out.recipients[1].delivery_id);
+    assert_true(row.due_at == 0 && row.send_at > 0 && row.send_at == list[1].send_at);
+    assert_bytes(row.status, BYTES("queued"));
+    assert_bytes(row.flow, list[1].flow);
+    assert_int_equal(work(w), 0); /* it is no local work */
+    act(w, &w->test_key, "api");
+    out = sent(w, TO("x@far.test")); /* a test key's mail goes nowhere */
+    assert_bytes(out.status, BYTES("delivered"));
+}
+
+static void hurried_mail_has_a_flow_of_its_own(void **state)
+{
+    struct world *w = *state;
+    const char *to[] = { "x@far.test" };
+    struct message_send_in in = a_send(w, 1, to);
+    struct intake_out out = { 0 };
+
+    go_live();
+    in.expires_after = 1800;
+    must(&w->c, message_send(&w->c, &in, &out));
+    assert_true(bytes_starts(row_of(w, out.recipients[0].delivery_id).flow, BYTES("far.test/h/")));
+}
+
+static void claims_are_limited_by_flow(void **state)
+{
+    struct world *w = *state;
+    size_t n, of_far = 0;
+    struct work *all;
+
+    go_live();
+    sent(w, TO("a@far.test", "b@far.test", "c@far.test", "d@away.test"));
+    all = claimed(w, 2, &n);
+    assert_int_equal(n, 3);
+    for (size_t i = 0; i < n; i++) {
+        of_far += bytes_equal(all[i].row.site, BYTES("far.test"));
+        assert_ptr_equal(all[i].message, all[0].message);
+        assert_false(all[i].message_gone);
+    }
+    assert_int_equal(of_far, 2);
+    claimed(w, 2, &n);
+    assert_int_equal(n, 1); /* the third of far.test; the others are leased */
+}
+
+static void an_attempt_ends_in_one_batch(void **state)
+{
+    struct world *w = *state;
+    struct intake_out out;
+    struct delivery_row row;
+    struct message_row m;
+    struct work *all;
+    size_t n;
+
+    go_live();
+    out = sent(w, TO("a@far.test", "b@far.test"));
+    all = claimed(w, 9, &n);
+    assert_int_equal(n, 2);
+    finish(w, all, 1, delivered, false);
+    finish(w, all + 1, 1, later(clock_wall() + 60000), false);
+    row = row_of(w, all[0].row.id);
+    assert_bytes(row.status, BYTES("delivered"));
+    assert_true(!row.flow.p && !row.send_at && !row.lease_until && row.final_at && !row.wrapped_key.p);
+    row = row_of(w, all[1].row.id);
+    assert_bytes(row.status, BYTES("deferred"));
+    assert_true(row.flow.p && row.send_at > clock_wall() + 50000 && !row.due_at && !row.lease_until);
+    assert_int_equal(row.attempts, 1);
+    m = message_of_id(w, out.message_id);
+    assert_true(m.n_open == 1 && m.n_delivered == 1);
+    assert_int_equal(events(w, out.message_id, "email.delivered"), 1);
+    assert_int_equal(events(w, out.message_id, "email.deferred"), 1);
+    claimed(w, 9, &n);
+    assert_int_equal(n, 0); /* not due */
+}
+
+static void the_third_deferral_is_a_delay(void **state)
+{
+    struct world *w = *state;
+    struct intake_out out;
+    struct work *all;
+    size_t n;
+
+    go_live();
+    out = sent(w, TO("a@far.test"));
+    for (int i = 0; i < 4; i++) {
+        all = claimed(w, 9, &n);
+        assert_int_equal(n, 1);
+        assert_int_equal(events(w, out.message_id, "email.delayed"), i > 2);
+        finish(w, all, 1, later(clock_wall() - 1), i == 1);
+    }
+    assert_int_equal(events(w, out.message_id, "email.deferred"), 4);
+    assert_int_equal(events(w, out.message_id, "email.delayed"), 1);
+    assert_int_equal(events(w, out.message_id, "email.ambiguous"), 1);
+}
+
+static void what_was_not_sent_goes_back(void **state)
+{
+    struct world *w = *state;
+    struct work *all, *again;
+    struct work *list[1];
+    struct err e = { 0 };
+    struct delivery_row row;
+    size_t n;
+
+    go_live();
+    sent(w, TO("a@far.test"));
+    all = claimed(w, 1, &n);
+    assert_int_equal(n, 1);
+    list[0] = all;
+    assert_true(queue_return(w->svc, w->arena, list, 1, &e));
+    row = row_of(w, all->row.id);
+    assert_true(row.send_at == all->row.send_at && !row.lease_until && row.attempts == 0);
+    again = claimed(w, 1, &n);
+    assert_true(n == 1 && again->row.token > all->row.token && !again->row.lapsed);
+}
+
+static void a_lease_that_is_renewed_lasts(void **state)
+{
+    struct world *w = *state;
+    struct work *all;
+    struct work *list[1];
+    struct err e = { 0 };
+    int64_t was;
+    size_t n;
+
+    go_live();
+    sent(w, TO("a@far.test"));
+    all = claimed(w, 1, &n);
+    was = row_of(w, all->row.id).lease_until;
+    list[0] = all;
+    usleep(2000);
+    assert_true(queue_renew(w->svc, w->arena, list, 1, &e));
+    assert_false(all->lost);
+    assert_true(row_of(w, all->row.id).lease_until > was);
+    assert_true(row_of(w, all->row.id).send_at == all->row.lease_until);
+}
+
+/* As if its time had run out. */
+static void let_lapse(struct world *w, struct id delivery)
+{
+    struct set sets[] = { SET("lease_until", V_TIME(clock_wall() - 10)), SET("send_at", V_TIME(clock_wall() - 10)) };
+
+    change(w, delivery, sets, 2);
+}
+
+static void who_loses_a_lease_writes_nothing(void **state)
+{
+    struct world *w = *state;
+    struct intake_out out;
+    struct work *first, *second, *list[1];
+    struct err e = { 0 };
+    size_t n;
+
+    go_live();
+    out = sent(w, TO("a@far.test", "b@far.test"));
+    first = claimed(w, 9, &n);
+    assert_int_equal(n, 2);
+    let_lapse(w, first[0].row.id);
+    second = claimed(w, 9, &n);
+    assert_true(n == 1 && second->row.lapsed && id_equal(second->row.id, first[0].row.id));
+    assert_int_equal(events(w, out.message_id, "email.ambiguous"), 1);
+
+    finish(w, first, 2, delivered, false); /* the other one of the transaction is still ours */
+    assert_true(first[0].lost && !first[1].lost);
+    assert_bytes(row_of(w, first[0].row.id).status, BYTES("queued"));
+    assert_bytes(row_of(w, first[1].row.id).status, BYTES("delivered"));
+    assert_int_equal(message_of_id(w, out.message_id).n_delivered, 1);
+    list[0] = first;
+    first->lost = false;
+    assert_true(queue_renew(w->svc, w->arena, list, 1, &e) && first->lost);
+    first->lost = false;
+    assert_true(queue_return(w->svc, w->arena, list, 1, &e) && first->lost);
+
+    finish(w, second, 1, delivered, false);
+    assert_int_equal(message_of_id(w, out.message_id).n_delivered, 2);
+    assert_int_equal(message_of_id(w, out.message_id).n_open, 0);
+}
+
+static void a_start_ends_its_own_leases(void **state)
+{
+    struct world *w = *state;
+    struct intake_out out;
+    struct err e = { 0 };
+    struct work *all;
+    size_t n;
+
+    go_live();
+    out = sent(w, TO("a@far.test"));
+    claimed(w, 9, &n);
+    assert_int_equal(n, 1);
+    assert_true(queue_begin(w->svc, &e));
+    all = claimed(w, 9, &n);
+    assert_true(n == 1 && all->row.lapsed); /* who knows whether it was sent */
+    assert_int_equal(events(w, out.message_id, "email.ambiguous"), 1);
+}
+
+static void what_is_past_its_time_is_given_up(void **state)
+{
+    struct world *w = *state;
+    struct set past[] = { SET("expires_at", V_TIME(1)), SET("send_at", V_TIME(clock_wall() + 900000)) };
+    struct intake_out out;
+    struct err e = { 0 };
+    size_t n;
+
+    go_live();
+    out = sent(w, TO("a@far.test", "b@far.test", "c@far.test"));
+    change(w, out.recipients[0].delivery_id, past, 2);
+    claimed(w, 9, &n);
+    assert_int_equal(n, 2);
+    change(w, out.recipients[1].delivery_id, past, 1); /* and under way */
+    sweep(w);
+    assert_bytes(row_of(w, out.recipients[0].delivery_id).status, BYTES("expired"));
+    assert_bytes(row_of(w, out.recipients[1].delivery_id).status, BYTES("queued"));
+    assert_int_equal(events(w, out.message_id, "email.expired"), 1);
+    assert_true(queue_expire(w->svc, &n, &e));
+    assert_int_equal(n, 0);
+}
+
+static void what_an_older_build_ended_loses_its_flow(void **state)
+{
+    struct world *w = *state;
+    struct set ended = SET("status", V_TEXT(BYTES("cancelled")));
+    struct intake_out out;
+    size_t n;
+
+    go_live();
+    out = sent(w, TO("a@far.test", "b@far.test"));
+    change(w, out.recipients[0].delivery_id, &ended, 1);
+    claimed(w, 9, &n);
+    assert_int_equal(n, 1);
+    assert_false(row_of(w, out.recipients[0].delivery_id).flow.p);
+}
+
+static void a_cancel_takes_it_out_of_its_flow(void **state)
+{
+    struct world *w = *state;
+    struct intake_out out;
+    struct message_view view;
+    struct message_cancel_in in;
+    size_t n;
+
+    go_live();
+    out = sent(w, TO("a@far.test"));
+    in.id = id_of(w, &message_kind, out.message_id);
+    must(&w->c, message_cancel(&w->c, &in, &view));
+    flows(w, &n);
+    assert_int_equal(n, 0);
+}
+
+static void the_bytes_are_those_that_were_accepted(void **state)
+{
+    struct world *w = *state;
+    struct content_out content;
+    struct err e = { 0 };
+    struct bytes piece;
+    struct buf text;
+    struct work *all;
+    size_t n;
+
+    go_live();
+    sent(w, TO("a@far.test"));
+    all = claimed(w, 1, &n);
+    if (!queue_open(w->svc, w->arena, all, &content, &e))
+        fail_msg("%s", e.message);
+    buf_init(&text, 1 << 20);
+    for (;;) {
+        assert_true(content_next(content.content, &piece, &e));
+        if (!piece.n)
+            break;
+        buf_add(&text, piece);
+    }
+    content_close(&content.content);
+    assert_int_equal(text.n, content.size);
+    assert_int_equal(text.n, all->message->size);
+    assert_true(bytes_ends(buf_bytes(&text), BYTES("The quick brown walrus.\r\n")));
+    buf_clear(&text);
+}
+
+struct ear {
+    struct outlet outlet;
+    size_t n;
+};
+
+static void heard(struct outlet *o, struct bytes flow, int64_t send_at)
+{
+    assert_true(bytes_starts(flow, BYTES("far.test/n/")) && send_at > 0);
+    ((struct ear *)(void *)o)->n++;
+}
+
+static void whoever_sends_hears_of_new_mail(void **state)
+{
+    struct world *w = *state;
+    struct ear ear = { { heard }, 0 };
+
+    go_live();
+    queue_listen(w->svc, &ear.outlet);
+    sent(w, TO("a@far.test", "bo@example.test"));
+    assert_int_equal(ear.n, 1);
+    queue_listen(w->svc, NULL);
+    sent(w, TO("a@far.test"));
+    assert_int_equal(ear.n, 1);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(what_leaves_waits_in_flows),
+        TEST(hurried_mail_has_a_flow_of_its_own),
+        TEST(claims_are_limited_by_flow),
+        TEST(an_attempt_ends_in_one_batch),
+        TEST(the_third_deferral_is_a_delay),
+        TEST(what_was_not_sent_goes_back),
+        TEST(a_lease_that_is_renewed_lasts),
+        TEST(who_loses_a_lease_writes_nothing),
+        TEST(a_start_ends_its_own_leases),
+        TEST(what_is_past_its_time_is_given_up),
+        TEST(what_an_older_build_ended_loses_its_flow),
+        TEST(a_cancel_takes_it_out_of_its_flow),
+        TEST(the_bytes_are_those_that_were_accepted),
+        TEST(whoever_sends_hears_of_new_mail),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
