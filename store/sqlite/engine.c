@@ -73,7 +73,6 @@ static bool open_store(const struct store_options *o, struct bytes path, struct 
         log_check(s->path, o->accept_loss, e) && make_file(s->path, e) && conn_open(s->path, true, c, e)) {
         s->writing = c;
         if (schema_open(s, c, o->schema, e) && writer_start(s, c, e)) {
-            reserve_take(s->path);
             if (conn_is_synchronous())
                 log_mark(s->path, s->log_number);
             *out = &s->store;

@@ -180,8 +180,8 @@ bool writer_claim(struct store *st, const struct claim *claim, struct plan *p, s
 void state_note(struct sqlite_store *s, const struct err *e);
 bool state_is_up(struct store *st, struct err *why);
 bool state_has_room(struct store *st);
-/* A file of store.reserve bytes beside the database, to be given back when the disk is full; false when it cannot be
- * made. */
+/* A file of store.reserve bytes beside the database, to be given back when the disk is full; false while there is no
+ * space for it. */
 bool reserve_take(const char *path);
 void reserve_give(const char *path);
 

@@ -1,5 +1,6 @@
 #include "base/params.h"
 #include "store/sqlite/sqlite.h"
+#include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
@@ -47,7 +48,7 @@ bool reserve_take(const char *path)
     int64_t size = PARAM_INT(store, reserve);
     char name[RESERVE_NAME];
     struct stat s;
-    bool ok;
+    bool ok, never;
     int fd;
 
     reserve_name(path, name);
@@ -57,10 +58,11 @@ bool reserve_take(const char *path)
     if (fd < 0)
         return false;
     ok = ftruncate(fd, 0) == 0 && fallocate(fd, 0, 0, size) == 0;
+    never = !ok && (errno == EOPNOTSUPP || errno == ENOSYS); /* a file system that keeps no space */
     close(fd);
     if (!ok)
         unlink(name);
-    return ok;
+    return ok || never;
 }
 
 void reserve_give(const char *path)
@@ -71,6 +73,15 @@ void reserve_give(const char *path)
     unlink(name);
 }
 
+static bool reserve_is_kept(const char *path)
+{
+    char name[RESERVE_NAME];
+
+    reserve_name(path, name);
+    return PARAM_INT(store, reserve) == 0 || access(name, F_OK) == 0;
+}
+
+/* A reserve that was given away is not there for new mail: it comes back first. */
 static bool measure(const struct sqlite_store *s)
 {
     struct statvfs v;
@@ -81,6 +92,8 @@ static bool measure(const struct sqlite_store *s)
     all = (uint64_t)v.f_blocks * v.f_frsize;
     if (!least)
         least = all / 20 < (UINT64_C(1) << 30) ? all / 20 : UINT64_C(1) << 30;
+    if (!reserve_is_kept(s->path))
+        least += (uint64_t)PARAM_INT(store, reserve);
     return (uint64_t)v.f_bavail * v.f_frsize >= least;
 }
 

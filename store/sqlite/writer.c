@@ -153,16 +153,22 @@ static void checkpoint(struct writer *w, bool restart)
 /* ---- a full disk ---- */
 
 /* Deleting takes space in the log before it gives any back. So a part of the disk is kept for it ("<database>-reserve",
- * store.reserve): when the disk is full, batches that bring nothing new are tried again without it, and the log, whose
- * pages the file has already, is begun anew before and after. What brings something is refused. */
-static bool brings_nothing(const struct job *j)
+ * store.reserve): when the disk is full, batches that take something away are tried again without it, and the log,
+ * whose pages the file has already, is begun anew before and after. What only brings something is refused. A batch that
+ * deletes may leave a small row that says so (service/box/gone.h), but no blob. */
+static bool takes_away(const struct job *j)
 {
-    if (!j->batch)
-        return false;
-    for (size_t i = 0; i < j->batch->n; i++)
-        if (j->batch->ops[i].type == OP_INSERT || j->batch->ops[i].type == OP_BLOB_PUT)
+    bool deletes = false, inserts = false;
+
+    for (size_t i = 0; j->batch && i < j->batch->n; i++) { /* none: a claim, which only changes rows */
+        enum op_type type = j->batch->ops[i].type;
+
+        if (type == OP_BLOB_PUT)
             return false;
-    return true;
+        deletes = deletes || type == OP_DELETE || type == OP_BLOB_DELETE;
+        inserts = inserts || type == OP_INSERT;
+    }
+    return deletes || !inserts;
 }
 
 /* True when something of the group may be tried again: once, after the rollback. */
@@ -173,7 +179,7 @@ static bool may_make_room(struct writer *w, struct job *jobs, const struct err *
     if (e->code != ERR_STORAGE_FULL || w->made_room)
         return false;
     for (struct job *j = jobs; j; j = j->next) {
-        if (!j->ended && !brings_nothing(j)) {
+        if (!j->ended && !takes_away(j)) {
             j->ended = true;
             j->ok = false;
             j->err = *e;
@@ -241,13 +247,12 @@ static void run_group(struct writer *w, struct job *jobs)
 
     w->made_room = false;
     for (int run = 0;; run++) {
-        enum outcome pass;
-        bool had_room = !w->made_room;
+        enum outcome pass = PASSED;
+        bool had_room = !w->made_room, begun = begin(w, jobs, &e); /* writes what the log still lacks: log_vfs.c */
 
-        if (!begin(w, jobs, &e))
-            break;
-        pass = apply_all(w, jobs);
-        if (pass == PASSED && number(w, &e) && conn_step(w->conn, "COMMIT", &e)) {
+        if (begun)
+            pass = apply_all(w, jobs);
+        if (begun && pass == PASSED && number(w, &e) && conn_step(w->conn, "COMMIT", &e)) {
             mark(w);
             state_note(w->store, NULL);
             return;
@@ -504,6 +509,7 @@ bool writer_start(struct sqlite_store *s, struct conn *c, struct err *e)
     sqlite3_wal_hook(c->db, count_log, w);
     if (!conn_int(c, "PRAGMA page_size", &w->page_size, e))
         return false;
+    w->tight = !reserve_take(s->path);
     if (pthread_create(&w->thread, NULL, run, w) != 0)
         return err_set(e, ERR_BUSY, "cannot start the writer: %s", strerror(errno));
     w->started = true;
