@@ -1,18 +1,16 @@
-/* base/crypt.c - libsodium behind names of our own, so that one file says which algorithm is meant.
+/* base/crypt.c - libsodium (and OpenSSL, crypt_aead.h) behind names of our own, so that one file says which algorithm
+ * is meant.
  *
  * Nonces are 24 random bytes, so no counter has to be kept anywhere and two nodes need not agree. Only the chunks of a
  * body have their number as nonce: each body has a key of its own, so no pair of key and nonce comes twice. Whether a
  * chunk is the last one is bound to it; a body that was cut behind a chunk does not open. */
-#include "base/crypt.h"
+#include "base/crypt_aead.h"
 #include <assert.h>
 #include <pthread.h>
 #include <sodium.h>
 #include <stdatomic.h>
 
-enum {
-    NONCE = crypto_aead_xchacha20poly1305_ietf_NPUBBYTES,
-    TAG = crypto_aead_xchacha20poly1305_ietf_ABYTES,
-};
+enum { NONCE = AEAD_NONCE, TAG = AEAD_TAG };
 
 _Static_assert(CRYPT_HASH == crypto_hash_sha256_BYTES, "SHA-256");
 _Static_assert(CRYPT_WRAPPED == NONCE + sizeof(struct crypt_key) + TAG, "a wrapped key");
@@ -131,14 +129,14 @@ bool crypt_password_outdated(const char *hash, const struct crypt_password_cost 
 static bool encrypt(const struct crypt_key *key, const unsigned char nonce[NONCE], struct bytes text,
                     struct bytes context, struct buf *out)
 {
+    const struct aead how = { key, nonce, context };
     unsigned char *to = NULL;
 
     if (out->max - out->n < text.n || !(to = (unsigned char *)buf_room(out, text.n + TAG))) {
         out->overflowed = true;
         return false;
     }
-    crypto_aead_xchacha20poly1305_ietf_encrypt(to, NULL, raw(text), text.n, raw(context), context.n, NULL, nonce,
-                                               key->b);
+    aead_seal(&how, text, to);
     buf_filled(out, text.n + TAG);
     return true;
 }
@@ -146,14 +144,12 @@ static bool encrypt(const struct crypt_key *key, const unsigned char nonce[NONCE
 static bool decrypt(const struct crypt_key *key, const unsigned char nonce[NONCE], struct bytes sealed,
                     struct bytes context, struct buf *out)
 {
+    const struct aead how = { key, nonce, context };
     unsigned char *to = NULL;
     /* Room for at least one byte, as libsodium wants an address even for an empty text. */
     size_t room = sealed.n > TAG ? sealed.n - TAG : 1;
 
-    if (sealed.n < TAG || !(to = (unsigned char *)buf_room(out, room)))
-        return false;
-    if (crypto_aead_xchacha20poly1305_ietf_decrypt(to, NULL, NULL, raw(sealed), sealed.n, raw(context), context.n,
-                                                   nonce, key->b) != 0)
+    if (sealed.n < TAG || !(to = (unsigned char *)buf_room(out, room)) || !aead_open(&how, sealed, to))
         return false;
     buf_filled(out, sealed.n - TAG);
     return true;

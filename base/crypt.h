@@ -1,4 +1,4 @@
-/* base/crypt.h - hashes, encodings, passwords and sealing, over libsodium.
+/* base/crypt.h - hashes, encodings, passwords and sealing, over libsodium and OpenSSL.
  *
  * crypt_init comes first, once; after it every function may be called from any thread. Only the two password functions
  * take long (Argon2id, milliseconds and megabytes): call them on a worker.

@@ -2,6 +2,8 @@
 #include "check.h"
 
 #include "base/crypt.h"
+#include "base/crypt_aead.h"
+#include <sodium.h>
 
 static const struct crypt_key key = { { 1, 2, 3 } }, other = { { 1, 2, 4 } };
 
@@ -272,6 +274,51 @@ static void a_body_keeps_its_order_and_its_end(void **state)
     buf_clear(&b);
 }
 
+/* libsodium's own, which is what all that was ever kept is sealed with. */
+static void sodium_seals(const struct aead *a, struct bytes text, unsigned char *out)
+{
+    crypto_aead_xchacha20poly1305_ietf_encrypt(out, NULL, (const unsigned char *)text.p, text.n,
+                                               (const unsigned char *)a->context.p, a->context.n, NULL, a->nonce,
+                                               a->key->b);
+}
+
+static bool sodium_opens(const struct aead *a, const unsigned char *sealed, size_t n, unsigned char *out)
+{
+    return crypto_aead_xchacha20poly1305_ietf_decrypt(out, NULL, NULL, sealed, n, (const unsigned char *)a->context.p,
+                                                      a->context.n, a->nonce, a->key->b) == 0;
+}
+
+/* What one library sealed the other opens, whatever the length, and what is off by a bit neither. */
+static void both_libraries_make_the_same_bytes(void **state)
+{
+    static const size_t lengths[] = { 0,    1,    16,   63,   64,   65,   255,   1000,   1023,
+                                      1024, 1025, 1088, 4095, 4096, 5147, 65537, 262144, 262145 };
+    unsigned char *text = malloc(262145), *ours = malloc(262161), *theirs = malloc(262161), *back = malloc(262145);
+    unsigned char nonce[AEAD_NONCE];
+    struct crypt_key k;
+
+    (void)state;
+    crypt_key_new(&k);
+    crypt_random(nonce, sizeof nonce);
+    randombytes_buf(text, 262145);
+    for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) {
+        size_t n = lengths[i], at = (i * 977 + 3) % (n + AEAD_TAG);
+        const struct aead a = { &k, nonce, i % 3 ? BYTES("a row's id") : NO_BYTES };
+
+        aead_seal(&a, (struct bytes){ (const char *)text, n }, ours);
+        sodium_seals(&a, (struct bytes){ (const char *)text, n }, theirs);
+        assert_memory_equal(ours, theirs, n + AEAD_TAG);
+        assert_true(sodium_opens(&a, ours, n + AEAD_TAG, back));
+        memset(back, 1, 262145);
+        assert_true(aead_open(&a, (struct bytes){ (const char *)theirs, n + AEAD_TAG }, back));
+        assert_memory_equal(back, text, n);
+        theirs[at] ^= 4;
+        assert_false(aead_open(&a, (struct bytes){ (const char *)theirs, n + AEAD_TAG }, back));
+        assert_true(sodium_is_zero(back, n)); /* nothing of it is seen */
+    }
+    free(text), free(ours), free(theirs), free(back);
+}
+
 static int start(void **state)
 {
     (void)state;
@@ -292,6 +339,7 @@ int main(void)
         cmocka_unit_test(a_key_is_wrapped),
         cmocka_unit_test(a_text_is_sealed),
         cmocka_unit_test(a_body_keeps_its_order_and_its_end),
+        cmocka_unit_test(both_libraries_make_the_same_bytes),
     };
 
     return cmocka_run_group_tests_name("base/crypt", tests, start, NULL);
