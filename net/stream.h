@@ -86,6 +86,8 @@ void stream_drains(struct stream *s, bool on);
 /* Server side TLS (net/tls_client.h has the other): forgets all buffered input (RFC 3207 4), flushes output, shakes
  * hands before `deadline`. */
 bool stream_start_tls(struct stream *s, struct tls_server *tls, int64_t deadline, struct err *e);
+/* The same without a ticket, for doors whose clients do not come back with one: it costs a handshake a tenth. */
+bool stream_start_tls_once(struct stream *s, struct tls_server *tls, int64_t deadline, struct err *e);
 bool stream_is_tls(const struct stream *s);
 /* "TLSv1.3" and "TLS_AES_256_GCM_SHA384" with bits, for Received lines; NULL in clear. */
 const char *stream_tls_version(const struct stream *s);

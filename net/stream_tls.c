@@ -6,9 +6,12 @@
 #include "net/stream_inner.h"
 #include "net/tls_inner.h"
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <pthread.h>
+#include <sys/socket.h>
 
 static BIO_METHOD *method;
 
@@ -153,7 +156,7 @@ bool stream_tls_begin(struct stream *s, SSL_CTX *context, struct err *e)
     return true;
 }
 
-bool stream_start_tls(struct stream *s, struct tls_server *tls, int64_t deadline, struct err *e)
+static bool accept_tls(struct stream *s, struct tls_server *tls, bool tickets, int64_t deadline, struct err *e)
 {
     SSL_CTX *context = tls_server_context(tls);
     unsigned long reason = 0;
@@ -163,7 +166,26 @@ bool stream_start_tls(struct stream *s, struct tls_server *tls, int64_t deadline
     if (!begun)
         return false;
     SSL_set_accept_state(s->ssl);
+    if (!tickets && SSL_set_num_tickets(s->ssl, 0) == 1)
+        SSL_set_options(s->ssl, SSL_OP_NO_TICKET);
     return stream_tls_shake(s, deadline, &reason, e);
+}
+
+bool stream_start_tls(struct stream *s, struct tls_server *tls, int64_t deadline, struct err *e)
+{
+    return accept_tls(s, tls, true, deadline, e);
+}
+
+/* A ticket's bytes would acknowledge the client's Finished. Without, a client that leaves Nagle on would wait for our
+ * delayed acknowledgement, 40 ms, before it sends its first command. */
+bool stream_start_tls_once(struct stream *s, struct tls_server *tls, int64_t deadline, struct err *e)
+{
+    static const int on = 1;
+
+    if (!accept_tls(s, tls, false, deadline, e))
+        return false;
+    setsockopt(s->watch.fd, IPPROTO_TCP, TCP_QUICKACK, &on, sizeof on);
+    return true;
 }
 
 void stream_tls_goodbye(struct stream *s)

@@ -21,6 +21,15 @@ static void forget(struct smtp *s)
     smtp_client_of(s);
 }
 
+/* Servers that send us mail seldom resume a session; mail programs do. */
+static bool start(struct smtp *s, struct err *e)
+{
+    int64_t deadline = clock_monotonic() + PARAM_INT(smtp, tls_timeout);
+
+    return s->door->kind == SMTP_RECEIVE ? stream_start_tls_once(s->stream, s->door->tls, deadline, e)
+                                         : stream_start_tls(s->stream, s->door->tls, deadline, e);
+}
+
 bool smtp_starttls(struct smtp *s, struct bytes arg)
 {
     struct err e = { 0 };
@@ -34,7 +43,7 @@ bool smtp_starttls(struct smtp *s, struct bytes arg)
         return alive;
     if (!smtp_reply(s, "220 2.0.0 Ready to start TLS"))
         return false;
-    if (!stream_start_tls(s->stream, s->door->tls, clock_monotonic() + PARAM_INT(smtp, tls_timeout), &e)) {
+    if (!start(s, &e)) {
         log_info("smtp", LOG_TEXT("door", s->call.door), LOG_BYTES("client", s->call.client_ip),
                  LOG_TEXT("result", "tls_failed"), LOG_TEXT("reason", e.message));
         return false;

@@ -443,12 +443,14 @@ def test_old_tls_gets_an_alert(sub):
 @pytest.mark.parametrize("flags, door", [([], "submissions"), (["-starttls", "smtp"], "submission"), (["-starttls", "smtp"], "smtp"), ([], "pop3s"), (["-starttls", "pop3"], "pop3")])
 @pytest.mark.parametrize("version", ["-tls1_2", "-tls1_3"])
 def test_sessions_resume(sub, tmp_path, flags, door, version):
-    """A ticket of the first connection shortens the second, over whatever loop thread it comes."""
+    """A ticket of the first connection shortens the second, over whatever loop thread it comes. Servers that bring mail get none."""
     saved = tmp_path / "session"
     for n, more in enumerate((["-sess_out", saved], ["-sess_in", saved], ["-sess_in", saved])):
+        if n and door == "smtp" and not saved.exists():  # nothing was given that could be kept
+            break
         r = subprocess.run(["openssl", "s_client", "-connect", "{}:{}".format(*sub.address(door)), version, "-ign_eof", *flags, *more],
                            input="QUIT\r\n", capture_output=True, text=True, timeout=60)
-        assert ("Reused, TLSv1" if n else "New, TLSv1") in r.stdout, r.stdout + r.stderr
+        assert ("Reused, TLSv1" if n and door != "smtp" else "New, TLSv1") in r.stdout, r.stdout + r.stderr
 
 
 def test_a_client_cannot_renegotiate(sub):

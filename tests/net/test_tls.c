@@ -47,7 +47,7 @@ static int down(void **state)
 struct server {
     int fd;
     int64_t handshake_ms;
-    bool shook;
+    bool shook, once; /* once: without a ticket */
     enum err_code end;
     int lines, bits;
     char version[16], cipher[64];
@@ -63,7 +63,8 @@ static void serve(void *arg)
 
     stream_deadline(s, in_ms(10000));
     if (stream_line(s, 1000, &line, &e) && stream_write(s, BYTES("220\r\n"), &e))
-        x->shook = stream_start_tls(s, tls, in_ms(x->handshake_ms ? x->handshake_ms : 10000), &e);
+        x->shook = (x->once ? stream_start_tls_once
+                            : stream_start_tls)(s, tls, in_ms(x->handshake_ms ? x->handshake_ms : 10000), &e);
     if (x->shook) {
         snprintf(x->version, sizeof x->version, "%s", stream_tls_version(s));
         snprintf(x->cipher, sizeof x->cipher, "%s", stream_tls_cipher(s));
@@ -171,8 +172,8 @@ static void upgrade(void **state)
     assert_int_equal(x.lines, 3); /* the injected one was never read */
     assert_int_equal(x.end, ERR_CLOSED);
     assert_string_equal(x.version, "TLSv1.3");
-    assert_string_equal(x.cipher, "TLS_AES_256_GCM_SHA384");
-    assert_int_equal(x.bits, 256);
+    assert_string_equal(x.cipher, "TLS_AES_128_GCM_SHA256"); /* ours, though the client prefers another */
+    assert_int_equal(x.bits, 128);
     forget(&c);
 }
 
@@ -221,9 +222,9 @@ static void big_lines(void **state)
     forget(&c);
 }
 
-static bool one_visit(struct client *c, int version, char cn[64])
+static bool visit(struct client *c, int version, bool once, char cn[64])
 {
-    struct server x = { 0 };
+    struct server x = { .once = once };
     struct net_task t;
     bool reused;
     X509 *cert;
@@ -241,6 +242,27 @@ static bool one_visit(struct client *c, int version, char cn[64])
     X509_free(cert);
     finish(&t, c, true);
     return reused;
+}
+
+static bool one_visit(struct client *c, int version, char cn[64])
+{
+    return visit(c, version, false, cn);
+}
+
+static void who_does_not_come_back_gets_no_ticket(void **state)
+{
+    static const int versions[] = { 0, TLS1_2_VERSION };
+    char cn[64];
+
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        struct client c = { 0 };
+
+        assert_false(visit(&c, versions[i], true, cn));
+        assert_true(!c.session || !SSL_SESSION_has_ticket(c.session));
+        assert_false(visit(&c, versions[i], true, cn));
+        forget(&c);
+    }
 }
 
 static void copy_file(const char *from, const char *to)
@@ -390,10 +412,15 @@ static void bad_files(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(upgrade),      cmocka_unit_test(rude_end),
-        cmocka_unit_test(big_lines),    cmocka_unit_test(resumption_and_reload),
-        cmocka_unit_test(no_handshake), cmocka_unit_test(garbage_handshake),
-        cmocka_unit_test(self_signed),  cmocka_unit_test(old_versions_are_refused),
+        cmocka_unit_test(upgrade),
+        cmocka_unit_test(rude_end),
+        cmocka_unit_test(big_lines),
+        cmocka_unit_test(resumption_and_reload),
+        cmocka_unit_test(who_does_not_come_back_gets_no_ticket),
+        cmocka_unit_test(no_handshake),
+        cmocka_unit_test(garbage_handshake),
+        cmocka_unit_test(self_signed),
+        cmocka_unit_test(old_versions_are_refused),
         cmocka_unit_test(bad_files),
     };
 
