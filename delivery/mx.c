@@ -4,17 +4,8 @@
  * Shuffling is by hash and not by a generator: name and seed decide, so that a plan is the same whenever it is made
  * of the same, and tests need no fixed sequence. */
 #include "delivery/mx.h"
+#include "delivery/hash.h"
 #include <stdlib.h>
-
-static uint64_t hash(uint64_t seed, struct bytes text)
-{
-    uint64_t h = seed ^ UINT64_C(0xCBF29CE484222325);
-
-    for (size_t i = 0; i < text.n; i++)
-        h = (h ^ (unsigned char)text.p[i]) * UINT64_C(0x100000001B3);
-    h = (h ^ h >> 32) * UINT64_C(0xD6E8FEB86659FD93);
-    return h ^ h >> 32;
-}
 
 /* A host name as DNS has them; an underscore is not one of RFC 952, but there are such hosts. A name whose last label
  * is a number would be taken for an address by some (RFC 1123 2.1). */
@@ -92,7 +83,7 @@ static void names_of_records(const struct dns_answer *mx, uint64_t seed, struct 
         if (is_root(mx->records[i].data))
             continue;
         sorted[n].name = name_of(a, mx->records[i].data, mx->records[i].preference);
-        sorted[n].order = hash(seed, sorted[n].name.name);
+        sorted[n].order = hash_text(seed, sorted[n].name.name);
         n++;
     }
     if (n == 0) { /* RFC 7505 3 */
@@ -168,7 +159,7 @@ struct bytes mx_group(const struct mx_names *names, struct arena *a)
 
 enum mx_verdict mx_guard(struct mx_guard *g, struct bytes domain, enum mx_verdict v, bool *suspect)
 {
-    uint64_t h = hash(0, domain);
+    uint64_t h = hash_text(0, domain);
 
     if (v == MX_OK || v == MX_NULL || v == MX_NO_HOST)
         g->in_a_row = 0;
