@@ -179,7 +179,8 @@ static void parse(void *arg)
     struct request *r = p->r;
     struct call *c = &r->call;
 
-    p->good = json_read_most(buf_bytes(&r->x->in), (size_t)PARAM_INT(api, json_values_max), &r->body, &c->err);
+    p->good =
+        schema_read(r->route->body, buf_bytes(&r->x->in), (size_t)PARAM_INT(api, json_values_max), &r->body, &c->err);
     if (p->good)
         schema_check(c, r->route->body, r->body);
 }

@@ -201,6 +201,46 @@ static void check(struct call *c, const struct schema *s, struct json_object *va
     }
 }
 
+/* ---- what of a body is made a tree ---- */
+
+/* The variant for a value of a type; NULL when it may not be one. */
+static const struct schema *variant(const struct schema *s, unsigned type)
+{
+    const struct schema *const *one = s ? s->one_of : NULL;
+
+    while (one && *one && !((*one)->types & type))
+        one++;
+    if (one)
+        return variant(*one, type);
+    return s && s->types & type ? s : NULL;
+}
+
+/* A name that nobody knows is a fault whatever stands behind it. */
+static bool member_wanted(const void *in, struct bytes name, const void **shape)
+{
+    const struct schema *s = variant(in, JSON_OBJECT);
+    const struct schema_property *property = s ? property_find(s->properties, name) : NULL;
+
+    *shape = property ? property->schema : s ? s->others : NULL;
+    return s != NULL;
+}
+
+/* One more than may be there, so that the check sees it. */
+static bool item_wanted(const void *in, size_t index, const void **shape)
+{
+    const struct schema *s = variant(in, JSON_ARRAY);
+
+    *shape = s ? s->items : NULL;
+    return s && (!s->size_most || index <= s->size_most);
+}
+
+bool schema_read(const struct schema *s, struct bytes text, size_t values_max, struct json_object **out, struct err *e)
+{
+    struct json_shape shape = { s, member_wanted, item_wanted };
+
+    return json_read_shape(text, values_max, &shape, out, e);
+}
+
 void schema_check(struct call *c, const struct schema *s, struct json_object *value)
 {
     check(c, s, value, NULL);

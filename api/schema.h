@@ -51,6 +51,9 @@ struct schema {
     const struct schema *const *one_of; /* NULL-terminated; picked by the type of the value */
 };
 
+/* json_read for what schema_check will look at: of an array one item more than there may be, nothing of what the schema
+ * does not know. So what a tree holds is bounded by the contract, and not by what a client sends. */
+bool schema_read(const struct schema *s, struct bytes text, size_t values_max, struct json_object **out, struct err *e);
 /* Notes what is wrong with `value` (NULL: null) in the call. */
 void schema_check(struct call *c, const struct schema *s, struct json_object *value);
 /* Query parameters (a=1&b=2, still encoded) as an object of the types their schemas say; unknown and doubled ones and

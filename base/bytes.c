@@ -165,25 +165,22 @@ static const struct {
     unsigned char first, last, low, high;
     size_t length;
 } utf8_forms[] = {
-    { 0x00, 0x7F, 0x00, 0x00, 1 }, { 0xC2, 0xDF, 0x80, 0xBF, 2 }, { 0xE0, 0xE0, 0xA0, 0xBF, 3 },
-    { 0xE1, 0xEC, 0x80, 0xBF, 3 }, { 0xED, 0xED, 0x80, 0x9F, 3 }, { 0xEE, 0xEF, 0x80, 0xBF, 3 },
-    { 0xF0, 0xF0, 0x90, 0xBF, 4 }, { 0xF1, 0xF3, 0x80, 0xBF, 4 }, { 0xF4, 0xF4, 0x80, 0x8F, 4 },
+    { 0xE0, 0xE0, 0xA0, 0xBF, 3 }, { 0xE1, 0xEC, 0x80, 0xBF, 3 }, { 0xED, 0xED, 0x80, 0x9F, 3 },
+    { 0xEE, 0xEF, 0x80, 0xBF, 3 }, { 0xF0, 0xF0, 0x90, 0xBF, 4 }, { 0xF1, 0xF3, 0x80, 0xBF, 4 },
+    { 0xF4, 0xF4, 0x80, 0x8F, 4 },
 };
 
-size_t bytes_utf8_length(struct bytes b)
+/* Of the character beyond ASCII at p, in n octets; 0 when it is none. */
+static inline size_t utf8_length(const unsigned char *p, size_t n)
 {
-    const unsigned char *p = (const unsigned char *)b.p;
-
-    if (b.n == 0)
-        return 0;
-    if (p[0] < 0x80)
-        return 1;
+    if (p[0] < 0xE0) /* quickly: Latin, Greek, Cyrillic, Hebrew, Arabic */
+        return p[0] >= 0xC2 && n > 1 && p[1] >= 0x80 && p[1] <= 0xBF ? 2 : 0;
     for (size_t i = 0; i < sizeof utf8_forms / sizeof *utf8_forms; i++) {
         size_t length = utf8_forms[i].length;
 
         if (p[0] < utf8_forms[i].first || p[0] > utf8_forms[i].last)
             continue;
-        if (length > b.n || p[1] < utf8_forms[i].low || p[1] > utf8_forms[i].high)
+        if (length > n || p[1] < utf8_forms[i].low || p[1] > utf8_forms[i].high)
             return 0;
         for (size_t k = 2; k < length; k++)
             if (p[k] < 0x80 || p[k] > 0xBF)
@@ -193,12 +190,32 @@ size_t bytes_utf8_length(struct bytes b)
     return 0;
 }
 
+size_t bytes_utf8_length(struct bytes b)
+{
+    const unsigned char *p = (const unsigned char *)b.p;
+
+    return b.n == 0 ? 0 : p[0] < 0x80 ? 1 : utf8_length(p, b.n);
+}
+
+size_t bytes_utf8_run(struct bytes b)
+{
+    const unsigned char *p = (const unsigned char *)b.p;
+    size_t i = 0, length = 1;
+
+    while (length > 0 && i < b.n && p[i] >= 0x80) {
+        length = utf8_length(p + i, b.n - i);
+        i += length;
+    }
+    return i;
+}
+
 bool bytes_is_utf8(struct bytes b)
 {
-    size_t i = 0, length = 0;
+    size_t i = 0;
 
     while (i < b.n) {
         uint64_t eight = EACH(0x80);
+        size_t run;
 
         if (b.n - i >= sizeof eight)
             memcpy(&eight, b.p + i, sizeof eight);
@@ -206,10 +223,10 @@ bool bytes_is_utf8(struct bytes b)
             i += sizeof eight;
             continue;
         }
-        length = bytes_utf8_length(bytes_from(b, i));
-        if (length == 0)
+        run = (unsigned char)b.p[i] < 0x80 ? 1 : bytes_utf8_run(bytes_from(b, i));
+        if (run == 0)
             return false;
-        i += length;
+        i += run;
     }
     return true;
 }

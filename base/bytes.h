@@ -54,6 +54,8 @@ size_t bytes_plain(struct bytes b); /* how many bytes at its start are printable
 bool bytes_is_utf8(struct bytes b); /* RFC 3629: no overlong forms, surrogates or values past U+10FFFF */
 /* Length of the UTF-8 character at the start of b (1 to 4); 0 when b is empty or starts with an invalid one. */
 size_t bytes_utf8_length(struct bytes b);
+/* How many octets at the front are whole characters beyond ASCII. */
+size_t bytes_utf8_run(struct bytes b);
 int bytes_compare(struct bytes a, struct bytes b);
 /* True for bytes that no line of ours may carry: CR, LF, NUL. */
 bool bytes_has_ctl_line(struct bytes b);

@@ -7,13 +7,19 @@
 
 bool json_read(struct bytes text, struct json_object **out, struct err *e)
 {
-    return json_read_most(text, SIZE_MAX, out, e);
+    return json_read_shape(text, SIZE_MAX, NULL, out, e);
 }
 
 bool json_read_most(struct bytes text, size_t values_max, struct json_object **out, struct err *e)
 {
+    return json_read_shape(text, values_max, NULL, out, e);
+}
+
+bool json_read_shape(struct bytes text, size_t values_max, const struct json_shape *shape, struct json_object **out,
+                     struct err *e)
+{
     struct json_tree tree = { 0 };
-    bool good = json_scan(text, values_max, &tree, e);
+    bool good = json_scan(text, values_max, shape, &tree, e);
 
     buf_clear(&tree.key);
     if (good)

@@ -25,6 +25,16 @@ bool json_read(struct bytes text, struct json_object **out, struct err *e);
 /* The same for a stranger's text: a tree costs some 100 to 900 bytes a value, which can be 300 times the text.
  * ERR_INVALID for more than `values_max` values, before there is a tree. */
 bool json_read_most(struct bytes text, size_t values_max, struct json_object **out, struct err *e);
+/* The same, and of the text, which is judged whole, only that is made a tree which whoever checks it will look at:
+ * `member` and `item` are asked for each value in an object or array of the shape `in`. False: it is left out. True
+ * with *shape NULL: null stands for it. */
+struct json_shape {
+    const void *root;
+    bool (*member)(const void *in, struct bytes name, const void **shape);
+    bool (*item)(const void *in, size_t index, const void **shape);
+};
+bool json_read_shape(struct bytes text, size_t values_max, const struct json_shape *shape, struct json_object **out,
+                     struct err *e);
 /* The scan alone. */
 bool json_check(struct bytes text, size_t values_max, struct err *e);
 

@@ -14,6 +14,9 @@ struct key_hash {
 
 struct level {
     uint64_t object; /* its number in the text, from 1; 0 for an array */
+    bool kept;       /* it is in the tree */
+    const void *shape;
+    size_t items;
 };
 
 struct scan {
@@ -28,6 +31,9 @@ struct scan {
     size_t keys_n, keys_cap;
     size_t values, values_max;
     struct json_tree *tree; /* NULL: the scan alone */
+    const struct json_shape *shape;
+    bool keep;        /* the value at hand goes into the tree */
+    const void *next; /* and has this shape */
     bool in_key;
 };
 
@@ -131,7 +137,7 @@ static bool unicode_escape(struct scan *s, struct buf *decoded)
 
 static bool escape(struct scan *s, struct buf *decoded)
 {
-    static const char names[] = "\"\"\\\\//b\bf\fn\nr\rt\t";
+    static const char names[] = "n\n\"\"\\\\//r\rt\tb\bf\f"; /* the usual ones first */
     int c = peek(s);
 
     s->at++;
@@ -164,7 +170,7 @@ static bool plain_run(struct scan *s)
             return fail(s, s->at, "string without an end");
         if (c < 0x20)
             return fail(s, s->at, "control character in a string");
-        n = bytes_utf8_length(bytes_from(s->text, s->at));
+        n = bytes_utf8_run(bytes_from(s->text, s->at));
         if (n == 0)
             return fail(s, s->at, "invalid UTF-8");
         s->at += n;
@@ -179,7 +185,7 @@ static bool string(struct scan *s, struct buf *decoded)
 
         if (!plain_run(s))
             return false;
-        if (decoded)
+        if (decoded && s->at > start)
             buf_add(decoded, (struct bytes){ s->text.p + start, s->at - start });
         if (take(s, '"'))
             return true;
@@ -233,13 +239,29 @@ static bool remember_key(struct scan *s, struct bytes key, size_t at)
     return true;
 }
 
+/* The member's value is at hand next. */
 static bool key_take(struct scan *s, struct bytes name, size_t at)
 {
+    const struct level *in = &s->levels[s->depth - 1];
+
     if (!remember_key(s, name, at))
         return false;
-    if (s->tree)
+    s->keep = in->kept && (!s->shape || s->shape->member(in->shape, name, &s->next));
+    if (s->keep)
         json_tree_key(s->tree, name);
+    if (s->keep && s->shape && !s->next) {
+        json_tree_add(s->tree, NULL);
+        s->keep = false;
+    }
     return true;
+}
+
+static void item_begin(struct scan *s)
+{
+    struct level *in = &s->levels[s->depth - 1];
+
+    s->keep = in->kept && (!s->shape || s->shape->item(in->shape, in->items, &s->next));
+    in->items++;
 }
 
 /* Behind the opening quote: one in which nothing is escaped is copied from where it lies. */
@@ -249,7 +271,7 @@ static bool text_value(struct scan *s)
     struct buf decoded;
     bool good;
 
-    if (!s->tree)
+    if (!s->keep)
         return string(s, NULL);
     if (!plain_run(s))
         return false;
@@ -320,7 +342,7 @@ static bool number_fits(struct scan *s, size_t start, bool whole)
     d = whole ? 0 : strtod(digits_of, NULL);
     if (!isfinite(d))
         return fail(s, start, "number out of range");
-    if (s->tree)
+    if (s->keep)
         json_tree_add(s->tree, whole ? json_object_new_int64(n) : json_object_new_double_s(d, digits_of));
     return true;
 }
@@ -358,7 +380,7 @@ static bool word(struct scan *s)
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)
         if (bytes_starts(rest, bytes_of(words[i]))) {
             s->at += strlen(words[i]);
-            if (s->tree)
+            if (s->keep)
                 json_tree_add(s->tree, i < 2 ? json_object_new_boolean(i == 0) : NULL);
             return true;
         }
@@ -369,9 +391,9 @@ static bool open_level(struct scan *s, bool object)
 {
     if (s->depth == JSON_DEPTH_MAX)
         return fail(s, s->at, "nested too deeply");
-    if (s->tree)
+    if (s->keep)
         json_tree_open(s->tree, object);
-    s->levels[s->depth++].object = object ? ++s->objects : 0;
+    s->levels[s->depth++] = (struct level){ object ? ++s->objects : 0, s->keep, s->next, 0 };
     s->at++;
     return true;
 }
@@ -385,7 +407,7 @@ static bool take_end(struct scan *s)
 {
     if (s->depth == 0 || !take(s, in_object(s) ? '}' : ']'))
         return false;
-    if (s->tree)
+    if (s->levels[s->depth - 1].kept)
         json_tree_close(s->tree);
     s->depth--;
     return true;
@@ -430,7 +452,9 @@ static bool whole(struct scan *s)
 
     while (!complete) {
         skip_blanks(s);
-        if (s->depth > 0 && in_object(s) && !key(s))
+        if (s->depth > 0 && !in_object(s))
+            item_begin(s);
+        else if (s->depth > 0 && !key(s))
             return false;
         skip_blanks(s);
         if (!value(s, &inside))
@@ -446,19 +470,22 @@ static bool whole(struct scan *s)
 
 bool json_check(struct bytes text, size_t values_max, struct err *e)
 {
-    return json_scan(text, values_max, NULL, e);
+    return json_scan(text, values_max, NULL, NULL, e);
 }
 
-bool json_scan(struct bytes text, size_t values_max, struct json_tree *tree, struct err *e)
+bool json_scan(struct bytes text, size_t values_max, const struct json_shape *shape, struct json_tree *tree,
+               struct err *e)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
-    struct scan s = { .text = text, .keys_cap = KEYS_INLINE, .values_max = values_max, .tree = tree };
+    struct scan s = { .text = text, .keys_cap = KEYS_INLINE, .values_max = values_max, .tree = tree, .shape = shape };
     bool good = false;
 
     if (text.n > INT32_MAX) /* json-c counts in int */
         return err_set(e, ERR_TOO_LARGE, "JSON of %zu bytes", text.n);
     pthread_once(&once, hash_key_make);
     s.keys = s.keys_inline;
+    s.keep = tree != NULL;
+    s.next = shape ? shape->root : NULL;
     good = whole(&s);
     if (s.keys != s.keys_inline)
         free(s.keys);

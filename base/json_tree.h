@@ -10,8 +10,9 @@ struct json_tree {
     struct buf key; /* of the next member, with a NUL behind it */
 };
 
-/* json_check with a tree, which may be NULL. After false it is half made. */
-bool json_scan(struct bytes text, size_t values_max, struct json_tree *tree, struct err *e);
+/* json_check with a tree, which may be NULL, and what goes into it (NULL: all). After false it is half made. */
+bool json_scan(struct bytes text, size_t values_max, const struct json_shape *shape, struct json_tree *tree,
+               struct err *e);
 
 void json_tree_key(struct json_tree *t, struct bytes name); /* no other member has it */
 void json_tree_add(struct json_tree *t, struct json_object *value);

@@ -71,6 +71,7 @@ class Tables:
         fields = {"types": " | ".join(TYPES[t] for t in self.types_of(schema)), "format": self.format_of(schema)}
         self.sizes(schema, fields)
         self.object(schema, fields)
+        assert "items" in schema or "array" not in self.types_of(schema), f"an array of a request says what its items are: {schema}"
         if "items" in schema:
             fields["items"] = "&" + self.schema(schema["items"])
         choices = [c for c in schema.get("enum", []) if c is not None]

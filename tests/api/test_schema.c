@@ -15,15 +15,16 @@ static const struct schema *body_of(const char *operation)
     return NULL;
 }
 
-/* The faults of a body as "pointer code, pointer code". */
-static const char *faults(struct arena *a, const char *operation, const char *json)
+/* The faults of a body as "pointer code, pointer code"; the same of its whole tree and of what schema_read makes. */
+static const char *faults(struct arena *a, const char *operation, const char *json, bool whole)
 {
     struct call c;
     struct json_object *tree = NULL;
     const char *text = "";
 
     call_init(&c, NULL, a, "test");
-    assert_true(json_read(bytes_of(json), &tree, &c.err));
+    assert_true(whole ? json_read(bytes_of(json), &tree, &c.err)
+                      : schema_read(body_of(operation), bytes_of(json), SIZE_MAX, &tree, &c.err));
     schema_check(&c, body_of(operation), tree);
     json_object_put(tree);
     for (size_t i = 0; i < c.n_faults; i++)
@@ -90,11 +91,53 @@ static void test_bodies(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof bodies / sizeof *bodies; i++) {
         struct arena *a = arena_new(1024 * 1024);
-        const char *have = faults(a, bodies[i].operation, bodies[i].json);
+        const char *have = faults(a, bodies[i].operation, bodies[i].json, true);
 
         if (strcmp(have, bodies[i].want) != 0)
             print_error("%s\n", bodies[i].json);
         assert_string_equal(have, bodies[i].want);
+        assert_string_equal(faults(a, bodies[i].operation, bodies[i].json, false), have);
+        arena_free(&a);
+    }
+}
+
+/* What is good comes through whole; what is too much or unknown is told, and not made. */
+static void test_what_becomes_a_tree(void **state)
+{
+    static const struct {
+        const char *before, *again, *behind; /* `again` 200 times */
+        const char *want;
+        size_t most; /* of the tree as text */
+    } rows[] = {
+        { "{\"from\":\"a@b.test\",\"to\":[", "{},", "0]}", "/to too_long", 51 * 3 + 30 },
+        { "{\"from\":\"a@b.test\",\"to\":[\"c@d.test\"],\"x\":[", "[],", "0]}", "/x unknown_field", 60 },
+        { "{\"from\":\"a@b.test\",\"text\":[", "{},", "0]}", "/text invalid_type", 40 },
+        { "{\"from\":\"a@b.test\",\"tags\":[", "{\"name\":[[]]},", "0]}", "/tags too_long", 4000 },
+        { "{\"from\":\"a@b.test\",\"metadata\":{\"k\":[", "{},", "0]}}", "/metadata/k invalid_type", 60 },
+        { "[", "{},", "0]", " invalid_type", 2 },
+        { "{\"from\":\"a@b.test\",\"to\":{\"email\":\"c@d.test\",\"name\":\"", "x", "\"},\"metadata\":{\"k\":\"v\"}}",
+          "", 400 },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct arena *a = arena_new(1024 * 1024);
+        struct json_object *tree = NULL;
+        struct err e = { 0 };
+        struct buf text;
+
+        buf_init(&text, 64 * 1024);
+        buf_adds(&text, rows[i].before);
+        for (int n = 0; n < 200; n++)
+            buf_adds(&text, rows[i].again);
+        buf_adds(&text, rows[i].behind);
+        buf_addc(&text, '\0');
+        assert_string_equal(faults(a, "message_send", text.p, false), rows[i].want);
+        assert_string_equal(faults(a, "message_send", text.p, true), rows[i].want);
+        assert_true(schema_read(body_of("message_send"), bytes_of(text.p), SIZE_MAX, &tree, &e));
+        assert_in_range(json_tree_text(a, tree).n, 1, rows[i].most);
+        json_object_put(tree);
+        buf_clear(&text);
         arena_free(&a);
     }
 }
@@ -212,9 +255,8 @@ static void test_walls(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_bodies),
-        cmocka_unit_test(test_queries),
-        cmocka_unit_test(test_routes),
+        cmocka_unit_test(test_bodies),  cmocka_unit_test(test_what_becomes_a_tree),
+        cmocka_unit_test(test_queries), cmocka_unit_test(test_routes),
         cmocka_unit_test(test_walls),
     };
 

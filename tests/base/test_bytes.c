@@ -122,6 +122,11 @@ static void utf8_is_strict(void **state)
             assert_int_equal(bytes_plain((struct bytes){ text, 19 }), c >= 0x20 && c < 0x7F ? 19 : at);
         }
     assert_int_equal(bytes_utf8_length(BYTES("\xE2\x82\xACx")), 3);
+    assert_int_equal(bytes_utf8_run(BYTES("\xC3\xBC\xE2\x82\xAC\xF0\x9F\x98\x80x\xC3\xBC")), 9);
+    assert_int_equal(bytes_utf8_run(BYTES("\xC3\xBC\xE2\x82")), 2);
+    assert_int_equal(bytes_utf8_run(BYTES("\xC3\xBC\xC3")), 2);
+    assert_int_equal(bytes_utf8_run(BYTES("x\xC3\xBC")), 0);
+    assert_int_equal(bytes_utf8_run(BYTES("")), 0);
     assert_true(bytes_has_ctl_line(BYTES("a\0b")));
     assert_true(bytes_has_ctl_line(BYTES("a\rb")));
     assert_true(bytes_has_ctl_line(BYTES("a\n")));

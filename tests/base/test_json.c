@@ -167,6 +167,52 @@ static void values_are_counted(void **state)
     assert_null(tree);
 }
 
+/* A shape of letters for a test: "o" has a member "a" of the shape "l", and any other stands as null; "l" has two items
+ * of the shape "o"; nothing else has anything in it. */
+static bool member_of(const void *in, struct bytes name, const void **shape)
+{
+    *shape = bytes_equal(name, BYTES("a")) ? "l" : NULL;
+    return *(const char *)in == 'o';
+}
+
+static bool item_of(const void *in, size_t index, const void **shape)
+{
+    *shape = "o";
+    return *(const char *)in == 'l' && index < 2;
+}
+
+static void only_what_has_a_shape_is_kept(void **state)
+{
+    static const struct {
+        const char *in, *out; /* out NULL: no JSON */
+    } rows[] = {
+        { "{\"a\":[1,2,3]}", "{\"a\":[1,2]}" },
+        { "{\"a\":[{\"a\":[]},{\"b\":[[[1]]]},{\"a\":1}]}", "{\"a\":[{\"a\":[]},{\"b\":null}]}" },
+        { "{\"b\":{\"a\":[1]},\"a\":\"x\"}", "{\"b\":null,\"a\":\"x\"}" },
+        { "{\"a\":{\"a\":1,\"b\":[]}}", "{\"a\":{}}" },
+        { "[[1,2],{\"a\":1}]", "[]" },
+        { "[1,\"\\u0041\",1e999]", NULL },
+        { "{\"b\":{\"a\":1,\"a\":1}}", NULL },
+        { "{\"b\":\"\\ud800\"}", NULL },
+        { "7", "7" },
+    };
+    struct json_shape shape = { "o", member_of, item_of };
+    struct arena *a = arena_new(64 * 1024);
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        struct json_object *tree = NULL;
+        struct err e = { 0 };
+        bool good = json_read_shape(bytes_of(rows[i].in), 100, &shape, &tree, &e);
+
+        assert_int_equal(good, rows[i].out != NULL);
+        if (good)
+            assert_bytes(json_tree_text(a, tree), bytes_of(rows[i].out));
+        json_object_put(tree);
+    }
+    arena_free(&a);
+}
+
 static void nested(struct buf *out, size_t depth, const char *inside)
 {
     buf_init(out, 1 << 20);
@@ -442,6 +488,7 @@ int main(void)
         cmocka_unit_test(what_is_accepted_is_never_changed),
         cmocka_unit_test(the_suite_of_odd_texts),
         cmocka_unit_test(values_are_counted),
+        cmocka_unit_test(only_what_has_a_shape_is_kept),
         cmocka_unit_test(members_are_found),
         cmocka_unit_test(parts_stand_as_they_were_written),
         cmocka_unit_test(answers_are_written),
