@@ -200,7 +200,7 @@ def test_bad_addresses(c, address):
 
 def test_international_addresses(c):
     """A local part in UTF-8 and a domain in either form."""
-    answer = sent(c, to=["grüße@bücher.test", "x@xn--bcher-kva.test", "Ana <ana@BÜCHER.test>"])
+    answer = sent(c, to=["grüße@zürich.test", "x@xn--zrich-kva.test", "Ana <ana@ZÜRICH.test>"])
     assert [r["status"] for r in answer["recipients"]] == ["captured"] * 3
 
 
