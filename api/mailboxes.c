@@ -61,6 +61,15 @@ bool api_entry_list(struct request *r)
            answer_list(r, &out.page, &entry_members, out.rows, out.n, sizeof *out.rows);
 }
 
+bool api_entry_find(struct request *r)
+{
+    const struct entry_find_in in = { .thread_id = query_text(r, "thread_id"), .page = query_page(r) };
+    struct entry_list_out out = { 0 };
+
+    return entry_find(&r->call, &in, &out) &&
+           answer_list(r, &out.page, &entry_members, out.rows, out.n, sizeof *out.rows);
+}
+
 bool api_entry_append(struct request *r)
 {
     struct entry_append_in in = { .mailbox_id = r->parameter[0], .raw = body_source(r) };

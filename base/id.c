@@ -58,6 +58,16 @@ struct id id_new(void)
     return id;
 }
 
+struct id id_of_hash(const uint8_t *hash)
+{
+    struct id id;
+
+    memcpy(id.b, hash, sizeof id.b);
+    id.b[6] = (uint8_t)(0x80 | (id.b[6] & 0x0F));
+    id.b[8] = (uint8_t)(0x80 | (id.b[8] & 0x3F));
+    return id;
+}
+
 bool id_is_none(struct id id)
 {
     return id_equal(id, NO_ID);

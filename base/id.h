@@ -23,5 +23,7 @@ struct bytes id_text(struct arena *a, const char *prefix, struct id id); /* the 
 bool id_parse(const char *prefix, struct bytes text, struct id *out);
 /* Splits any TypeID by the specification: out_prefix must hold ID_PREFIX + 1. */
 bool id_parse_any(struct bytes text, char *out_prefix, struct id *out);
+/* An id that is made of a hash's first 16 bytes (UUIDv8, RFC 9562 section 5.8): it says no time. */
+struct id id_of_hash(const uint8_t *hash);
 int64_t id_time(struct id id); /* the UUIDv7's milliseconds */
 #endif

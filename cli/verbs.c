@@ -107,6 +107,8 @@ const struct verb verbs[] = {
     { "mailbox", "delete", "DELETE", "/v1/mailboxes/{1}", 1, NULL, none, NULL, "MAILBOX-ID" },
     { "mailbox", "entries", "GET", "/v1/mailboxes/{1}/entries", 1, NULL, listing, &entry_members,
       "MAILBOX-ID: what is in it" },
+    { "mailbox", "thread", "GET", "/v1/entries?limit=100&thread_id={1}", 1, NULL, none, &entry_members,
+      "THREAD-ID: a mail and its answers" },
     { "mailbox", "read", "GET", "/v1/entries/{1}", 1, NULL, none, NULL, "ENTRY-ID: one mail" },
     { "mailbox", "raw", "GET", "/v1/entries/{1}/raw", 1, NULL, none, NULL, "ENTRY-ID: the mail as it is" },
     { "mailbox", "move", "PATCH", "/v1/entries/{1}", 2, "-,mailbox_id", none, NULL, "ENTRY-ID MAILBOX-ID" },

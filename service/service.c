@@ -29,7 +29,7 @@
 static bool open_parts(struct service *svc, const struct service_options *o, struct err *e)
 {
     return copy_is_whole(svc->store, e) && node_alone(svc, e) && secrets_open(svc, e) && settings_load(svc, e) &&
-           upgrade_run(svc->store, e) && node_claim(svc, e) && due_begin(svc, e) && first_start(svc, o, e);
+           upgrade_run(svc, e) && node_claim(svc, e) && due_begin(svc, e) && first_start(svc, o, e);
 }
 
 static bool has_file(const struct service *svc, const char *name)

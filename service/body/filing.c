@@ -1,5 +1,7 @@
 #include "service/body/filing.h"
+#include "base/clock.h"
 #include "base/params.h"
+#include "service/core/secrets.h"
 
 static void raise_user(struct batch *b, struct arena *a, const struct filing *f, const struct filed *out)
 {
@@ -20,6 +22,43 @@ static void raise_mailbox(struct batch *b, struct arena *a, const struct filing 
     sets[3] = ADD("bytes", out->row->size);
     sets[4] = ADD("unseen", f->flags & ENTRY_SEEN ? 0 : 1);
     batch_update(b, &mailbox_kind, f->mailbox_id, NULL, 0, sets, 5);
+}
+
+#define MSGID_BYTES 12
+
+static void keyed(const struct crypt_key *key, const char *what, struct bytes text, struct arena *a,
+                  uint8_t out[CRYPT_HASH])
+{
+    crypt_keyed_hash(key, arena_bytesf(a, "%s %.*s", what, SHOW(text)), out);
+}
+
+static struct id thread_of(const struct crypt_key *key, const struct filing *f, struct arena *a)
+{
+    struct bytes root = f->thread_root.p ? f->thread_root : f->header_message_id;
+    uint8_t hash[CRYPT_HASH];
+
+    keyed(key, "thread", root.p ? root : id_text(a, entry_kind.prefix, f->entry_id), a, hash);
+    return id_of_hash(hash);
+}
+
+/* By which it is found among the user's mails. */
+static bool tie(struct service *svc, const struct filing *f, struct entry_row *row, struct arena *a, struct err *e)
+{
+    const struct directory_user *user = f->user;
+    uint8_t *hash = arena_alloc(a, CRYPT_HASH);
+    struct crypt_key key;
+
+    if (!user->index_key.p)
+        return true;
+    if (!index_key_open(svc, user->id, user->index_key, user->index_key_wrap, &key, e))
+        return false;
+    row->thread_id = thread_of(&key, f, a);
+    if (f->header_message_id.p) {
+        keyed(&key, "msgid", f->header_message_id, a, hash);
+        row->msgid = (struct bytes){ (const char *)hash, MSGID_BYTES };
+    }
+    crypt_wipe(&key, sizeof key);
+    return true;
 }
 
 bool filing_add(struct service *svc, struct batch *b, struct arena *a, const struct filing *f, struct filed *out,
@@ -46,8 +85,11 @@ bool filing_add(struct service *svc, struct batch *b, struct arena *a, const str
                                .summary = f->summary,
                                .sent_at = f->sent_at,
                                .received_at = f->received_at,
+                               .saved_at = clock_wall(),
                                .header_8bit = f->header_8bit };
     crypt_wipe(&user_key, sizeof user_key);
+    if (!tie(svc, f, row, a, e))
+        return false;
     *out = (struct filed){ .first = (int)batch_count(b), .row = row };
     out->uid_slot = batch_slot(b);
     out->modseq_slot = batch_slot(b);

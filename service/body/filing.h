@@ -1,5 +1,10 @@
 /* service/body/filing.h - putting one message into one mailbox: the entry, the mailbox's counters and the user's quota,
- * as operations of a batch. */
+ * as operations of a batch.
+ *
+ * A mail is found by keyed hashes, under an index key that each user has: what is kept does not tell who answered whom,
+ * and one mail has nothing in common in the mailboxes of two users. thread_id is made of the thread's root, the first
+ * id in References, else in In-Reply-To, else the mail's own, else the entry's: no mail is looked up for it, so it is
+ * the same whatever comes first, and never changes (RFC 8474 section 5.2). */
 #ifndef SERVICE_FILING_H
 #define SERVICE_FILING_H
 #include "mail/mime.h"
@@ -10,6 +15,8 @@ struct filing {
     struct id mailbox_id, entry_id, message_id, body_id;
     const struct crypt_key *content;
     struct bytes trace, summary;
+    /* What ties it to others; either may be NO_BYTES. thread_root: the oldest of its ancestors, by id. */
+    struct bytes header_message_id, thread_root;
     int64_t body_size, flags, sent_at, received_at;
     struct bytes keywords;
     bool header_8bit;

@@ -47,7 +47,7 @@ static void show(struct call *c, const struct crypt_key *user_key, const struct 
     crypt_wipe(&content, sizeof content);
 }
 
-static bool show_all(struct call *c, struct id user_id, const struct entry_row *rows, size_t n, struct entry_view *out)
+bool entry_show(struct call *c, struct id user_id, const struct entry_row *rows, size_t n, struct entry_view *out)
 {
     struct directory_user user;
     struct crypt_key user_key;
@@ -64,7 +64,7 @@ bool entry_summary(struct call *c, struct bytes id, struct entry_view *out)
 {
     struct entry_row row;
 
-    return access_entry(c, id, SCOPE_MAIL_READ, &row) && show_all(c, row.user_id, &row, 1, out);
+    return access_entry(c, id, SCOPE_MAIL_READ, &row) && entry_show(c, row.user_id, &row, 1, out);
 }
 
 bool entry_again(struct call *c, struct id id, struct entry_view *out)
@@ -72,7 +72,7 @@ bool entry_again(struct call *c, struct id id, struct entry_view *out)
     struct entry_row row;
 
     return access_entry(c, id_text(c->arena, entry_kind.prefix, id), SCOPE_MAIL_WRITE, &row) &&
-           show_all(c, row.user_id, &row, 1, out);
+           entry_show(c, row.user_id, &row, 1, out);
 }
 
 bool entry_list(struct call *c, const struct entry_list_in *in, struct entry_list_out *out)
@@ -87,7 +87,7 @@ bool entry_list(struct call *c, const struct entry_list_in *in, struct entry_lis
     if (!call_list(c, &q, &in->page, &rows, &out->n, &out->page))
         return false;
     out->rows = arena_array(c->arena, out->n ? out->n : 1, sizeof *out->rows);
-    return show_all(c, box.user_id, rows, out->n, out->rows);
+    return entry_show(c, box.user_id, rows, out->n, out->rows);
 }
 
 /* ---- changes ---- */
@@ -168,7 +168,9 @@ static const struct member entry_list_[] = {
     MEMBER(ID, entry_row, account_id, .prefix = "acc"),
     MEMBER(ID, entry_row, mailbox_id, .given = CHANGED, .prefix = "mbx"),
     MEMBER(ID, entry_row, message_id, .prefix = "msg"),
+    MEMBER(ID, entry_row, thread_id, .prefix = ENTRY_THREAD),
     MEMBER(INT, entry_row, uid),
+    MEMBER(INT, entry_row, modseq),
     MEMBER(TEXT, entry_view, header_message_id),
     MEMBER(JSON, entry_view, from, .column = true),
     MEMBER(JSON, entry_view, to, .otherwise = "[]"),
@@ -176,6 +178,7 @@ static const struct member entry_list_[] = {
     MEMBER(TEXT, entry_view, snippet),
     MEMBER(TIME, entry_row, sent_at),
     MEMBER(TIME, entry_row, received_at, .column = true),
+    MEMBER(TIME, entry_row, saved_at),
     MEMBER(INT, entry_row, size),
     FLAG("seen", ENTRY_SEEN, .column = true),
     FLAG("flagged", ENTRY_FLAGGED),
@@ -279,7 +282,8 @@ static size_t move(struct call *c, struct batch *b, const struct entry_row *row,
     sets[0] = SET("mailbox_id", V_ID(after->mailbox_id));
     sets[1] = FROM_SLOT("uid", uid, -1);
     sets[2] = FROM_SLOT("arrived_modseq", modseq, 0);
-    return 3;
+    sets[3] = SET("saved_at", V_TIME(after->saved_at));
+    return 4;
 }
 
 /* Writes what differs, while the entry is as it was read; what differs in nothing is no change. */
@@ -287,7 +291,7 @@ static bool update_row(struct call *c, const struct entry_row *row, struct entry
 {
     bool moved = !id_equal(row->mailbox_id, after->mailbox_id);
     struct batch *b = batch_new(c->arena);
-    struct set *sets = arena_array(c->arena, 6, sizeof *sets);
+    struct set *sets = arena_array(c->arena, 7, sizeof *sets);
     int modseq = modseq_raise(b, c->arena, row->user_id), uid = batch_slot(b);
     size_t n = 0;
 
@@ -297,6 +301,7 @@ static bool update_row(struct call *c, const struct entry_row *row, struct entry
         sets[n++] = SET("keywords", V_JSON(after->keywords));
     if (!moved && !n)
         return true;
+    after->saved_at = moved ? clock_wall() : after->saved_at;
     if (moved)
         n += move(c, b, row, after, modseq, uid, sets + n);
     else
@@ -352,7 +357,7 @@ bool entry_update(struct call *c, const struct entry_update_in *in, struct entry
 {
     struct updating w = { .in = in };
 
-    return retry_run(c, in->id, update_once, &w) && show_all(c, w.after.user_id, &w.after, 1, out);
+    return retry_run(c, in->id, update_once, &w) && entry_show(c, w.after.user_id, &w.after, 1, out);
 }
 
 static bool delete_row(struct call *c, const struct entry_row *row)

@@ -35,6 +35,14 @@ struct entry_list_out {
     struct page_out page;
 };
 bool entry_list(struct call *c, const struct entry_list_in *in, struct entry_list_out *out);
+#define ENTRY_THREAD "thr" /* prefix of the ids of threads */
+struct entry_find_in {
+    struct bytes thread_id;
+    struct page page;
+};
+/* The entries of a thread, in all mailboxes of its user, the newest first. A thread that whoever asks may not see is an
+ * empty one. */
+bool entry_find(struct call *c, const struct entry_find_in *in, struct entry_list_out *out);
 struct entry_append_in {
     struct bytes mailbox_id;
     struct source raw;

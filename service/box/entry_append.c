@@ -85,6 +85,8 @@ static bool file(struct append *p, const struct mailbox_row *box, const struct d
     summary_make(index, body_preview(p->body), c->arena, &summary);
     f.summary = seal_text(f.content, f.body_id, summary.json, c->arena);
     f.sent_at = summary.sent_at;
+    f.header_message_id = summary.header_message_id;
+    f.thread_root = summary.thread_root;
     body_put(p->body, b, c->arena);
     if (!filing_add(c->svc, b, c->arena, &f, &filed, &c->err))
         return false;

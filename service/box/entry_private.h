@@ -8,6 +8,8 @@
 bool entry_key(struct call *c, const struct entry_row *row, struct crypt_key *content);
 /* What entry_append made, as it is now, for whoever may write there. */
 bool entry_again(struct call *c, struct id id, struct entry_view *out);
+/* Rows of one user with what their summaries hold. */
+bool entry_show(struct call *c, struct id user_id, const struct entry_row *rows, size_t n, struct entry_view *out);
 /* The row and its summary, as a list shows them; no audit. */
 bool entry_summary(struct call *c, struct bytes id, struct entry_view *out);
 #endif

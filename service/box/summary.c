@@ -41,15 +41,12 @@ static struct bytes raw_id(struct bytes value)
     return bytes_head(in, n);
 }
 
-struct bytes summary_message_id(struct bytes header, struct arena *a)
+/* In brackets, where one can be read. */
+static struct bytes id_of(struct bytes raw, struct arena *a)
 {
-    struct header field;
-    struct bytes raw, done = NO_BYTES;
+    struct bytes done = NO_BYTES;
     struct buf id;
 
-    if (!header_find(header, "Message-ID", 0, &field))
-        return NO_BYTES;
-    raw = raw_id(field.value);
     buf_init(&id, SUMMARY_SUBJECT);
     buf_addc(&id, '<');
     for (size_t i = 0; i < raw.n; i++)
@@ -60,6 +57,35 @@ struct bytes summary_message_id(struct bytes header, struct arena *a)
         done = arena_copy(a, buf_bytes(&id));
     buf_clear(&id);
     return done;
+}
+
+struct bytes summary_message_id(struct bytes header, struct arena *a)
+{
+    struct header field;
+
+    return header_find(header, "Message-ID", 0, &field) ? id_of(raw_id(field.value), a) : NO_BYTES;
+}
+
+/* In-Reply-To was once any phrase ("Your message of Monday"): a word without brackets is no id for having stood first.
+ */
+static struct bytes ancestor(struct bytes header, const char *name, struct arena *a)
+{
+    struct header field;
+    struct bytes raw;
+
+    if (!header_find(header, name, 0, &field))
+        return NO_BYTES;
+    raw = raw_id(field.value);
+    if (bytes_find(field.value, '<') == field.value.n && bytes_find(raw, '@') == raw.n)
+        return NO_BYTES;
+    return id_of(raw, a);
+}
+
+static struct bytes thread_root(struct bytes header, struct arena *a)
+{
+    struct bytes root = ancestor(header, "References", a);
+
+    return root.p ? root : ancestor(header, "In-Reply-To", a);
 }
 
 void summary_address(struct jw *w, const struct address *address)
@@ -197,6 +223,7 @@ void summary_make(const struct mime_index *x, struct bytes preview, struct arena
     buf_init(&json, SUMMARY_MAX);
     snippet_of(x, &view, preview, &snippet);
     out->header_message_id = summary_message_id(x->header, a);
+    out->thread_root = thread_root(x->header, a);
     out->subject = summary_field(x->header, "Subject", SUMMARY_SUBJECT, a);
     out->sent_at = header_find(x->header, "Date", 0, &date) ? header_date(date.value) : 0;
     jw_init(&w, &json);

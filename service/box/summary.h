@@ -15,7 +15,8 @@
 
 struct summary {
     struct bytes header_message_id, subject;
-    int64_t sent_at; /* the Date field, 0 when there is none */
+    struct bytes thread_root; /* the first id in References, else in In-Reply-To; NO_BYTES: it answers nothing */
+    int64_t sent_at;          /* the Date field, 0 when there is none */
     struct bytes json;
 };
 

@@ -54,6 +54,8 @@ static const struct field user_fields[] = {
     FIELD(INT, user_row, modseq),
     FIELD(INT, user_row, uid_validity),
     FIELD(INT, user_row, gone_floor),
+    FIELD(BYTES, user_row, index_key),
+    FIELD(TEXT, user_row, index_key_wrap),
 };
 static const struct index user_indexes[] = {
     { .name = "address", .unique = true, .fields = { "address" } },
@@ -187,6 +189,7 @@ static const struct field message_fields[] = {
     FIELD(BOOL, message_row, needs_utf8),
     FIELD(INT, message_row, longest_line),
     FIELD(ID, message_row, domain_id),
+    FIELD(BYTES, message_row, thread_root),
 };
 /* "content" holds what still has content of its own to erase: not the mail that came in. */
 static const struct index message_indexes[] = {
@@ -310,10 +313,16 @@ static const struct field entry_fields[] = {
     FIELD(BOOL, entry_row, header_8bit),
     FIELD(INT, entry_row, created_modseq),
     FIELD(INT, entry_row, arrived_modseq),
+    FIELD(ID, entry_row, thread_id),
+    FIELD(BYTES, entry_row, msgid),
+    FIELD(ID, entry_row, email_id),
+    FIELD(TIME, entry_row, saved_at),
 };
+/* A thread is of one user, whose key made its id: nothing else leads to it. */
 static const struct index entry_indexes[] = {
     { .name = "uid", .unique = true, .fields = { "mailbox_id", "uid" } },
     { .name = "body", .fields = { "body_id" } },
+    { .name = "thread", .fields = { "thread_id" }, .when = "thread_id" },
 };
 KIND(entry, "ent", INDEXES(entry));
 

@@ -39,6 +39,9 @@ struct user_row {
     int64_t modseq;         /* see modseq.h */
     int64_t gone_floor;     /* of removals with a modseq up to it nothing may be kept any more: see box/gone.h */
     int64_t uid_validity;   /* of the mailbox made last: raised with each, so that none ever comes again */
+    /* Hashes what is looked up of their mails (entry.thread_id, msgid). Under the server's key whatever `encryption`
+     * is: who files has no password. Null: made by an older build beside this one. */
+    struct bytes index_key, index_key_wrap;
 };
 
 struct address_row {
@@ -122,6 +125,7 @@ struct message_row {
     struct bytes summary;
     int64_t sent_at;
     bool header_8bit;
+    struct bytes thread_root; /* sealed; null: its own id, or none waits */
     /* What whoever sends it on must know, from the stream as it came: 8 bits behind the header (RFC 6152), its longest
      * line without CRLF (RFC 5321 4.5.3.1.6), whether it bears a signature that is not ours and a conversion would
      * break, whether header or envelope sender need SMTPUTF8 (RFC 6531), asked for or not. */
@@ -185,6 +189,11 @@ struct entry_row {
     int64_t sent_at, received_at;
     bool header_8bit;                       /* internationalized mail (RFC 6532): POP3 without UTF8 gives a surrogate */
     int64_t created_modseq, arrived_modseq; /* when it was made; when it came into this mailbox. 0: by an older build */
+    /* Null in rows of older builds. Both hashed with the user's index_key: see body/filing.h. */
+    struct id thread_id;
+    struct bytes msgid;
+    struct id email_id; /* of a copy, what it is a copy of; null: its own id */
+    int64_t saved_at;   /* when it came into this mailbox (RFC 8514) */
 };
 
 /* What a batch did to one mailbox, where the rows that are left cannot tell. Watched. */

@@ -175,43 +175,79 @@ struct id id_of_name(const struct service *svc, const char *purpose, struct byte
 {
     uint8_t hash[CRYPT_HASH];
     struct buf text;
-    struct id id;
 
     buf_init(&text, 8192);
     buf_addf(&text, "%s %zu ", purpose, name.n);
     buf_add(&text, bytes_head(name, 4096));
     crypt_keyed_hash(&svc->idempotency_key, buf_bytes(&text), hash);
     buf_clear(&text);
-    memcpy(id.b, hash, sizeof id.b);
-    id.b[6] = (uint8_t)(0x80 | (id.b[6] & 0x0F)); /* RFC 9562 5.8 */
-    id.b[8] = (uint8_t)(0x80 | (id.b[8] & 0x3F));
-    return id;
+    return id_of_hash(hash);
 }
 
 /* ---- keys of users ---- */
 
-static struct bytes id_bytes(const struct id *id)
+/* What a key is wrapped for: the user, and which of their keys it is. */
+struct purpose {
+    uint8_t b[sizeof(struct id) + 5];
+    size_t n;
+};
+
+static struct bytes purpose_of(struct id user_id, const char *which, struct purpose *out)
 {
-    return (struct bytes){ (const char *)id->b, sizeof id->b };
+    out->n = sizeof user_id.b + strlen(which);
+    memcpy(out->b, user_id.b, sizeof user_id.b);
+    memcpy(out->b + sizeof user_id.b, which, strlen(which));
+    return (struct bytes){ (const char *)out->b, out->n };
 }
 
-void user_key_make(struct service *svc, struct id user_id, struct arena *a, struct bytes *wrapped, struct bytes *wrap)
+static void make_key(struct service *svc, struct bytes purpose, struct arena *a, struct bytes *wrapped,
+                     struct bytes *wrap)
 {
     uint8_t *out = arena_alloc(a, CRYPT_WRAPPED);
     struct crypt_key key;
 
     crypt_key_new(&key);
-    crypt_wrap(&svc->wrap_key, &key, id_bytes(&user_id), out);
+    crypt_wrap(&svc->wrap_key, &key, purpose, out);
     crypt_wipe(&key, sizeof key);
     *wrapped = (struct bytes){ (char *)out, CRYPT_WRAPPED };
     *wrap = bytes_of(svc->wrap_name);
 }
 
-bool user_key_open(const struct service *svc, struct id user_id, struct bytes wrapped, struct bytes wrap,
-                   struct crypt_key *out, struct err *e)
+static bool open_key(const struct service *svc, struct bytes purpose, struct bytes wrapped, struct bytes wrap,
+                     struct crypt_key *out, struct err *e)
 {
-    if (bytes_equal(wrap, bytes_of(svc->wrap_name)) && crypt_unwrap(&svc->wrap_key, wrapped, id_bytes(&user_id), out))
+    if (bytes_equal(wrap, bytes_of(svc->wrap_name)) && crypt_unwrap(&svc->wrap_key, wrapped, purpose, out))
         return true;
     return err_set(e, ERR_SEALED, "The user's key %.*s does not open with the server's key %s", SHOW(wrap),
                    svc->wrap_name);
+}
+
+void user_key_make(struct service *svc, struct id user_id, struct arena *a, struct bytes *wrapped, struct bytes *wrap)
+{
+    struct purpose p;
+
+    make_key(svc, purpose_of(user_id, "", &p), a, wrapped, wrap);
+}
+
+bool user_key_open(const struct service *svc, struct id user_id, struct bytes wrapped, struct bytes wrap,
+                   struct crypt_key *out, struct err *e)
+{
+    struct purpose p;
+
+    return open_key(svc, purpose_of(user_id, "", &p), wrapped, wrap, out, e);
+}
+
+void index_key_make(struct service *svc, struct id user_id, struct arena *a, struct bytes *wrapped, struct bytes *wrap)
+{
+    struct purpose p;
+
+    make_key(svc, purpose_of(user_id, "index", &p), a, wrapped, wrap);
+}
+
+bool index_key_open(const struct service *svc, struct id user_id, struct bytes wrapped, struct bytes wrap,
+                    struct crypt_key *out, struct err *e)
+{
+    struct purpose p;
+
+    return open_key(svc, purpose_of(user_id, "index", &p), wrapped, wrap, out, e);
 }

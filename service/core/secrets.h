@@ -14,6 +14,10 @@ void user_key_make(struct service *svc, struct id user_id, struct arena *a, stru
 /* ERR_SEALED when the row's key does not open under this server's key. */
 bool user_key_open(const struct service *svc, struct id user_id, struct bytes wrapped, struct bytes wrap,
                    struct crypt_key *out, struct err *e);
+/* The same of the key by which a user's mails are indexed; neither opens in the other's place. */
+void index_key_make(struct service *svc, struct id user_id, struct arena *a, struct bytes *wrapped, struct bytes *wrap);
+bool index_key_open(const struct service *svc, struct id user_id, struct bytes wrapped, struct bytes wrap,
+                    struct crypt_key *out, struct err *e);
 
 /* The id of the row that is kept for a name: the same on every node, and telling nobody the name. `purpose` keeps the
  * names of different uses apart. */

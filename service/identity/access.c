@@ -15,17 +15,24 @@ static bool in_reach(struct call *c, struct id user)
     return !c->who->n_domain_ids || (directory_user(c, user, &row) && call_reaches(c, row.domain_id));
 }
 
-/* What is another's and what is not there are told with the same words. */
-static bool may_reach(struct call *c, struct id account, struct id user, unsigned scope, const char *what)
+bool access_mail(struct call *c, unsigned scope)
 {
     if (!c->who)
         return err_set(&c->err, ERR_AUTH, "Not logged in");
     if (c->who->kind == WHO_USER)
-        return id_equal(c->who->id, user) || none(c, what);
+        return true;
     if (!call_may(c, scope))
         return false;
-    if (c->who->test)
-        return err_set(&c->err, ERR_SCOPE, "A test key reaches no mailbox");
+    return !c->who->test || err_set(&c->err, ERR_SCOPE, "A test key reaches no mailbox");
+}
+
+/* What is another's and what is not there are told with the same words. */
+static bool may_reach(struct call *c, struct id account, struct id user, unsigned scope, const char *what)
+{
+    if (!access_mail(c, scope))
+        return false;
+    if (c->who->kind == WHO_USER)
+        return id_equal(c->who->id, user) || none(c, what);
     if (id_equal(account, c->account) && in_reach(c, user))
         return true;
     return call_was_missing(c) && none(c, what);

@@ -7,6 +7,8 @@
 
 /* Leaves the event `mail.read` when somebody else than the user reads. */
 bool access_audit(struct call *c, struct id user);
+/* May it read or change mail at all? The errors of what follows, where there is nothing to ask about. */
+bool access_mail(struct call *c, unsigned scope);
 /* Rows by the id of a path, for whoever may. `scope`: SCOPE_MAIL_READ or SCOPE_MAIL_WRITE. */
 bool access_mailbox(struct call *c, struct bytes id, unsigned scope, struct mailbox_row *out);
 bool access_entry(struct call *c, struct bytes id, unsigned scope, struct entry_row *out);

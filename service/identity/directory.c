@@ -11,7 +11,7 @@
 #define FRESH_MS  1000
 #define SHARDS    16
 #define NAME_MOST 330 /* an address and the mark before it */
-#define TEXTS     7
+#define TEXTS     9
 
 /* What is remembered of a name, or that there is nothing. The name begins with what it is of: 'd' a domain, 'a' an
  * address (whose user.id and user.how count), 'u' the 16 bytes of a user's id. Texts lie in `memory`. */
@@ -88,8 +88,9 @@ static struct shard *shard_of(struct directory *d, struct bytes name)
 /* The texts of what is known, in one order for copying in and out. */
 static void texts_of(struct known *k, struct bytes *texts[TEXTS])
 {
-    struct bytes *all[TEXTS] = { &k->name,          &k->domain.name,        &k->domain.catch_all, &k->user.address,
-                                 &k->user.user_key, &k->user.user_key_wrap, &k->user.send_as };
+    struct bytes *all[TEXTS] = { &k->name,         &k->domain.name,    &k->domain.catch_all,
+                                 &k->user.address, &k->user.user_key,  &k->user.user_key_wrap,
+                                 &k->user.send_as, &k->user.index_key, &k->user.index_key_wrap };
 
     memcpy(texts, all, sizeof all);
 }
@@ -316,15 +317,18 @@ static void fill_user(struct directory_user *u, const struct user_row *row)
         .user_key = row->user_key,
         .user_key_wrap = row->user_key_wrap,
         .send_as = row->send_as,
+        .index_key = row->index_key,
+        .index_key_wrap = row->index_key_wrap,
     };
 }
 
 /* Not its metadata, which nobody here asks for and which may be large. */
 static bool read_row(struct question *q, struct id id, void **rows, struct err *e)
 {
-    static const char *const only[] = { "id",   "account_id", "domain_id", "address",  "password_hash", "quota",
-                                        "used", "disabled",   "save_sent", "user_key", "user_key_wrap", "send_as",
-                                        NULL };
+    static const char *const only[] = {
+        "id",        "account_id", "domain_id",     "address", "password_hash", "quota",          "used", "disabled",
+        "save_sent", "user_key",   "user_key_wrap", "send_as", "index_key",     "index_key_wrap", NULL
+    };
     struct query one = { .kind = &user_kind, .n_conds = 1, .limit = 1, .only = only };
     size_t n = 0;
     bool ok;

@@ -25,8 +25,9 @@ struct directory_user {
     uint64_t password;    /* mark of the password's hash: changes with it */
     bool save_sent;
     struct bytes user_key, user_key_wrap, send_as;
-    struct id inbox_id, sent_id; /* role mailboxes live as long as their user */
-    enum directory_how how;      /* of directory_find: by the address itself, without its +tag, or by catch-all */
+    struct bytes index_key, index_key_wrap; /* NO_BYTES: the user has none */
+    struct id inbox_id, sent_id;            /* role mailboxes live as long as their user */
+    enum directory_how how; /* of directory_find: by the address itself, without its +tag, or by catch-all */
 };
 
 /* A domain of ours by name in any form. ERR_MISSING; ERR_SYNTAX for what is no domain. */

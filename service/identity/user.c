@@ -158,6 +158,7 @@ bool user_create(struct call *c, const struct user_create_in *in, struct user_ro
         !call_check(c) || !user_finish(c, &in->change, in->change.named, out))
         return false;
     user_key_make(c->svc, out->id, c->arena, &out->user_key, &out->user_key_wrap);
+    index_key_make(c->svc, out->id, c->arena, &out->index_key, &out->index_key_wrap);
     batch_insert(b, &user_kind, out, NULL, 0);
     add_address(c, b, out);
     add_boxes(c, b, out);

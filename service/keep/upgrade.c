@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "service/box/mailbox.h"
 #include "service/box/mailbox_name.h"
+#include "service/core/secrets.h"
 #include "service/keep/walk.h"
 #include <assert.h>
 
@@ -16,6 +17,7 @@ enum { STEP_ARENA = 1 << 26, COMMIT_MS = 30000, TRIES = 5, BOXES_PAGE = 1000 };
 static const struct id the_upgrade = { { 'u', 'p', 'g', 'r', 'a', 'd', 'e' } };
 
 struct upgrade {
+    struct service *svc;
     struct store *st;
     struct arena *arena; /* of one row */
     struct err *e;
@@ -108,6 +110,26 @@ static bool name_rightly(struct upgrade *u, const void *row, bool *done)
     return true;
 }
 
+/* ---- 3: keys by which mails are indexed ---- */
+
+static bool give_index_key(struct upgrade *u, const void *row, bool *done)
+{
+    const struct user_row *user = row;
+    const struct cond unset = COND("index_key", IS, V_BYTES(NO_BYTES));
+    struct batch *b = batch_new(u->arena);
+    struct bytes key, wrap;
+    struct set sets[2];
+
+    *done = user->index_key.p != NULL;
+    if (*done)
+        return true;
+    index_key_make(u->svc, user->id, u->arena, &key, &wrap);
+    sets[0] = SET("index_key", V_BYTES(key));
+    sets[1] = SET("index_key_wrap", V_TEXT(wrap));
+    batch_update(b, &user_kind, user->id, &unset, 1, sets, 2);
+    return commit(u, b, done);
+}
+
 /* ---- the steps ---- */
 
 static const struct step {
@@ -116,6 +138,7 @@ static const struct step {
 } steps[] = {
     { &user_kind, count_changes },
     { &mailbox_kind, name_rightly },
+    { &user_kind, give_index_key },
 };
 #define STEPS (sizeof steps / sizeof *steps)
 
@@ -164,11 +187,11 @@ static bool note(struct upgrade *u, int64_t step)
     return commit(u, b, &done);
 }
 
-bool upgrade_run(struct store *st, struct err *e)
+bool upgrade_run(struct service *svc, struct err *e)
 {
-    struct upgrade u = { .st = st, .arena = arena_new(STEP_ARENA), .e = e };
+    struct upgrade u = { .svc = svc, .st = svc->store, .arena = arena_new(STEP_ARENA), .e = e };
     struct upgrade_row row = { .step = 0 };
-    bool there, ok = store_look(st, &upgrade_kind, the_upgrade, u.arena, &row, &there, e);
+    bool there, ok = store_look(u.st, &upgrade_kind, the_upgrade, u.arena, &row, &there, e);
 
     for (int64_t i = row.step; ok && i < (int64_t)STEPS; i++) {
         ok = run(&u, &steps[i]) && note(&u, i + 1);

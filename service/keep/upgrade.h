@@ -6,11 +6,12 @@
  *
  * With MongoDB a build of before may go on beside this one for a while. What it writes then is served like all else,
  * but it does not count changes by the user's number: `postrider sync` raises that once the last of them has ended. A
- * mailbox that it gives a name which is none any more keeps that until somebody renames it. */
+ * mailbox that it gives a name which is none any more keeps that until somebody renames it, and the mails of a user
+ * that it makes are of no thread. */
 #ifndef SERVICE_UPGRADE_H
 #define SERVICE_UPGRADE_H
-#include "store/store.h"
+#include "service/core/state.h"
 
 /* Blocks. Quick when nothing is to do. */
-bool upgrade_run(struct store *st, struct err *e);
+bool upgrade_run(struct service *svc, struct err *e);
 #endif

@@ -135,6 +135,8 @@ static bool find_user(struct intake *k, struct call *c, struct target *t)
         return false;
     t->user.user_key = arena_copy(k->arena, t->user.user_key);
     t->user.user_key_wrap = arena_copy(k->arena, t->user.user_key_wrap);
+    t->user.index_key = arena_copy(k->arena, t->user.index_key);
+    t->user.index_key_wrap = arena_copy(k->arena, t->user.index_key_wrap);
     t->user.address = t->user.send_as = NO_BYTES;
     arena_rewind(c->arena, before);
     return true;
@@ -337,6 +339,8 @@ static void finish_filing(struct intake *k, struct message_row *row, struct byte
         return;
     row->summary = summary;
     row->sent_at = k->summary.sent_at;
+    if (k->summary.thread_root.p)
+        row->thread_root = seal_text(body_key(k->body), row->body_id, k->summary.thread_root, k->arena);
     row->header_8bit = k->header_8bit;
 }
 
@@ -376,6 +380,8 @@ static bool build_entry(struct intake *k, struct call *c, struct plan *p, struct
                         .content = body_key(k->body),
                         .trace = filing_trace(k->in.envelope_from, k->trace, k->arena),
                         .summary = k->summary_sealed,
+                        .header_message_id = k->summary.header_message_id,
+                        .thread_root = k->summary.thread_root,
                         .body_size = body_size(k->body),
                         .sent_at = k->summary.sent_at,
                         .received_at = k->now,
@@ -398,6 +404,8 @@ static bool build_sent(struct intake *k, struct call *c, struct plan *p, struct 
                         .body_id = body_id(k->body),
                         .content = body_key(k->body),
                         .summary = k->summary_sealed,
+                        .header_message_id = k->summary.header_message_id,
+                        .thread_root = k->summary.thread_root,
                         .body_size = body_size(k->body),
                         .flags = ENTRY_SEEN,
                         .sent_at = k->summary.sent_at,

@@ -71,6 +71,7 @@ static bool find_user(struct call *c, const struct address *address, struct dire
 
     arena_rewind(c->arena, mark);
     user->address = user->user_key = user->user_key_wrap = user->send_as = NO_BYTES;
+    user->index_key = user->index_key_wrap = NO_BYTES;
     return found;
 }
 

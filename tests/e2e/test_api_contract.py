@@ -17,7 +17,7 @@ OBJECTS = {
     "address": "id address primary target created_at",
     "key": "id name mode scopes domain_ids allowed_ips expires_at last_used_at hint created_at",
     "mailbox": "id user_id name parent_id role subscribed total unseen bytes uid_next uid_validity modseq created_at",
-    "entry": "id mailbox_id message_id uid header_message_id from to subject snippet sent_at received_at size seen flagged answered draft "
+    "entry": "id mailbox_id message_id thread_id uid modseq header_message_id from to subject snippet sent_at received_at saved_at size seen flagged answered draft "
              "deleted keywords attachment_count",
     "setting": "id name value default type min max live source text",
 }

@@ -7,7 +7,7 @@ import subprocess
 import pytest
 from server import BINARY, PASSWORD, until
 from shown import feed, shown
-from upgrade import ANA, BO, IDA, KEEP, KEPT, MANY, ODD_NAMES, unpack
+from upgrade import ANA, BO, IDA, KEEP, KEPT, LATE, MANY, ODD_NAMES, unpack
 
 OLD = sorted(path.name for path in KEPT.iterdir())
 
@@ -66,6 +66,16 @@ def names_are_steps_of_a_path(s):
     assert s.call("POST", f"/v1/users/{ANA}/mailboxes", {"name": "cafe\u0301 (2)"}).status == 409
 
 
+def threads_begin(s):
+    """Old mails are of none; new ones of users of before are."""
+    box = s.mailbox(LATE, "archive")
+    assert all(e["thread_id"] is e["saved_at"] is None for e in s.entries(ANA))
+    for raw in (b"Message-ID: <a@x.test>\r\n\r\nx\r\n", b"References: <a@x.test>\r\n\r\nx\r\n"):
+        assert s.call("POST", f"/v1/mailboxes/{box['id']}/entries", raw=raw, headers={"Content-Type": "message/rfc822"}).status == 201
+    [e, *_] = s.get(f"/v1/mailboxes/{box['id']}/entries").json["data"]
+    assert len(s.get(f"/v1/entries?thread_id={e['thread_id']}").json["data"]) == 2
+
+
 def everybody_gets_in(s, known):
     assert s.key == known["key"] and s.get("/v1/me", key=known["tenant"]).json["account_id"] != s.get("/v1/me").json["account_id"]
     for user in (ANA, IDA):
@@ -98,6 +108,7 @@ def test_what_an_older_build_wrote_is_served(upgraded):
     everything_is_there(s, known)
     changes_are_counted_on(s)
     names_are_steps_of_a_path(s)
+    threads_begin(s)
     everybody_gets_in(s, known)
     it_goes_on(s)
     s.restart()

@@ -104,6 +104,7 @@ static inline struct id add_user(struct world *w, struct batch *b, struct id acc
     user->save_sent = true;
     user->modseq = 1;
     user_key_make(w->svc, user->id, w->arena, &user->user_key, &user->user_key_wrap);
+    index_key_make(w->svc, user->id, w->arena, &user->index_key, &user->index_key_wrap);
     *row = (struct address_row){ .id = id_new(), .account_id = account, .user_id = user->id };
     row->address = user->address;
     row->primary = true;

@@ -108,7 +108,7 @@ static void upgrade_anew(struct house *h)
     if (n)
         batch_delete(b, &upgrade_kind, rows->id, NULL, 0);
     must(h, !n || store_commit(h->svc->store, b, clock_monotonic() + 30000, &h->c.err));
-    must(h, upgrade_run(h->svc->store, &h->c.err));
+    must(h, upgrade_run(h->svc, &h->c.err));
 }
 
 static void old_names_are_mended_and_stay_apart(void **state)

@@ -203,6 +203,7 @@ static const struct query *queries(size_t *n)
           .n_conds = 2,
           .conds = { PAST("expires_at"), COND("flow", IS_NOT, V_TEXT(NO_BYTES)) } },
         { .kind = &entry_kind, .index = "body", .conds = { COND("body_id", IS, V_ID(owners[1])) }, .n_conds = 1 },
+        { .kind = &entry_kind, .index = "thread", .conds = { COND("thread_id", IS, V_ID(owners[1])) }, .n_conds = 1 },
         { .kind = &event_kind, .index = "account", .conds = { ACCOUNT }, .n_conds = 1 },
         { .kind = &change_kind, .index = "expires", .conds = { PAST("expires_at") }, .n_conds = 1 },
         { .kind = &change_kind,
