@@ -52,6 +52,7 @@ struct kind {
     size_t n_indexes;
     bool watched; /* insert-only, read in order of commit by store_watch */
     bool large;   /* rows of tens of KiB */
+    bool wide;    /* rows of which few fit a page: these and large ones SQLite keeps beside the tree of their ids */
 };
 
 #define FIELD(type_, struct_, member)                                                                                  \

@@ -1,9 +1,9 @@
 /* store/sqlite/schema.c - tables as the kinds want them, whatever is there.
  *
- * A new build adds columns and indexes within one transaction, behind a copy of the whole database that was synced
- * before the first change: there is always a way back. A database that a newer build has written is refused, since this
- * one would not know what it must keep. `epoch` and `log` rise with each opening: tokens of claims and the log's number
- * begin there. */
+ * A new build adds columns and indexes, or makes a table anew in another form, within one transaction, behind a copy of
+ * the whole database that was synced before the first change: there is always a way back. A database that a newer build
+ * has written is refused, since this one would not know what it must keep. `epoch` and `log` rise with each opening:
+ * tokens of claims and the log's number begin there. */
 #include "store/sqlite/sqlite.h"
 #include <assert.h>
 #include <errno.h>
@@ -30,10 +30,15 @@ static bool run_buf(struct conn *c, struct buf *sql, struct err *e)
 
 /* ---- tables and columns ---- */
 
+static bool lies_beside(const struct kind *k)
+{
+    return k->watched || k->large || k->wide;
+}
+
 static const char *type_of(const struct kind *k, const struct field *f)
 {
     if (f == k->fields)
-        return k->watched || k->large ? "BLOB NOT NULL UNIQUE" : "BLOB NOT NULL PRIMARY KEY";
+        return lies_beside(k) ? "BLOB NOT NULL UNIQUE" : "BLOB NOT NULL PRIMARY KEY";
     switch (f->type) {
     case FIELD_ID:
     case FIELD_BYTES: return "BLOB";
@@ -57,7 +62,7 @@ static bool create_table(struct conn *c, const struct kind *k, struct err *e)
              k->watched ? "\"_seq\" INTEGER PRIMARY KEY AUTOINCREMENT, " : "");
     for (size_t i = 0; i < k->n_fields; i++)
         buf_addf(&sql, "%s\"%s\" %s", i ? ", " : "", k->fields[i].name, type_of(k, &k->fields[i]));
-    buf_adds(&sql, k->watched || k->large ? ")" : ") WITHOUT ROWID");
+    buf_adds(&sql, lies_beside(k) ? ")" : ") WITHOUT ROWID");
     return run_buf(c, &sql, e);
 }
 
@@ -96,6 +101,55 @@ static bool add_columns(struct conn *c, const struct kind *k, struct err *e)
             return false;
     }
     return true;
+}
+
+/* ---- tables of an older form ---- */
+
+/* Has the table its rows in the tree of the id, or not, as the kind wants it? One with columns that this build does not
+ * know stays as it is: they are kept. */
+static bool wants_remaking(struct conn *c, const struct kind *k, bool *yes, struct err *e)
+{
+    const char *in_tree = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ? AND sql LIKE '%WITHOUT ROWID'";
+    int64_t columns = 0;
+    bool there;
+    char *sql;
+
+    *yes = false;
+    if (k->watched)
+        return true;
+    if (!lookup(c, in_tree, k->name, NULL, &there, e))
+        return false;
+    if (there != lies_beside(k))
+        return true;
+    sql = sqlite3_mprintf("SELECT count(*) FROM pragma_table_info(%Q)", k->name);
+    *yes = conn_int(c, sql, &columns, e) && columns == (int64_t)k->n_fields;
+    sqlite3_free(sql);
+    return columns > 0;
+}
+
+/* Its indexes go with the old one, and are made again behind this. */
+static bool remake_table(struct conn *c, const struct kind *k, struct err *e)
+{
+    struct buf sql;
+
+    buf_init(&sql, SQL_MAX);
+    buf_addf(&sql, "ALTER TABLE \"%s\" RENAME TO \"_old\"", k->name);
+    if (!run_buf(c, &sql, e) || !create_table(c, k, e))
+        return false;
+    buf_init(&sql, SQL_MAX);
+    buf_addf(&sql, "INSERT INTO \"%s\" (", k->name);
+    sql_columns(&sql, k, ALL_FIELDS);
+    buf_adds(&sql, ") SELECT ");
+    sql_columns(&sql, k, ALL_FIELDS);
+    buf_adds(&sql, " FROM \"_old\" ORDER BY \"id\"; DROP TABLE \"_old\"");
+    return run_buf(c, &sql, e);
+}
+
+static bool bring_up(struct conn *c, const struct kind *k, struct err *e)
+{
+    bool remake;
+
+    return add_columns(c, k, e) && wants_remaking(c, k, &remake, e) && (!remake || remake_table(c, k, e));
 }
 
 /* ---- indexes ---- */
@@ -154,7 +208,7 @@ static bool set_kind(struct conn *c, const struct kind *k, struct err *e)
 
     assert(k->n_fields <= 64);
     if (!lookup(c, "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?", k->name, NULL, &there, e) ||
-        !(there ? add_columns(c, k, e) : create_table(c, k, e)))
+        !(there ? bring_up(c, k, e) : create_table(c, k, e)))
         return false;
     for (size_t i = 0; i < k->n_indexes; i++)
         if (!set_index(c, k, &k->indexes[i], e))

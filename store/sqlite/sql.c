@@ -28,18 +28,19 @@ static void sql_literal(struct buf *sql, const char *text)
     buf_addc(sql, '\'');
 }
 
-/* Constants and not parameters: SQLite sees that a partial index holds the rows only in constants. */
+/* Constants and not parameters: SQLite sees that a partial index holds the rows only in constants. Not as a list: for
+ * IN SQLite builds a temporary tree of it at every insert, 13 inserts more for each delivery. */
 void sql_when(struct buf *sql, const struct kind *k, const struct index *x)
 {
-    sql_name(sql, x->when);
     if (!x->values) {
+        sql_name(sql, x->when);
         buf_adds(sql, field_for(k, x->when, NULL)->type == FIELD_INT ? " <> 0" : " IS NOT NULL");
         return;
     }
-    buf_adds(sql, " IN (");
     for (size_t i = 0; x->values[i]; i++) {
-        if (i)
-            buf_addc(sql, ',');
+        buf_adds(sql, i ? " OR " : "(");
+        sql_name(sql, x->when);
+        buf_adds(sql, " = ");
         sql_literal(sql, x->values[i]);
     }
     buf_addc(sql, ')');

@@ -47,7 +47,7 @@ static const struct index wide_note_indexes[] = {
     { .name = "label", .unique = true, .fields = { "label" } },
 };
 static const struct kind wide_note_kind = {
-    "note", "note", sizeof(struct wide_note), wide_note_fields, 21, wide_note_indexes, 7, false, false
+    "note", "note", sizeof(struct wide_note), wide_note_fields, 21, wide_note_indexes, 7, false, false, false
 };
 
 static const struct field wide_feed_fields[] = { INNER(ID, wide_feed, feed, id), INNER(INT, wide_feed, feed, writer),
@@ -55,13 +55,13 @@ static const struct field wide_feed_fields[] = { INNER(ID, wide_feed, feed, id),
                                                  FIELD(INT, wide_feed, size) };
 static const struct index wide_feed_indexes[] = { { .name = "writer_n", .unique = true, .fields = { "writer", "n" } } };
 static const struct kind wide_feed_kind = {
-    "feed", "feed", sizeof(struct wide_feed), wide_feed_fields, 5, wide_feed_indexes, 1, true, false
+    "feed", "feed", sizeof(struct wide_feed), wide_feed_fields, 5, wide_feed_indexes, 1, true, false, false
 };
 
 static const struct field wide_big_fields[] = { INNER(ID, wide_big, big, id), INNER(BYTES, wide_big, big, body),
                                                 FIELD(INT, wide_big, size) };
-static const struct kind wide_big_kind = { "big", "big", sizeof(struct wide_big), wide_big_fields, 3, NULL, 0,
-                                           false, true };
+static const struct kind wide_big_kind = { "big", "big", sizeof(struct wide_big), wide_big_fields, 3, NULL, 0, false,
+                                           true,  false };
 static const struct kind *const wide_kinds[] = { &wide_note_kind, &wide_feed_kind, &wide_big_kind, &tally_kind, NULL };
 
 /* ---- the newer build, on another node; the older one is `st` ---- */

@@ -147,8 +147,9 @@ static void a_database_that_is_not_there_may_be_refused(void **state)
 
 /* A row of a newer build's kind, and a newer build's field. */
 static const struct field newer_fields[] = { FIELD(ID, big, id), FIELD(BYTES, big, body), { "color", FIELD_TEXT, 64 } };
-static const struct kind newer_big = { "big", "big", 128, newer_fields, 3, NULL, 0, false, true };
-static const struct kind newer_kind = { "star", "star", sizeof(struct big), newer_fields, 2, NULL, 0, false, false };
+static const struct kind newer_big = { "big", "big", 128, newer_fields, 3, NULL, 0, false, true, false };
+static const struct kind newer_kind = { "star", "star", sizeof(struct big), newer_fields, 2, NULL, 0, false,
+                                        false,  false };
 static const struct kind *const newer_field[] = { &note_kind, &feed_kind, &newer_big, &tally_kind, NULL };
 static const struct kind *const newer_kinds[] = { &note_kind, &feed_kind, &big_kind, &tally_kind, &newer_kind, NULL };
 

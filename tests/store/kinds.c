@@ -15,21 +15,24 @@ static const struct index note_indexes[] = {
     { .name = "waiting", .fields = { "due" }, .when = "state", .values = waiting },
     { .name = "with_due", .fields = { "due" }, .when = "due" },
 };
-const struct kind note_kind = { "note", "note", sizeof(struct note), note_fields, 14, note_indexes, 5, false, false };
+const struct kind note_kind = { "note", "note", sizeof(struct note), note_fields, 14, note_indexes, 5, false,
+                                false,  false };
 
 static const struct field feed_fields[] = { FIELD(ID, feed, id), FIELD(INT, feed, writer), FIELD(INT, feed, n) };
 static const struct index feed_indexes[] = {
     { .name = "writer_n", .unique = true, .fields = { "writer", "n" } },
     { .name = "of", .fields = { "writer" }, .feed = true },
 };
-const struct kind feed_kind = { "feed", "feed", sizeof(struct feed), feed_fields, 3, feed_indexes, 2, true, false };
+const struct kind feed_kind = {
+    "feed", "feed", sizeof(struct feed), feed_fields, 3, feed_indexes, 2, true, false, false
+};
 
 static const struct field big_fields[] = { FIELD(ID, big, id), FIELD(BYTES, big, body) };
-const struct kind big_kind = { "big", "big", sizeof(struct big), big_fields, 2, NULL, 0, false, true };
+const struct kind big_kind = { "big", "big", sizeof(struct big), big_fields, 2, NULL, 0, false, true, false };
 
 static const struct field tally_fields[] = { FIELD(ID, tally, id), FIELD(INT, tally, n), FIELD(INT, tally, extra),
                                              FIELD(TIME, tally, until), FIELD(TEXT, tally, word) };
-const struct kind tally_kind = { "tally", "tal", sizeof(struct tally), tally_fields, 5, NULL, 0, false, false };
+const struct kind tally_kind = { "tally", "tal", sizeof(struct tally), tally_fields, 5, NULL, 0, false, false, false };
 
 const struct kind *const test_kinds[] = { &note_kind, &feed_kind, &big_kind, &tally_kind, NULL };
 

@@ -21,10 +21,11 @@ static const struct field bigger_fields[] = { FIELD(ID, bigger, id), FIELD(BYTES
 static const struct index bigger_indexes[] = { { .name = "label", .unique = true, .fields = { "label" } },
                                                { .name = "size", .fields = { "size" } } };
 static const struct index other_indexes[] = { { .name = "label", .fields = { "size", "label" } } };
-static const struct kind bigger_kind = { "big", "big", sizeof(struct bigger), bigger_fields, 4, bigger_indexes, 2,
-                                         false, true };
-static const struct kind other_kind = { "big", "big", sizeof(struct bigger), bigger_fields, 4, other_indexes, 1,
-                                        false, true };
+static const struct kind bigger_kind = {
+    "big", "big", sizeof(struct bigger), bigger_fields, 4, bigger_indexes, 2, false, true, false
+};
+static const struct kind other_kind = { "big", "big", sizeof(struct bigger), bigger_fields, 4, other_indexes, 1, false,
+                                        true,  false };
 static const struct kind *const small_kinds[] = { &big_kind, NULL };
 static const struct kind *const bigger_kinds[] = { &bigger_kind, NULL };
 static const struct kind *const other_kinds[] = { &other_kind, NULL };
