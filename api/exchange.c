@@ -30,11 +30,13 @@ void exchange_begin(struct exchange *x)
 
 void exchange_clear(struct exchange *x)
 {
-    if (x->in_total > API_TRIM)
-        atomic_store(&x->api->trim, true);
+    bool large = x->in_total > API_TRIM || (x->request && x->request->large.made > API_TRIM);
+
     request_free(&x->request);
     exchange_forget_body(x);
     unpack_free(&x->unpack);
+    if (large) /* when all of it is free: the trim may come at once */
+        atomic_store(&x->api->trim, true);
 }
 
 /* ---- the body ---- */
