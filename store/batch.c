@@ -168,6 +168,20 @@ int batch_blob_delete(struct batch *b, struct id id)
     return number_of(b);
 }
 
+int batch_blob_require(struct batch *b, struct id id, unsigned n, int64_t mark)
+{
+    struct op *op = add(b, OP_BLOB_REQUIRE, NULL, id);
+
+    op->chunk = n;
+    op->mark = mark;
+    return number_of(b);
+}
+
+void batch_lazy(struct batch *b)
+{
+    b->lazy = true;
+}
+
 size_t batch_count(const struct batch *b)
 {
     return b->n;

@@ -6,7 +6,7 @@
 #define STORE_BATCH_H
 #include "store/store.h"
 
-enum op_type { OP_INSERT, OP_UPDATE, OP_RAISE, OP_DELETE, OP_REQUIRE, OP_BLOB_PUT, OP_BLOB_DELETE };
+enum op_type { OP_INSERT, OP_UPDATE, OP_RAISE, OP_DELETE, OP_REQUIRE, OP_BLOB_PUT, OP_BLOB_DELETE, OP_BLOB_REQUIRE };
 
 /* Limits of one operation; more is a broken promise. */
 #define OP_CONDS    16
@@ -24,7 +24,8 @@ struct op {
     const struct set *sets;
     const struct field **set_fields; /* beside sets */
     size_t n_sets;
-    unsigned chunk;
+    unsigned chunk; /* of OP_BLOB_REQUIRE: how many */
+    int64_t mark;
     struct bytes bytes;
 };
 
@@ -35,6 +36,7 @@ struct batch {
     int64_t *slots;
     size_t n_slots, cap_slots;
     size_t weight;
+    bool lazy;
     struct batch_failure failure;
 };
 

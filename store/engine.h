@@ -36,6 +36,10 @@ struct engine {
     bool (*is_up)(struct store *st, struct err *why);
 
     bool (*commit)(struct store *st, struct batch *b, int64_t deadline, struct err *e);
+    /* The same in halves: *job is what commit_end (of the same fiber) waits for. */
+    bool (*commit_begin)(struct store *st, struct batch *b, int64_t deadline, void **job, struct err *e);
+    bool (*commit_end)(void *job, struct err *e);
+    int64_t (*lazy_mark)(struct store *st); /* NULL: batches that require find out by themselves */
     bool (*get)(struct store *st, const struct kind *k, const struct id *ids, size_t n, struct arena *a, void *rows,
                 struct err *e); /* (blocks) missing ones keep a zero id */
     bool (*get_by)(struct store *st, const struct unique_key *key, struct arena *a, void *row,

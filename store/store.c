@@ -149,12 +149,49 @@ bool store_is_up(struct store *st, struct err *why)
 
 /* ---- writing ---- */
 
+struct commit {
+    struct store *store;
+    void *job; /* the engine's; NULL: there was nothing to do */
+};
+
+static bool ready(struct batch *b, struct err *e)
+{
+    for (size_t i = 0; b->lazy && i < b->n; i++)
+        assert(!b->ops[i].kind || !b->ops[i].kind->watched);
+    batch_forget(b);
+    return arena_check(b->arena, e); /* or half of what was to be kept */
+}
+
+bool store_commit_begin(struct store *st, struct batch *b, int64_t deadline, struct commit **out, struct err *e)
+{
+    struct commit *c = arena_alloc(b->arena, sizeof *c);
+
+    *out = NULL;
+    if (!ready(b, e))
+        return false;
+    c->store = st;
+    if (b->n && !st->engine->commit_begin(st, b, deadline, &c->job, e))
+        return false;
+    *out = c;
+    return true;
+}
+
+bool store_commit_end(struct commit **c, struct err *e)
+{
+    struct commit *ends = *c;
+
+    *c = NULL;
+    return !ends->job || ends->store->engine->commit_end(ends->job, e);
+}
+
 bool store_commit(struct store *st, struct batch *b, int64_t deadline, struct err *e)
 {
-    batch_forget(b);
-    if (!arena_check(b->arena, e)) /* half of what was to be kept */
-        return false;
-    return b->n == 0 || st->engine->commit(st, b, deadline, e);
+    return ready(b, e) && (b->n == 0 || st->engine->commit(st, b, deadline, e));
+}
+
+int64_t store_lazy_mark(struct store *st)
+{
+    return st->engine->lazy_mark ? st->engine->lazy_mark(st) : 0;
 }
 
 /* ---- reading ---- */

@@ -13,6 +13,7 @@
  * - Batches are committed in groups, but a failing batch fails alone, and touches nothing.
  * - When the outcome of a commit is unknown, the engine itself finds out until the deadline; then ERR_BUSY, and the
  *   batch exists 0 or 1 times.
+ * - A lazy batch (batch_lazy) is all of this, but neither durable nor visible to all at once.
  *
  * Nothing is locked between reading and writing. What a change was judged by becomes conditions of its batch, and who
  * meets another's change looks again:
@@ -173,12 +174,28 @@ int batch_require(struct batch *b, const struct kind *k, struct id id, const str
 #define STORE_CHUNK (1024 * 1024 + 64)
 int batch_blob_put(struct batch *b, struct id id, unsigned n, struct bytes bytes);
 int batch_blob_delete(struct batch *b, struct id id); /* all chunks; none is no fault */
+/* The batch need not be durable when store_commit returns: the next one that is not lazy covers it. Until then a crash
+ * or another primary may take it back, whole, and only batches are sure to see it, not reads. For what is of use only
+ * together with something that a later batch brings. That batch says what it needs (batch_blob_require), and so fails
+ * where it was lost meanwhile without anybody having died: SQLite by a sync that failed, MongoDB by an election. No
+ * rows of a watched kind. */
+void batch_lazy(struct batch *b);
+/* Taken before the first lazy batch that put chunks of a blob: what may be lost of them from then on is noticed. */
+int64_t store_lazy_mark(struct store *st);
+/* Chunks 0 to n-1 of blob `id`, which batches before this one put since `mark`, are there and become durable with this
+ * batch, or it fails (FAULT_MISSING, "chunk"). */
+int batch_blob_require(struct batch *b, struct id id, unsigned n, int64_t mark);
 size_t batch_count(const struct batch *b);
 size_t batch_weight(const struct batch *b); /* bytes, for limits */
 
 /* Makes it durable. Deadline in monotonic ms: how long an unknown outcome is looked into and a full queue is waited
  * for. */
 bool store_commit(struct store *st, struct batch *b, int64_t deadline, struct err *e);
+/* The same in two halves, between which the caller goes on. *out is NULL and false when it could not be begun;
+ * otherwise the batch and what it names stay valid until store_commit_end, which the same fiber or thread must call. */
+struct commit;
+bool store_commit_begin(struct store *st, struct batch *b, int64_t deadline, struct commit **out, struct err *e);
+bool store_commit_end(struct commit **c, struct err *e);
 /* After success. */
 int64_t batch_slot_value(const struct batch *b, int slot);
 /* After ERR_CONFLICT: which operation, why, and the index or field it was. */

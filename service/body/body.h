@@ -7,9 +7,10 @@
  *     body_free(&w)
  *
  * Up to BODY_INLINE bytes lie in the row and enter with the accept batch. More leaves in chunks of 256 KiB as it
- * arrives, each in a batch of its own; the row then has an expiry (body.upload_grace), which body_put clears on
- * condition that it is still there: sweep and accept cannot both win. zstd (body.compression_level), left out where it
- * gains nothing. A writer holds at most 1 MiB (tests/e2e/test_limits.py) and belongs to one fiber.
+ * arrives, each in a lazy batch of its own, one at a time while more comes; the row then has an expiry
+ * (body.upload_grace), which body_put clears on condition that it is still there: sweep and accept cannot both win.
+ * zstd (body.compression_level), left out where it gains nothing. A writer holds at most 1 MiB
+ * (tests/e2e/test_limits.py) and belongs to one fiber.
  *
  * Reading is a pull of pieces of at most BODY_PIECE bytes. Whoever removes the last way to a body marks it (body_mark);
  * the sweep makes sure and deletes. */

@@ -1,8 +1,9 @@
 /* service/body/body_write.c - a body on its way in, small until it has outgrown its row.
  *
  * Up to BODY_INLINE bytes wait in memory and cost the store nothing before the accept batch. Then chunks leave as they
- * fill, each durable by itself, under a row that expires if nobody comes back. One chunk is always kept back, since the
- * last one is sealed as the last. Whether compressing is worth it is decided once, by the first 256 KiB. */
+ * fill, under a row that expires if nobody comes back, and the next is filled meanwhile. They are lazy: the accept
+ * batch requires them, and its one sync makes them durable. One chunk is always kept back, since the last one is sealed
+ * as the last; it goes with the accept batch. Whether compressing is worth it is decided once, by the first 256 KiB. */
 #include "base/clock.h"
 #include "base/params.h"
 #include "service/body/body.h"
@@ -16,6 +17,8 @@
 #define SEALED_CHUNK (BODY_CHUNK + CRYPT_CHUNK_EXTRA)
 /* Bytes that are added to it at a time. */
 #define STEP ((size_t)32 * 1024)
+/* What a chunk's batch needs. */
+#define CHUNK_ARENA ((size_t)16 * 1024)
 /* Of a large body this much is kept for what lists show of it. */
 #define LARGE_PREVIEW ((size_t)64 * 1024)
 
@@ -27,8 +30,13 @@ struct body_writer {
     struct buf chunk; /* stream: what waits to become a chunk; inline: the sealed data */
     ZSTD_CCtx *stream;
     bool large, stored_plain, finished;
-    unsigned chunks;
+    unsigned chunks; /* that have left, or are leaving */
+    int64_t mark;    /* store_lazy_mark */
     int64_t size;
+    /* Of the chunk that is leaving, while more comes; of the last one, which goes with the accept batch. */
+    struct buf sealed;
+    struct arena *arena;
+    struct commit *leaving;
 };
 
 static _Thread_local ZSTD_CCtx *thread_context;
@@ -69,14 +77,27 @@ struct body_writer *body_begin(struct service *svc)
     w->id = id_new();
     crypt_key_new(&w->key);
     buf_init(&w->plain, BODY_INLINE);
-    buf_init(&w->chunk, SEALED_CHUNK + STEP);
+    buf_init(&w->chunk, BODY_CHUNK + CRYPT_CHUNK_EXTRA + STEP);
+    buf_init(&w->sealed, SEALED_CHUNK);
     return w;
+}
+
+/* The one that is leaving has left. */
+static bool has_left(struct body_writer *w, struct err *e)
+{
+    return !w->leaving || store_commit_end(&w->leaving, e);
 }
 
 void body_free(struct body_writer **w)
 {
+    struct err ignored;
+
     if (!*w)
         return;
+    has_left(*w, &ignored); /* until then the store reads what we hold */
+    buf_clear(&(*w)->sealed);
+    if ((*w)->arena)
+        arena_free(&(*w)->arena);
     buf_clear(&(*w)->plain);
     buf_clear(&(*w)->chunk);
     ZSTD_freeCCtx((*w)->stream);
@@ -105,35 +126,50 @@ struct bytes body_preview(const struct body_writer *w)
     return buf_bytes(&w->plain);
 }
 
-/* One chunk in a batch of its own; the first brings the row, which the sweep takes if nobody comes back. */
-static bool put_chunk(struct body_writer *w, struct bytes piece, bool last, int64_t deadline, struct err *e)
+static void seal_chunk(struct body_writer *w, struct bytes piece, bool last)
 {
-    struct arena *a = arena_new(64 * 1024);
-    struct batch *b = batch_new(a);
-    struct buf sealed;
-    struct body_row row = { .id = w->id, .created_at = clock_wall(), .codec = BYTES("plain") };
-    bool ok;
-
-    row.expires_at = row.created_at + PARAM_INT(body, upload_grace);
-    if (w->chunks == 0)
-        batch_insert(b, &body_kind, &row, NULL, 0);
-    buf_init(&sealed, SEALED_CHUNK);
-    if (!crypt_body_seal(&w->key, (struct crypt_chunk){ w->chunks, last }, piece, &sealed))
+    buf_reset(&w->sealed);
+    if (!crypt_body_seal(&w->key, (struct crypt_chunk){ w->chunks, last }, piece, &w->sealed))
         die("a chunk of %zu bytes cannot be sealed", piece.n);
-    batch_blob_put(b, w->id, w->chunks, buf_bytes(&sealed));
-    ok = store_commit(w->svc->store, b, deadline, e);
-    if (ok)
-        w->chunks++;
-    buf_clear(&sealed);
-    arena_free(&a);
-    return ok;
+}
+
+/* The row that the first chunk brings; the sweep takes it if nobody comes back. */
+static void insert_row(struct body_writer *w, struct batch *b)
+{
+    struct body_row *row = arena_alloc(w->arena, sizeof *row);
+
+    *row = (struct body_row){ .id = w->id, .created_at = clock_wall(), .codec = BYTES("plain") };
+    row->expires_at = row->created_at + PARAM_INT(body, upload_grace);
+    batch_insert(b, &body_kind, row, NULL, 0);
+    w->mark = store_lazy_mark(w->svc->store);
+}
+
+/* One chunk in a batch of its own, which need not be durable before the accept batch, nor waited for before the next.
+ */
+static bool put_chunk(struct body_writer *w, struct bytes piece, int64_t deadline, struct err *e)
+{
+    struct batch *b;
+
+    if (!has_left(w, e))
+        return false;
+    if (!w->arena)
+        w->arena = arena_new(CHUNK_ARENA);
+    arena_reset(w->arena);
+    b = batch_new(w->arena);
+    batch_lazy(b);
+    if (w->chunks == 0)
+        insert_row(w, b);
+    seal_chunk(w, piece, false);
+    batch_blob_put(b, w->id, w->chunks, buf_bytes(&w->sealed));
+    w->chunks++;
+    return store_commit_begin(w->svc->store, b, deadline, &w->leaving, e);
 }
 
 /* Full chunks leave; one is kept back, since the last must be marked as such. */
 static bool put_full_chunks(struct body_writer *w, int64_t deadline, struct err *e)
 {
     while (w->chunk.n > BODY_CHUNK) {
-        if (!put_chunk(w, bytes_head(buf_bytes(&w->chunk), BODY_CHUNK), false, deadline, e))
+        if (!put_chunk(w, bytes_head(buf_bytes(&w->chunk), BODY_CHUNK), deadline, e))
             return false;
         buf_drop_front(&w->chunk, BODY_CHUNK);
     }
@@ -261,32 +297,54 @@ bool body_finish(struct body_writer *w, int64_t deadline, struct err *e)
         if (!put_full_chunks(w, deadline, e))
             return false;
     }
-    return put_chunk(w, buf_bytes(&w->chunk), true, deadline, e);
+    if (!has_left(w, e))
+        return false;
+    seal_chunk(w, buf_bytes(&w->chunk), true);
+    buf_clear(&w->chunk);
+    return true;
+}
+
+static struct bytes codec_of(const struct body_writer *w)
+{
+    return w->stored_plain ? BYTES("plain") : BYTES("zstd");
+}
+
+/* Of which nothing is in the store yet. */
+static void put_new(struct body_writer *w, struct batch *b, struct arena *a)
+{
+    struct body_row *row = arena_alloc(a, sizeof *row);
+
+    *row = (struct body_row){ .id = w->id, .size = w->size, .codec = codec_of(w), .created_at = clock_wall() };
+    if (w->large)
+        row->chunks = 1;
+    else
+        row->data = buf_bytes(&w->chunk);
+    batch_insert(b, &body_kind, row, NULL, 0);
+}
+
+static void put_begun(struct body_writer *w, struct batch *b, struct arena *a)
+{
+    struct cond *still_there = arena_alloc(a, sizeof *still_there);
+    struct set *sets = arena_array(a, 4, sizeof *sets);
+
+    *still_there = COND("expires_at", IS_NOT, V_TIME(0));
+    sets[0] = SET("expires_at", V_TIME(0));
+    sets[1] = SET("size", V_INT(w->size));
+    sets[2] = SET("chunks", V_INT(w->chunks + 1));
+    sets[3] = SET("codec", V_TEXT(codec_of(w)));
+    batch_update(b, &body_kind, w->id, still_there, 1, sets, 4);
+    batch_blob_require(b, w->id, w->chunks, w->mark);
 }
 
 void body_put(struct body_writer *w, struct batch *b, struct arena *a)
 {
-    struct bytes codec = w->stored_plain ? BYTES("plain") : BYTES("zstd");
-    struct body_row *row;
-    struct cond *still_there;
-    struct set *sets;
-
     assert(w->finished);
-    if (!w->large) {
-        row = arena_alloc(a, sizeof *row);
-        *row = (struct body_row){ .id = w->id, .size = w->size, .codec = codec, .data = buf_bytes(&w->chunk) };
-        row->created_at = clock_wall();
-        batch_insert(b, &body_kind, row, NULL, 0);
-        return;
-    }
-    still_there = arena_alloc(a, sizeof *still_there);
-    *still_there = COND("expires_at", IS_NOT, V_TIME(0));
-    sets = arena_array(a, 4, sizeof *sets);
-    sets[0] = SET("expires_at", V_TIME(0));
-    sets[1] = SET("size", V_INT(w->size));
-    sets[2] = SET("chunks", V_INT(w->chunks));
-    sets[3] = SET("codec", V_TEXT(codec));
-    batch_update(b, &body_kind, w->id, still_there, 1, sets, 4);
+    if (w->chunks == 0)
+        put_new(w, b, a);
+    else
+        put_begun(w, b, a);
+    if (w->large)
+        batch_blob_put(b, w->id, w->chunks, buf_bytes(&w->sealed));
 }
 
 void body_mark(struct batch *b, struct id body, struct arena *a)

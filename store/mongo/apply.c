@@ -5,7 +5,7 @@
  * as a whole: that is what makes batches serializable. Nothing is kept of an attempt that failed. */
 #include "store/mongo/apply.h"
 
-enum { IDS_AT_ONCE = 5000 };
+enum { IDS_AT_ONCE = 5000, LOOKS = 5 };
 
 enum applied attempt_broke(struct attempt *t, const bson_error_t *why)
 {
@@ -161,11 +161,64 @@ static enum applied read_all(struct attempt *t)
     return result;
 }
 
+/* Their keys, from the index alone. */
+static enum applied count_chunks(struct attempt *t, mongoc_collection_t *c, const struct needed *n, unsigned *found)
+{
+    bson_t filter = BSON_INITIALIZER, opts, fields;
+    uint8_t first[BLOB_KEY], end[BLOB_KEY];
+    mongoc_cursor_t *cursor;
+    const bson_t *doc;
+    bson_error_t why;
+    enum applied result = APPLIED;
+
+    blob_key(n->id, 0, first);
+    blob_key(n->id, n->n, end);
+    bson_append_document_begin(&filter, "_id", -1, &fields);
+    bson_append_binary(&fields, "$gte", -1, BSON_SUBTYPE_BINARY, first, sizeof first);
+    bson_append_binary(&fields, "$lt", -1, BSON_SUBTYPE_BINARY, end, sizeof end);
+    bson_append_document_end(&filter, &fields);
+    bson_copy_to(&t->session, &opts);
+    BCON_APPEND(&opts, "projection", "{", "_id", BCON_INT32(1), "}", "batchSize", BCON_INT32(IDS_AT_ONCE));
+    cursor = mongoc_collection_find_with_opts(c, &filter, &opts, NULL);
+    for (*found = 0; mongoc_cursor_next(cursor, &doc);)
+        ++*found;
+    if (mongoc_cursor_error(cursor, &why))
+        result = attempt_broke(t, &why);
+    mongoc_cursor_destroy(cursor);
+    bson_destroy(&filter);
+    bson_destroy(&opts);
+    return result;
+}
+
+/* A snapshot is not as new as what the primary has just acknowledged by itself: while an older write is under way it
+ * ends before that. So what is not seen is looked for again, some milliseconds later, before it counts as lost. */
+static enum applied find_needed(struct attempt *t)
+{
+    mongoc_collection_t *c = attempt_collection(t, "_blob");
+    enum applied result = APPLIED;
+    bool again = false;
+    unsigned found;
+
+    for (struct needed *n = t->group.needed; result == APPLIED && n; n = n->next) {
+        result = count_chunks(t, c, n, &found);
+        n->there = found == n->n;
+        again = again || (!n->there && n->job->looks++ < LOOKS);
+    }
+    mongoc_collection_destroy(c);
+    if (result == APPLIED && again) {
+        err_set(t->e, ERR_BUSY, "mongodb: chunks are not seen yet");
+        return CONFLICT;
+    }
+    return result;
+}
+
 static enum applied judge_and_write(struct attempt *t, const struct lane *lane, int64_t *seq, struct job *jobs,
                                     bool careful)
 {
     enum applied result = read_all(t);
 
+    if (result == APPLIED && t->group.needed)
+        result = find_needed(t);
     if (result != APPLIED)
         return result;
     keys_read(&t->group);

@@ -68,6 +68,9 @@ static void make_concerns(struct mongo_store *s)
     else
         mongoc_write_concern_set_w(s->majority, 1);
     mongoc_write_concern_set_journal(s->majority, true);
+    s->lazy = mongoc_write_concern_new();
+    mongoc_write_concern_set_w(s->lazy, 1);
+    mongoc_write_concern_set_journal(s->lazy, false);
     s->reading = mongoc_read_concern_new();
     mongoc_read_concern_set_level(s->reading, MONGOC_READ_CONCERN_LEVEL_MAJORITY);
 }

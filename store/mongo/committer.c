@@ -332,18 +332,33 @@ static bool enqueue_in_time(struct committers *all, struct job *j)
 
 /* From here on the job is the committer's until it wakes us: there is no giving up, since the batch may be in a
  * commit. The committer itself gives up at the deadline. */
+bool mongo_commit_begin(struct store *st, struct batch *b, int64_t deadline, void **job, struct err *e)
+{
+    struct job *j = arena_alloc(b->arena, sizeof *j);
+
+    *j = (struct job){ .batch = b, .weight = b->weight, .deadline = deadline, .queued = clock_monotonic() };
+    name_slots(j);
+    waiter_init(&j->waiter);
+    *job = j;
+    return enqueue_in_time(((struct mongo_store *)st)->committers, j) ||
+           err_set(e, ERR_QUEUE_FULL, "more than store.queue_bytes wait to be written");
+}
+
+bool mongo_commit_end(void *job, struct err *e)
+{
+    struct job *j = job;
+
+    waiter_wait(&j->waiter);
+    if (!j->ok)
+        *e = j->err;
+    return j->ok;
+}
+
 bool mongo_commit(struct store *st, struct batch *b, int64_t deadline, struct err *e)
 {
-    struct job j = { .batch = b, .weight = b->weight, .deadline = deadline, .queued = clock_monotonic() };
+    void *job;
 
-    name_slots(&j);
-    waiter_init(&j.waiter);
-    if (!enqueue_in_time(((struct mongo_store *)st)->committers, &j))
-        return err_set(e, ERR_QUEUE_FULL, "more than store.queue_bytes wait to be written");
-    waiter_wait(&j.waiter);
-    if (!j.ok)
-        *e = j.err;
-    return j.ok;
+    return mongo_commit_begin(st, b, deadline, &job, e) && mongo_commit_end(job, e);
 }
 
 /* ---- start and stop ---- */

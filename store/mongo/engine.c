@@ -51,6 +51,8 @@ static void close_store(struct store *st)
         mongoc_uri_destroy(s->uri);
     if (s->majority)
         mongoc_write_concern_destroy(s->majority);
+    if (s->lazy)
+        mongoc_write_concern_destroy(s->lazy);
     if (s->reading)
         mongoc_read_concern_destroy(s->reading);
     tables_clear(&s->tables);
@@ -114,6 +116,8 @@ const struct engine engine_mongo = {
     .has_room = mongo_has_room,
     .is_up = mongo_is_up,
     .commit = mongo_commit,
+    .commit_begin = mongo_commit_begin,
+    .commit_end = mongo_commit_end,
     .get = mongo_get,
     .get_by = mongo_get_by,
     .find = mongo_find,

@@ -108,7 +108,25 @@ static void name_op(struct group *g, const struct op *op)
         blob_key(op->id, op->chunk, key);
         name_chunk(g, key);
         break;
-    case OP_BLOB_DELETE: break;
+    case OP_BLOB_DELETE:
+    case OP_BLOB_REQUIRE: break;
+    }
+}
+
+static void name_needed(struct group *g, struct job *j, const struct op *op)
+{
+    struct needed *n = arena_alloc(g->arena, sizeof *n);
+
+    *n = (struct needed){ .job = j, .id = op->id, .n = op->chunk, .next = g->needed };
+    g->needed = n;
+}
+
+static void name_job(struct group *g, struct job *j)
+{
+    for (size_t i = 0; i < j->batch->n; i++) {
+        name_op(g, &j->batch->ops[i]);
+        if (j->batch->ops[i].type == OP_BLOB_REQUIRE)
+            name_needed(g, j, &j->batch->ops[i]);
     }
 }
 
@@ -135,9 +153,9 @@ void group_begin(struct group *g, struct mongo_store *s, struct arena *a, struct
     g->table_end = arena_array(a, s->tables.n, sizeof *g->table_end);
     for (size_t i = 0; i < s->tables.n; i++)
         g->table_end[i] = &g->by_table[i];
-    for (const struct job *j = jobs; j; j = j->next)
-        for (size_t i = 0; !j->ended && i < j->batch->n; i++)
-            name_op(g, &j->batch->ops[i]);
+    for (struct job *j = jobs; j; j = j->next)
+        if (!j->ended)
+            name_job(g, j);
 }
 
 /* ---- taking back ---- */
@@ -341,6 +359,16 @@ static bool erase(struct group *g, const struct op *op)
     return true;
 }
 
+static bool require_chunks(struct group *g, struct job *j, size_t i)
+{
+    const struct op *op = &j->batch->ops[i];
+    const struct needed *n = g->needed;
+
+    while (!(n->job == j && n->n == op->chunk && id_equal(n->id, op->id)))
+        n = n->next;
+    return n->there || batch_fails(j->batch, i, FAULT_MISSING, "chunk", &j->err);
+}
+
 static bool apply_op(struct group *g, struct job *j, size_t i)
 {
     switch (j->batch->ops[i].type) {
@@ -351,6 +379,7 @@ static bool apply_op(struct group *g, struct job *j, size_t i)
     case OP_REQUIRE: return change(g, j, i);
     case OP_BLOB_PUT: return put_chunk(g, j, i);
     case OP_BLOB_DELETE: return erase(g, &j->batch->ops[i]);
+    case OP_BLOB_REQUIRE: return require_chunks(g, j, i);
     }
     return false;
 }

@@ -2,7 +2,7 @@
  *
  * A client belongs to one thread at a time: readers borrow one of the pool for a call (client.c), each committer
  * (committer.c) and the two threads of watch.c and state.c keep one. All writes are w:majority and j:true, all reads
- * majority or snapshot, on the primary; the URI cannot change that.
+ * majority or snapshot, on the primary; the URI cannot change that. Only groups that are lazy throughout are w:1.
  *
  * A kind's collection carries its name, an index its own. `id` is `_id`; null is a field that is not there; ids and
  * bytes are binary, texts and JSON are strings, times are dates. Nothing of a client becomes BSON but as one value of
@@ -52,6 +52,7 @@ struct mongo_store {
     mongoc_client_pool_t *readers; /* of callers, who wait less */
     char *database;
     mongoc_write_concern_t *majority; /* and journaled */
+    mongoc_write_concern_t *lazy;     /* by the primary alone, in memory */
     mongoc_read_concern_t *reading;   /* majority */
     atomic_llong clock_offset;        /* of the server's clock to ours, ms */
 
@@ -283,12 +284,22 @@ struct erased {
     struct id id;
     struct erased *next;
 };
+/* Chunks that a job requires: read in the transaction, so that they are part of the history that its commit makes
+ * durable, in which they come before it. */
+struct needed {
+    struct job *job;
+    struct id id;
+    unsigned n;
+    bool there;
+    struct needed *next;
+};
 struct group {
     struct mongo_store *store;
     struct arena *arena;
     struct row_state **buckets, *rows, **last_row;
     struct chunk_state **chunk_buckets, *chunks, **last_chunk;
     struct erased *erased; /* blobs of which all chunks go before any is put */
+    struct needed *needed;
     struct row_state **by_table, ***table_end;
     struct unique_entry **keys;
     size_t mask;
@@ -337,6 +348,7 @@ struct job {
     struct waiter waiter;
     uint16_t *slots; /* of the rows it names, see committer.c */
     size_t n_slots;
+    int looks;  /* how often chunks that it requires were not seen */
     bool ended; /* its failure is final, whatever becomes of the others */
     bool ok;
     struct err err;
@@ -344,6 +356,8 @@ struct job {
 bool committers_start(struct mongo_store *s, struct err *e);
 void committers_stop(struct mongo_store *s); /* after what waits */
 bool mongo_commit(struct store *st, struct batch *b, int64_t deadline, struct err *e);
+bool mongo_commit_begin(struct store *st, struct batch *b, int64_t deadline, void **job, struct err *e);
+bool mongo_commit_end(void *job, struct err *e);
 /* Ends jobs that no committer has taken yet and that wait in vain: past their deadline, or for longer than
  * store.away_wait while the server is away. For committers that cannot go on. */
 void committers_end_late(struct mongo_store *s, const struct err *e);

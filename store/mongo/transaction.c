@@ -116,7 +116,17 @@ bool committer_begin(struct committer *c, struct err *e)
     return c->session || mongo_err(c->store, &why, e);
 }
 
-static bool begin(struct committer *c, bson_error_t *why)
+static bool is_lazy(const struct job *jobs)
+{
+    for (; jobs; jobs = jobs->next)
+        if (!jobs->ended && !jobs->batch->lazy)
+            return false;
+    return true;
+}
+
+/* A commit that a majority has, journaled, covers what its snapshot saw and came before it in the oplog: groups that
+ * were lazy too. */
+static bool begin(struct committer *c, bool lazy, bson_error_t *why)
 {
     mongoc_transaction_opt_t *opts = mongoc_transaction_opts_new();
     mongoc_read_concern_t *snapshot = mongoc_read_concern_new();
@@ -124,7 +134,7 @@ static bool begin(struct committer *c, bson_error_t *why)
 
     mongoc_read_concern_set_level(snapshot, MONGOC_READ_CONCERN_LEVEL_SNAPSHOT);
     mongoc_transaction_opts_set_read_concern(opts, snapshot);
-    mongoc_transaction_opts_set_write_concern(opts, c->store->majority);
+    mongoc_transaction_opts_set_write_concern(opts, lazy ? c->store->lazy : c->store->majority);
     ok = mongoc_client_session_start_transaction(c->session, opts, why);
     mongoc_read_concern_destroy(snapshot);
     mongoc_transaction_opts_destroy(opts);
@@ -236,7 +246,7 @@ static enum outcome attempt(struct committer *c, struct job **jobs, struct err *
 
     if (!lane_ready(c->store, c->client, &c->lane, e))
         return LATER;
-    if (!begin(c, &why)) {
+    if (!begin(c, is_lazy(*jobs), &why)) {
         mongo_err(c->store, &why, e);
         return LATER;
     }

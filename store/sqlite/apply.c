@@ -334,9 +334,30 @@ static enum done blob_delete(struct conn *c, struct batch *b, size_t i, struct e
     return done;
 }
 
+/* Sees keys of an index only. */
+static enum done blob_require(struct conn *c, struct batch *b, size_t i, int64_t lost, struct err *e)
+{
+    const struct op *op = &b->ops[i];
+    sqlite3_stmt *q = fixed(c, 'n', "SELECT count(*) FROM _blob WHERE id = ? AND n < ?", e);
+    int64_t n = -1;
+
+    if (!q)
+        return FAILED;
+    sqlite3_bind_blob(q, 1, op->id.b, sizeof op->id.b, SQLITE_STATIC);
+    sqlite3_bind_int64(q, 2, op->chunk);
+    if (sqlite3_step(q) == SQLITE_ROW)
+        n = sqlite3_column_int64(q, 0);
+    else
+        conn_err(c, e);
+    sqlite3_reset(q);
+    if (n >= 0 && (n != op->chunk || lost != op->mark))
+        batch_fails(b, i, FAULT_MISSING, "chunk", e);
+    return n < 0 ? FAILED : n == op->chunk && lost == op->mark ? DONE : FAULTY;
+}
+
 /* ---- a batch ---- */
 
-static enum done apply_op(struct conn *c, struct batch *b, size_t i, struct err *e)
+static enum done apply_op(struct conn *c, struct batch *b, size_t i, int64_t lost, struct err *e)
 {
     switch (b->ops[i].type) {
     case OP_INSERT: return insert(c, b, i, e);
@@ -346,23 +367,24 @@ static enum done apply_op(struct conn *c, struct batch *b, size_t i, struct err 
     case OP_REQUIRE: return change(c, b, i, e);
     case OP_BLOB_PUT: return blob_put(c, b, i, e);
     case OP_BLOB_DELETE: return blob_delete(c, b, i, e);
+    case OP_BLOB_REQUIRE: return blob_require(c, b, i, lost, e);
     }
     return FAILED;
 }
 
-enum applied apply_batch(struct conn *c, struct batch *b, struct err *e)
+enum applied apply_batch(struct conn *c, struct batch *b, int64_t lost, struct err *e)
 {
     bool changed = false;
 
     batch_forget(b);
     for (size_t i = 0; i < b->n; i++) {
-        enum done done = apply_op(c, b, i, e);
+        enum done done = apply_op(c, b, i, lost, e);
 
         if (done == FAILED)
             return BROKEN;
         if (done == FAULTY) /* the failing statement itself was undone by SQLite */
             return changed ? REFUSED : REFUSED_CLEAN;
-        changed = changed || b->ops[i].type != OP_REQUIRE;
+        changed = changed || (b->ops[i].type != OP_REQUIRE && b->ops[i].type != OP_BLOB_REQUIRE);
     }
     return APPLIED;
 }

@@ -15,7 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { LOG_HEADER = 32, FRAME_HEADER = 24, PAGE_MOST = 65536, NAME_MAX_BYTES = 1024 };
+enum { USER_VERSION = 60, LOG_HEADER = 32, FRAME_HEADER = 24, PAGE_MOST = 65536, NAME_MAX_BYTES = 1024 };
 #define LOG_MAGIC UINT32_C(0x377f0682) /* the lowest bit: checksums are big-endian */
 
 /* "<database><end>"; a name that does not fit names nothing. */
@@ -68,6 +68,7 @@ struct log {
     size_t page;
     uint8_t salt[8];
     struct sum stored; /* of the frame read last, as it says itself */
+    bool unsynced;     /* may the groups from here on be torn? As page 1 said last (stretch.c) */
     uint8_t frame[FRAME_HEADER + PAGE_MOST];
 };
 
@@ -104,22 +105,25 @@ static enum frame next_frame(struct log *l)
     sum = add(add(l->stored, l->is_big, f, 8), l->is_big, f + FRAME_HEADER, l->page);
     good = memcmp(f + 8, l->salt, sizeof l->salt) == 0 && same(sum, f + 16);
     l->stored = (struct sum){ big(f + 16), big(f + 20) };
+    if (good && big(f) == 1)
+        l->unsynced = big(f + FRAME_HEADER + USER_VERSION) != 0;
     return !good ? FRAME_BAD : big(f + 4) ? FRAME_COMMIT : FRAME_GOOD;
 }
 
 /* A group is synced before the next one is begun: a frame that does not fit, and behind it the end of a group on which
- * the next one follows, is no torn end. What failed groups left behind the end has no such place. */
+ * the next one follows, is no torn end. What failed groups left behind the end has no such place. Of lazy groups any
+ * frame may be missing, until the end of one whose page 1 says that it was synced, and all before it. */
 static bool is_broken(struct log *l, bool *any)
 {
-    enum frame before = FRAME_NONE, f;
-    bool bad = false;
+    bool bad = false, ended = false; /* behind a synced end of a group */
+    enum frame f;
 
     while ((f = next_frame(l)) != FRAME_NONE) {
         bad = bad || f == FRAME_BAD;
         *any = *any || (!bad && f == FRAME_COMMIT);
-        if (bad && before == FRAME_COMMIT && f != FRAME_BAD)
+        if (ended && f != FRAME_BAD)
             return true;
-        before = bad ? f : FRAME_NONE;
+        ended = bad && f == FRAME_COMMIT && !l->unsynced;
     }
     return false;
 }

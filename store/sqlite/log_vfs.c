@@ -15,6 +15,8 @@ struct log_file {
     sqlite3_file *real; /* behind this struct */
     sqlite3_int64 start;
     int used;
+    bool put_off; /* syncs, unless the log's own header is among what was written */
+    bool begun_anew;
     char *gathered;
 };
 
@@ -40,6 +42,7 @@ static int l_write(sqlite3_file *f, const void *data, int n, sqlite3_int64 at)
 {
     struct log_file *log = (struct log_file *)f;
 
+    log->begun_anew = log->begun_anew || at == 0;
     if (log->used && (at != log->start + log->used || n > LOG_GATHER - log->used)) {
         int rc = flush(f);
 
@@ -81,9 +84,14 @@ static int l_truncate(sqlite3_file *f, sqlite3_int64 size)
 
 static int l_sync(sqlite3_file *f, int flags)
 {
+    struct log_file *log = (struct log_file *)f;
     int rc = flush(f);
 
-    return rc == SQLITE_OK ? real(f)->pMethods->xSync(real(f), flags) : rc;
+    if (rc != SQLITE_OK || (log->put_off && !log->begun_anew))
+        return rc;
+    rc = real(f)->pMethods->xSync(real(f), flags);
+    log->begun_anew = log->begun_anew && rc != SQLITE_OK;
+    return rc;
 }
 
 static int l_size(sqlite3_file *f, sqlite3_int64 *size)
@@ -139,6 +147,14 @@ static const sqlite3_io_methods methods = {
     .xSectorSize = l_sector,
     .xDeviceCharacteristics = l_traits,
 };
+
+void log_vfs_sync(struct sqlite3 *db, bool really)
+{
+    sqlite3_file *f = NULL;
+
+    if (sqlite3_file_control(db, "main", SQLITE_FCNTL_JOURNAL_POINTER, &f) == SQLITE_OK && f && f->pMethods == &methods)
+        ((struct log_file *)f)->put_off = !really;
+}
 
 static int v_open(sqlite3_vfs *v, const char *name, sqlite3_file *f, int flags, int *out_flags)
 {

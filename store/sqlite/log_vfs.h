@@ -9,9 +9,16 @@
  * what could not be written stays and is tried again before anything else is. */
 #ifndef STORE_SQLITE_LOG_VFS_H
 #define STORE_SQLITE_LOG_VFS_H
+#include <stdbool.h>
 
 /* SQLite's VFS for Unix takes less than 128 KiB at once. */
 #define LOG_GATHER (120 * 1024)
+
+/* Are the log's next syncs done (as always, unless it is said otherwise), or do they only write what was gathered, for
+ * a commit that need not be durable? A log that has just begun anew is synced in any case: pages of before behind the
+ * beginning of a new one would be taken for its own. Of a connection without this VFS nothing changes. */
+struct sqlite3;
+void log_vfs_sync(struct sqlite3 *db, bool really);
 
 /* The name of the one over the VFS called `under` (NULL: SQLite's default). Any thread. */
 const char *log_vfs_name(const char *under);

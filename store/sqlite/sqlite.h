@@ -64,6 +64,9 @@ struct sqlite_store {
     struct writer *writer;
     struct locks *locks;
 
+    atomic_llong lost; /* raised when what was not synced yet may be lost: a sync failed */
+    int stretch;       /* the writer's: stretch.c */
+
     atomic_llong room_checked; /* monotonic ms */
     atomic_bool room;
     pthread_mutex_t state_lock;
@@ -163,15 +166,22 @@ enum applied {
     REFUSED,       /* failed, and what it changed is to be rolled back */
     BROKEN,        /* the database failed, not the batch */
 };
-enum applied apply_batch(struct conn *c, struct batch *b, struct err *e);
+/* `lost`: as it is in struct sqlite_store. */
+enum applied apply_batch(struct conn *c, struct batch *b, int64_t lost, struct err *e);
 enum applied apply_claim(struct conn *c, const struct claim *claim, const struct plan *p, struct sqlite_store *s,
                          struct arena *a, struct rows *out, struct err *e);
 
 /* ---- writer.c ---- */
 
-bool writer_start(struct sqlite_store *s, struct conn *c, struct err *e); /* the connection becomes its own */
-void writer_stop(struct sqlite_store *s);                                 /* after what waits */
+bool writer_start(struct sqlite_store *s, struct conn *c, struct err *e);  /* the connection becomes its own */
+void writer_stop(struct sqlite_store *s);                                  /* after what waits */
+bool stretch_begin(struct sqlite_store *s, struct conn *c, struct err *e); /* once it is open */
+/* Commits the transaction; a lazy one is only written, unless it begins a stretch of such. */
+bool stretch_commit(struct sqlite_store *s, struct conn *c, bool lazy, struct err *e);
 bool writer_commit(struct store *st, struct batch *b, int64_t deadline, struct err *e);
+bool writer_commit_begin(struct store *st, struct batch *b, int64_t deadline, void **job, struct err *e);
+bool writer_commit_end(void *job, struct err *e);
+int64_t writer_lazy_mark(struct store *st);
 bool writer_claim(struct store *st, const struct claim *claim, struct plan *p, struct arena *a, struct rows *out,
                   struct err *e);
 /* ---- state.c ---- */

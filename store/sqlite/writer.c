@@ -7,7 +7,8 @@
  * runs without: a batch whose failing operation is its first change has changed nothing and is just left out. When one
  * fails later than that, the transaction is rolled back and the group runs again from its start, now with a savepoint a
  * batch; so do the next CAREFUL groups, since failures come in swarms. Who fails against a state that is rolled back is
- * judged again. */
+ * judged again.
+ */
 #include "base/log.h"
 #include "base/metrics.h"
 #include "base/params.h"
@@ -75,7 +76,7 @@ static enum applied apply(struct writer *w, struct job *j)
 
     if (!j->batch)
         return apply_claim(w->conn, j->claim, j->plan, w->store, j->arena, j->rows, &j->err);
-    a = apply_batch(w->conn, j->batch, &j->err);
+    a = apply_batch(w->conn, j->batch, atomic_load(&w->store->lost), &j->err);
     if (a == APPLIED)
         w->watched |= watched_by(w->store, j->batch);
     return a;
@@ -139,11 +140,13 @@ static bool begin(struct writer *w, const struct job *jobs, struct err *e)
  * the usual size waits for them. */
 static void checkpoint(struct writer *w, bool restart)
 {
-    int log = 0, done = 0;
+    int log = 0, done = 0, rc;
 
     sqlite3_busy_timeout(w->conn->db, BUSY_MS);
-    sqlite3_wal_checkpoint_v2(w->conn->db, NULL, restart ? SQLITE_CHECKPOINT_RESTART : SQLITE_CHECKPOINT_PASSIVE, &log,
-                              &done);
+    rc = sqlite3_wal_checkpoint_v2(w->conn->db, NULL, restart ? SQLITE_CHECKPOINT_RESTART : SQLITE_CHECKPOINT_PASSIVE,
+                                   &log, &done);
+    if (rc != SQLITE_OK && rc != SQLITE_BUSY)
+        atomic_fetch_add(&w->store->lost, 1);
     w->renumber = w->renumber || done > w->saved_pages;
     w->saved_pages = done < 0 ? 0 : done;
     if (log == done)
@@ -241,6 +244,18 @@ static void mark(struct writer *w)
     w->renumber = false;
 }
 
+static bool is_lazy(const struct job *jobs)
+{
+    bool any = false;
+
+    for (; jobs; jobs = jobs->next) {
+        if (!jobs->ended && !(jobs->batch && jobs->batch->lazy))
+            return false;
+        any = any || !jobs->ended;
+    }
+    return any;
+}
+
 static void run_group(struct writer *w, struct job *jobs)
 {
     struct err e = { 0 };
@@ -252,7 +267,8 @@ static void run_group(struct writer *w, struct job *jobs)
 
         if (begun)
             pass = apply_all(w, jobs);
-        if (begun && pass == PASSED && number(w, &e) && conn_step(w->conn, "COMMIT", &e)) {
+        if (begun && pass == PASSED && number(w, &e) &&
+            stretch_commit(w->store, w->conn, is_lazy(jobs) && !w->renumber, &e)) {
             mark(w);
             state_note(w->store, NULL);
             return;
@@ -467,19 +483,42 @@ static bool enqueue_in_time(struct writer *w, struct job *j)
 static bool submit(struct sqlite_store *s, struct job *j, struct err *e)
 {
     waiter_init(&j->waiter);
-    if (!enqueue_in_time(s->writer, j))
-        return err_set(e, ERR_QUEUE_FULL, "more than store.queue_bytes wait to be written");
+    return enqueue_in_time(s->writer, j) ||
+           err_set(e, ERR_QUEUE_FULL, "more than store.queue_bytes wait to be written");
+}
+
+static bool await(struct job *j, struct err *e)
+{
     waiter_wait(&j->waiter);
     if (!j->ok)
         *e = j->err;
     return j->ok;
 }
 
+bool writer_commit_begin(struct store *st, struct batch *b, int64_t deadline, void **job, struct err *e)
+{
+    struct job *j = arena_alloc(b->arena, sizeof *j);
+
+    *j = (struct job){ .batch = b, .weight = b->weight, .deadline = deadline };
+    *job = j;
+    return submit((struct sqlite_store *)st, j, e);
+}
+
+bool writer_commit_end(void *job, struct err *e)
+{
+    return await(job, e);
+}
+
 bool writer_commit(struct store *st, struct batch *b, int64_t deadline, struct err *e)
 {
-    struct job j = { .batch = b, .weight = b->weight, .deadline = deadline };
+    void *job;
 
-    return submit((struct sqlite_store *)st, &j, e);
+    return writer_commit_begin(st, b, deadline, &job, e) && await(job, e);
+}
+
+int64_t writer_lazy_mark(struct store *st)
+{
+    return atomic_load(&((struct sqlite_store *)st)->lost);
 }
 
 bool writer_claim(struct store *st, const struct claim *claim, struct plan *p, struct arena *a, struct rows *out,
@@ -488,7 +527,7 @@ bool writer_claim(struct store *st, const struct claim *claim, struct plan *p, s
     struct job j = { .claim = claim, .plan = p, .arena = a, .rows = out, .weight = claim->query.limit * 256 };
 
     j.deadline = clock_monotonic() + claim->lease_ms;
-    return submit((struct sqlite_store *)st, &j, e);
+    return submit((struct sqlite_store *)st, &j, e) && await(&j, e);
 }
 
 /* ---- start and stop ---- */
@@ -507,7 +546,7 @@ bool writer_start(struct sqlite_store *s, struct conn *c, struct err *e)
     w->room = signal_new();
     s->writer = w;
     sqlite3_wal_hook(c->db, count_log, w);
-    if (!conn_int(c, "PRAGMA page_size", &w->page_size, e))
+    if (!conn_int(c, "PRAGMA page_size", &w->page_size, e) || !stretch_begin(s, c, e))
         return false;
     w->tight = !reserve_take(s->path);
     if (pthread_create(&w->thread, NULL, run, w) != 0)

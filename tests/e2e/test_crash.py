@@ -16,6 +16,7 @@ import uuid
 
 import pymongo
 import pytest
+from faults import mail_of
 from server import PASSWORD, Server, until
 
 SOAK = bool(os.environ.get("POSTRIDER_SOAK"))
@@ -139,6 +140,35 @@ def test_control_that_answers_before_the_commit_loses_mail(tmp_path):
 def test_nothing_is_lost_when_the_disk_forgets_what_was_not_synced(tmp_path):
     lost, doubled, answered = crash_run(tmp_path, CYCLES // 5, {"POSTRIDER_TEST_VFS": "forget"})
     assert answered and not lost and not doubled
+
+
+@pytest.mark.parametrize("door", ["smtp", "api"])
+def test_a_large_mail_is_whole_once_it_was_answered(tmp_path, door):
+    """Its pieces went to the store before, and nobody waited until they were on the disk: the last batch answers for all of them."""
+    s = Server(data=tmp_path / "data").start()
+    ana, other = "ana@large.test", "other@large.test"
+    for user in (ana, other):
+        s.user(user, quota=1 << 40)
+    s.stop()
+    s.env = {"POSTRIDER_TEST_VFS": "forget"}
+    for i in range(2):
+        s.start()
+        mail = mail_of(ana, f"large {i}", 3_000_000 + 100_000 * i)
+        if i % 2:  # others' commits among its pieces
+            with smtplib.SMTP(*s.address("smtp"), timeout=60) as c:
+                c.sendmail("x@y.test", [other], b"Subject: small\r\n\r\nx\r\n")
+        if door == "smtp":
+            with smtplib.SMTP(*s.address("smtp"), timeout=60) as c:
+                c.sendmail("x@y.test", [ana], mail)
+                s.kill()
+        else:
+            a = s.post(f"/v1/messages?from={ana}&to={ana}", raw=mail.replace(b"<x@peer.test>", f"<{ana}>".encode()), headers={"Content-Type": "message/rfc822"})
+            s.kill()
+            assert a.status == 202, a
+        s.start()
+        [entry] = [e for e in s.entries(ana) if e["subject"] == f"large {i}"]
+        assert s.raw(entry).endswith(mail.split(b"\r\n\r\n", 1)[1])
+        s.stop()
 
 
 @pytest.mark.only_sqlite("the forgetting file system is SQLite's; what a MongoDB without its majority loses is in test_mongo_crash.py")

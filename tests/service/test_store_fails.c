@@ -41,6 +41,11 @@ static bool commit(struct store *st, struct batch *b, int64_t deadline, struct e
     return !fails(e) && inner->commit(st, b, deadline, e);
 }
 
+static bool commit_begin(struct store *st, struct batch *b, int64_t deadline, void **job, struct err *e)
+{
+    return !fails(e) && inner->commit_begin(st, b, deadline, job, e);
+}
+
 /* ---- a house with everything in it ---- */
 
 struct things {
@@ -342,6 +347,7 @@ static void a_failure_is_told_as_one(void **state)
     broken.find = find;
     broken.blob_get = blob_get;
     broken.commit = commit;
+    broken.commit_begin = commit_begin;
     for (size_t i = 0; i < sizeof operations / sizeof *operations; i++) {
         int n = 0;
 

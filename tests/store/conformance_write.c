@@ -355,6 +355,97 @@ static void blobs(void **state)
     assert_false(store_blob_get(st, id, 0, a, &out, &e));
 }
 
+static struct batch *lazy_chunk(struct id id, unsigned n)
+{
+    struct batch *b = batch_new(a);
+
+    batch_lazy(b);
+    batch_blob_put(b, id, n, BYTES("some"));
+    return b;
+}
+
+/* Batches see what lazy ones brought, and so does everybody once one that is not lazy has followed. */
+static void lazy_batches(void **state)
+{
+    struct note n = note_make("lazy", 1);
+    int64_t mark = store_lazy_mark(st);
+    struct batch *b = lazy_chunk(n.id, 0);
+    struct bytes out;
+
+    (void)state;
+    batch_insert(b, &note_kind, &n, NULL, 0);
+    must(commit(st, b, &e));
+    for (unsigned i = 1; i < 5; i++)
+        must(commit(st, lazy_chunk(n.id, i), &e));
+    b = batch_new(a);
+    batch_update(b, &note_kind, n.id, &COND("n", IS, V_INT(1)), 1, &SET("n", V_INT(2)), 1);
+    batch_blob_require(b, n.id, 5, mark);
+    must(commit(st, b, &e));
+    assert_int_equal(got(n.id).n, 2);
+    for (unsigned i = 0; i < 5; i++)
+        must(store_blob_get(st, n.id, i, a, &out, &e));
+    b = batch_new(a);
+    batch_lazy(b);
+    n.name = BYTES("another");
+    batch_insert(b, &note_kind, &n, NULL, 0);
+    must_fail(b, 0, FAULT_UNIQUE, "id");
+}
+
+static void chunks_that_are_required(void **state)
+{
+    struct note n = note_make("required", 1);
+    struct id id = id_new();
+    int64_t mark = store_lazy_mark(st);
+    struct batch *b;
+
+    (void)state;
+    must(commit(st, lazy_chunk(id, 0), &e));
+    must(commit(st, lazy_chunk(id, 2), &e));
+    for (unsigned chunks = 2; chunks < 4; chunks++) { /* 1 is not there */
+        b = batch_new(a);
+        batch_insert(b, &note_kind, &n, NULL, 0);
+        batch_blob_require(b, id, chunks, mark);
+        must_fail(b, 1, FAULT_MISSING, "chunk");
+        assert_false(is_there(n.id));
+    }
+    must(commit(st, lazy_chunk(id, 1), &e));
+    b = batch_new(a);
+    batch_insert(b, &note_kind, &n, NULL, 0);
+    batch_blob_require(b, id, 1, mark);
+    batch_blob_require(b, id, 3, mark);
+    must(commit(st, b, &e));
+    assert_true(is_there(n.id));
+}
+
+static void commits_in_two_halves(void **state)
+{
+    enum { MANY = 20 };
+    struct note *n = arena_array(a, MANY, sizeof *n);
+    struct commit *under_way[MANY];
+    int64_t deadline = clock_monotonic() + 10000;
+    struct batch *b;
+
+    (void)state;
+    for (int i = 0; i < MANY; i++) {
+        n[i] = note_make("", i);
+        n[i].name = arena_bytesf(a, "half-%d", i % 10); /* unique: the second ten fail, each alone */
+        b = batch_new(a);
+        batch_insert(b, &note_kind, &n[i], NULL, 0);
+        must(store_commit_begin(st, b, deadline, &under_way[i], &e));
+    }
+    for (int i = 0; i < MANY; i++) {
+        bool ok = store_commit_end(&under_way[i], &e);
+
+        assert_true(ok || e.code == ERR_CONFLICT);
+        assert_null(under_way[i]);
+        assert_int_equal(is_there(n[i].id), ok);
+        if (i >= 10)
+            assert_int_not_equal(ok, is_there(n[i - 10].id));
+    }
+    must(store_commit_begin(st, batch_new(a), deadline, &under_way[0], &e)); /* nothing to do */
+    must(store_commit_end(&under_way[0], &e));
+}
+
 int write_conformance(void)
 {
     const struct CMUnitTest tests[] = { T(row_comes_back),
@@ -371,7 +462,10 @@ int write_conformance(void)
                                         T(bounds_hold),
                                         T(one_of_64_fails_alone),
                                         T(conditions_are_serial),
-                                        T(blobs) };
+                                        T(blobs),
+                                        T(lazy_batches),
+                                        T(chunks_that_are_required),
+                                        T(commits_in_two_halves) };
 
     return cmocka_run_group_tests_name("rows, batches, blobs", tests, NULL, NULL);
 }

@@ -5,6 +5,7 @@
 #include "tests/store/mongod.h"
 #include <mongoc/mongoc.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <unistd.h>
 
@@ -140,11 +141,85 @@ static void a_new_primary_is_asked_first(void **state)
         assert_true(clock_monotonic() < end);
 }
 
+/* ---- lazy batches ---- */
+
+static void replicate_from(int primary, bool on)
+{
+    for (int i = 0; i < mongod.n; i++)
+        if (i != primary)
+            replicate(i, on);
+}
+
+static bool put_lazily(struct id id, unsigned n, struct err *e)
+{
+    struct batch *b = batch_new(a);
+
+    *e = (struct err){ 0 };
+    batch_lazy(b);
+    batch_blob_put(b, id, n, BYTES("some"));
+    return store_commit(st, b, clock_monotonic() + BACK_MS, e);
+}
+
+static bool require(struct id id, unsigned n, int64_t mark, struct id *row, enum batch_fault *fault, struct err *e)
+{
+    struct batch *b = batch_new(a);
+    struct note note = { .id = *row = id_new() };
+    bool ok;
+
+    *e = (struct err){ 0 };
+    batch_blob_require(b, id, n, mark);
+    batch_insert(b, &note_kind, &note, NULL, 0);
+    ok = store_commit(st, b, clock_monotonic() + BACK_MS, e);
+    *fault = batch_failure(b).fault;
+    return ok;
+}
+
+/* The primary alone takes it; it freezes, and another one is elected who has never heard of it. What rests on it fails,
+ * though nobody of ours has died, and is not half there when the old one is back. */
+static void what_was_lazy_and_is_taken_back_is_noticed(void **state)
+{
+    int before = mongod_primary(&mongod);
+    int64_t mark = store_lazy_mark(st), took;
+    struct id id = id_new(), row;
+    enum batch_fault fault;
+    struct bytes chunk;
+    struct note n;
+    struct err e;
+    bool there;
+
+    (void)state;
+    assert_true(put(BACK_MS, &row, &took, &e));
+    assert_true(put_lazily(id, 0, &e)); /* this one has everywhere */
+    assert_true(put(BACK_MS, &row, &took, &e));
+    replicate_from(before, false);
+    if (!put_lazily(id, 1, &e) || !put_lazily(id, 2, &e))
+        fail_msg("%s", e.message);
+    mongod_signal(&mongod, before, SIGSTOP);
+    replicate_from(before, true);
+    assert_int_not_equal(mongod_primary(&mongod), before);
+    assert_false(require(id, 3, mark, &row, &fault, &e));
+    if (e.code != ERR_CONFLICT)
+        fail_msg("%s", e.message);
+    assert_int_equal(fault, FAULT_MISSING);
+    mongod_signal(&mongod, before, SIGCONT);
+    mongod_settled(&mongod);
+    if (!store_look(st, &note_kind, row, a, &n, &there, &e))
+        fail_msg("%s", e.message);
+    assert_false(there);
+    assert_true(store_blob_get(st, id, 0, a, &chunk, &e));
+    assert_false(store_blob_get(st, id, 1, a, &chunk, &e));
+    assert_true(put_lazily(id, 1, &e) && put_lazily(id, 2, &e)); /* again, and now it holds */
+    if (!require(id, 3, mark, &row, &fault, &e))
+        fail_msg("%s", e.message);
+    assert_true(store_blob_get(st, id, 2, a, &chunk, &e));
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(each_ends_by_its_deadline, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_new_primary_is_asked_first, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_was_lazy_and_is_taken_back_is_noticed, set_up, tear_down),
     };
     struct err e;
     int bad;
