@@ -17,7 +17,6 @@ struct request *request_new(struct exchange *x)
 {
     struct arena *a = arena_new_in(&budget_api, API_ARENA);
     struct request *r = arena_alloc(a, sizeof *r);
-    const struct peer *peer = stream_peer(x->line->stream);
 
     call_init(&r->call, x->api->svc, a, "api");
     r->x = x;
@@ -27,11 +26,10 @@ struct request *request_new(struct exchange *x)
     buf_init(&r->out, API_ANSWER);
     r->is_unix = x->line->is_unix;
     r->uid = x->line->uid;
-    r->call.client_loopback = r->is_unix || peer->loopback;
-    r->call.client_tls = stream_is_tls(x->line->stream);
-    if (!r->is_unix) {
-        r->call.client_ip = bytes_of(peer->text);
-        r->call.client_net = bytes_of(peer->net);
+    call_client(&r->call, x->line->stream);
+    if (r->is_unix) {
+        r->call.client_ip = r->call.client_net = NO_BYTES;
+        r->call.client_loopback = true;
     }
     return r;
 }

@@ -34,19 +34,16 @@ void pop3_listing_begin(struct pop3 *s)
     s->octets = octets_of_all(s);
 }
 
-bool pop3_message_number(struct pop3 *s, struct bytes text, size_t *index, bool *alive)
+enum step pop3_message_number(struct pop3 *s, struct bytes text, size_t *index)
 {
     int64_t n;
 
     if (!text.p || text.p[0] < '0' || text.p[0] > '9' || !bytes_to_int(text, &n) || n < 1 || (uint64_t)n > count(s))
-        *alive = pop3_refuse(s, "No such message, there are %zu", count(s));
-    else if (is_marked(s, (size_t)n - 1))
-        *alive = pop3_refuse(s, "Message %lld is deleted", (long long)n);
-    else {
-        *index = (size_t)n - 1;
-        return true;
-    }
-    return false;
+        return step_refused(pop3_refuse(s, "No such message, there are %zu", count(s)));
+    if (is_marked(s, (size_t)n - 1))
+        return step_refused(pop3_refuse(s, "Message %lld is deleted", (long long)n));
+    *index = (size_t)n - 1;
+    return STEP_DONE;
 }
 
 bool pop3_stat(struct pop3 *s, struct bytes arg)
@@ -74,10 +71,12 @@ static bool listing(struct pop3 *s, struct bytes arg, bool (*line)(struct pop3 *
 {
     struct bytes number = pop3_argument(&arg);
     size_t i;
-    bool alive;
 
-    if (number.p)
-        return pop3_message_number(s, number, &i, &alive) ? line(s, "+OK ", i) : alive;
+    if (number.p) {
+        enum step found = pop3_message_number(s, number, &i);
+
+        return found == STEP_DONE ? line(s, "+OK ", i) : step_alive(found);
+    }
     if (!pop3_ok(s, "%zu messages", count(s) - s->n_marked))
         return false;
     for (i = 0; i < count(s); i++)
@@ -99,10 +98,10 @@ bool pop3_uidl(struct pop3 *s, struct bytes arg)
 bool pop3_dele(struct pop3 *s, struct bytes arg)
 {
     size_t i;
-    bool alive;
+    enum step found = pop3_message_number(s, pop3_argument(&arg), &i);
 
-    if (!pop3_message_number(s, pop3_argument(&arg), &i, &alive))
-        return alive;
+    if (found != STEP_DONE)
+        return step_alive(found);
     s->marked[i / 8] = (uint8_t)(s->marked[i / 8] | 1u << (i % 8));
     s->n_marked++;
     s->octets -= maildrop_item(s->drop, i).size;

@@ -108,10 +108,10 @@ bool pop3_auth(struct pop3 *s, struct bytes arg)
     if (!bytes_equal_nocase(mechanism, BYTES("PLAIN")))
         return pop3_refuse(s, "Mechanism not known: PLAIN");
     if (!response.p) {
-        if (!pop3_line_out(s, "+ ") || !pop3_read_line(s, &response))
-            return false;
-        if (!response.p)
-            return true;
+        enum step answered = pop3_line_out(s, "+ ") ? pop3_read_line(s, &response) : STEP_END;
+
+        if (answered != STEP_DONE)
+            return step_alive(answered);
     }
     if (bytes_equal(response, BYTES("*")))
         return pop3_refuse(s, "Authentication cancelled");
@@ -128,13 +128,13 @@ bool pop3_stls(struct pop3 *s, struct bytes arg)
         return pop3_refuse(s, stream_is_tls(s->stream) ? "TLS is on already" : "TLS is not offered");
     if (!pop3_ok(s, "Begin TLS"))
         return false;
-    if (!stream_start_tls(s->stream, s->door->tls, clock_monotonic() + PARAM_INT(pop3, tls_timeout), &e)) {
+    if (!line_start_tls(s->stream, s->door->tls, PARAM_INT(pop3, tls_timeout), &e)) {
         log_info("pop3", LOG_BYTES("client", s->call.client_ip), LOG_TEXT("result", "tls_failed"),
                  LOG_TEXT("reason", e.message));
         return false;
     }
     log_in_forget(s);
     s->utf8 = false;
-    pop3_client_of(s);
+    call_client(&s->call, s->stream);
     return true;
 }

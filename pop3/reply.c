@@ -1,27 +1,11 @@
 #include "base/params.h"
 #include "pop3/session.h"
-#include <stdarg.h>
 
-enum { REPLY_MAX = 512 }; /* RFC 2449 section 4 */
-
-/* Texts of others may be echoed: no control character leaves. */
+/* 8 bits leave as they are: what is echoed the client has sent. */
 __attribute__((format(printf, 3, 0))) static bool answer(struct pop3 *s, const char *status, const char *format,
                                                          va_list args)
 {
-    char line[REPLY_MAX];
-    struct err e;
-    size_t n = (size_t)snprintf(line, sizeof line, "%s", status);
-    int more = vsnprintf(line + n, sizeof line - n - 2, format, args);
-
-    n += more < 0 ? 0 : (size_t)more;
-    if (n > sizeof line - 3)
-        n = sizeof line - 3;
-    for (size_t i = 0; i < n; i++)
-        if ((unsigned char)line[i] < ' ' || line[i] == 127)
-            line[i] = '?';
-    line[n] = '\r';
-    line[n + 1] = '\n';
-    return stream_write(s->stream, (struct bytes){ line, n + 2 }, &e);
+    return line_write(s->stream, true, status, format, args);
 }
 
 bool pop3_ok(struct pop3 *s, const char *format, ...)

@@ -134,23 +134,27 @@ static bool send_message(struct pop3 *s, size_t i, struct sending *o)
     return (o->at == AT_START || pop3_line_out(s, "%s", "")) && pop3_line_out(s, ".");
 }
 
+static bool send_number(struct pop3 *s, struct bytes number, struct sending *o)
+{
+    size_t i;
+    enum step found = pop3_message_number(s, number, &i);
+
+    return found == STEP_DONE ? send_message(s, i, o) : step_alive(found);
+}
+
 bool pop3_retr(struct pop3 *s, struct bytes arg)
 {
     struct sending o = { .s = s, .empty = true };
-    size_t i;
-    bool alive;
 
-    return pop3_message_number(s, pop3_argument(&arg), &i, &alive) ? send_message(s, i, &o) : alive;
+    return send_number(s, pop3_argument(&arg), &o);
 }
 
 bool pop3_top(struct pop3 *s, struct bytes arg)
 {
     struct sending o = { .s = s, .top = true, .empty = true };
     struct bytes number = pop3_argument(&arg), lines = pop3_argument(&arg);
-    size_t i;
-    bool alive;
 
     if (lines.p[0] < '0' || lines.p[0] > '9' || !bytes_to_int(lines, &o.lines))
         return pop3_refuse(s, "Write: TOP message lines");
-    return pop3_message_number(s, number, &i, &alive) ? send_message(s, i, &o) : alive;
+    return send_number(s, number, &o);
 }

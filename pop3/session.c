@@ -10,7 +10,6 @@
 #include "base/metrics.h"
 #include "base/params.h"
 #include "net/fiber.h"
-#include "net/line.h"
 
 enum {
     SESSION_ARENA_MAX = 8 << 20, /* who logged in, the marks */
@@ -69,32 +68,27 @@ static bool wait_for_more(struct pop3 *s, int64_t until, struct err *e)
 }
 
 /* Why no line came. RFC 1939 section 3: silence ends a session without an answer and without deletions. */
-static bool no_line(struct pop3 *s, const struct err *e)
+static void no_line(void *session, const struct err *why)
 {
-    if (e->code == ERR_CLOSED && net_draining())
-        return pop3_hang_up(s, "[SYS/TEMP] The server is going down");
-    if (e->code == ERR_IN_USE || e->code == ERR_REVOKED)
-        return pop3_lost(s);
-    return false;
+    struct pop3 *s = session;
+
+    if (why->code == ERR_TOO_LARGE)
+        (void)pop3_hang_up(s, "Line too long");
+    else if (why->code == ERR_CLOSED && net_draining())
+        (void)pop3_hang_up(s, "[SYS/TEMP] The server is going down");
+    else if (why->code == ERR_IN_USE || why->code == ERR_REVOKED)
+        (void)pop3_lost(s);
 }
 
-/* The rest of a line that was refused. */
-static bool skip_rest(struct pop3 *s)
+static bool line_refused(void *session, bool too_long, const char *text)
 {
-    struct err e = { 0 };
-
-    if (line_skip_rest(s->stream, &e))
-        return true;
-    return e.code == ERR_TOO_LARGE ? pop3_hang_up(s, "Line too long") : no_line(s, &e);
+    (void)too_long;
+    return pop3_refuse(session, "%s", text);
 }
 
-static bool refuse_line(struct pop3 *s)
+enum step pop3_read_line(struct pop3 *s, struct bytes *line)
 {
-    return pop3_refuse(s, "A line ends in CRLF and holds no control characters");
-}
-
-bool pop3_read_line(struct pop3 *s, struct bytes *line)
-{
+    static const struct line_manners manners = { line_refused, no_line };
     int64_t silence = s->phase == PHASE_TRANSACTION ? PARAM_INT(pop3, idle) : PARAM_INT(pop3, login_timeout);
     int64_t until = clock_monotonic() + silence;
     struct err e = { 0 };
@@ -105,17 +99,12 @@ bool pop3_read_line(struct pop3 *s, struct bytes *line)
     while (came && !line_is_there(s->stream, LINE_AUTH))
         came = wait_for_more(s, until, &e);
     stream_drains(s->stream, false);
-    if (!came)
-        return no_line(s, &e);
-    stream_deadline(s->stream, until);
-    switch (line_read(s->stream, LINE_AUTH, line, &e)) {
-    case LINE_GOOD: return true;
-    case LINE_DIRTY: return refuse_line(s);
-    case LINE_BROKEN: return refuse_line(s) && skip_rest(s);
-    case LINE_LONG: return skip_rest(s) && pop3_refuse(s, "Line too long");
-    case LINE_NONE: break;
+    if (!came) {
+        no_line(s, &e);
+        return STEP_END;
     }
-    return false;
+    stream_deadline(s->stream, until);
+    return line_next(s->stream, LINE_AUTH, &manners, s, line);
 }
 
 static bool arguments_fit(const struct verb *v, struct bytes arg)
@@ -138,7 +127,7 @@ static bool command(struct pop3 *s, struct bytes line)
     v = pop3_verb_find(name);
     if (!v)
         return pop3_refuse(s, "Command not known");
-    if (line.n + 2 > LINE_COMMAND && v->run != pop3_auth)
+    if (line.n + 2 > v->line_max)
         return pop3_refuse(s, "Line too long");
     if (!(v->phases & (1u << s->phase)))
         return pop3_refuse(s, s->phase == PHASE_TRANSACTION ? "You are logged in" : "Log in first");
@@ -156,6 +145,7 @@ static bool command(struct pop3 *s, struct bytes line)
 static void commands(struct pop3 *s)
 {
     struct bytes line;
+    enum step read;
 
     for (;;) {
         if (net_draining()) {
@@ -166,34 +156,19 @@ static void commands(struct pop3 *s)
             pop3_lost(s);
             return;
         }
-        if (!pop3_read_line(s, &line) || (line.p && !command(s, line)))
+        read = pop3_read_line(s, &line);
+        if (read == STEP_END || (read == STEP_DONE && !command(s, line)))
             return;
     }
 }
 
-void pop3_client_of(struct pop3 *s)
-{
-    const struct peer *p = stream_peer(s->stream);
-
-    s->call.client_ip = bytes_of(p->text);
-    s->call.client_net = bytes_of(p->net);
-    s->call.client_loopback = p->loopback;
-    s->call.client_tls = stream_is_tls(s->stream);
-}
-
-static bool shake_hands_first(struct pop3 *s)
+static void converse(struct pop3 *s)
 {
     struct err e;
 
-    return !s->door->implicit_tls || !s->door->tls ||
-           stream_start_tls(s->stream, s->door->tls, clock_monotonic() + PARAM_INT(pop3, tls_timeout), &e);
-}
-
-static void converse(struct pop3 *s)
-{
-    if (!shake_hands_first(s))
+    if (!line_start_tls(s->stream, s->door->implicit_tls ? s->door->tls : NULL, PARAM_INT(pop3, tls_timeout), &e))
         return;
-    pop3_client_of(s);
+    call_client(&s->call, s->stream);
     pop3_write_deadline(s);
     if (pop3_ok(s, "%.*s", SHOW(PARAM_TEXT(pop3, greeting))))
         commands(s);

@@ -9,6 +9,7 @@
  * a reply and true. */
 #ifndef POP3_SESSION_H
 #define POP3_SESSION_H
+#include "net/line.h"
 #include "pop3/pop3.h"
 #include "service/box/maildrop.h"
 #include "service/identity/auth.h"
@@ -52,6 +53,7 @@ struct verb {
     unsigned phases;
     unsigned least, most;                  /* arguments; RAW: all behind the first space is one, as it stands */
     bool (*offered)(const struct pop3 *s); /* NULL: always */
+    size_t line_max;
 };
 #define RAW 1000u
 const struct verb *pop3_verb_find(struct bytes name);
@@ -76,16 +78,14 @@ bool pop3_login_offered(const struct pop3 *s);
 bool pop3_stls_offered(const struct pop3 *s);
 
 /* ---- listing.c ---- */
-/* The message of a number, counted from 1; false with a reply in *alive when there is none or it is marked. */
-bool pop3_message_number(struct pop3 *s, struct bytes text, size_t *index, bool *alive);
+/* The message of a number, counted from 1; refused when there is none or it is marked. */
+enum step pop3_message_number(struct pop3 *s, struct bytes text, size_t *index);
 /* After a login: the marks and sums of the maildrop. */
 void pop3_listing_begin(struct pop3 *s);
 
 /* ---- session.c ---- */
-void pop3_client_of(struct pop3 *s);
-/* A line of input without its CRLF; *line.p is NULL when it was refused with a reply. False when the session must end.
- */
-bool pop3_read_line(struct pop3 *s, struct bytes *line);
+/* A line of input without its CRLF (line_next). */
+enum step pop3_read_line(struct pop3 *s, struct bytes *line);
 /* Renews the lock on the maildrop when it is time. False when it was lost or the login no longer holds, with the call's
  * error; pop3_lost then says so and hangs up. */
 bool pop3_keep_lock(struct pop3 *s);

@@ -7,22 +7,22 @@ static bool utf8(struct pop3 *s, struct bytes arg);
 #define ANY (IN(AUTHORIZATION) | IN(TRANSACTION))
 
 static const struct verb verbs[] = {
-    { "RETR", pop3_retr, IN(TRANSACTION), 1, 1, NULL },
-    { "DELE", pop3_dele, IN(TRANSACTION), 1, 1, NULL },
-    { "LIST", pop3_list, IN(TRANSACTION), 0, 1, NULL },
-    { "UIDL", pop3_uidl, IN(TRANSACTION), 0, 1, NULL },
-    { "TOP", pop3_top, IN(TRANSACTION), 2, 2, NULL },
-    { "STAT", pop3_stat, IN(TRANSACTION), 0, 0, NULL },
-    { "LAST", pop3_last, IN(TRANSACTION), 0, 0, NULL },
-    { "RSET", pop3_rset, IN(TRANSACTION), 0, 0, NULL },
-    { "NOOP", noop, IN(TRANSACTION), 0, 0, NULL },
-    { "USER", pop3_user, IN(AUTHORIZATION), 1, RAW, pop3_login_offered },
-    { "PASS", pop3_pass, IN(AUTHORIZATION), 1, RAW, pop3_login_offered },
-    { "AUTH", pop3_auth, IN(AUTHORIZATION), 0, 2, pop3_login_offered },
-    { "STLS", pop3_stls, IN(AUTHORIZATION), 0, 0, pop3_stls_offered },
-    { "UTF8", utf8, IN(AUTHORIZATION), 0, 0, NULL },
-    { "CAPA", capa, ANY, 0, 0, NULL },
-    { "QUIT", pop3_quit, ANY, 0, 0, NULL },
+    { "RETR", pop3_retr, IN(TRANSACTION), 1, 1, NULL, LINE_COMMAND },
+    { "DELE", pop3_dele, IN(TRANSACTION), 1, 1, NULL, LINE_COMMAND },
+    { "LIST", pop3_list, IN(TRANSACTION), 0, 1, NULL, LINE_COMMAND },
+    { "UIDL", pop3_uidl, IN(TRANSACTION), 0, 1, NULL, LINE_COMMAND },
+    { "TOP", pop3_top, IN(TRANSACTION), 2, 2, NULL, LINE_COMMAND },
+    { "STAT", pop3_stat, IN(TRANSACTION), 0, 0, NULL, LINE_COMMAND },
+    { "LAST", pop3_last, IN(TRANSACTION), 0, 0, NULL, LINE_COMMAND },
+    { "RSET", pop3_rset, IN(TRANSACTION), 0, 0, NULL, LINE_COMMAND },
+    { "NOOP", noop, IN(TRANSACTION), 0, 0, NULL, LINE_COMMAND },
+    { "USER", pop3_user, IN(AUTHORIZATION), 1, RAW, pop3_login_offered, LINE_COMMAND },
+    { "PASS", pop3_pass, IN(AUTHORIZATION), 1, RAW, pop3_login_offered, LINE_COMMAND },
+    { "AUTH", pop3_auth, IN(AUTHORIZATION), 0, 2, pop3_login_offered, LINE_AUTH },
+    { "STLS", pop3_stls, IN(AUTHORIZATION), 0, 0, pop3_stls_offered, LINE_COMMAND },
+    { "UTF8", utf8, IN(AUTHORIZATION), 0, 0, NULL, LINE_COMMAND },
+    { "CAPA", capa, ANY, 0, 0, NULL, LINE_COMMAND },
+    { "QUIT", pop3_quit, ANY, 0, 0, NULL, LINE_COMMAND },
 };
 enum { VERBS = sizeof verbs / sizeof *verbs };
 

@@ -17,7 +17,7 @@ static bool auth_failed(struct smtp *s)
 {
     struct err *e = &s->call.err;
 
-    arena_reset(s->session);
+    arena_reset(s->session_arena);
     if (e->code == ERR_SYNTAX)
         return smtp_refuse(s, "501 5.5.2 %s", err_told(e));
     if (e->code == ERR_AUTH)
@@ -32,42 +32,43 @@ static bool login(struct smtp *s, struct bytes name, struct bytes password)
     const struct principal *who = NULL;
     bool ok;
 
-    s->call.arena = s->session; /* it outlives this mail */
+    s->call.arena = s->session_arena; /* it outlives this mail */
     ok = auth_submission(&s->call, name, password, &who) && call_act_as(&s->call, who, NO_BYTES);
-    s->call.arena = s->mail;
+    s->call.arena = s->mail_arena;
     if (!ok)
         return auth_failed(s);
     return smtp_reply(s, "235 2.7.0 Authenticated");
 }
 
-/* One answer of the client to a 334. *line is copied, since the next read overwrites it. NULL when it was cancelled or
- * refused, with a reply. */
-static bool ask(struct smtp *s, const char *challenge, struct bytes *line)
+/* One answer of the client to a 334; the view lasts until the next. */
+static enum step ask(struct smtp *s, const char *challenge, struct bytes *line)
 {
-    bool alive;
+    enum step answered = STEP_END;
 
     s->asking = true;
-    alive = smtp_reply(s, "334 %s", challenge) && smtp_read_line(s, LINE_AUTH, line);
+    if (smtp_reply(s, "334 %s", challenge))
+        answered = smtp_read_line(s, LINE_AUTH, line);
     s->asking = false;
-    if (!alive || !line->p)
-        return alive;
-    if (bytes_equal(*line, BYTES("*"))) {
-        *line = NO_BYTES;
-        return smtp_refuse(s, "501 5.7.0 Authentication cancelled");
-    }
-    return true;
+    if (answered == STEP_DONE && bytes_equal(*line, BYTES("*")))
+        return step_refused(smtp_refuse(s, "501 5.7.0 Authentication cancelled"));
+    return answered;
+}
+
+/* The first answer may stand behind the command. */
+static enum step ask_first(struct smtp *s, const char *challenge, struct bytes *response)
+{
+    return response->p ? STEP_DONE : ask(s, challenge, response);
 }
 
 static bool auth_plain(struct smtp *s, struct bytes response)
 {
+    enum step answered = ask_first(s, "", &response);
     struct sasl_plain plain;
     struct buf decoded;
-    bool alive = true;
+    bool alive;
 
-    if (!response.p && !ask(s, "", &response))
-        return false;
-    if (!response.p)
-        return true;
+    if (answered != STEP_DONE)
+        return step_alive(answered);
     buf_init(&decoded, LINE_AUTH);
     if (sasl_plain_read(response, &decoded, &plain, &s->call.err))
         alive = login(s, plain.name, plain.password);
@@ -81,10 +82,10 @@ static bool auth_plain(struct smtp *s, struct bytes response)
 static bool auth_login_password(struct smtp *s, struct bytes name, struct buf *decoded)
 {
     struct bytes line;
-    bool alive = ask(s, "UGFzc3dvcmQ6", &line); /* "Password:" */
+    enum step answered = ask(s, "UGFzc3dvcmQ6", &line); /* "Password:" */
 
-    if (!alive || !line.p)
-        return alive;
+    if (answered != STEP_DONE)
+        return step_alive(answered);
     if (!sasl_decode(line, decoded, &s->call.err))
         return auth_failed(s);
     return login(s, name, buf_bytes(decoded));
@@ -92,13 +93,12 @@ static bool auth_login_password(struct smtp *s, struct bytes name, struct buf *d
 
 static bool auth_login(struct smtp *s, struct bytes response)
 {
+    enum step answered = ask_first(s, "VXNlcm5hbWU6", &response); /* "Username:" */
     struct buf name, password;
-    bool alive = true;
+    bool alive;
 
-    if (!response.p && !ask(s, "VXNlcm5hbWU6", &response)) /* "Username:" */
-        return false;
-    if (!response.p)
-        return true;
+    if (answered != STEP_DONE)
+        return step_alive(answered);
     buf_init(&name, LINE_AUTH);
     buf_init(&password, LINE_AUTH);
     if (sasl_decode(response, &name, &s->call.err))
@@ -115,28 +115,31 @@ static const struct mechanism {
     bool (*run)(struct smtp *s, struct bytes response);
 } mechanisms[] = { { "PLAIN", auth_plain }, { "LOGIN", auth_login } };
 
-/* False with a reply while logins are out of place. */
-static bool auth_possible(struct smtp *s, bool *alive)
+/* Why logins are out of place here; NULL: they are not. */
+static const char *why_not(const struct smtp *s)
 {
     if (s->door->kind == SMTP_RECEIVE)
-        *alive = smtp_refuse(s, "503 5.5.1 No logins at this port; submit mail at the submission port");
-    else if (!auth_clear_allowed(&s->call))
-        *alive = smtp_refuse(s, "530 5.7.0 STARTTLS comes first");
-    else if (s->call.who)
-        *alive = smtp_refuse(s, "503 5.5.1 You are logged in");
-    else
-        return smtp_verb_allowed(s, smtp_verb_find(BYTES("AUTH")), alive);
-    return false;
+        return "503 5.5.1 No logins at this port; submit mail at the submission port";
+    if (!auth_clear_allowed(&s->call))
+        return "530 5.7.0 STARTTLS comes first";
+    return s->call.who ? "503 5.5.1 You are logged in" : NULL;
 }
 
-bool smtp_auth(struct smtp *s, struct bytes arg)
+static enum step auth_possible(struct smtp *s, const struct verb *v)
 {
-    struct bytes name, response;
-    bool alive;
+    const char *why = why_not(s);
 
-    if (!auth_possible(s, &alive))
-        return alive;
-    if (bytes_cut(arg, ' ', &name, &response))
+    return why ? step_refused(smtp_refuse(s, "%s", why)) : smtp_verb_allowed(s, v);
+}
+
+bool smtp_auth(struct smtp *s, const struct command *c)
+{
+    enum step possible = auth_possible(s, c->verb);
+    struct bytes name, response;
+
+    if (possible != STEP_DONE)
+        return step_alive(possible);
+    if (bytes_cut(c->arg, ' ', &name, &response))
         response = bytes_trim(response);
     for (size_t i = 0; i < sizeof mechanisms / sizeof *mechanisms; i++)
         if (bytes_equal_nocase(name, bytes_of(mechanisms[i].name)))

@@ -48,31 +48,27 @@ static bool read_chunk(struct smtp *s, int64_t size, struct text *t, struct err 
     return true;
 }
 
-static bool drop_chunk(struct smtp *s, const struct chunk *c, bool *alive)
+static enum step drop_chunk(struct smtp *s, const struct chunk *k)
 {
     struct err e = { 0 };
 
-    if (read_chunk(s, c->size, NULL, &e))
-        return true;
-    *alive = smtp_lost(s, &e);
-    return false;
+    return read_chunk(s, k->size, NULL, &e) ? STEP_DONE : step_refused(smtp_lost(s, &e));
 }
 
 /* A chunk in the wrong place, of a stranger, or behind one that was refused. */
-static bool chunk_unwanted(struct smtp *s, const struct chunk *c)
+static bool chunk_unwanted(struct smtp *s, const struct verb *v, const struct chunk *k)
 {
-    bool alive;
+    enum step dropped = drop_chunk(s, k);
 
-    if (!drop_chunk(s, c, &alive))
-        return alive;
+    if (dropped != STEP_DONE)
+        return step_alive(dropped);
     if (s->phase == PHASE_MAIL)
         return smtp_refuse(s, "554 5.5.1 No valid recipients");
-    if (s->phase == PHASE_FAILED && c->last)
+    if (s->phase == PHASE_FAILED && k->last)
         smtp_mail_clear(s); /* all of them have passed by */
-    if (s->phase == PHASE_FAILED || c->last)
+    if (s->phase == PHASE_FAILED || k->last)
         return smtp_refuse(s, "503 5.5.1 No mail is under way");
-    (void)smtp_verb_allowed(s, smtp_verb_find(BYTES("BDAT")), &alive);
-    return alive;
+    return step_alive(smtp_verb_allowed(s, v));
 }
 
 /* What remains of the transaction when a chunk failed: nothing, once the last has come. */
@@ -82,49 +78,55 @@ static void chunk_failed(struct smtp *s, bool last)
         smtp_mail_clear(s);
         return;
     }
-    transfer_drop(&s->transfer);
+    transfer_drop(&s->mail.transfer);
     s->phase = PHASE_FAILED;
 }
 
-static bool chunk_take(struct smtp *s, const struct chunk *c)
+static bool chunk_take(struct smtp *s, const struct chunk *k)
 {
-    struct text *t = &s->transfer->text;
+    struct text *t = &s->mail.transfer->text;
     struct err e = { 0 };
     bool alive;
 
-    if (!read_chunk(s, c->size, t, &e))
+    if (!read_chunk(s, k->size, t, &e))
         return smtp_lost(s, &e);
-    if (c->last)
+    if (k->last)
         text_end(t);
-    if (c->last && !transfer_failed(s->transfer))
+    if (k->last && !transfer_failed(s->mail.transfer))
         return transfer_finish(s);
     s->phase = PHASE_BDAT;
-    if (!transfer_failed(s->transfer))
-        return smtp_reply(s, "250 2.0.0 %lld octets", (long long)c->size);
+    if (!transfer_failed(s->mail.transfer))
+        return smtp_reply(s, "250 2.0.0 %lld octets", (long long)k->size);
     alive = transfer_refuse(s);
-    chunk_failed(s, c->last);
+    chunk_failed(s, k->last);
     return alive;
 }
 
-bool smtp_bdat(struct smtp *s, struct bytes arg)
+/* No transfer began: its error is the answer once the chunk has passed by. */
+static bool chunk_not_begun(struct smtp *s, const struct chunk *k)
 {
-    const struct verb *v = smtp_verb_find(BYTES("BDAT"));
-    struct chunk c;
+    struct err why = s->call.err;
+    enum step dropped = drop_chunk(s, k);
     bool alive;
 
-    if (!chunk_parse(arg, &c)) /* nobody knows where the next command begins */
+    if (dropped != STEP_DONE)
+        return step_alive(dropped);
+    s->call.err = why;
+    alive = smtp_reply_error(s);
+    chunk_failed(s, k->last);
+    return alive;
+}
+
+bool smtp_bdat(struct smtp *s, const struct command *c)
+{
+    const struct verb *v = c->verb;
+    struct chunk k;
+
+    if (!chunk_parse(c->arg, &k)) /* nobody knows where the next command begins */
         return smtp_hang_up(s, "501 5.5.4 Write: %s", v->usage);
     if (!(v->phases & (1u << s->phase)) || (s->door->kind != SMTP_RECEIVE && !s->call.who))
-        return chunk_unwanted(s, &c);
-    if (!s->transfer && !transfer_begin(s, false)) {
-        struct err why = s->call.err;
-
-        if (!drop_chunk(s, &c, &alive))
-            return alive;
-        s->call.err = why;
-        alive = smtp_reply_error(s);
-        chunk_failed(s, c.last);
-        return alive;
-    }
-    return chunk_take(s, &c);
+        return chunk_unwanted(s, v, &k);
+    if (!s->mail.transfer && !transfer_begin(s, false))
+        return chunk_not_begun(s, &k);
+    return chunk_take(s, &k);
 }

@@ -6,7 +6,7 @@
  * for a command. */
 static bool read_all(struct smtp *s, struct err *e)
 {
-    struct text *t = &s->transfer->text;
+    struct text *t = &s->mail.transfer->text;
     int64_t block = PARAM_INT(smtp, data_timeout), last = clock_monotonic() + PARAM_INT(smtp, data_longest);
 
     while (!t->ended) {
@@ -24,11 +24,11 @@ static bool read_all(struct smtp *s, struct err *e)
     return true;
 }
 
-bool smtp_data(struct smtp *s, struct bytes arg)
+bool smtp_data(struct smtp *s, const struct command *c)
 {
     struct err e = { 0 };
 
-    (void)arg;
+    (void)c;
     if (s->phase == PHASE_MAIL) /* pipelined behind recipients that were all refused (RFC 2920 3.1) */
         return smtp_refuse(s, "554 5.5.1 No valid recipients");
     if (!transfer_begin(s, true)) {

@@ -52,18 +52,11 @@ static unsigned path_how(const struct smtp *s, unsigned how)
 
 /* ---- MAIL ---- */
 
-static void envelope_set(struct smtp *s, const struct address *sender, const struct mail_params *p)
-{
-    s->envelope = (struct envelope){
-        .sender = *sender, .from = sender->email, .ret = p->ret, .envid = p->envid, .size = p->size, .utf8 = p->utf8
-    };
-}
-
 static bool mail_begin(struct smtp *s)
 {
     struct err *e = &s->call.err;
 
-    if (!service_accepts(s->door->svc, e) || !sender_check(&s->call, &s->envelope.sender)) {
+    if (!service_accepts(s->door->svc, e) || !sender_check(&s->call, &s->mail.sender)) {
         bool alive;
 
         smtp_log_refused(s, NULL, NO_BYTES);
@@ -75,7 +68,7 @@ static bool mail_begin(struct smtp *s)
     return smtp_reply(s, "250 2.1.0 Sender ok");
 }
 
-bool smtp_mail(struct smtp *s, struct bytes arg)
+bool smtp_mail(struct smtp *s, const struct command *c)
 {
     struct err *e = &s->call.err;
     struct bytes path, rest;
@@ -83,15 +76,17 @@ bool smtp_mail(struct smtp *s, struct bytes arg)
     struct mail_params p;
 
     smtp_mail_clear(s);
-    if (!path_of(arg, BYTES("FROM"), &path))
+    if (!path_of(c->arg, BYTES("FROM"), &path))
         return smtp_refuse(s, "501 5.5.4 Write: MAIL FROM:<sender>");
-    if (!path_parse(path, path_how(s, PATH_SENDER), s->mail, &sender, &rest, e))
+    if (!path_parse(path, path_how(s, PATH_SENDER), s->mail_arena, &sender, &rest, e))
         return refuse_path(s, "501 5.1.7");
-    if (!mail_params_read(rest, s->door->kind != SMTP_RECEIVE, s->mail, &p, e)) {
-        s->envelope.from = sender.email;
+    if (!mail_params_read(rest, s->door->kind != SMTP_RECEIVE, s->mail_arena, &p, e)) {
+        s->mail.from = sender.email;
         return refuse_param(s, NO_BYTES);
     }
-    envelope_set(s, &sender, &p);
+    s->mail = (struct transaction){
+        .sender = sender, .from = sender.email, .ret = p.ret, .envid = p.envid, .size = p.size, .utf8 = p.utf8
+    };
     if (sender.utf8 && !p.utf8)
         return refuse_utf8(s, NO_BYTES);
     return mail_begin(s);
@@ -99,18 +94,18 @@ bool smtp_mail(struct smtp *s, struct bytes arg)
 
 /* ---- RCPT ---- */
 
-static void recipients_grow(struct smtp *s)
+static void recipients_grow(struct transaction *t, struct arena *a)
 {
-    size_t room = s->recipients_room ? 4 * s->recipients_room : 4;
+    size_t room = t->recipients_room ? 4 * t->recipients_room : 4;
     struct recipient *more;
 
-    if (s->n_recipients < s->recipients_room)
+    if (t->n_recipients < t->recipients_room)
         return;
-    more = arena_array(s->mail, room, sizeof *more);
-    if (s->n_recipients)
-        memcpy(more, s->recipients, s->n_recipients * sizeof *more);
-    s->recipients = more;
-    s->recipients_room = room;
+    more = arena_array(a, room, sizeof *more);
+    if (t->n_recipients)
+        memcpy(more, t->recipients, t->n_recipients * sizeof *more);
+    t->recipients = more;
+    t->recipients_room = room;
 }
 
 /* Refused for what the address is. Too many of these look for addresses to send to. */
@@ -124,17 +119,17 @@ static bool recipient_refused(struct smtp *s, struct bytes rcpt)
 
 static bool recipient_add(struct smtp *s, const struct address *address, const struct rcpt_params *p)
 {
-    struct recipient_check_in in = { .address = *address, .size = s->envelope.size, .utf8_ok = s->envelope.utf8 };
+    struct recipient_check_in in = { .address = *address, .size = s->mail.size, .utf8_ok = s->mail.utf8 };
     struct recipient one = { .email = NO_BYTES };
 
     if (!recipient_check(&s->call, &in, &one) || !arena_check(s->call.arena, &s->call.err))
         return recipient_refused(s, address->email);
-    one.email = arena_copy(s->mail, one.email);
-    one.dsn = rcpt_params_json(p, s->mail);
-    recipients_grow(s);
-    if (arena_full(s->mail))
+    one.email = arena_copy(s->mail_arena, one.email);
+    one.dsn = rcpt_params_json(p, s->mail_arena);
+    recipients_grow(&s->mail, s->mail_arena);
+    if (arena_full(s->mail_arena))
         return smtp_reply(s, "452 4.5.3 Too many recipients");
-    s->recipients[s->n_recipients++] = one;
+    s->mail.recipients[s->mail.n_recipients++] = one;
     s->phase = PHASE_RCPT;
     return smtp_reply(s, "250 2.1.5 Recipient ok");
 }
@@ -150,28 +145,28 @@ static bool rcpt(struct smtp *s, struct bytes arg)
         return smtp_refuse(s, "501 5.5.4 Write: RCPT TO:<recipient>");
     if (!path_parse(path, path_how(s, 0), s->call.arena, &address, &rest, e))
         return refuse_path(s, "501 5.1.3");
-    if (!rcpt_params_read(rest, s->envelope.utf8, s->call.arena, &p, e))
+    if (!rcpt_params_read(rest, s->mail.utf8, s->call.arena, &p, e))
         return refuse_param(s, address.email);
-    if (address.utf8 && !s->envelope.utf8)
+    if (address.utf8 && !s->mail.utf8)
         return refuse_utf8(s, address.email);
-    if ((int64_t)s->n_recipients >= PARAM_INT(smtp, recipients_max))
+    if ((int64_t)s->mail.n_recipients >= PARAM_INT(smtp, recipients_max))
         return smtp_reply(s, "452 4.5.3 Too many recipients");
     return recipient_add(s, &address, &p);
 }
 
 /* What finding a recipient takes (a user's row may be large) is given back at once, what a refused one left in the
  * envelope too: many of them must not fill it. */
-bool smtp_rcpt(struct smtp *s, struct bytes arg)
+bool smtp_rcpt(struct smtp *s, const struct command *c)
 {
-    struct arena_mark before = arena_mark(s->mail);
-    size_t taken = s->n_recipients;
+    struct arena_mark before = arena_mark(s->mail_arena);
+    size_t taken = s->mail.n_recipients;
     bool alive;
 
     s->call.arena = arena_new_in(&budget_smtp, RCPT_ARENA);
-    alive = rcpt(s, arg);
+    alive = rcpt(s, c->arg);
     arena_free(&s->call.arena);
-    s->call.arena = s->mail;
-    if (s->n_recipients == taken)
-        arena_rewind(s->mail, before);
+    s->call.arena = s->mail_arena;
+    if (s->mail.n_recipients == taken)
+        arena_rewind(s->mail_arena, before);
     return alive;
 }

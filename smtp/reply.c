@@ -1,33 +1,10 @@
 #include "base/params.h"
 #include "smtp/session.h"
-#include <stdarg.h>
 
-enum { REPLY_MAX = 512 }; /* RFC 5321 4.5.3.1.5, with CRLF */
-
-/* Addresses and texts of others are echoed: no control character leaves, and 8 bits only when the client asked for
- * SMTPUTF8 (RFC 6531 3.7.4). */
-static size_t clean(const struct smtp *s, char *text, size_t n)
-{
-    for (size_t i = 0; i < n; i++) {
-        unsigned char c = (unsigned char)text[i];
-
-        if (c < ' ' || c == 127 || (c > 127 && !s->envelope.utf8))
-            text[i] = '?';
-    }
-    text[n] = '\r';
-    text[n + 1] = '\n';
-    return n + 2;
-}
-
+/* 8 bits leave only when the client asked for SMTPUTF8 (RFC 6531 3.7.4). */
 __attribute__((format(printf, 2, 0))) static bool reply_list(struct smtp *s, const char *format, va_list args)
 {
-    char line[REPLY_MAX];
-    struct err e;
-    int n = vsnprintf(line, sizeof line - 2, format, args);
-
-    if (n < 0 || (size_t)n > sizeof line - 3)
-        n = (int)sizeof line - 3;
-    return stream_write(s->stream, (struct bytes){ line, clean(s, line, (size_t)n) }, &e);
+    return line_write(s->stream, s->mail.utf8, "", format, args);
 }
 
 bool smtp_reply(struct smtp *s, const char *format, ...)

@@ -1,15 +1,13 @@
 /* smtp/session.c - the greeting, the command loop, and the end.
  *
  * A session has one fiber, which sleeps in smtp_read_line and nowhere longer. Every command has a deadline of its own;
- * a client that sends many without a mail is sent away. Draining ends a session only between commands. The rest of a
- * line that was refused is skipped as far as its CRLF, so that its end is never taken for a command. */
+ * a client that sends many without a mail is sent away. Draining ends a session only between commands. */
 #include "smtp/session.h"
 #include "base/budget.h"
 #include "base/clock.h"
 #include "base/metrics.h"
 #include "base/params.h"
 #include "net/fiber.h"
-#include "net/line.h"
 #include "smtp/transfer.h"
 
 enum {
@@ -24,11 +22,9 @@ void smtp_deadline_in(struct smtp *s, int64_t milliseconds)
 
 void smtp_mail_clear(struct smtp *s)
 {
-    transfer_drop(&s->transfer);
-    s->envelope = (struct envelope){ .from = NO_BYTES };
-    s->recipients = NULL;
-    s->n_recipients = s->recipients_room = 0;
-    arena_reset(s->mail);
+    transfer_drop(&s->mail.transfer);
+    s->mail = (struct transaction){ .from = NO_BYTES };
+    arena_reset(s->mail_arena);
     if (s->phase != PHASE_NEW)
         s->phase = PHASE_GREETED;
 }
@@ -38,40 +34,36 @@ static bool going_down(struct smtp *s)
     return smtp_hang_up(s, "421 4.3.2 %.*s is going down, come back soon", SHOW(PARAM_TEXT(server, hostname)));
 }
 
-/* The rest of a line that was refused. */
-static bool skip_rest(struct smtp *s)
+static bool line_refused(void *session, bool too_long, const char *text)
 {
-    struct err e = { 0 };
+    struct smtp *s = session;
 
-    if (line_skip_rest(s->stream, &e))
-        return true;
-    return e.code == ERR_TOO_LARGE ? smtp_hang_up(s, "421 4.7.0 Line too long") : smtp_lost(s, &e);
+    return smtp_refuse(s, "500 5.5.%d %s", too_long && s->asking ? 6 : 2, text); /* RFC 4954 section 4 */
 }
 
-static bool refuse_line(struct smtp *s)
+static void no_line(void *session, const struct err *why)
 {
-    return smtp_refuse(s, "500 5.5.2 A line ends in CRLF and holds no control characters");
+    struct smtp *s = session;
+
+    if (why->code == ERR_TOO_LARGE)
+        (void)smtp_hang_up(s, "421 4.7.0 Line too long");
+    else if (why->code == ERR_CLOSED && net_draining())
+        (void)going_down(s);
+    else
+        (void)smtp_lost(s, why);
 }
 
-bool smtp_read_line(struct smtp *s, size_t max, struct bytes *line)
+enum step smtp_read_line(struct smtp *s, size_t max, struct bytes *line)
 {
-    struct err e = { 0 };
-    enum line got;
+    static const struct line_manners manners = { line_refused, no_line };
+    enum step read;
 
     smtp_deadline_in(s, PARAM_INT(smtp, command_timeout));
     /* A server that stops ends sessions between commands, not in the middle of an AUTH. */
     stream_drains(s->stream, !s->asking);
-    got = line_read(s->stream, max, line, &e);
+    read = line_next(s->stream, max, &manners, s, line);
     stream_drains(s->stream, false);
-    switch (got) {
-    case LINE_GOOD: return true;
-    case LINE_DIRTY: return refuse_line(s);
-    case LINE_BROKEN: return refuse_line(s) && skip_rest(s);
-    case LINE_LONG:
-        return skip_rest(s) && smtp_refuse(s, s->asking ? "500 5.5.6 Line too long" : "500 5.5.2 Line too long");
-    case LINE_NONE: break;
-    }
-    return e.code == ERR_CLOSED && net_draining() ? going_down(s) : smtp_lost(s, &e);
+    return read;
 }
 
 /* A browser that was lured here, with SMTP in the body of its request. */
@@ -92,49 +84,48 @@ static bool command_unknown(struct smtp *s, struct bytes name)
     return smtp_refuse(s, "500 5.5.1 Command not known");
 }
 
-static bool command_run(struct smtp *s, const struct verb *v, struct bytes arg)
+static bool command_run(struct smtp *s, const struct command *c)
 {
-    bool alive;
+    const struct verb *v = c->verb;
+    enum step allowed;
 
-    if ((v->flags & ARGUMENT) && !arg.n)
+    if ((v->flags & ARGUMENT) && !c->arg.n)
         return smtp_refuse(s, "501 5.5.4 Write: %s", v->usage);
-    if ((v->flags & NO_ARGUMENT) && arg.n)
+    if ((v->flags & NO_ARGUMENT) && c->arg.n)
         return smtp_refuse(s, "501 5.5.4 %s takes no parameters", v->name);
-    if (!(v->flags & OWN_ORDER) && !smtp_verb_allowed(s, v, &alive))
-        return alive;
-    return v->run(s, arg);
+    allowed = v->flags & OWN_ORDER ? STEP_DONE : smtp_verb_allowed(s, v);
+    return allowed == STEP_DONE ? v->run(s, c) : step_alive(allowed);
 }
 
 static bool command(struct smtp *s, struct bytes line)
 {
     struct bytes name, arg;
     const struct verb *v;
-    size_t length = line.n + 2;
 
     bytes_cut(line, ' ', &name, &arg);
     name = bytes_trim(name);
     v = smtp_verb_find(name);
     if (!v)
         return command_unknown(s, name);
-    if (length > v->line_max)
+    if (line.n + 2 > v->line_max)
         return smtp_refuse(s, "500 5.5.2 Line too long");
     call_renew(&s->call);
     s->call.deadline = clock_monotonic() + PARAM_INT(smtp, work_timeout);
-    return command_run(s, v, bytes_trim(arg));
+    return command_run(s, &(struct command){ v, bytes_trim(arg) });
 }
 
 static void commands(struct smtp *s)
 {
     struct bytes line;
+    enum step read;
 
     for (;;) {
         if (net_draining()) {
             (void)going_down(s);
             return;
         }
-        if (!smtp_read_line(s, LINE_AUTH, &line))
-            return;
-        if (line.p && !command(s, line))
+        read = smtp_read_line(s, LINE_AUTH, &line);
+        if (read == STEP_END || (read == STEP_DONE && !command(s, line)))
             return;
         if (++s->commands > PARAM_INT(smtp, commands_max)) {
             smtp_hang_up(s, "421 4.7.0 Too many commands without a mail");
@@ -165,29 +156,14 @@ static bool greet(struct smtp *s)
     return smtp_reply(s, "220 %.*s %.*s", SHOW(host), SHOW(PARAM_TEXT(smtp, greeting)));
 }
 
-void smtp_client_of(struct smtp *s)
-{
-    const struct peer *p = stream_peer(s->stream);
-
-    s->call.client_ip = bytes_of(p->text);
-    s->call.client_net = bytes_of(p->net);
-    s->call.client_loopback = p->loopback;
-    s->call.client_tls = stream_is_tls(s->stream);
-}
-
-static bool shake_hands_first(struct smtp *s)
+static void converse(struct smtp *s)
 {
     struct err e;
 
-    return s->door->kind != SMTP_SUBMISSIONS || !s->door->tls ||
-           stream_start_tls(s->stream, s->door->tls, clock_monotonic() + PARAM_INT(smtp, tls_timeout), &e);
-}
-
-static void converse(struct smtp *s)
-{
-    if (!shake_hands_first(s))
+    if (!line_start_tls(s->stream, s->door->kind == SMTP_SUBMISSIONS ? s->door->tls : NULL,
+                        PARAM_INT(smtp, tls_timeout), &e))
         return;
-    smtp_client_of(s);
+    call_client(&s->call, s->stream);
     if (greet(s))
         commands(s);
     smtp_mail_clear(s);
@@ -199,16 +175,16 @@ void smtp_run(struct stream *stream, const struct smtp_door *door)
 {
     struct smtp s = { .door = door,
                       .stream = stream,
-                      .session = arena_new_in(&budget_smtp, SESSION_ARENA_MAX),
-                      .mail = arena_new_in(&budget_smtp, MAIL_ARENA_MAX),
+                      .session_arena = arena_new_in(&budget_smtp, SESSION_ARENA_MAX),
+                      .mail_arena = arena_new_in(&budget_smtp, MAIL_ARENA_MAX),
                       .started = clock_monotonic() };
 
-    call_init(&s.call, door->svc, s.mail, door->kind == SMTP_RECEIVE ? "smtp" : "submission");
+    call_init(&s.call, door->svc, s.mail_arena, door->kind == SMTP_RECEIVE ? "smtp" : "submission");
     metric_add(METRIC_smtp_sessions, 1);
     converse(&s);
     metric_add(METRIC_smtp_sessions, -1);
-    arena_free(&s.mail);
-    arena_free(&s.session);
+    arena_free(&s.mail_arena);
+    arena_free(&s.session_arena);
     stream_free(&stream);
 }
 

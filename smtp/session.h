@@ -5,11 +5,12 @@
  *     envelope.c  MAIL and RCPT                           data.c, bdat.c  the content; text.c reads it
  *     auth.c, starttls.c                                  transfer.c  from the first byte to the 250, log lines
  *
- * A struct smtp lies on its fiber's stack. Two arenas: `session` holds who logged in, `mail` one transaction. A command
+ * A struct smtp lies on its fiber's stack. Two arenas: one holds who logged in, one the mail under way. A command
  * returns false when the session must end (the connection is dead or we hang up); every refusal is a reply and true. */
 #ifndef SMTP_SESSION_H
 #define SMTP_SESSION_H
 #include "mail/address.h"
+#include "net/line.h"
 #include "service/identity/auth.h"
 #include "service/message/intake.h"
 #include "smtp/smtp.h"
@@ -29,31 +30,35 @@ enum phase {
 };
 #define IN(phase) (1u << PHASE_##phase)
 
-/* The sender's side of the envelope, from MAIL. All in the mail arena. */
-struct envelope {
+/* A mail under way, from MAIL to its end: one assignment begins anew. What it points to lies in the mail arena. */
+struct transaction {
     struct address sender;
     struct bytes from; /* NO_BYTES: the null path */
     struct bytes ret, envid;
     int64_t size;
     bool utf8;
+    struct recipient *recipients; /* room for recipients_room */
+    size_t n_recipients, recipients_room;
+    struct transfer *transfer; /* transfer.c; of BDAT it lasts from chunk to chunk */
 };
-
-struct transfer; /* transfer.c */
 
 struct smtp {
     const struct smtp_door *door;
     struct stream *stream;
-    struct arena *session, *mail;
+    struct arena *session_arena, *mail_arena;
     struct call call;
     enum phase phase;
     bool esmtp;
     bool asking; /* the next line answers a 334 */
     char helo[256];
-    struct envelope envelope;
-    struct recipient *recipients; /* in the mail arena; room for recipients_room */
-    size_t n_recipients, recipients_room;
-    struct transfer *transfer;                  /* of BDAT, between chunks */
+    struct transaction mail;
     int64_t commands, errors, refused, started; /* commands since the last accepted mail; refused recipients */
+};
+
+/* One command as it came. */
+struct command {
+    const struct verb *verb;
+    struct bytes arg;
 };
 
 /* ---- reply.c: false when the session must end ---- */
@@ -76,31 +81,29 @@ enum verb_flag {
 };
 struct verb {
     const char *name;
-    bool (*run)(struct smtp *s, struct bytes arg);
+    bool (*run)(struct smtp *s, const struct command *c);
     unsigned phases, flags;
     size_t line_max;
     bool (*offered)(const struct smtp *s); /* NULL: always */
     const char *usage;                     /* for HELP */
 };
 const struct verb *smtp_verb_find(struct bytes name);
-/* Right order, logged in where needed. On false the reply was sent; *alive is what it returned. */
-bool smtp_verb_allowed(struct smtp *s, const struct verb *v, bool *alive);
+/* Right order, logged in where needed; else it is refused. */
+enum step smtp_verb_allowed(struct smtp *s, const struct verb *v);
 
 /* ---- the commands ---- */
-bool smtp_mail(struct smtp *s, struct bytes arg);
-bool smtp_rcpt(struct smtp *s, struct bytes arg);
-bool smtp_data(struct smtp *s, struct bytes arg);
-bool smtp_bdat(struct smtp *s, struct bytes arg);
-bool smtp_auth(struct smtp *s, struct bytes arg);
-bool smtp_starttls(struct smtp *s, struct bytes arg);
+bool smtp_mail(struct smtp *s, const struct command *c);
+bool smtp_rcpt(struct smtp *s, const struct command *c);
+bool smtp_data(struct smtp *s, const struct command *c);
+bool smtp_bdat(struct smtp *s, const struct command *c);
+bool smtp_auth(struct smtp *s, const struct command *c);
+bool smtp_starttls(struct smtp *s, const struct command *c);
 bool smtp_auth_offered(const struct smtp *s);
 bool smtp_starttls_offered(const struct smtp *s);
 
 /* ---- session.c ---- */
-void smtp_client_of(struct smtp *s);  /* fills the call's client from the stream, again after STARTTLS */
 void smtp_mail_clear(struct smtp *s); /* ends a transaction: RSET, EHLO, after DATA */
-/* A line of input without its CRLF, by the command deadline. *line.p is NULL when it was refused with a reply (too
- * long, no CRLF, control characters). False when the session must end. */
-bool smtp_read_line(struct smtp *s, size_t max, struct bytes *line);
+/* A line of input without its CRLF, by the command deadline (line_next). */
+enum step smtp_read_line(struct smtp *s, size_t max, struct bytes *line);
 void smtp_deadline_in(struct smtp *s, int64_t milliseconds);
 #endif

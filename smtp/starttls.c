@@ -12,13 +12,13 @@ bool smtp_starttls_offered(const struct smtp *s)
 static void forget(struct smtp *s)
 {
     smtp_mail_clear(s);
-    arena_reset(s->session);
+    arena_reset(s->session_arena);
     s->call.who = NULL;
     s->call.account = NO_ID;
     s->phase = PHASE_NEW;
     s->esmtp = false;
     s->helo[0] = '\0';
-    smtp_client_of(s);
+    call_client(&s->call, s->stream);
 }
 
 /* Servers that send us mail seldom resume a session; mail programs do. */
@@ -30,17 +30,17 @@ static bool start(struct smtp *s, struct err *e)
                                          : stream_start_tls(s->stream, s->door->tls, deadline, e);
 }
 
-bool smtp_starttls(struct smtp *s, struct bytes arg)
+bool smtp_starttls(struct smtp *s, const struct command *c)
 {
     struct err e = { 0 };
-    bool alive;
+    enum step allowed;
 
-    (void)arg;
     if (!smtp_starttls_offered(s))
         return smtp_refuse(s,
                            stream_is_tls(s->stream) ? "503 5.5.1 TLS is on already" : "502 5.5.1 TLS is not offered");
-    if (!smtp_verb_allowed(s, smtp_verb_find(BYTES("STARTTLS")), &alive))
-        return alive;
+    allowed = smtp_verb_allowed(s, c->verb);
+    if (allowed != STEP_DONE)
+        return step_alive(allowed);
     if (!smtp_reply(s, "220 2.0.0 Ready to start TLS"))
         return false;
     if (!start(s, &e)) {

@@ -17,7 +17,7 @@ static const char *protocol(const struct smtp *s)
 
     if (!s->esmtp)
         return "SMTP";
-    return names[s->envelope.utf8][stream_is_tls(s->stream)][s->call.who != NULL];
+    return names[s->mail.utf8][stream_is_tls(s->stream)][s->call.who != NULL];
 }
 
 static bool take(void *ctx, struct bytes piece)
@@ -45,21 +45,21 @@ bool transfer_begin(struct smtp *s, bool dotted)
 {
     struct intake_in in = {
         .source = s->door->kind == SMTP_RECEIVE ? SOURCE_SMTP : SOURCE_SUBMISSION,
-        .envelope_from = s->envelope.from,
-        .recipients = s->recipients,
-        .n_recipients = s->n_recipients,
+        .envelope_from = s->mail.from,
+        .recipients = s->mail.recipients,
+        .n_recipients = s->mail.n_recipients,
         .received = { .helo = bytes_of(s->helo),
                       .client_ip = s->call.client_ip,
                       .with = protocol(s),
                       .tls_version = stream_tls_version(s->stream),
                       .tls_cipher = stream_tls_cipher(s->stream),
                       .tls_bits = stream_tls_bits(s->stream) },
-        .utf8 = s->envelope.utf8,
-        .ret = s->envelope.ret,
-        .envid = s->envelope.envid,
-        .expected = s->envelope.size,
+        .utf8 = s->mail.utf8,
+        .ret = s->mail.ret,
+        .envid = s->mail.envid,
+        .expected = s->mail.size,
     };
-    struct transfer *t = arena_alloc(s->mail, sizeof *t);
+    struct transfer *t = arena_alloc(s->mail_arena, sizeof *t);
 
     t->s = s;
     if (!intake_begin(&s->call, &in, &t->intake)) {
@@ -68,7 +68,7 @@ bool transfer_begin(struct smtp *s, bool dotted)
     }
     text_init(&t->text, dotted, (size_t)PARAM_INT(smtp, line_max), take, t);
     t->text.mend = mends_bare_newlines(s);
-    s->transfer = t;
+    s->mail.transfer = t;
     return true;
 }
 
@@ -98,16 +98,16 @@ static struct bytes addresses(struct smtp *s)
     struct bytes kept;
 
     buf_init(&list, LOG_VALUE_MAX);
-    for (size_t i = 0; i < s->n_recipients && list.n + s->recipients[i].email.n < LOG_VALUE_MAX - 4; i++)
-        buf_addf(&list, "%s<%.*s>", i ? "," : "", SHOW(s->recipients[i].email));
-    kept = arena_copy(s->mail, buf_bytes(&list));
+    for (size_t i = 0; i < s->mail.n_recipients && list.n + s->mail.recipients[i].email.n < LOG_VALUE_MAX - 4; i++)
+        buf_addf(&list, "%s<%.*s>", i ? "," : "", SHOW(s->mail.recipients[i].email));
+    kept = arena_copy(s->mail_arena, buf_bytes(&list));
     buf_clear(&list);
     return kept;
 }
 
 static struct bytes bracketed(struct smtp *s, struct bytes address)
 {
-    return arena_bytesf(s->mail, "<%.*s>", SHOW(address));
+    return arena_bytesf(s->mail_arena, "<%.*s>", SHOW(address));
 }
 
 void smtp_log_refused(struct smtp *s, const char *number, struct bytes rcpt)
@@ -118,10 +118,9 @@ void smtp_log_refused(struct smtp *s, const char *number, struct bytes rcpt)
     metric_add(METRIC_smtp_refused_total, 1);
     log_info("smtp", LOG_BYTES("id", id_format("req", s->call.request, id)), LOG_TEXT("door", s->call.door),
              LOG_BYTES("client", s->call.client_ip), LOG_TEXT("helo", s->helo), LOG_BYTES("user", user_of(s)),
-             LOG_BYTES("from", bracketed(s, s->envelope.from)),
-             LOG_BYTES("to", rcpt.p ? bracketed(s, rcpt) : addresses(s)), LOG_TEXT("result", "refused"),
-             LOG_TEXT("reply", number ? number : err_row(e->code)->smtp), LOG_TEXT("reason", e->message),
-             LOG_TEXT("where", e->where));
+             LOG_BYTES("from", bracketed(s, s->mail.from)), LOG_BYTES("to", rcpt.p ? bracketed(s, rcpt) : addresses(s)),
+             LOG_TEXT("result", "refused"), LOG_TEXT("reply", number ? number : err_row(e->code)->smtp),
+             LOG_TEXT("reason", e->message), LOG_TEXT("where", e->where));
 }
 
 static void log_accepted(struct smtp *s, const struct intake_out *out, int64_t began)
@@ -131,8 +130,8 @@ static void log_accepted(struct smtp *s, const struct intake_out *out, int64_t b
     metric_add(METRIC_smtp_accepted_total, 1);
     log_info("smtp", LOG_BYTES("id", id_format("req", s->call.request, id)), LOG_TEXT("door", s->call.door),
              LOG_BYTES("client", s->call.client_ip), LOG_TEXT("helo", s->helo), LOG_BYTES("user", user_of(s)),
-             LOG_BYTES("from", bracketed(s, s->envelope.from)), LOG_BYTES("to", addresses(s)),
-             LOG_INT("recipients", s->n_recipients), LOG_INT("size", out->size), LOG_TEXT("result", "accepted"),
+             LOG_BYTES("from", bracketed(s, s->mail.from)), LOG_BYTES("to", addresses(s)),
+             LOG_INT("recipients", s->mail.n_recipients), LOG_INT("size", out->size), LOG_TEXT("result", "accepted"),
              LOG_BYTES("message", id_format("msg", out->message_id, message)),
              LOG_INT("ms", clock_monotonic() - began));
 }
@@ -149,7 +148,7 @@ bool transfer_refuse(struct smtp *s)
         [TEXT_NUL] = { ERR_INVALID, "554 5.6.0", "The mail holds a NUL" },
         [TEXT_LONG] = { ERR_INVALID, "554 5.6.0", "A line of the mail is too long" },
     };
-    const struct transfer *t = s->transfer;
+    const struct transfer *t = s->mail.transfer;
     enum text_fault f = t->text.fault;
 
     if (t->intake || t->err.code == ERR_NONE) {
@@ -177,7 +176,7 @@ static bool keep(struct smtp *s)
     char id[ID_TEXT + 1];
 
     s->call.deadline = began + PARAM_INT(smtp, accept_timeout);
-    if (!intake_commit(&s->transfer->intake, &s->call, &out)) {
+    if (!intake_commit(&s->mail.transfer->intake, &s->call, &out)) {
         smtp_log_refused(s, NULL, NO_BYTES);
         return smtp_reply_error(s);
     }
@@ -189,7 +188,7 @@ static bool keep(struct smtp *s)
 
 bool transfer_finish(struct smtp *s)
 {
-    bool alive = transfer_failed(s->transfer) ? transfer_refuse(s) : keep(s);
+    bool alive = transfer_failed(s->mail.transfer) ? transfer_refuse(s) : keep(s);
 
     smtp_mail_clear(s);
     return alive;

@@ -9,14 +9,14 @@
 
 #define ANY (~0u)
 
-static bool ehlo(struct smtp *s, struct bytes arg);
-static bool helo(struct smtp *s, struct bytes arg);
-static bool rset(struct smtp *s, struct bytes arg);
-static bool noop(struct smtp *s, struct bytes arg);
-static bool help(struct smtp *s, struct bytes arg);
-static bool vrfy(struct smtp *s, struct bytes arg);
-static bool expn(struct smtp *s, struct bytes arg);
-static bool quit(struct smtp *s, struct bytes arg);
+static bool ehlo(struct smtp *s, const struct command *c);
+static bool helo(struct smtp *s, const struct command *c);
+static bool rset(struct smtp *s, const struct command *c);
+static bool noop(struct smtp *s, const struct command *c);
+static bool help(struct smtp *s, const struct command *c);
+static bool vrfy(struct smtp *s, const struct command *c);
+static bool expn(struct smtp *s, const struct command *c);
+static bool quit(struct smtp *s, const struct command *c);
 
 static bool never(const struct smtp *s)
 {
@@ -98,21 +98,15 @@ static bool login_lost(struct smtp *s)
     return smtp_refuse(s, "%s %s", err_row(e->code)->smtp, err_told(e));
 }
 
-bool smtp_verb_allowed(struct smtp *s, const struct verb *v, bool *alive)
+enum step smtp_verb_allowed(struct smtp *s, const struct verb *v)
 {
-    if ((v->flags & LOGIN) && s->door->kind != SMTP_RECEIVE && !s->call.who && s->phase != PHASE_NEW) {
-        *alive = smtp_refuse(s, "530 5.7.0 Authentication required");
-        return false;
-    }
-    if ((v->flags & LOGIN) && !auth_current(&s->call)) {
-        *alive = login_lost(s);
-        return false;
-    }
-    if (!(v->phases & (1u << s->phase))) {
-        *alive = smtp_refuse(s, "503 5.5.1 %s", order_text(s, v));
-        return false;
-    }
-    return true;
+    if ((v->flags & LOGIN) && s->door->kind != SMTP_RECEIVE && !s->call.who && s->phase != PHASE_NEW)
+        return step_refused(smtp_refuse(s, "530 5.7.0 Authentication required"));
+    if ((v->flags & LOGIN) && !auth_current(&s->call))
+        return step_refused(login_lost(s));
+    if (!(v->phases & (1u << s->phase)))
+        return step_refused(smtp_refuse(s, "503 5.5.1 %s", order_text(s, v)));
+    return STEP_DONE;
 }
 
 static bool offered(const struct smtp *s, const struct verb *v)
@@ -148,10 +142,10 @@ static bool extension_line(struct smtp *s, const struct extension *x, bool last)
     return smtp_reply(s, "250%c%s", mark, x->keyword);
 }
 
-static bool ehlo(struct smtp *s, struct bytes arg)
+static bool ehlo(struct smtp *s, const struct command *c)
 {
-    if (!hello(s, arg))
-        return smtp_refuse(s, "501 5.5.4 Write: EHLO host");
+    if (!hello(s, c->arg))
+        return smtp_refuse(s, "501 5.5.4 Write: %s", c->verb->usage);
     s->esmtp = true;
     if (!smtp_reply(s, "250-%.*s greets %s", SHOW(PARAM_TEXT(server, hostname)), s->helo))
         return false;
@@ -162,39 +156,39 @@ static bool ehlo(struct smtp *s, struct bytes arg)
     return true;
 }
 
-static bool helo(struct smtp *s, struct bytes arg)
+static bool helo(struct smtp *s, const struct command *c)
 {
-    if (!hello(s, arg))
-        return smtp_refuse(s, "501 5.5.4 Write: HELO host");
+    if (!hello(s, c->arg))
+        return smtp_refuse(s, "501 5.5.4 Write: %s", c->verb->usage);
     s->esmtp = false;
     return smtp_reply(s, "250 %.*s", SHOW(PARAM_TEXT(server, hostname)));
 }
 
 /* ---- the small ones ---- */
 
-static bool rset(struct smtp *s, struct bytes arg)
+static bool rset(struct smtp *s, const struct command *c)
 {
-    (void)arg;
+    (void)c;
     smtp_mail_clear(s);
     return smtp_reply(s, "250 2.0.0 Ok");
 }
 
-static bool noop(struct smtp *s, struct bytes arg)
+static bool noop(struct smtp *s, const struct command *c)
 {
-    (void)arg;
+    (void)c;
     return smtp_reply(s, "250 2.0.0 Ok");
 }
 
 /* RFC 5321 3.5.3: saying nothing keeps lists of users from being made here. */
-static bool vrfy(struct smtp *s, struct bytes arg)
+static bool vrfy(struct smtp *s, const struct command *c)
 {
-    (void)arg;
+    (void)c;
     return smtp_reply(s, "252 2.1.5 Send mail to it, and RCPT will tell");
 }
 
-static bool expn(struct smtp *s, struct bytes arg)
+static bool expn(struct smtp *s, const struct command *c)
 {
-    (void)arg;
+    (void)c;
     return smtp_refuse(s, "502 5.5.1 EXPN is not offered");
 }
 
@@ -207,18 +201,18 @@ static bool help_one(struct smtp *s, struct bytes arg)
     return smtp_reply(s, "214 2.0.0 %s", v->usage);
 }
 
-static bool help(struct smtp *s, struct bytes arg)
+static bool help(struct smtp *s, const struct command *c)
 {
-    if (arg.n)
-        return help_one(s, arg);
+    if (c->arg.n)
+        return help_one(s, c->arg);
     for (size_t i = 0; i < VERBS; i++)
         if (offered(s, &verbs[i]) && !smtp_reply(s, "214-2.0.0 %s", verbs[i].usage))
             return false;
     return smtp_reply(s, "214 2.0.0 Postrider " POSTRIDER_VERSION);
 }
 
-static bool quit(struct smtp *s, struct bytes arg)
+static bool quit(struct smtp *s, const struct command *c)
 {
-    (void)arg;
+    (void)c;
     return smtp_hang_up(s, "221 2.0.0 Goodbye");
 }

@@ -318,8 +318,9 @@ static inline int by_name(const struct dirent *e)
 }
 
 /* Every .txt of the folder, or those named in POSTRIDER_DIALOGUES (a part of the name). */
-static inline void dialogues_play(const struct dialogue_program *p)
+static inline void dialogues_play(void **state)
 {
+    const struct dialogue_program *p = *state;
     const char *only = getenv("POSTRIDER_DIALOGUES");
     struct dirent **all = NULL;
     int wrong = 0, n = scandir(p->folder, &all, by_name, alphasort);
@@ -337,5 +338,15 @@ static inline void dialogues_play(const struct dialogue_program *p)
     }
     free(all);
     assert_int_equal(wrong, 0);
+}
+
+/* The whole of a test program's main. */
+static inline int dialogues_main(struct dialogue_program p)
+{
+    const struct CMUnitTest tests[] = { cmocka_unit_test_prestate(dialogues_play, &p) };
+
+    crypt_init();
+    log_set(LOG_ERROR, LOG_LOGFMT);
+    return cmocka_run_group_tests(tests, NULL, NULL);
 }
 #endif

@@ -6,6 +6,7 @@
 #include "service/core/call.h"
 #include "base/clock.h"
 #include "base/mask.h"
+#include "net/stream.h"
 #include "service/core/idempotency.h"
 #include "service/core/scope.h"
 #include "service/core/state.h"
@@ -27,6 +28,16 @@ void call_renew(struct call *c)
     c->faults = NULL;
     c->n_faults = 0;
     c->err = (struct err){ 0 };
+}
+
+void call_client(struct call *c, const struct stream *s)
+{
+    const struct peer *p = stream_peer(s);
+
+    c->client_ip = bytes_of(p->text);
+    c->client_net = bytes_of(p->net);
+    c->client_loopback = p->loopback;
+    c->client_tls = stream_is_tls(s);
 }
 
 void call_as_system(struct call *c)

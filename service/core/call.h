@@ -60,6 +60,7 @@ struct fault {
 #define FAULTS_MAX 100
 
 struct service; /* service/service.h */
+struct stream;  /* net/stream.h */
 
 /* A pull of bytes for streamed bodies: *chunk is empty at the end; valid until the next read. */
 struct source {
@@ -109,6 +110,8 @@ struct call {
 /* Starts a call with a fresh request id; a session reuses its struct with call_renew for each command. */
 void call_init(struct call *c, struct service *svc, struct arena *a, const char *door);
 void call_renew(struct call *c); /* new request id, no error, no faults */
+/* The client is the one at the other end; said again when TLS begins. The texts are the stream's. */
+void call_client(struct call *c, const struct stream *s);
 /* The server itself asks, for the operator's account: it writes to anybody, as anybody, by no limit but the mailbox's,
  * and has no scope for anything else. */
 void call_as_system(struct call *c);

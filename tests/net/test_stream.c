@@ -1,5 +1,4 @@
 /* Streams over memory and sockets: lines, limits, when answers leave, deadlines, drain and stop. */
-#include "net/line.h"
 #include "net/stream.h"
 #include "net_test.h"
 #include <arpa/inet.h>
@@ -44,52 +43,6 @@ static void lines_in_any_pieces(void **state)
         assert_true(bytes_equal(stream_peek(s), BYTES("rest")));
         stream_free(&s);
         assert_null(s);
-        buf_clear(&out);
-    }
-}
-
-static const struct {
-    const char *sent;
-    size_t n;
-    struct {
-        enum line is;
-        const char *line;
-    } want[4];
-} commands[] = {
-#define SENT(text) text, sizeof(text) - 1
-    { SENT("NOOP\r\nQUIT\r\n"), { { LINE_GOOD, "NOOP" }, { LINE_GOOD, "QUIT" }, { LINE_NONE, NULL } } },
-    { SENT("\r\n"), { { LINE_GOOD, "" }, { LINE_NONE, NULL } } },
-    { SENT("a\tb\xc3\xa4\r\n"), { { LINE_GOOD, "a\tb\xc3\xa4" }, { LINE_NONE, NULL } } },
-    { SENT("NOOP\nQUIT\r\nRSET\r\n"), { { LINE_BROKEN, NULL }, { LINE_GOOD, "RSET" }, { LINE_NONE, NULL } } },
-    { SENT("a\rb\r\nRSET\r\n"), { { LINE_DIRTY, NULL }, { LINE_GOOD, "RSET" }, { LINE_NONE, NULL } } },
-    { SENT("a\0b\r\nRSET\r\n"), { { LINE_DIRTY, NULL }, { LINE_GOOD, "RSET" }, { LINE_NONE, NULL } } },
-    { SENT("\r\r\nRSET\r\n"), { { LINE_DIRTY, NULL }, { LINE_GOOD, "RSET" }, { LINE_NONE, NULL } } },
-    { SENT("123456789012345678901\r\nRSET\r\n"), { { LINE_LONG, NULL }, { LINE_GOOD, "RSET" }, { LINE_NONE, NULL } } },
-    { SENT("123456789012345678\r\nRSET"), { { LINE_GOOD, "123456789012345678" }, { LINE_NONE, NULL } } },
-};
-
-/* A line is whole or it is none, however it arrives; what was refused brings no second command. */
-static void commands_are_lines(void **state)
-{
-    struct stream *s;
-
-    (void)state;
-    for (size_t i = 0; i < 4 * (sizeof commands / sizeof *commands); i++) {
-        struct bytes sent = { commands[i / 4].sent, commands[i / 4].n }, line;
-        struct err e = { 0 };
-        enum line got = LINE_GOOD;
-        struct buf out;
-
-        buf_init(&out, 1000);
-        s = stream_memory(sent, steps[i % 4], &out, &small);
-        for (size_t k = 0; got != LINE_NONE; k++) {
-            got = line_read(s, 20, &line, &e);
-            if (got != commands[i / 4].want[k].is || !bytes_equal(line, bytes_of(commands[i / 4].want[k].line)))
-                fail_msg("row %zu, line %zu: %d \"%.*s\"", i / 4, k, got, SHOW(line));
-            assert_true((got != LINE_BROKEN && got != LINE_LONG) || line_skip_rest(s, &e));
-        }
-        assert_int_equal(e.code, ERR_CLOSED);
-        stream_free(&s);
         buf_clear(&out);
     }
 }
@@ -472,7 +425,6 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(lines_in_any_pieces),
-        cmocka_unit_test(commands_are_lines),
         cmocka_unit_test(long_lines),
         cmocka_unit_test(full_buffer),
         cmocka_unit_test(slow_line_costs_little),

@@ -32,19 +32,7 @@ static const char *preface(const struct dialogue *d, struct buf *in)
     return want;
 }
 
-static void test_dialogues(void **state)
-{
-    const struct dialogue_program program = { "tests/smtp", run, preface };
-
-    (void)state;
-    dialogues_play(&program);
-}
-
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(test_dialogues) };
-
-    crypt_init();
-    log_set(LOG_ERROR, LOG_LOGFMT);
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return dialogues_main((struct dialogue_program){ "tests/smtp", run, preface });
 }
