@@ -5,6 +5,7 @@
 #define MAIL_ADDRESS_H
 #include "base/arena.h"
 #include "base/err.h"
+#include "mail/limits.h"
 
 #define ADDRESS_MAX 254
 
@@ -29,7 +30,8 @@ struct address_list {
     size_t groups;      /* "Name: a@b;" and other ':' and ';' where an address has none */
     struct bytes fault; /* the first that could not be read, as it stands there */
 };
-void address_list_parse(struct bytes value, size_t max, struct arena *a, struct address_list *out);
+void address_list_parse(struct bytes value, size_t max, struct mail_limits limits, struct arena *a,
+                        struct address_list *out);
 /* "<…>" of MAIL FROM / RCPT TO: *rest is what stands behind it (parameters). A source route is dropped (RFC 5321 C).
  * PATH_SENDER, for MAIL: "<>" is allowed (local, domain and email are NO_BYTES), a domain that is no host name
  * ("hp_laser.x", "a..b"), and a local part that should have been quoted ("ana lopez@b"). Otherwise `<Postmaster>`

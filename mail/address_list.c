@@ -12,6 +12,7 @@ enum { TEXT_MAX = 4096, LOCAL_MAX = 256, DOMAIN_MAX = 255 };
 struct reader {
     struct bytes in;
     struct arena *arena;
+    struct mail_limits limits;
     struct address_list *out;
     size_t room, max;
     struct buf phrase, spec, comment; /* of the item being read */
@@ -72,7 +73,7 @@ static struct bytes name_of(struct reader *r)
     struct bytes text = buf_bytes(r->angle && r->phrase.n ? &r->phrase : &r->comment);
 
     text = address_copy(r->arena, bytes_trim(text));
-    return text.n ? header_decode(text, r->arena) : NO_BYTES;
+    return text.n ? header_decode(text, r->limits, r->arena) : NO_BYTES;
 }
 
 static bool room_for_one(struct reader *r)
@@ -267,9 +268,10 @@ static void note_fault(const struct reader *r, const char *item)
         r->out->fault = bytes_trim((struct bytes){ item, (size_t)(r->in.p - item) });
 }
 
-void address_list_parse(struct bytes value, size_t max, struct arena *a, struct address_list *out)
+void address_list_parse(struct bytes value, size_t max, struct mail_limits limits, struct arena *a,
+                        struct address_list *out)
 {
-    struct reader r = { .in = value, .arena = a, .out = out, .max = max };
+    struct reader r = { .in = value, .arena = a, .limits = limits, .out = out, .max = max };
     const char *item = value.p;
 
     *out = (struct address_list){ .list = NULL };
@@ -303,7 +305,7 @@ bool mailbox_parse(struct bytes text, struct arena *a, struct address *out, stru
     text = bytes_trim(text);
     if (bytes_find(text, '<') == text.n && bytes_find(text, '(') == text.n)
         return address_parse(text, a, out, e);
-    address_list_parse(text, 2, a, &list);
+    address_list_parse(text, 2, (struct mail_limits){ .header_value = text.n }, a, &list);
     if (list.n != 1 || list.faults || list.groups)
         return err_set(e, ERR_SYNTAX, "Not one address like \"Name <a@example.org>\"");
     name = list.list[0].name;

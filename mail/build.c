@@ -5,7 +5,6 @@
  * written is refused with the field's name; nothing is silently left out. */
 #include "mail/build.h"
 #include "base/clock.h"
-#include "base/params.h"
 #include "mail/build_body.h"
 #include "mail/chars.h"
 #include "mail/mime.h"
@@ -310,9 +309,9 @@ bool compose_write(const struct compose *c, struct buf *out, struct err *e)
     struct buf made;
     bool ok = false;
 
-    buf_init(&made, (size_t)PARAM_INT(html, text_max) * 4);
+    buf_init(&made, c->limits.html * 4);
     if (!c->text.p && c->html.p) {
-        html_to_text(c->html, &made);
+        html_to_text(c->html, c->limits, &made);
         w.text = buf_bytes(&made);
     }
     for (size_t i = 0; i < c->n_attachments; i++) {

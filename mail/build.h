@@ -28,6 +28,7 @@ struct compose {
     struct bytes message_id;              /* "<…@…>" */
     struct bytes in_reply_to, references; /* NO_BYTES where absent */
     int64_t date;                         /* wall ms */
+    struct mail_limits limits;            /* of the text that is made */
 };
 
 /* Appends the whole message to *out; ERR_TOO_LARGE when it passes out->max. ERR_INVALID names the field that cannot be
@@ -35,9 +36,9 @@ struct compose {
 bool compose_write(const struct compose *c, struct buf *out, struct err *e);
 
 /* Readable text of an HTML document: links as "text <url>", lists, headings, tables by rows, images by alt text;
- * scripts and styles left out; lines wrapped at 78, LF ends. At most html.text_max bytes are read and about as many
- * written. Works on the tags as they come, builds no tree: linear time, little stack, so that it may run on a fiber. */
-void html_to_text(struct bytes html, struct buf *out);
+ * scripts and styles left out; lines wrapped at 78, LF ends. Works on the tags as they come, builds no tree: linear
+ * time, little stack, so that it may run on a fiber. */
+void html_to_text(struct bytes html, struct mail_limits limits, struct buf *out);
 /* One line of at most `max` bytes of UTF-8 for lists: white space folded, cut at a character. */
 void text_snippet(struct bytes text, size_t max, struct buf *out);
 

@@ -1,11 +1,12 @@
 /* mail/header.h - header fields over exact bytes: find, walk, decode (RFC 5322, 2047, 2231), encode.
  * Header text here ends before the empty line and has CRLF line ends (bare LF is tolerated when reading). Nothing is
  * changed in place; what is returned is borrowed or lies in the arena. A full arena never ends the program here: the
- * text that found no room is empty. Values are decoded up to message.header_value_max bytes; what is behind is cut. */
+ * text that found no room is empty. */
 #ifndef MAIL_HEADER_H
 #define MAIL_HEADER_H
 #include "base/arena.h"
 #include "base/err.h"
+#include "mail/limits.h"
 
 struct header {
     struct bytes name;  /* "Subject" */
@@ -39,11 +40,11 @@ struct bytes header_mend(struct bytes header, struct bytes charset, struct arena
 
 /* Unfolded and with encoded words decoded to UTF-8. What is in no charset that we know, and raw 8-bit text, is UTF-8
  * when it is that, else windows-1252. */
-struct bytes header_decode(struct bytes value, struct arena *a);
+struct bytes header_decode(struct bytes value, struct mail_limits limits, struct arena *a);
 /* A parameter of a structured value (Content-Type, Content-Disposition): RFC 2231 continuations and charsets, quoted
  * strings, encoded words that should not be there. One without quotes reaches to the semicolon. NO_BYTES when absent.
  */
-struct bytes header_parameter(struct bytes value, const char *name, struct arena *a);
+struct bytes header_parameter(struct bytes value, const char *name, struct mail_limits limits, struct arena *a);
 struct bytes header_token(struct bytes value,
                           struct arena *a); /* what stands before the first ';', lower case, no comments */
 /* A whole media type as we write it: any number of parameters, tokens or quoted. */

@@ -3,7 +3,6 @@
  * Words are taken anywhere, and longer than allowed. Those that stand side by side are put together before they are
  * converted, because many programs cut a character in two. What is no word is left as text. Every search has an end
  * (WORD_MAX), so a header of half-open words costs no more than its length. */
-#include "base/params.h"
 #include "mail/address_form.h"
 #include "mail/chars.h"
 #include "mail/charset.h"
@@ -142,9 +141,9 @@ static bool is_plain(struct bytes value)
            bytes_find(value, '\r') == value.n && bytes_is_utf8(value);
 }
 
-struct bytes header_decode(struct bytes value, struct arena *a)
+struct bytes header_decode(struct bytes value, struct mail_limits limits, struct arena *a)
 {
-    size_t most = (size_t)PARAM_INT(message, header_value_max);
+    size_t most = limits.header_value;
     struct bytes in = bytes_head(value, most), done;
     struct buf out;
     struct decoding d = { .out = &out };

@@ -3,7 +3,6 @@
  * A parameter may come in pieces, in any order (RFC 2231 3): they are gathered in one pass and sorted, so that ten
  * thousand of them cost no more than their length. What opens and is never closed is looked for once (struct open), for
  * the same reason. Forms that no RFC has but programs write are read as those programs mean them. */
-#include "base/params.h"
 #include "mail/address_form.h"
 #include "mail/chars.h"
 #include "mail/charset.h"
@@ -237,11 +236,11 @@ static void add_piece(struct joining *j, const struct piece *p, bool first)
     buf_clear(&raw);
 }
 
-static struct bytes decoded(struct bytes text, struct arena *a)
+static struct bytes decoded(struct bytes text, struct mail_limits limits, struct arena *a)
 {
     struct bytes copy = address_copy(a, text);
 
-    return copy.p ? header_decode(copy, a) : BYTES("");
+    return copy.p ? header_decode(copy, limits, a) : BYTES("");
 }
 
 static struct bytes converted(const struct joining *j, struct arena *a)
@@ -257,38 +256,38 @@ static struct bytes converted(const struct joining *j, struct arena *a)
 }
 
 /* Pieces without an asterisk may be those of an encoded word that was too long. */
-static struct bytes join(const struct piece *pieces, size_t n, bool file, struct arena *a)
+static struct bytes join(const struct piece *pieces, size_t n, bool file, struct mail_limits limits, struct arena *a)
 {
     struct joining j = { .file = file, .next = pieces[0].number };
     struct bytes done;
 
     buf_init(&j.charset, CHARSET_LABEL_MAX);
-    buf_init(&j.text, (size_t)PARAM_INT(message, header_value_max));
+    buf_init(&j.text, limits.header_value);
     for (size_t i = 0; i < n; i++)
         if (pieces[i].number == j.next) {
             add_piece(&j, &pieces[i], i == 0);
             j.next++;
         }
-    done = j.extended ? converted(&j, a) : decoded(buf_bytes(&j.text), a);
+    done = j.extended ? converted(&j, a) : decoded(buf_bytes(&j.text), limits, a);
     buf_clear(&j.charset);
     buf_clear(&j.text);
     return done;
 }
 
-static struct bytes plain_value(struct bytes raw, bool file, struct arena *a)
+static struct bytes plain_value(struct bytes raw, bool file, struct mail_limits limits, struct arena *a)
 {
     struct buf text;
     struct bytes done;
 
     buf_init(&text, raw.n + 1);
     add_text(raw, file, &text);
-    done = decoded(buf_bytes(&text), a);
+    done = decoded(buf_bytes(&text), limits, a);
     buf_clear(&text);
     return done;
 }
 
 /* In pieces before in one, extended before plain: who sends both sends the plain one for old readers (RFC 6266 4.3). */
-struct bytes header_parameter(struct bytes value, const char *name, struct arena *a)
+struct bytes header_parameter(struct bytes value, const char *name, struct mail_limits limits, struct arena *a)
 {
     struct search s = { .name = bytes_of(name) };
     struct bytes out = NO_BYTES;
@@ -297,17 +296,17 @@ struct bytes header_parameter(struct bytes value, const char *name, struct arena
     size_t n = 0;
 
     buf_init(&s.pieces, PIECES_MAX * sizeof *pieces);
-    gather(&s, bytes_head(value, (size_t)PARAM_INT(message, header_value_max)));
+    gather(&s, bytes_head(value, limits.header_value));
     pieces = (void *)s.pieces.p;
     n = s.pieces.n / sizeof *pieces;
     if (n > 1)
         qsort(pieces, n, sizeof *pieces, by_number);
     if (n && pieces[0].number <= 1) /* some count from one */
-        out = join(pieces, n, file, a);
+        out = join(pieces, n, file, limits, a);
     else if (s.extended.p)
-        out = join(&(struct piece){ .value = s.extended, .extended = true }, 1, file, a);
+        out = join(&(struct piece){ .value = s.extended, .extended = true }, 1, file, limits, a);
     else if (s.plain.p)
-        out = plain_value(s.plain, file, a);
+        out = plain_value(s.plain, file, limits, a);
     buf_clear(&s.pieces);
     return out;
 }

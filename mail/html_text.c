@@ -3,7 +3,6 @@
  * No tree and no styles: a stream of tags changes a few counters (lists, quotes, pre), and line breaks are owed until
  * the next word comes, so that ten closing tags make one empty line. Nesting is a number, so hostile depth costs
  * nothing; time and output are bounded by html.text_max. */
-#include "base/params.h"
 #include "mail/build.h"
 #include "mail/chars.h"
 #include "mail/html_token.h"
@@ -319,9 +318,9 @@ static void page_clear(struct page *p)
     buf_clear(&p->link);
 }
 
-void html_to_text(struct bytes html, struct buf *out)
+void html_to_text(struct bytes html, struct mail_limits limits, struct buf *out)
 {
-    size_t most = (size_t)PARAM_INT(html, text_max);
+    size_t most = limits.html;
     struct bytes in = bytes_head(html, most), text;
     struct html_tag tag;
     struct page p;

@@ -144,7 +144,7 @@ static void header_done(struct mime *m, size_t body)
     bool digest = p->parent >= 0 && bytes_equal(m->index.parts[p->parent].type, BYTES("multipart/digest"));
 
     p->body_at = body;
-    mime_part_read(p, (struct bytes){ m->header.p, m->header.n }, m->charset, digest, m->arena);
+    mime_part_read(p, (struct bytes){ m->header.p, m->header.n }, m->charset, digest, m->limits.fields, m->arena);
     if (m->charset.n == 0 && charset_find(p->charset) > CHARSET_UTF_8)
         m->charset = p->charset;
     if (p->parent < 0) {

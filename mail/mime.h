@@ -19,6 +19,7 @@ struct mime_limits {
     unsigned depth, parts;
     size_t part_header; /* bytes of a part's own header that are looked at */
     size_t top_header;  /* bytes of the message header kept (mime_header) */
+    struct mail_limits fields;
 };
 
 enum mime_encoding { MIME_IDENTITY, MIME_BASE64, MIME_QUOTED };

@@ -40,6 +40,7 @@ _Static_assert(TYPE_MAX + CHARSET_LABEL_MAX + FILENAME_MAX_OCTETS + ID_MAX + MIM
 
 /* The texts of a part gather here, so that all that was made on the way to them can be forgotten. */
 struct keeping {
+    struct mail_limits limits;
     char text[ALL_MAX];
     size_t n;
 };
@@ -96,9 +97,9 @@ static struct bytes disposition_of(struct bytes value, struct arena *a)
     return bytes_equal(token, BYTES("inline")) ? BYTES("inline") : BYTES("attachment"); /* RFC 2183 2.8 */
 }
 
-static struct bytes parameter(struct bytes value, const char *name, struct arena *a)
+static struct bytes parameter(struct bytes value, const char *name, struct mail_limits limits, struct arena *a)
 {
-    return value.p ? header_parameter(value, name, a) : NO_BYTES;
+    return value.p ? header_parameter(value, name, limits, a) : NO_BYTES;
 }
 
 static struct bytes filename_of(const struct fields *f, struct keeping *k, struct arena *a)
@@ -107,17 +108,17 @@ static struct bytes filename_of(const struct fields *f, struct keeping *k, struc
     struct buf name;
 
     buf_init(&name, FILENAME_MAX_OCTETS);
-    mime_filename(parameter(f->disposition, "filename", a), FILENAME_MAX_OCTETS, &name);
+    mime_filename(parameter(f->disposition, "filename", k->limits, a), FILENAME_MAX_OCTETS, &name);
     if (name.n == 0)
-        mime_filename(parameter(f->type, "name", a), FILENAME_MAX_OCTETS, &name);
+        mime_filename(parameter(f->type, "name", k->limits, a), FILENAME_MAX_OCTETS, &name);
     kept = keep(k, buf_bytes(&name));
     buf_clear(&name);
     return kept;
 }
 
-static struct bytes charset_label(struct bytes type, struct arena *a)
+static struct bytes charset_label(struct bytes type, struct mail_limits limits, struct arena *a)
 {
-    struct bytes label = header_token(bytes_head(parameter(type, "charset", a), CHARSET_LABEL_MAX), a);
+    struct bytes label = header_token(bytes_head(parameter(type, "charset", limits, a), CHARSET_LABEL_MAX), a);
 
     return bytes_is_utf8(label) ? label : NO_BYTES;
 }
@@ -129,7 +130,7 @@ bool mime_is_multipart(const struct mime_part *p)
 
 static void read_boundary(struct mime_part *p, struct bytes type, struct keeping *k, struct arena *a)
 {
-    struct bytes boundary = parameter(type, "boundary", a);
+    struct bytes boundary = parameter(type, "boundary", k->limits, a);
 
     while (boundary.n && char_is_blank(boundary.p[boundary.n - 1]))
         boundary.n--;
@@ -153,7 +154,7 @@ static void read_fields(struct mime_part *p, const struct fields *f, bool digest
     p->content_id = keep(k, id_of(f->id));
     p->filename = filename_of(f, k, a);
     if (bytes_starts(p->type, BYTES("text/")))
-        p->charset = keep(k, charset_label(f->type, a));
+        p->charset = keep(k, charset_label(f->type, k->limits, a));
     if (mime_is_multipart(p))
         read_boundary(p, f->type, k, a);
 }
@@ -173,15 +174,16 @@ static void settle(struct mime_part *p, const struct keeping *k, struct arena *a
         p->type = BYTES("application/octet-stream");
 }
 
-void mime_part_read(struct mime_part *p, struct bytes header, struct bytes charset, bool digest, struct arena *a)
+void mime_part_read(struct mime_part *p, struct bytes header, struct bytes charset, bool digest,
+                    struct mail_limits limits, struct arena *a)
 {
     struct arena_mark before = arena_mark(a);
-    struct keeping k = { .n = 0 };
+    struct keeping k = { .limits = limits };
     struct fields f = { .type = NO_BYTES };
 
     gather(header, &f);
     if (!bytes_is_utf8(f.type) || !bytes_is_utf8(f.disposition) || !bytes_is_utf8(f.id)) {
-        struct bytes own = charset_label(f.type, a);
+        struct bytes own = charset_label(f.type, limits, a);
 
         f = (struct fields){ .type = NO_BYTES };
         gather(header_mend(header, own.n ? own : charset, a), &f);

@@ -9,6 +9,7 @@ enum { MIME_BOUNDARY_MAX = 998 }; /* RFC 2046 allows 70; a line of mail holds no
  * longer file name keeps its ending), whatever the header holds. `charset`: that of raw 8-bit text, where the part
  * names none. `digest`: the parent is a multipart/digest, so that message/rfc822 is what a part without a type is. A
  * multipart that cannot be taken apart (no boundary, or one too long) is text/plain without one. */
-void mime_part_read(struct mime_part *p, struct bytes header, struct bytes charset, bool digest, struct arena *a);
+void mime_part_read(struct mime_part *p, struct bytes header, struct bytes charset, bool digest,
+                    struct mail_limits limits, struct arena *a);
 bool mime_is_multipart(const struct mime_part *p);
 #endif

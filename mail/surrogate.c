@@ -29,12 +29,12 @@ static struct address nobody_for(const struct address *who, struct arena *a)
     return nobody;
 }
 
-static void write_addresses(const struct header *field, struct arena *a, struct buf *out)
+static void write_addresses(const struct header *field, struct mail_limits limits, struct arena *a, struct buf *out)
 {
     struct address_list list;
     struct buf value;
 
-    address_list_parse(field->value, LIST_MOST, a, &list);
+    address_list_parse(field->value, LIST_MOST, limits, a, &list);
     buf_init(&value, VALUE_MAX);
     for (size_t i = 0; i < list.n && !value.overflowed; i++) {
         struct address who = list.list[i];
@@ -51,7 +51,7 @@ static void write_addresses(const struct header *field, struct arena *a, struct 
 }
 
 /* What a parameter's text cannot hold, like a broken 8-bit character, header_parameter has replaced. */
-static void write_mime(const struct header *field, struct arena *a, struct buf *out)
+static void write_mime(const struct header *field, struct mail_limits limits, struct arena *a, struct buf *out)
 {
     static const char *const parameters[] = { "boundary", "charset",     "name",     "filename", "format",
                                               "delsp",    "method",      "type",     "start",    "report-type",
@@ -61,7 +61,7 @@ static void write_mime(const struct header *field, struct arena *a, struct buf *
     buf_init(&value, VALUE_MAX);
     buf_add(&value, header_token(field->value, a));
     for (size_t i = 0; i < sizeof parameters / sizeof *parameters; i++) {
-        struct bytes text = header_parameter(field->value, parameters[i], a);
+        struct bytes text = header_parameter(field->value, parameters[i], limits, a);
 
         if (text.p)
             header_write_parameter(&value, parameters[i], text);
@@ -71,7 +71,7 @@ static void write_mime(const struct header *field, struct arena *a, struct buf *
     buf_clear(&value);
 }
 
-static void write_field(const struct header *field, struct arena *a, struct buf *out)
+static void write_field(const struct header *field, struct mail_limits limits, struct arena *a, struct buf *out)
 {
     static const char *const addresses[] = { "From",      "Sender",    "Reply-To",    "To",
                                              "Cc",        "Bcc",       "Resent-From", "Resent-Sender",
@@ -85,14 +85,14 @@ static void write_field(const struct header *field, struct arena *a, struct buf 
     if (bytes_is_ascii(field->whole))
         buf_add(out, field->whole);
     else if (is_one_of(field->name, addresses))
-        write_addresses(field, a, out);
+        write_addresses(field, limits, a, out);
     else if (is_one_of(field->name, texts))
-        header_write(out, field->name, header_decode(field->value, a));
+        header_write(out, field->name, header_decode(field->value, limits, a));
     else if (is_one_of(field->name, mime))
-        write_mime(field, a, out);
+        write_mime(field, limits, a, out);
 }
 
-void surrogate_header(struct bytes header, struct arena *a, struct buf *out)
+void surrogate_header(struct bytes header, struct mail_limits limits, struct arena *a, struct buf *out)
 {
     size_t end = header_end(header);
     struct bytes rest = bytes_head(header, end);
@@ -101,7 +101,7 @@ void surrogate_header(struct bytes header, struct arena *a, struct buf *out)
     while (header_next(&rest, &field)) {
         struct arena_mark before = arena_mark(a);
 
-        write_field(&field, a, out);
+        write_field(&field, limits, a, out);
         arena_rewind(a, before);
     }
     buf_add(out, bytes_from(header, end));

@@ -9,5 +9,5 @@
 #include "mail/header.h"
 
 /* Appends the surrogate of a header, with what stands behind it (the empty line) as it is. */
-void surrogate_header(struct bytes header, struct arena *a, struct buf *out);
+void surrogate_header(struct bytes header, struct mail_limits limits, struct arena *a, struct buf *out);
 #endif

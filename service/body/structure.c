@@ -5,12 +5,19 @@
 /* Handled at once: with the dearest headers that fit in, some milliseconds. */
 #define SLICE ((size_t)64 * 1024)
 
+struct mail_limits mail_limits_now(void)
+{
+    return (struct mail_limits){ .header_value = (size_t)PARAM_INT(message, header_value_max),
+                                 .html = (size_t)PARAM_INT(html, text_max) };
+}
+
 struct mime *structure_begin(struct arena *a)
 {
     struct mime_limits limits = { .depth = (unsigned)PARAM_INT(message, mime_depth_max),
                                   .parts = (unsigned)PARAM_INT(message, mime_parts_max),
                                   .part_header = (size_t)PARAM_INT(message, part_header_max),
-                                  .top_header = (size_t)PARAM_INT(message, header_max) };
+                                  .top_header = (size_t)PARAM_INT(message, header_max),
+                                  .fields = mail_limits_now() };
 
     return mime_begin(&limits, a);
 }

@@ -10,6 +10,8 @@
 #include "mail/mime.h"
 #include "service/body/body.h"
 
+/* What message.* and html.* say now. */
+struct mail_limits mail_limits_now(void);
 struct mime *structure_begin(struct arena *a);
 void structure_feed(struct mime *m, struct bytes piece);
 /* Of a stored mail, which is read whole and rewound. */

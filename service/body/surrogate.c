@@ -52,7 +52,7 @@ static bool send_header(struct reading *g, struct bytes header, struct err *e)
     bool ok;
 
     buf_init(&out, GROWS * header.n + 4096);
-    surrogate_header(header, g->arena, &out);
+    surrogate_header(header, mail_limits_now(), g->arena, &out);
     ok = had_memory(g->arena, e) && pass_on(g, &out, e);
     buf_clear(&out);
     arena_reset(g->arena);

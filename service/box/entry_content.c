@@ -186,7 +186,7 @@ static void show_headers(struct reading *r)
 
         list[r->out->n_headers++] =
             (struct named_value){ .name = arena_copy(a, field.name),
-                                  .value = arena_copy(a, header_decode(field.value, r->arena)) };
+                                  .value = arena_copy(a, header_decode(field.value, mail_limits_now(), r->arena)) };
         arena_rewind(r->arena, before);
     }
     r->out->headers = list;

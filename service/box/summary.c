@@ -4,6 +4,7 @@
  * What cannot be found or read is empty, and never an error: a mail is not refused because it cannot be shown well. */
 #include "service/box/summary.h"
 #include "net/fiber.h"
+#include "service/body/structure.h"
 
 /* Raw bytes of the first text part that are looked at: HTML begins with much that nobody sees. Every mail pays for it.
  */
@@ -20,7 +21,7 @@ struct bytes summary_field(struct bytes header, const char *name, size_t max, st
 
     if (!header_find(header, name, 0, &field))
         return NO_BYTES;
-    text = header_decode(field.value, a);
+    text = header_decode(field.value, mail_limits_now(), a);
     if (text.n <= max)
         return text.p ? text : BYTES("");
     n = max; /* not inside a character */
@@ -103,7 +104,7 @@ void summary_people(struct bytes header, const char *name, size_t max, struct ar
     struct header field;
 
     if (header_find(header, name, 0, &field))
-        address_list_parse(field.value, max, a, &list);
+        address_list_parse(field.value, max, mail_limits_now(), a, &list);
     jw_array(w);
     for (size_t i = 0; i < list.n; i++)
         summary_address(w, &list.list[i]);
@@ -116,7 +117,7 @@ static void write_from(struct bytes header, struct arena *a, struct jw *w)
     struct header field;
 
     if (header_find(header, "From", 0, &field))
-        address_list_parse(field.value, 1, a, &list);
+        address_list_parse(field.value, 1, mail_limits_now(), a, &list);
     jw_key(w, "from");
     if (list.n)
         summary_address(w, &list.list[0]);
@@ -156,7 +157,7 @@ static void html_work(void *arg)
 {
     struct html_job *job = arg;
 
-    html_to_text(job->html, job->out);
+    html_to_text(job->html, mail_limits_now(), job->out);
 }
 
 /* The words a person would see first, in UTF-8. */

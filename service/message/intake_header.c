@@ -2,6 +2,7 @@
  */
 #include "base/clock.h"
 #include "base/params.h"
+#include "service/body/structure.h"
 #include "service/identity/sender.h"
 #include "service/message/intake_private.h"
 
@@ -22,7 +23,7 @@ static bool check_person(struct call *c, struct intake *k, const struct header *
 {
     struct address_list list = { 0 };
 
-    address_list_parse(field->value, FROM_LOOK, k->arena, &list);
+    address_list_parse(field->value, FROM_LOOK, mail_limits_now(), k->arena, &list);
     if (list.n != 1 || list.faults || list.groups)
         return err_set(&c->err, ERR_INVALID, "%.*s must name exactly one address", SHOW(bytes_head(field->name, 40)));
     *out = list.list[0];

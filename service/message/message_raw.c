@@ -2,6 +2,7 @@
  * request or the header. */
 #include "base/params.h"
 #include "service/body/crlf.h"
+#include "service/body/structure.h"
 #include "service/identity/sender.h"
 #include "service/message/message_private.h"
 #include <assert.h>
@@ -59,7 +60,7 @@ static bool header_address(struct raw *r, struct bytes header, struct bytes *out
     struct header field;
 
     if (header_find(header, "From", 0, &field))
-        address_list_parse(field.value, 2, r->c->arena, &list);
+        address_list_parse(field.value, 2, mail_limits_now(), r->c->arena, &list);
     if (list.n != 1)
         return call_fault(r->c, "/from", "invalid_address", "The header must have one From with one address");
     *out = list.list[0].email;
@@ -101,7 +102,7 @@ static void find_recipients(struct raw *r, struct bytes header, struct address *
     for (size_t i = 0; i < 3; i++)
         for (size_t j = 0; *n < most && header_find(header, names[i], j, &field); j++) {
             struct address_list found = { 0 };
-            address_list_parse(field.value, most - *n, r->c->arena, &found);
+            address_list_parse(field.value, most - *n, mail_limits_now(), r->c->arena, &found);
             if (found.faults)
                 call_fault(r->c, arena_printf(r->c->arena, "/%s", pointers[i]), "invalid_address",
                            "The header's %s has an address that cannot be read: %.*s", names[i],

@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/params.h"
 #include "net/fiber.h"
+#include "service/body/structure.h"
 #include "service/identity/directory.h"
 #include "service/identity/sender.h"
 #include "service/message/message_private.h"
@@ -193,7 +194,8 @@ static void describe(struct call *c, const struct message_send_in *in, struct co
                            .n_attachments = in->n_attachments,
                            .headers = in->headers,
                            .n_headers = in->n_headers,
-                           .date = clock_wall() };
+                           .date = clock_wall(),
+                           .limits = mail_limits_now() };
     m->message_id =
         arena_bytesf(c->arena, "<%.*s@%.*s>", SHOW(id_text(c->arena, message_kind.prefix, id_new())), SHOW(domain));
 }

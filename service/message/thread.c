@@ -6,6 +6,7 @@
 #include "mail/header.h"
 #include "service/body/content.h"
 #include "service/body/seal.h"
+#include "service/body/structure.h"
 #include "service/box/entry_private.h"
 #include "service/message/message_private.h"
 #include "service/message/send_check.h"
@@ -51,7 +52,7 @@ static struct bytes references_of(struct call *c, struct bytes header, struct by
 
     buf_init(&ids, 64 * 1024);
     if (header_find(header, "References", 0, &field))
-        add_ids(&ids, header_decode(field.value, c->arena));
+        add_ids(&ids, header_decode(field.value, mail_limits_now(), c->arena));
     else if (header_find(header, "In-Reply-To", 0, &field) && fits(bytes_trim(field.value)))
         add_ids(&ids, bytes_trim(field.value));
     line = line_of(c, ids.overflowed ? NO_BYTES : buf_bytes(&ids), parent);

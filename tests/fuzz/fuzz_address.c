@@ -1,6 +1,7 @@
 /* Addresses: what the strict readers take is stable (read again, it is the same), lists never harm. */
 #include "base/params.h"
 #include "mail/address.h"
+#include "tests/mail/plenty.h"
 #include <assert.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -40,7 +41,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
         assert(domain_normalize(out, a, &twice, &e) && bytes_equal(out, twice));
     }
-    address_list_parse(text, 100, a, &list);
+    address_list_parse(text, 100, plenty, a, &list);
     arena_free(&a);
     return 0;
 }

@@ -2,11 +2,14 @@
 #include "base/params.h"
 #include "mail/build.h"
 #include "mail/mime.h"
+#include "tests/mail/plenty.h"
 #include <assert.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static const struct mime_limits limits = { .depth = 10, .parts = 50, .part_header = 4096, .top_header = 16384 };
+static const struct mime_limits limits = {
+    .depth = 10, .parts = 50, .part_header = 4096, .top_header = 16384, .fields = { 65536, 1 << 20 }
+};
 
 static const struct mime_index *index_by(struct bytes message, size_t step, struct arena *a)
 {
@@ -30,7 +33,7 @@ static void read_part(const struct mime_part *p, struct bytes message)
     mime_text(p, buf_bytes(&body), false, &text);
     assert(text.overflowed || bytes_is_utf8(buf_bytes(&text)));
     buf_reset(&body);
-    html_to_text(buf_bytes(&text), &body);
+    html_to_text(buf_bytes(&text), plenty, &body);
     assert(body.overflowed || bytes_is_utf8(buf_bytes(&body)));
     buf_clear(&body);
     buf_clear(&text);

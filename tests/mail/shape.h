@@ -6,7 +6,9 @@
 
 #include "mail/mime.h"
 
-static const struct mime_limits roomy = { .depth = 100, .parts = 1000, .part_header = 65536, .top_header = 1 << 20 };
+static const struct mime_limits roomy = {
+    .depth = 100, .parts = 1000, .part_header = 65536, .top_header = 1 << 20, .fields = { 65536, 1 << 20 }
+};
 
 /* Fed `step` bytes at a time (0: at once). */
 static inline const struct mime_index *index_by(struct bytes message, size_t step, const struct mime_limits *limits,

@@ -2,6 +2,7 @@
 #include "tests/mail/suite.h"
 
 #include "mail/address.h"
+#include "tests/mail/plenty.h"
 
 static void bare_addresses(void **state)
 {
@@ -319,7 +320,7 @@ static void lists(void **state)
         struct buf shown;
 
         buf_init(&shown, 4096);
-        address_list_parse(bytes_of(rows[i].in), 100, *state, &list);
+        address_list_parse(bytes_of(rows[i].in), 100, plenty, *state, &list);
         show_list(&list, &shown);
         assert_bytes(buf_bytes(&shown), bytes_of(rows[i].out));
         buf_clear(&shown);
@@ -334,7 +335,7 @@ static void a_list_has_a_maximum(void **state)
     buf_init(&value, 20 << 20);
     for (int i = 0; i < 1000000; i++)
         buf_adds(&value, "a@b.test,");
-    address_list_parse(buf_bytes(&value), 1000, *state, &list);
+    address_list_parse(buf_bytes(&value), 1000, plenty, *state, &list);
     assert_int_equal(list.n, 1000);
     buf_clear(&value);
 }
@@ -350,7 +351,7 @@ static void a_full_arena_is_survived(void **state)
     buf_init(&value, 20 << 20);
     for (int i = 0; i < 100000; i++)
         buf_adds(&value, "\"Somebody\" <a@b.test>,");
-    address_list_parse(buf_bytes(&value), 1000000, small, &list);
+    address_list_parse(buf_bytes(&value), 1000000, plenty, small, &list);
     assert_in_range(list.n, 100, 2000);
     assert_in_range(list.faults, 90000, 100000);
     buf_clear(&value);
@@ -534,7 +535,7 @@ static void header_fields_stalwart(void **state)
         struct bytes header = json_bytes(json_object_object_get(test, "header"));
         struct address_list got;
 
-        address_list_parse(header, 100, *state, &got);
+        address_list_parse(header, 100, plenty, *state, &got);
         if (json_object_object_get_ex(want, "List", &list)) {
             addresses += json_object_array_length(list);
             found += found_in(list, &got);

@@ -2,6 +2,7 @@
 #include "tests/mail/shape.h"
 
 #include "mail/build.h"
+#include "tests/mail/plenty.h"
 
 static const struct address from = { .name = { "Ana", 3 }, .email = { "ana@example.org", 15 } };
 static const struct address to[] = { { .email = { "bo@example.com", 14 } },
@@ -15,7 +16,8 @@ static struct compose simple(void)
                              .subject = BYTES("Hello"),
                              .text = BYTES("Hi\n"),
                              .message_id = BYTES("<1@example.org>"),
-                             .date = 1795254720000 };
+                             .date = 1795254720000,
+                             .limits = plenty };
 }
 
 static void written(const struct compose *c, struct buf *out)
@@ -345,7 +347,7 @@ static void html_texts(void **state)
         struct buf out;
 
         buf_init(&out, 1 << 16);
-        html_to_text(bytes_of(rows[i].html), &out);
+        html_to_text(bytes_of(rows[i].html), plenty, &out);
         assert_bytes(buf_bytes(&out), bytes_of(rows[i].text));
         buf_clear(&out);
     }

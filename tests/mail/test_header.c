@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "mail/header.h"
+#include "tests/mail/plenty.h"
 
 static const struct bytes sample = { "Received: one\r\nSubject: a\r\n b\r\nnonsense\r\nX-Old : c\r\nRECEIVED: two\n",
                                      66 };
@@ -114,7 +115,7 @@ static void values_are_decoded(void **state)
     };
 
     for (size_t i = 0; i < COUNT(rows); i++)
-        assert_bytes(header_decode(bytes_of(rows[i].in), *state), bytes_of(rows[i].out));
+        assert_bytes(header_decode(bytes_of(rows[i].in), plenty, *state), bytes_of(rows[i].out));
 }
 
 static void parameters(void **state)
@@ -155,7 +156,7 @@ static void parameters(void **state)
     };
 
     for (size_t i = 0; i < COUNT(rows); i++) {
-        struct bytes out = header_parameter(bytes_of(rows[i].value), rows[i].name, *state);
+        struct bytes out = header_parameter(bytes_of(rows[i].value), rows[i].name, plenty, *state);
 
         assert_int_equal(out.p == NULL, rows[i].out == NULL);
         assert_bytes(out, bytes_of(rows[i].out));
@@ -232,7 +233,7 @@ static void round_trip(struct bytes value, struct arena *a)
     rest = buf_bytes(&out);
     assert_true(header_next(&rest, &h));
     assert_int_equal(rest.n, 0);
-    assert_bytes(header_decode(h.value, a), value);
+    assert_bytes(header_decode(h.value, plenty, a), value);
     buf_clear(&out);
 }
 
@@ -418,7 +419,7 @@ static void parameters_are_written(void **state)
         assert_lines(buf_bytes(&out));
         rest = buf_bytes(&out);
         assert_true(header_next(&rest, &h));
-        assert_bytes(header_parameter(h.value, "filename", *state), bytes_of(values[i]));
+        assert_bytes(header_parameter(h.value, "filename", plenty, *state), bytes_of(values[i]));
         buf_clear(&value);
         buf_clear(&out);
     }
@@ -444,7 +445,8 @@ static void unstructured_stalwart(void **state)
     for (size_t i = 0; i < json_object_array_length(tests); i++) {
         struct json_object *test = json_object_array_get_idx(tests, i);
         struct bytes in = bytes_trim(first_field(json_bytes(json_object_object_get(test, "header"))));
-        struct bytes want = json_bytes(json_object_object_get(test, "expected")), got = header_decode(in, *state);
+        struct bytes want = json_bytes(json_object_object_get(test, "expected")),
+                     got = header_decode(in, plenty, *state);
 
         if (bytes_starts(in, BYTES("[SUSPECTED SPAM]=?")) || bytes_starts(in, BYTES("Some text =?utf-8?Q?")))
             continue;

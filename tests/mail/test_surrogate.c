@@ -2,6 +2,7 @@
 #include "tests/mail/suite.h"
 
 #include "mail/surrogate.h"
+#include "tests/mail/plenty.h"
 
 #define NOBODY "<invalid@internationalized-address.invalid>"
 
@@ -28,7 +29,7 @@ static void fields(void **state)
         struct buf out;
 
         buf_init(&out, 4096);
-        surrogate_header(bytes_of(rows[i].in), *state, &out);
+        surrogate_header(bytes_of(rows[i].in), plenty, *state, &out);
         assert_bytes(buf_bytes(&out), bytes_of(rows[i].out));
         buf_clear(&out);
     }
@@ -46,7 +47,7 @@ static void all_is_ascii(void **state)
         buf_addf(&in, "%s: \xFFü%c\"<@\r\n \xC3;a=\xE2\x82\xAC, <x\xC3\xBC@y>%0*d\r\n",
                  (const char *[]){ "To", "Subject", "Content-Type", "X-A", "Content-Disposition" }[i % 5], 'a' + i % 26,
                  i * 7, i);
-    surrogate_header(buf_bytes(&in), *state, &out);
+    surrogate_header(buf_bytes(&in), plenty, *state, &out);
     assert_true(out.n && !out.overflowed && bytes_is_ascii(buf_bytes(&out)));
     rest = buf_bytes(&out);
     while (bytes_cut(rest, '\n', &line, &rest))
