@@ -65,26 +65,36 @@ bool answer_object(struct request *r, int status, const struct members *m, const
     return true;
 }
 
+void answer_list_begin(struct request *r, struct jw *w)
+{
+    r->status = HTTP_OK;
+    jw_init(w, &r->out);
+    jw_object(w);
+    jw_key_text(w, "object", BYTES("list"));
+    jw_key(w, "data");
+    jw_array(w);
+}
+
+bool answer_list_end(struct jw *w, const struct page_out *page)
+{
+    jw_array_end(w);
+    jw_key_bool(w, "has_more", page->has_more);
+    jw_key_text(w, "next", page->next);
+    jw_key_text(w, "previous", page->previous);
+    jw_key_time(w, "searched_to", page->searched_to);
+    jw_object_end(w);
+    return true;
+}
+
 bool answer_list(struct request *r, const struct page_out *page, const struct members *m, const void *rows, size_t n,
                  size_t size)
 {
     struct jw w;
 
-    r->status = HTTP_OK;
-    jw_init(&w, &r->out);
-    jw_object(&w);
-    jw_key_text(&w, "object", BYTES("list"));
-    jw_key(&w, "data");
-    jw_array(&w);
+    answer_list_begin(r, &w);
     for (size_t i = 0; i < n; i++)
         members_write(&w, m, (const char *)rows + i * size);
-    jw_array_end(&w);
-    jw_key_bool(&w, "has_more", page->has_more);
-    jw_key_text(&w, "next", page->next);
-    jw_key_text(&w, "previous", page->previous);
-    jw_key_time(&w, "searched_to", page->searched_to);
-    jw_object_end(&w);
-    return true;
+    return answer_list_end(&w, page);
 }
 
 bool answer_done(struct request *r)

@@ -113,6 +113,9 @@ void answer_kept(struct request *r, int status, const struct members *m);
 bool answer_object(struct request *r, int status, const struct members *m, const void *row);
 bool answer_list(struct request *r, const struct page_out *page, const struct members *m, const void *rows, size_t n,
                  size_t size);
+/* The same around values that the caller writes into `data` between the two. */
+void answer_list_begin(struct request *r, struct jw *w);
+bool answer_list_end(struct jw *w, const struct page_out *page);
 bool answer_done(struct request *r); /* 204 */
 bool answer_text(struct request *r, const char *type, struct bytes text);
 bool answer_content(struct request *r, const char *type, const struct content_out *content);

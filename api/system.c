@@ -37,22 +37,12 @@ bool api_system_metrics(struct request *r)
 
 bool api_system_errors(struct request *r)
 {
+    const struct page_out all = { .next = NO_BYTES };
     struct jw w;
 
-    r->status = HTTP_OK;
-    jw_init(&w, &r->out);
-    jw_object(&w);
-    jw_key_text(&w, "object", BYTES("list"));
-    jw_key(&w, "data");
-    jw_array(&w);
+    answer_list_begin(r, &w);
     problem_list(&w);
-    jw_array_end(&w);
-    jw_key_bool(&w, "has_more", false);
-    jw_key_text(&w, "next", NO_BYTES);
-    jw_key_text(&w, "previous", NO_BYTES);
-    jw_key_time(&w, "searched_to", 0);
-    jw_object_end(&w);
-    return true;
+    return answer_list_end(&w, &all);
 }
 
 bool api_system_error(struct request *r)
