@@ -1,5 +1,6 @@
 /* Accounts, settings, and who asks. */
 #include "api/request.h"
+#include "service/box/me.h"
 #include "service/core/setting.h"
 #include "service/identity/account.h"
 

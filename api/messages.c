@@ -2,8 +2,8 @@
  *
  * Handlers only carry: parameters and members in, one call, the resource's table out. */
 #include "api/request.h"
+#include "service/message/event.h"
 #include "service/message/message.h"
-#include "service/queue/delivery.h"
 
 bool api_message_list(struct request *r)
 {

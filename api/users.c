@@ -1,6 +1,6 @@
 /* Users, and the addresses that lead to them. */
 #include "api/request.h"
-#include "service/identity/user.h"
+#include "service/box/user_whole.h"
 
 bool api_user_list(struct request *r)
 {

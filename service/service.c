@@ -19,6 +19,7 @@
 #include "service/identity/directory.h"
 #include "service/identity/first_start.h"
 #include "service/keep/copy.h"
+#include "service/keep/sweep.h"
 #include "service/keep/upgrade.h"
 #include "service/message/feed.h"
 #include "service/queue/due.h"
@@ -131,7 +132,8 @@ bool service_start(struct service *svc, struct err *e)
 {
     charset_load(); /* no loop is to wait for the disk in the middle of a mail */
     return service_spawn(svc, node_heartbeat, e) && service_spawn(svc, settings_follow, e) &&
-           service_spawn(svc, auth_background, e) && service_spawn(svc, feed_run, e) && mail_start(svc, e);
+           service_spawn(svc, auth_background, e) && service_spawn(svc, feed_run, e) && mail_start(svc, e) &&
+           sweep_start(svc, e);
 }
 
 void service_stop(struct service *svc)

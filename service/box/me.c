@@ -1,8 +1,8 @@
 /* service/box/me.c - who asks, and what is theirs. */
+#include "service/box/me.h"
 #include "service/box/mailbox.h"
 #include "service/core/member.h"
 #include "service/core/scope.h"
-#include "service/core/setting.h"
 #include "service/core/state.h"
 #include "service/identity/key.h"
 

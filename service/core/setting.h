@@ -40,16 +40,6 @@ struct setting_history_out {
 };
 bool setting_history(struct call *c, const struct setting_history_in *in, struct setting_history_out *out);
 
-/* GET /v1/me for any credential. */
-struct me_out {
-    struct bytes id; /* of the key or user; NO_BYTES for the socket */
-    struct id account_id;
-    struct bytes kind, name, mode;
-    unsigned scopes;
-    struct mailbox_row *mailboxes;
-    size_t n_mailboxes;
-};
-bool me_get(struct call *c, const void *in, struct me_out *out);
 /* ---- inside service/ ---- */
 bool settings_load(struct service *svc, struct err *e); /* stored values into the parameters */
 void settings_follow(struct service *svc);              /* fiber: changes that other nodes made */

@@ -290,6 +290,24 @@ static bool role_id(struct question *q, struct id user_id, struct bytes role, st
     return true;
 }
 
+bool directory_email(struct call *c, struct bytes text, struct bytes *out)
+{
+    struct directory_domain domain;
+    struct address address;
+    struct err ignored = { 0 };
+    bool ours;
+
+    *out = text;
+    if (!address_parse(text, c->arena, &address, &ignored))
+        return true;
+    ours = directory_domain(c, address.domain, &domain); /* whose mailboxes are case-blind */
+    if (!ours && !call_was_missing(c))
+        return false;
+    if (!address_normalize(&address, ours, c->arena, out, &ignored))
+        *out = text;
+    return true;
+}
+
 uint64_t directory_password_mark(struct bytes password_hash)
 {
     uint8_t hash[CRYPT_HASH];

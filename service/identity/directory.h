@@ -36,6 +36,8 @@ bool directory_domain(struct call *c, struct bytes name, struct directory_domain
  * `inbound` and `disabled` are the caller's to judge. */
 bool directory_find(struct call *c, const struct address *address, struct directory_user *out);
 bool directory_user(struct call *c, struct id user_id, struct directory_user *out);
+/* An address as deliveries keep theirs, to look for it; what is none stays as it is. False when the store failed. */
+bool directory_email(struct call *c, struct bytes text, struct bytes *out);
 
 /* As directory_user.password; 0 without a password. */
 uint64_t directory_password_mark(struct bytes password_hash);

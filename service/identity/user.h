@@ -19,10 +19,6 @@ struct user_change {
     struct bytes password;
     uint64_t named; /* of user_members */
 };
-struct user_create_in {
-    struct user_change change;
-};
-bool user_create(struct call *c, const struct user_create_in *in, struct user_row *out); /* with its six mailboxes */
 struct user_get_in {
     struct bytes id;
 };
@@ -32,15 +28,10 @@ struct user_update_in {
     struct user_change change;
 };
 bool user_update(struct call *c, const struct user_update_in *in, struct user_row *out);
-struct user_delete_in {
-    struct bytes id;
-    bool erase;
-}; /* ERR_IN_USE with mail unless erase */
 /* For service/: a user of the account acted in by id or address, whatever the scopes. ERR_MISSING. */
 bool user_of_account(struct call *c, struct bytes id, struct user_row *out);
 /* Likewise the row of an address as it is written, of any account. ERR_MISSING. */
 bool address_by_text(struct call *c, struct bytes text, struct address_row *out);
-bool user_delete(struct call *c, const struct user_delete_in *in, void *out);
 
 struct address_list_in {
     struct page page;

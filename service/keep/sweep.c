@@ -1,24 +1,23 @@
-/* service/keep/sweep.c - deletes what has expired and bodies that nobody can read any more: see due.h.
+/* service/keep/sweep.c - deletes what has expired and bodies that nobody can read any more.
  *
  * A body is judged only when it is marked, and deleted on condition that its mark is still the same. Its referents are
  * looked for in this order: open deliveries, messages, entries. A reference moves only from a delivery to an entry
  * (when it is filed), so one that has just moved is still seen. What is past is judged by the store's clock: a node
  * whose own runs ahead must not sweep what the others still count. */
+#include "service/keep/sweep.h"
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/params.h"
 #include "service/body/body.h"
-#include "service/box/gone.h"
 #include "service/core/idempotency.h"
 #include "service/core/state.h"
-#include "service/identity/directory.h"
-#include "service/queue/due.h"
 #include "service/queue/ending.h"
 #include "service/queue/queue.h"
 
 #define SWEEP_ARENA ((size_t)64 * 1024 * 1024)
 #define COMMIT_MS   30000
-#define SLICE_TRIES 5
-#define MAILBOXES   1000 /* looked at in one go */
+/* How long a sweep keeps the other nodes from sweeping. */
+#define SWEEP_LOCK_MS 60000
 
 struct sweep {
     struct service *svc;
@@ -273,77 +272,37 @@ bool sweep_round(struct service *svc, size_t *n, struct err *e)
     return ok;
 }
 
-/* ---- a user's mail ---- */
+/* ---- background ---- */
 
-/* A slice that meets an entry which was just changed is looked at anew, SLICE_TRIES times in all. */
-static bool delete_slice(struct call *c, struct arena *a, const struct gone_place *at, size_t *n, int *tries)
+/* Two nodes that sweep at once do no harm (what one deletes fails under the other's condition, and is left), but work
+ * that comes to nothing: so one does it for all. A round may outlast the lock. */
+static bool sweep_is_ours(struct service *svc, int64_t *token, struct err *e)
 {
-    struct query q = { .kind = &entry_kind, .index = "uid", .n_conds = 1, .limit = slice_length() };
-    struct batch *b = batch_new(a);
-    struct entry_row *rows;
-    struct gone gone;
-    void *found;
+    if (store_lock(svc->store, BYTES("sweep"), SWEEP_LOCK_MS, token, e))
+        return true;
+    if (e->code != ERR_IN_USE)
+        log_warn("sweep", LOG_TEXT("error", e->message), LOG_TEXT("where", e->where));
+    return false;
+}
 
-    q.conds[0] = COND("mailbox_id", IS, V_ID(at->mailbox_id));
-    if (!store_find(c->store, &q, a, &found, n, &c->err))
-        return false;
-    if (*n == 0)
-        return true;
-    rows = found;
-    gone_begin(&gone, b, a, at, *n);
-    for (size_t i = 0; i < *n; i++)
-        gone_entry(&gone, &rows[i]);
-    gone_end(&gone);
-    if (store_commit(c->store, b, clock_monotonic() + COMMIT_MS, &c->err)) {
-        directory_add_used(c->svc, at->user_id, -gone.bytes);
-        return true;
+static void sweep_fiber(struct service *svc)
+{
+    while (service_sleep(svc, PARAM_INT(sweep, every))) {
+        struct err e = { 0 };
+        int64_t token;
+        size_t n = 0;
+
+        if (!sweep_is_ours(svc, &token, &e))
+            continue;
+        if (!sweep_round(svc, &n, &e))
+            log_warn("sweep", LOG_TEXT("error", e.message), LOG_TEXT("where", e.where));
+        else if (n)
+            log_info("sweep", LOG_INT("rows", n));
+        store_unlock(svc->store, BYTES("sweep"), token);
     }
-    if (c->err.code != ERR_CONFLICT)
-        return false;
-    c->err = (struct err){ 0 };
-    return ++*tries < SLICE_TRIES || err_set(&c->err, ERR_BUSY, "The mailbox is changing; try again");
 }
 
-/* The next mailboxes of the user behind *place, which moves on. */
-static bool next_boxes(struct call *c, struct arena *a, struct id user, struct bytes *place, struct mailbox_row **boxes,
-                       size_t *n)
+bool sweep_start(struct service *svc, struct err *e)
 {
-    static const char *const only[] = { "id", "account_id", "user_id", NULL };
-    struct query q = { .kind = &mailbox_kind, .index = "user", .n_conds = 1, .limit = MAILBOXES, .only = only };
-    void *found = NULL;
-
-    q.conds[0] = COND("user_id", IS, V_ID(user));
-    q.after = *place;
-    if (!store_find(c->store, &q, a, &found, n, &c->err))
-        return false;
-    *boxes = found;
-    if (*n)
-        *place = store_cursor(&q, &(*boxes)[*n - 1], c->arena);
-    return true;
-}
-
-bool sweep_user(struct call *c, struct id user_id)
-{
-    struct arena *page = arena_new(SWEEP_ARENA), *a = arena_new(SWEEP_ARENA);
-    struct mailbox_row *boxes = NULL;
-    struct bytes place = NO_BYTES;
-    size_t count, n;
-    bool ok;
-
-    do {
-        arena_reset(page);
-        ok = next_boxes(c, page, user_id, &place, &boxes, &count);
-        for (size_t i = 0; ok && i < count; i++) {
-            const struct gone_place at = { boxes[i].account_id, user_id, boxes[i].id };
-            int tries = 0;
-
-            do {
-                arena_reset(a);
-                ok = delete_slice(c, a, &at, &n, &tries);
-            } while (ok && n);
-        }
-    } while (ok && count == MAILBOXES);
-    arena_free(&page);
-    arena_free(&a);
-    return ok;
+    return service_spawn(svc, sweep_fiber, e);
 }

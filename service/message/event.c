@@ -3,12 +3,12 @@
  * Following reads the account's own part of the feed by its index, so it costs what the account has and not what others
  * have. A place exists only behind the last row of a look; one that found more than fits is made again, shorter, rather
  * than show a row twice. After FOLLOW_LOOK rows that may not be seen the answer says how far it came. */
+#include "service/message/event.h"
 #include "base/metrics.h"
 #include "service/core/member.h"
 #include "service/core/state.h"
 #include "service/message/feed.h"
 #include "service/message/message_private.h"
-#include "service/queue/delivery.h"
 
 #define FOLLOW_LOOK  2000 /* rows of the account that one request steps over before it answers with what it has */
 #define FOLLOW_CHUNK 100  /* of them in one look, where not all can be seen */

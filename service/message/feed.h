@@ -4,7 +4,7 @@
  * (event_follow), whatever others do meanwhile, and moves on. So nothing is lost or shown twice whoever dies. */
 #ifndef SERVICE_MESSAGE_FEED_H
 #define SERVICE_MESSAGE_FEED_H
-#include "service/queue/delivery.h"
+#include "service/message/event.h"
 
 /* Up to `limit` events behind *place (NO_BYTES: from the oldest kept) that the caller may see, of the type when one is
  * given, in order of commit; *place moves behind what was looked at. has_more: the look ended before the feed did. */

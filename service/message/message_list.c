@@ -26,24 +26,6 @@ static const char *const judged[] = { "id",          "domain_id",  "account_id",
 static const char *const leads[] = { "id", "account_id", "message_id", "email", NULL };
 static const char *const tag_leads[] = { "id", "account_id", "message_id", "label", NULL };
 
-bool email_filter(struct call *c, struct bytes email, struct bytes *out)
-{
-    struct directory_domain domain;
-    struct address address;
-    struct err ignored = { 0 };
-    bool ours;
-
-    *out = email;
-    if (!address_parse(email, c->arena, &address, &ignored))
-        return true;
-    ours = directory_domain(c, address.domain, &domain); /* whose mailboxes are case-blind */
-    if (!ours && !call_was_missing(c))
-        return false;
-    if (!address_normalize(&address, ours, c->arena, out, &ignored))
-        *out = email;
-    return true;
-}
-
 static bool matches(const struct call *c, const struct scan *s, const struct message_row *m)
 {
     const struct message_list_in *in = s->in;
@@ -167,7 +149,7 @@ static bool begin(struct call *c, struct scan *s)
 
     if (in->key_id.p && !id_parse(key_kind.prefix, in->key_id, &s->key_id))
         call_fault(c, "/key_id", "invalid_id", "An id that begins with key_");
-    if (in->email.p && !email_filter(c, in->email, &s->email))
+    if (in->email.p && !directory_email(c, in->email, &s->email))
         return false;
     choose(c, s);
     s->look.take = take;

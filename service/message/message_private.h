@@ -24,9 +24,6 @@ struct thread {
 };
 bool thread_find(struct call *c, struct bytes given, struct thread *out);
 
-/* An address of a filter in the form in which deliveries keep theirs; as it is when it is none. */
-bool email_filter(struct call *c, struct bytes email, struct bytes *out);
-
 /* A message of the account by id; test keys see test mail only. */
 bool message_find(struct call *c, struct bytes id, struct message_row *out);
 /* One that was sent: mail that came in is its recipients', and nobody else erases or cancels it. */

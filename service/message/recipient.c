@@ -14,39 +14,6 @@
 
 #define SANDBOX_DOMAIN "sandbox.test"
 
-static const struct {
-    const char *local;
-    enum cause first;
-} plays[] = {
-    { "delivered", CAUSE_FILED },
-    { "bounced", CAUSE_PLAYED_REFUSAL },
-    { "deferred", CAUSE_PLAYED_DEFERRAL },
-    { "expired", CAUSE_PLAYED_DEFERRAL },
-};
-
-/* The part of local before "+label". */
-static struct bytes play_name(struct bytes email)
-{
-    struct bytes local = bytes_head(email, bytes_find_last(email, '@'));
-
-    return bytes_head(local, bytes_find(local, '+'));
-}
-
-bool play_first(struct bytes email, enum cause *first)
-{
-    for (size_t i = 0; i < sizeof plays / sizeof *plays; i++)
-        if (bytes_equal_nocase(play_name(email), bytes_of(plays[i].local))) {
-            *first = plays[i].first;
-            return true;
-        }
-    return false;
-}
-
-enum cause play_next(struct bytes email)
-{
-    return bytes_equal_nocase(play_name(email), BYTES("expired")) ? CAUSE_TIME_OVER : CAUSE_FILED;
-}
-
 /* In lenient mode the recipient is only marked, and its delivery is born bounced. */
 static bool absent(struct call *c, const struct recipient_check_in *in, struct recipient *out)
 {

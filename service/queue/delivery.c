@@ -6,7 +6,7 @@
 #include "mail/address.h"
 #include "service/core/member.h"
 #include "service/core/state.h"
-#include "service/message/message_private.h"
+#include "service/identity/directory.h"
 
 static const struct member delivery_list_[] = {
     MEMBER(ID, delivery_row, id, .prefix = "dlv", .column = true),
@@ -83,7 +83,7 @@ bool delivery_list(struct call *c, const struct delivery_list_in *in, struct del
 
     if (!call_may(c, SCOPE_MESSAGES_READ))
         return false;
-    if (in->email.p && !email_filter(c, in->email, &normal.email))
+    if (in->email.p && !directory_email(c, in->email, &normal.email))
         return false;
     if (in->domain.p && !domain_normalize(in->domain, c->arena, &normal.domain, &ignored))
         normal.domain = in->domain;

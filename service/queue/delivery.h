@@ -1,4 +1,4 @@
-/* service/queue/delivery.h - one recipient of one message: the queue itself, and the timeline of events. */
+/* service/queue/delivery.h - one recipient of one message: the queue itself. */
 #ifndef SERVICE_DELIVERY_H
 #define SERVICE_DELIVERY_H
 #include "service/core/call.h"
@@ -18,8 +18,7 @@ struct delivery_get_in {
 };
 bool delivery_get(struct call *c, const struct delivery_get_in *in, struct delivery_row *out);
 
-/* Events: message_event_list and delivery_event_list of one, event_list of the whole account (in order of commit when
- * `follow`: ?after= then takes the cursor of the watch). */
+/* Events of one delivery; service/message/event.h has those of a message and of the account. */
 struct event_list_in {
     struct page page;
     struct bytes id;
@@ -31,11 +30,5 @@ struct event_list_out {
     size_t n;
     struct page_out page;
 };
-bool message_event_list(struct call *c, const struct event_list_in *in, struct event_list_out *out);
 bool delivery_event_list(struct call *c, const struct event_list_in *in, struct event_list_out *out);
-bool event_list(struct call *c, const struct event_list_in *in, struct event_list_out *out);
-struct event_get_in {
-    struct bytes id;
-};
-bool event_get(struct call *c, const struct event_get_in *in, struct event_row *out);
 #endif

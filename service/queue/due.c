@@ -1,4 +1,4 @@
-/* service/queue/due.c - the fibers that claim what is due, and sweep.
+/* service/queue/due.c - the fiber that claims what is due.
  *
  * Claimed rows are sorted by message and ended slice by slice (slice.c). A failure has one of two causes. When the
  * store is away, or memory is short, nothing is done: the lease runs out and the rows come again, on whichever node.
@@ -21,8 +21,6 @@
 #define PAUSE_MS 1000
 /* The longest delivery.lease. */
 #define LEASE_MOST_MS 600000
-/* How long a sweep keeps the other nodes from sweeping. */
-#define SWEEP_LOCK_MS 60000
 
 static int by_message(const void *a, const void *b)
 {
@@ -168,41 +166,13 @@ static void due_fiber(struct service *svc)
     }
 }
 
-/* Two nodes that sweep at once do no harm (what one deletes fails under the other's condition, and is left), but work
- * that comes to nothing: so one does it for all. A round may outlast the lock. */
-static bool sweep_is_ours(struct service *svc, int64_t *token, struct err *e)
-{
-    if (store_lock(svc->store, BYTES("sweep"), SWEEP_LOCK_MS, token, e))
-        return true;
-    if (e->code != ERR_IN_USE)
-        log_warn("sweep", LOG_TEXT("error", e->message), LOG_TEXT("where", e->where));
-    return false;
-}
-
-static void sweep_fiber(struct service *svc)
-{
-    while (service_sleep(svc, PARAM_INT(sweep, every))) {
-        struct err e = { 0 };
-        int64_t token;
-        size_t n = 0;
-
-        if (!sweep_is_ours(svc, &token, &e))
-            continue;
-        if (!sweep_round(svc, &n, &e))
-            log_warn("sweep", LOG_TEXT("error", e.message), LOG_TEXT("where", e.where));
-        else if (n)
-            log_info("sweep", LOG_INT("rows", n));
-        store_unlock(svc->store, BYTES("sweep"), token);
-    }
-}
-
 bool mail_start(struct service *svc, struct err *e)
 {
     svc->mail = calloc(1, sizeof *svc->mail);
     if (!svc->mail)
         die("out of memory");
     svc->mail->poked = signal_new();
-    return service_spawn(svc, due_fiber, e) && service_spawn(svc, sweep_fiber, e);
+    return service_spawn(svc, due_fiber, e);
 }
 
 void mail_stop(struct service *svc)

@@ -1,5 +1,5 @@
-/* service/queue/due.h - the mail half's background work: files what is past accept.local_max local mailboxes, expires
- * deliveries, plays sandbox.test, and sweeps what has expired.
+/* service/queue/due.h - background work on mail: files what is past accept.local_max local mailboxes, expires
+ * deliveries and plays sandbox.test.
  *
  * Due work is claimed under a lease with a fencing token (store_claim). A slice - the entries, the deliveries that they
  * end, the counters of the message, the events - is one batch on condition of the token, and an entry's id is chosen at
@@ -17,8 +17,4 @@ void due_poke(struct service *svc);
 
 /* One round: claims what is due and does it; *n deliveries. For the background fiber and tests. */
 bool due_round(struct service *svc, size_t *n, struct err *e);
-/* One sweep of everything that has expired; *n rows. */
-bool sweep_round(struct service *svc, size_t *n, struct err *e);
-/* Deletes all mail of a user, in slices: for user_delete with erase. */
-bool sweep_user(struct call *c, struct id user_id);
 #endif

@@ -11,6 +11,8 @@
 
 #include "mail/address.h"
 #include "service/box/mailbox.h"
+#include "service/box/me.h"
+#include "service/box/user_whole.h"
 #include "service/core/idempotency.h"
 #include "service/core/member.h"
 #include "service/core/secrets.h"
@@ -21,7 +23,6 @@
 #include "service/identity/directory.h"
 #include "service/identity/domain.h"
 #include "service/identity/sender.h"
-#include "service/identity/user.h"
 #include "service/service.h"
 #include "tests/store/place.h"
 #include <fcntl.h>

@@ -137,7 +137,7 @@ static void erasing_tells_it_too(void **state)
     size_t n;
 
     mails(w, 2);
-    must(&w->c, sweep_user(&w->c, w->ana.id));
+    must(&w->c, user_erase_mail(&w->c, w->ana.id));
     rows = changes_of(w, w->ana.id, &n);
     assert_int_equal(n, 1);
     is_about(&rows[0], w->ana.inbox_id, box(w, w->ana.inbox_id).modseq, 2, (uint32_t[]){ 1, 2 }, true);

@@ -359,7 +359,7 @@ static void a_body_goes_with_its_last_referent(void **state)
     sweep(w);
     assert_int_equal(bodies(w), 2);
     act(w, &w->key, "api");
-    must(&w->c, sweep_user(&w->c, w->ana.id));
+    must(&w->c, user_erase_mail(&w->c, w->ana.id));
     sweep(w);
     assert_int_equal(bodies(w), 0);
     assert_int_equal(box(w, w->ana.inbox_id).total, 0);

@@ -2,8 +2,8 @@
  * that could only not be looked at. */
 #include "house.h"
 #include "service/core/member.h"
+#include "service/message/event.h"
 #include "service/message/message.h"
-#include "service/queue/delivery.h"
 #include "store/engine.h"
 
 /* The engine of the open store, one of whose calls fails: after `left` others. */

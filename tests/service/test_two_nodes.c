@@ -5,6 +5,7 @@
 #include "service/core/limits.h"
 #include "service/core/node.h"
 #include "service/identity/auth_private.h"
+#include "service/keep/sweep.h"
 #include "service/queue/due.h"
 
 #define PASSWORD "correct horse"
