@@ -319,19 +319,37 @@ bool sched_look(const struct sched *s, struct bytes flow, struct bytes *path, in
     return true;
 }
 
+/* Whole tables at once: nobody is to be found any more. */
+static void free_tables(struct sched *s)
+{
+    struct flow *f = s->flows, *next_flow;
+    struct account *a = s->accounts, *next_account;
+    struct lane *l = s->lanes, *next_lane;
+
+    HASH_CLEAR(hh, s->flows);
+    HASH_CLEAR(hh, s->accounts);
+    HASH_CLEAR(hh, s->lanes);
+    for (; f; f = next_flow) {
+        next_flow = f->hh.next;
+        free(f);
+    }
+    for (; a; a = next_account) {
+        next_account = a->hh.next;
+        free(a);
+    }
+    for (; l; l = next_lane) {
+        next_lane = l->hh.next;
+        for (int c = 0; c < CLASSES; c++)
+            heap_clear(&l->class[c].ready);
+        free(l);
+    }
+}
+
 void sched_free(struct sched **s)
 {
-    struct flow *f, *next_flow;
-    struct lane *l, *next_lane;
-
     if (!*s)
         return;
-    HASH_ITER (hh, (*s)->flows, f, next_flow)
-        flow_free(*s, f);
-    HASH_ITER (hh, (*s)->lanes, l, next_lane) {
-        l->window = 0;
-        lane_forget(*s, l);
-    }
+    free_tables(*s);
     heap_clear(&(*s)->timers);
     free(*s);
     *s = NULL;
