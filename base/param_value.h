@@ -1,4 +1,5 @@
-/* base/param_value.h - one value of a parameter: text in, number and canonical text out. For base/params.c alone. */
+/* base/param_value.h - one value of a parameter: text in, number and canonical text out. For base/params.c, and for
+ * whoever reads the items of a LIST. */
 #ifndef BASE_PARAM_VALUE_H
 #define BASE_PARAM_VALUE_H
 #include "base/params.h"
