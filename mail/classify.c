@@ -12,12 +12,20 @@
 
 #include "classify_rules.inc" /* made from classify_rules.json */
 
-enum { PATTERNS_MAX = 200, RULE_VALUES = 16, RULES_MEMORY = 16 << 20 };
+enum { PATTERNS_MAX = 200, RULE_VALUES = 16, RULES_MEMORY = 16 << 20, SEEN_BITS = 16384, GRAM = 3 };
+
+/* Before a pattern is looked for, two marks tell whether it can be there: of any three bytes in a row the text has set
+ * a bit, and few of some 700 patterns find those of their first and last three set. */
+struct pattern {
+    struct bytes text; /* folded */
+    unsigned first, last;
+    bool marked; /* long enough to have marks */
+};
 
 struct rule {
     const char *id;
     struct bytes provider, code, enhanced; /* NO_BYTES: any */
-    struct bytes *patterns;                /* folded */
+    struct pattern *patterns;
     size_t n_patterns;
     enum refused_at at;
     enum why why;
@@ -116,23 +124,43 @@ static bool codes_ok(struct bytes text)
     return text.n > 0;
 }
 
+static unsigned mark_of(const char *p)
+{
+    const unsigned char *u = (const unsigned char *)p;
+
+    return (u[0] * 2671U + u[1] * 211U + u[2] * 17U) % SEEN_BITS;
+}
+
+static void make_pattern(struct bytes text, struct arena *a, struct pattern *out)
+{
+    struct buf folded;
+    struct bytes piece, rest;
+
+    buf_init(&folded, text.n);
+    fold(text, &folded);
+    out->text = arena_copy(a, buf_bytes(&folded));
+    buf_clear(&folded);
+    bytes_cut(out->text, '*', &piece, &rest);
+    out->marked = piece.n >= GRAM;
+    if (out->marked) {
+        out->first = mark_of(piece.p);
+        out->last = mark_of(piece.p + piece.n - GRAM);
+    }
+}
+
 static bool read_patterns(struct json_object *list, size_t number, struct arena *a, struct rule *r, struct err *e)
 {
     struct bytes *texts = NULL;
-    struct buf folded;
 
     if (!json_object_is_type(list, json_type_array) || json_object_array_length(list) > PATTERNS_MAX)
         return wrong(r, number, "a list of at most 200 texts is wanted in", BYTES("match"), e);
     texts = json_texts(a, list, &r->n_patterns);
+    r->patterns = arena_array(a, r->n_patterns + 1, sizeof *r->patterns);
     for (size_t i = 0; i < r->n_patterns; i++) {
         if (bytes_trim(texts[i]).n == 0 || texts[i].n > CLASSIFY_TEXT_MAX)
             return wrong(r, number, "no text to look for:", texts[i], e);
-        buf_init(&folded, texts[i].n);
-        fold(texts[i], &folded);
-        texts[i] = arena_copy(a, buf_bytes(&folded));
-        buf_clear(&folded);
+        make_pattern(texts[i], a, &r->patterns[i]);
     }
-    r->patterns = texts;
     return true;
 }
 
@@ -299,11 +327,36 @@ static bool contains(struct bytes text, struct bytes pattern)
     return true;
 }
 
-static bool one_is_in(struct bytes text, const struct rule *r)
+struct folded {
+    struct buf text;
+    uint64_t seen[SEEN_BITS / 64];
+};
+
+static bool seen(const struct folded *f, unsigned mark)
 {
-    for (size_t i = 0; i < r->n_patterns; i++)
-        if (contains(text, r->patterns[i]))
+    return f->seen[mark / 64] >> mark % 64 & 1;
+}
+
+static void fold_marked(struct bytes text, struct folded *out)
+{
+    buf_init(&out->text, CLASSIFY_TEXT_MAX);
+    fold(bytes_head(text, CLASSIFY_TEXT_MAX), &out->text);
+    memset(out->seen, 0, sizeof out->seen);
+    for (size_t i = 0; i + GRAM <= out->text.n; i++) {
+        unsigned mark = mark_of(out->text.p + i);
+
+        out->seen[mark / 64] |= (uint64_t)1 << mark % 64;
+    }
+}
+
+static bool one_is_in(const struct folded *f, const struct rule *r)
+{
+    for (size_t i = 0; i < r->n_patterns; i++) {
+        const struct pattern *p = &r->patterns[i];
+
+        if ((!p->marked || (seen(f, p->first) && seen(f, p->last))) && contains(buf_bytes(&f->text), p->text))
             return true;
+    }
     return r->n_patterns == 0;
 }
 
@@ -316,23 +369,22 @@ struct meaning classify(const struct classifier *c, const struct refusal *r)
 {
     char digits[16];
     int n = r->code >= 100 && r->code <= 999 ? snprintf(digits, sizeof digits, "%d", r->code) : 0;
-    struct bytes code = { digits, (size_t)n };
-    enum permanence plain = by_digit(code.n ? code.p[0] : r->enhanced.n ? r->enhanced.p[0] : 0);
+    struct bytes code = n ? (struct bytes){ digits, (size_t)n } : bytes_head(r->enhanced, 1);
+    enum permanence plain = by_digit(code.n ? code.p[0] : 0);
     struct meaning out = { WHY_UNDETERMINED, plain, "code" };
-    struct buf text;
+    struct folded text;
 
-    buf_init(&text, CLASSIFY_TEXT_MAX);
-    fold(bytes_head(r->text, CLASSIFY_TEXT_MAX), &text);
+    fold_marked(r->text, &text);
     for (size_t i = 0; i < c->n; i++) {
         const struct rule *t = &c->rules[i];
 
         if ((t->provider.n && !bytes_equal_nocase(t->provider, r->provider)) || (t->at && t->at != r->at) ||
             (t->code.n && !one_begins(code, t->code, false)) ||
-            (t->enhanced.n && !one_begins(r->enhanced, t->enhanced, true)) || !one_is_in(buf_bytes(&text), t))
+            (t->enhanced.n && !one_begins(r->enhanced, t->enhanced, true)) || !one_is_in(&text, t))
             continue;
         out = (struct meaning){ t->why, t->says_permanence ? t->permanence : plain, t->id };
         break;
     }
-    buf_clear(&text);
+    buf_clear(&text.text);
     return out;
 }
