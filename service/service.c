@@ -19,6 +19,7 @@
 #include "service/identity/directory.h"
 #include "service/identity/first_start.h"
 #include "service/keep/copy.h"
+#include "service/keep/past.h"
 #include "service/keep/sweep.h"
 #include "service/keep/upgrade.h"
 #include "service/message/feed.h"
@@ -92,6 +93,7 @@ bool service_open(const struct service_options *o, struct service **out, struct 
     svc->directory = directory_new();
     svc->limits = limits_new();
     svc->retries = retries_new();
+    svc->past = past_places_new();
     svc->readings = readings_new();
     svc->feed = feed_new();
     svc->snapshots = snapshots_new();
@@ -114,6 +116,7 @@ void service_close(struct service **svc)
     auth_free(&s->auth);
     limits_free(&s->limits);
     retries_free(&s->retries);
+    past_places_free(&s->past);
     turns_free(&s->readings);
     feed_free(&s->feed);
     snapshots_free(&s->snapshots);

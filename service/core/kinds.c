@@ -1,5 +1,6 @@
 /* service/core/kinds.c - the schema: fields and indexes of every kind. An index costs on each write, so there is one
- * only where a list, a check or a sweep needs it; lists with rarer filters walk the account's index. */
+ * only where a list, a check or a sweep needs it; lists with rarer filters walk the account's index, and of what lives
+ * alike long the sweep walks the old end (keep/past.h). */
 #include "service/core/kinds.h"
 
 #define COUNT(x) (sizeof(x) / sizeof *(x))
@@ -196,7 +197,6 @@ static const struct index message_indexes[] = {
     { .name = "account", .fields = { "account_id", "direction" } },
     { .name = "body", .fields = { "body_id" }, .when = "content_until" },
     { .name = "content", .fields = { "content_until" }, .when = "content_until" },
-    { .name = "expires", .fields = { "expires_at" }, .when = "expires_at" },
 };
 KIND(message, "msg", INDEXES(message));
 
@@ -252,7 +252,7 @@ static const char *const delivery_open[] = { "queued", "sending", "deferred", "h
 static const char *const delivery_notable[] = { "queued", "sending", "deferred",  "held",       "bounced",
                                                 "failed", "expired", "cancelled", "suppressed", NULL };
 /* "due" serves the claims of local work, "flow" those of mail that leaves, "expiry" gives it up; "body" the sweep (does
- * an open delivery refer to it?), "keep" the retention. */
+ * an open delivery refer to it?). */
 static const struct index delivery_indexes[] = {
     { .name = "message", .fields = { "message_id" } },
     { .name = "account", .fields = { "account_id" } },
@@ -262,7 +262,6 @@ static const struct index delivery_indexes[] = {
     { .name = "flow", .fields = { "flow", "send_at" }, .when = "flow" },
     { .name = "expiry", .fields = { "expires_at" }, .when = "flow" },
     { .name = "body", .fields = { "body_id" }, .when = "status", .values = delivery_open },
-    { .name = "keep", .fields = { "keep_until" }, .when = "keep_until" },
 };
 KIND(delivery, "dlv", INDEXES(delivery));
 
@@ -351,7 +350,6 @@ static const struct index event_indexes[] = {
     { .name = "account", .fields = { "account_id" } },
     { .name = "feed", .fields = { "account_id" }, .feed = true },
     { .name = "message", .fields = { "message_id" }, .when = "message_id" },
-    { .name = "expires", .fields = { "expires_at" }, .when = "expires_at" },
 };
 KIND(event, "evt", INDEXES(event), .watched = true);
 

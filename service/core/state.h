@@ -41,6 +41,7 @@ struct service {
     struct auth *auth;                /* service/identity/auth.c: throttles, remembered logins, key cache */
     struct limits *limits;            /* service/core/limits.h */
     struct retries *retries;          /* service/core/retry.h */
+    struct past_places *past;         /* service/keep/past.h */
     struct turns *readings;           /* service/box/reading.h */
     struct snapshots *snapshots;      /* service/box/snapshot.h */
     struct feed *feed;                /* service/message/feed.h */

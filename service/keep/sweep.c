@@ -11,6 +11,7 @@
 #include "service/body/body.h"
 #include "service/core/idempotency.h"
 #include "service/core/state.h"
+#include "service/keep/past.h"
 #include "service/queue/ending.h"
 #include "service/queue/queue.h"
 
@@ -160,32 +161,84 @@ static bool erase_contents(struct sweep *s)
     return true;
 }
 
-static bool delete_messages(struct sweep *s)
+/* One that is still at work is met again by a later round. */
+static bool delete_message(struct sweep *s, const struct message_row *row)
 {
     struct cond done_with = all_done();
-    struct message_row *rows;
-    void *found;
-    size_t n;
-    bool done = false;
+    struct batch *b = batch_new(s->arena);
+    bool done;
 
-    do {
-        if (!find_past(s, &message_kind, "expires", "expires_at", done_with, &found, &n))
-            return false;
-        rows = found;
-        for (size_t i = 0; i < n; i++) {
-            struct batch *b = batch_new(s->arena);
-            if (rows[i].wrapped_key.p)
-                body_mark(b, rows[i].body_id, s->arena);
-            batch_delete(b, &message_kind, rows[i].id, &done_with, 1);
-            if (!commit(s, b, &done))
-                return false;
-            s->rows += done;
-        }
-    } while (n == slice_length() && done && !s->svc->stopping);
+    if (row->n_open)
+        return true;
+    if (row->wrapped_key.p)
+        body_mark(b, row->body_id, s->arena);
+    batch_delete(b, &message_kind, row->id, &done_with, 1);
+    if (!commit(s, b, &done))
+        return false;
+    s->rows += done;
     return true;
 }
 
-/* ---- rows that just expire ---- */
+static bool delete_messages(struct sweep *s)
+{
+    static const char *const only[] = { "id", "body_id", "wrapped_key", "n_open", "expires_at", NULL };
+    static const struct past_kind messages = { &message_kind, only, "expires_at", 0 };
+    struct past past;
+    void *rows;
+    size_t n;
+
+    past_begin(&past, &messages);
+    do {
+        if (!past_next(&past, s->svc, s->arena, &rows, &n, s->e))
+            return false;
+        for (size_t i = 0; i < n; i++)
+            if (!delete_message(s, (const struct message_row *)rows + i))
+                return false;
+    } while (n && !s->svc->stopping);
+    return true;
+}
+
+/* ---- rows that just expire, in order of time ---- */
+
+static bool delete_old(struct sweep *s, const struct past_kind *of)
+{
+    struct past past;
+    void *rows;
+    size_t n;
+    bool done;
+
+    past_begin(&past, of);
+    do {
+        struct batch *b;
+        if (!past_next(&past, s->svc, s->arena, &rows, &n, s->e))
+            return false;
+        b = batch_new(s->arena);
+        for (size_t i = 0; i < n; i++)
+            batch_delete(b, of->kind, *(struct id *)(void *)((char *)rows + i * of->kind->size), NULL, 0);
+        if (!commit(s, b, &done))
+            return false;
+        s->rows += done ? n : 0;
+    } while (n && !s->svc->stopping);
+    return true;
+}
+
+static bool delete_deliveries(struct sweep *s)
+{
+    static const char *const only[] = { "id", "keep_until", NULL };
+    static const struct past_kind deliveries = { &delivery_kind, only, "keep_until", 1 };
+
+    return delete_old(s, &deliveries);
+}
+
+static bool delete_events(struct sweep *s)
+{
+    static const char *const only[] = { "id", "expires_at", NULL };
+    static const struct past_kind events = { &event_kind, only, "expires_at", 2 };
+
+    return delete_old(s, &events);
+}
+
+/* ---- rows that just expire, by an index ---- */
 
 /* Rows of these kinds are used again, and live longer then: each goes only if its time is past still. */
 static bool is_used_again(const struct kind *k)
@@ -261,9 +314,8 @@ bool sweep_round(struct service *svc, size_t *n, struct err *e)
     size_t kept_answers = 0, given_up = 0;
     bool ok;
 
-    ok = queue_expire(svc, &given_up, e) && erase_contents(&s) && delete_messages(&s) &&
-         delete_past(&s, &delivery_kind, "keep", "keep_until") && delete_past(&s, &tag_kind, "expires", "expires_at") &&
-         delete_past(&s, &event_kind, "expires", "expires_at") &&
+    ok = queue_expire(svc, &given_up, e) && erase_contents(&s) && delete_messages(&s) && delete_deliveries(&s) &&
+         delete_past(&s, &tag_kind, "expires", "expires_at") && delete_events(&s) &&
          delete_past(&s, &throttle_kind, "expires", "expires_at") &&
          delete_past(&s, &limit_kind, "expires", "expires_at") && forget_changes(&s) && sweep_bodies(&s) &&
          idempotency_sweep(svc, &kept_answers, e);

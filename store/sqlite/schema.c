@@ -202,6 +202,31 @@ static bool set_index(struct conn *c, const struct kind *k, const struct index *
     return ok;
 }
 
+/* An index that the kind no longer has costs at every write. A newer build that wants it makes it again. */
+static bool drop_old_indexes(struct conn *c, const struct kind *k, struct err *e)
+{
+    static const char sql[] =
+        "SELECT name FROM sqlite_master WHERE type = 'index' AND tbl_name = ? AND sql IS NOT NULL";
+    size_t prefix = strlen(k->name) + 2;
+    sqlite3_stmt *q = NULL;
+    struct buf drop;
+    int rc = sqlite3_prepare_v2(c->db, sql, -1, &q, NULL);
+
+    buf_init(&drop, SQL_MAX);
+    if (rc == SQLITE_OK)
+        sqlite3_bind_text(q, 1, k->name, -1, SQLITE_STATIC);
+    while (rc == SQLITE_OK && sqlite3_step(q) == SQLITE_ROW) {
+        const char *name = (const char *)sqlite3_column_text(q, 0);
+
+        if (strlen(name) > prefix && !kind_index(k, name + prefix))
+            buf_addf(&drop, "DROP INDEX \"%s\";", name);
+    }
+    if (rc != SQLITE_OK)
+        conn_err(c, e);
+    sqlite3_finalize(q);
+    return rc == SQLITE_OK && run_buf(c, &drop, e);
+}
+
 static bool set_kind(struct conn *c, const struct kind *k, struct err *e)
 {
     bool there;
@@ -213,7 +238,7 @@ static bool set_kind(struct conn *c, const struct kind *k, struct err *e)
     for (size_t i = 0; i < k->n_indexes; i++)
         if (!set_index(c, k, &k->indexes[i], e))
             return false;
-    return true;
+    return drop_old_indexes(c, k, e);
 }
 
 /* ---- versions ---- */

@@ -408,6 +408,80 @@ static void old_rows_go(void **state)
     assert_int_equal(bodies(w), 0);
 }
 
+static size_t kept_events(struct world *w)
+{
+    struct query q = { .kind = &event_kind, .limit = 10000 };
+    struct err e = { 0 };
+    void *rows;
+    size_t n;
+
+    assert_true(store_find(w->svc->store, &q, w->arena, &rows, &n, &e));
+    return n;
+}
+
+static void add_events(struct world *w, size_t n, int64_t expires)
+{
+    struct batch *b = batch_new(w->arena);
+
+    for (size_t i = 0; i < n; i++) {
+        struct event_row *row = arena_alloc(w->arena, sizeof *row);
+
+        row->id = id_new();
+        row->account_id = w->account;
+        row->type = BYTES("test");
+        row->at = 1;
+        row->expires_at = expires;
+        batch_insert(b, &event_kind, row, NULL, 0);
+    }
+    commit(w, b);
+}
+
+static void steps(const char *n)
+{
+    struct err e = { 0 };
+
+    assert_true(param_set(PARAM_sweep_slice, PARAM_FROM_STORE, BYTES("20"), &e));
+    assert_true(param_set(PARAM_sweep_steps, PARAM_FROM_STORE, bytes_of(n), &e));
+}
+
+/* What is past at the old end goes in one round, however much it is. */
+static void the_old_end_goes_at_once(void **state)
+{
+    struct world *w = *state;
+
+    steps("1");
+    add_events(w, 410, 1);
+    add_events(w, 1, clock_wall() + 3600000);
+    assert_int_equal(sweep(w), 410);
+    assert_int_equal(kept_events(w), 1);
+    add_events(w, 3, 1);
+    sweep(w);
+    sweep(w);
+    assert_int_equal(kept_events(w), 1);
+}
+
+/* Retention was shortened: what lives longer stands before what is past. A round looks at so many and no more, and the
+ * next goes on there; none is left out, also not one that falls due at the old end meanwhile. */
+static void mixed_retention_is_walked_by_steps(void **state)
+{
+    struct world *w = *state;
+    int64_t later = clock_wall() + 3600000;
+
+    steps("100");
+    add_events(w, 350, later);
+    add_events(w, 30, 1);
+    add_events(w, 10, later);
+    add_events(w, 5, 1);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(sweep(w), 0); /* 300 looked at */
+    assert_int_equal(sweep(w), 35);
+    assert_int_equal(kept_events(w), 360);
+    add_events(w, 7, 1);
+    for (int i = 0; i < 5; i++)
+        sweep(w);
+    assert_int_equal(kept_events(w), 360);
+}
+
 /* More of them in one slice than a sweep would hold whole. */
 static void large_rows_do_not_stop_the_sweep(void **state)
 {
@@ -484,6 +558,8 @@ int main(void)
         T(no_store_leaves_nothing),
         T(old_rows_go),
         T(large_rows_do_not_stop_the_sweep),
+        T(the_old_end_goes_at_once),
+        T(mixed_retention_is_walked_by_steps),
         T(an_unfinished_upload_is_swept),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

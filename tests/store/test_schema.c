@@ -160,7 +160,10 @@ static void a_changed_index_is_made_anew(void **state)
     assert_int_equal(sql_int("test.db", "SELECT count(*) FROM pragma_index_info('big__label')"), 1);
     assert_true(opens(other_kinds, 1, &e));
     assert_int_equal(sql_int("test.db", "SELECT count(*) FROM pragma_index_info('big__label')"),
-                     3); /* size, label, id */
+                     3);                    /* size, label, id */
+    assert_true(opens(small_kinds, 1, &e)); /* which wants none */
+    assert_int_equal(sql_int("test.db", "SELECT count(*) FROM sqlite_master WHERE name = 'big__label'"), 0);
+    assert_int_equal(sql_int("test.db", "SELECT count(*) FROM pragma_table_info('big') WHERE name = 'label'"), 1);
 }
 
 /* A kind that has become wide: rows, also the missing values among them, are as they were, and are found by its
