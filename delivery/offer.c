@@ -127,7 +127,7 @@ bool offer_wants_helo(const struct reply *ehlo)
 }
 
 /* A host that takes SMTPUTF8 takes 8 bits too, whether it says so or not (RFC 6531 3.1). */
-static enum refusal lacking(const struct offer *o, const struct needs *n, const struct terms *t)
+static enum offer_refusal lacking(const struct offer *o, const struct needs *n, const struct terms *t)
 {
     if (n->require_tls && !(o->require_tls && t->verified))
         return REFUSAL_REQUIRE_TLS;
@@ -137,7 +137,7 @@ static enum refusal lacking(const struct offer *o, const struct needs *n, const 
 }
 
 /* What is lacking everywhere may be done without: by changing the mail, or by not caring. */
-static enum refusal without_eight_bit(const struct needs *n, const struct terms *t, struct manner *how)
+static enum offer_refusal without_eight_bit(const struct needs *n, const struct terms *t, struct manner *how)
 {
     if (!t->last || t->eight_bit == EIGHT_BOUNCE)
         return REFUSAL_EIGHT_BIT;

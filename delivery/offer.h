@@ -55,7 +55,7 @@ struct terms {
     bool verified; /* the connection is TLS with a verified name: REQUIRETLS may be said */
 };
 
-enum refusal {
+enum offer_refusal {
     REFUSAL_NONE,
     REFUSAL_SIZE,        /* 5.3.4: larger than the host takes */
     REFUSAL_EIGHT_BIT,   /* 5.6.3: 8-bit content, and it must not be converted */
@@ -67,7 +67,7 @@ enum offer_result { OFFER_OK, OFFER_REFUSED };
 
 /* How a message is sent to a host. */
 struct manner {
-    enum refusal refusal;
+    enum offer_refusal refusal;
     bool convert;                                 /* first; nothing else here holds before */
     bool size, body_8bit, utf8, dsn, require_tls; /* which parameters are said */
 };
