@@ -226,6 +226,11 @@ static const char *const subjects[] = { "undeliver",
                                         "non remis",
                                         "no entregado",
                                         "mancata consegna",
+                                        "メールエラー",
+                                        "エラー通知",
+                                        "配信不能",
+                                        "配信エラー",
+                                        "退信",
                                         NULL };
 static const char *const systems[] = {
     "mailer-daemon",        "mailer_daemon", "maildaemon",  "mail-daemon", "mdaemon@",    "postmaster", "mail delivery",
@@ -253,13 +258,16 @@ static const char *const reply_fields[] = {
     "X-Autoreply", "X-Autorespond", "X-Auto-Reply", "X-Autoresponder", "X-Auto-Responder", "X-Vacation", NULL
 };
 
-static bool by_a_system(struct bounce_reader *b)
+static bool from_a_system(struct bounce_reader *b)
 {
-    struct bytes path = lower_field(b, "Return-Path");
-
-    return bytes_equal(bytes_trim(path), BYTES("<>")) || bytes_ends(bytes_trim(lower_field(b, "From")), BYTES("<>")) ||
-           bounce_holds(path, systems) || bounce_holds(lower_field(b, "From"), systems) ||
+    return bounce_holds(lower_field(b, "Return-Path"), systems) || bounce_holds(lower_field(b, "From"), systems) ||
            header_count(b->header, "X-Failed-Recipients");
+}
+
+static bool from_nobody(struct bounce_reader *b)
+{
+    return bytes_equal(bytes_trim(lower_field(b, "Return-Path")), BYTES("<>")) ||
+           bytes_ends(bytes_trim(lower_field(b, "From")), BYTES("<>"));
 }
 
 static bool is_auto_reply(struct bounce_reader *b)
@@ -267,7 +275,7 @@ static bool is_auto_reply(struct bounce_reader *b)
     struct bytes submitted = lower_field(b, "Auto-Submitted"), precedence = lower_field(b, "Precedence");
 
     if (bytes_starts(submitted, BYTES("auto-")) || bytes_starts(precedence, BYTES("auto_reply")) ||
-        bytes_starts(precedence, BYTES("auto-reply")) || bounce_holds(lower_field(b, "Subject"), replies))
+        bytes_starts(precedence, BYTES("auto-reply")) || bounce_holds(b->subject, replies))
         return true;
     for (const char *const *f = reply_fields; *f; f++)
         if (header_count(b->header, *f))
@@ -278,7 +286,7 @@ static bool is_auto_reply(struct bounce_reader *b)
 /* The complaints of Outlook.com came without a report part: the mail itself, and who it is from (2008 to 2024). */
 static bool is_old_complaint(struct bounce_reader *b)
 {
-    return bytes_starts(lower_field(b, "Subject"), BYTES("complaint about message from ")) &&
+    return bytes_starts(b->subject, BYTES("complaint about message from ")) &&
            bounce_holds(lower_field(b, "From"), (const char *const[]){ "staff@hotmail.com", NULL });
 }
 
@@ -354,60 +362,86 @@ static struct bytes loose_status(struct bounce_reader *b, struct bytes message)
     return NO_BYTES;
 }
 
+/* Answering machines send from nobody too: their subject does not say that something was not delivered. */
 static void read_words(struct bounce_reader *b)
 {
-    bool reports = bounce_holds(lower_field(b, "Subject"), subjects);
+    bool reports = bounce_holds(b->subject, subjects), system = from_a_system(b);
 
-    if (!by_a_system(b) || !bounce_words(b, reports))
-        b->out->n = 0;
-    if (b->out->n)
-        b->out->kind = BOUNCE_REPORT;
-    else if (is_auto_reply(b) && !(reports && by_a_system(b)))
+    if (!(reports && (system || from_nobody(b))) && is_auto_reply(b))
         b->out->kind = BOUNCE_AUTO_REPLY;
+    else if ((system || (reports && from_nobody(b))) && bounce_words(b, reports))
+        b->out->kind = BOUNCE_REPORT;
+    else
+        b->out->n = 0;
 }
 
-static void read_parts(struct bounce_reader *b, const struct mime_index *x, struct bytes message)
-{
-    const struct mime_part *words = NULL, *status = NULL, *feedback = NULL, *original = NULL;
+struct parts {
+    const struct mime_part *plain, *html, *status, *feedback, *original;
+};
 
+static void first(const struct mime_part **kept, const struct mime_part *p)
+{
+    if (!*kept)
+        *kept = p;
+}
+
+static void find_parts(const struct mime_index *x, struct parts *out)
+{
     for (size_t i = 0; i < x->n; i++) {
         const struct mime_part *p = &x->parts[i];
 
-        if (is_status(p) && !status)
-            status = p;
-        else if (bytes_equal(p->type, BYTES("message/feedback-report")) && !feedback)
-            feedback = p;
-        else if (is_original(p) && !original)
-            original = p;
-        else if ((bytes_equal(p->type, BYTES("text/plain")) ||
-                  (bytes_equal(p->type, BYTES("text/html")) && !words && i + 1 >= x->n)) &&
-                 !words && !original)
-            words = p;
+        if (is_status(p))
+            first(&out->status, p);
+        else if (bytes_equal(p->type, BYTES("message/feedback-report")))
+            first(&out->feedback, p);
+        else if (is_original(p))
+            first(&out->original, p);
+        else if (bytes_equal(p->type, BYTES("text/plain")) && !out->original)
+            first(&out->plain, p);
+        else if (bytes_equal(p->type, BYTES("text/html")))
+            first(&out->html, p);
     }
-    for (size_t i = 0; i < x->n && !words; i++)
-        if (bytes_equal(x->parts[i].type, BYTES("text/html")))
-            words = &x->parts[i];
+}
+
+/* The words of the report itself, and the header of the original wherever it is. */
+static void read_texts(struct bounce_reader *b, const struct mime_index *x, const struct parts *p, struct bytes message)
+{
+    const struct mime_part *words = p->plain ? p->plain : p->html;
+    struct bytes text;
+
     if (words)
         cut_quote(b, text_part(b, words, message));
     else /* parts that were announced and never came */
         cut_quote(b, bytes_head(bytes_from(message, x->parts[0].body_at), b->how->text_max));
-    if (original) {
-        struct bytes text = decoded_part(b, original, message);
-
-        original_fields(b, bytes_head(text, header_end(text)));
-    } else {
+    if (!p->original) {
         original_in_quote(b);
+        return;
     }
-    if (feedback || is_old_complaint(b)) {
-        if (feedback)
-            bounce_feedback(b, decoded_part(b, feedback, message));
+    text = decoded_part(b, p->original, message);
+    original_fields(b, bytes_head(text, header_end(text)));
+}
+
+static bool read_status(struct bounce_reader *b, const struct parts *p, struct bytes message)
+{
+    if (p->status && bounce_status(b, decoded_part(b, p->status, message)))
+        return true;
+    return !p->original && (from_a_system(b) || from_nobody(b)) && bounce_status(b, loose_status(b, message));
+}
+
+static void read_parts(struct bounce_reader *b, const struct mime_index *x, struct bytes message)
+{
+    struct parts p = { 0 };
+
+    find_parts(x, &p);
+    read_texts(b, x, &p, message);
+    if (p.feedback)
+        bounce_feedback(b, decoded_part(b, p.feedback, message));
+    if (p.feedback || is_old_complaint(b))
         finish_complaint(b);
-    } else if ((status && bounce_status(b, decoded_part(b, status, message))) ||
-               (by_a_system(b) && bounce_status(b, loose_status(b, message)))) {
+    else if (read_status(b, &p, message))
         judge_report(b);
-    } else {
+    else
         read_words(b);
-    }
 }
 
 void bounce_read(const struct bounce_reading *r, struct bytes message, struct arena *a, struct bounce *out)
@@ -421,6 +455,7 @@ void bounce_read(const struct bounce_reading *r, struct bytes message, struct ar
     x = mime_end(m);
     out->recipients = arena_array(a, r->recipients_max, sizeof *out->recipients);
     b.header = x->header;
+    b.subject = lower_field(&b, "Subject");
     read_parts(&b, x, message);
     if (arena_full(a))
         out->kind = BOUNCE_NONE;

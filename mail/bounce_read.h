@@ -7,9 +7,10 @@ struct bounce_reader {
     const struct bounce_reading *how;
     struct arena *a;
     struct bounce *out;
-    struct bytes header; /* of the report itself */
-    struct bytes words;  /* its readable text, UTF-8 with LF ends; original cut off */
-    struct bytes quoted; /* what stood behind that */
+    struct bytes header;  /* of the report itself */
+    struct bytes subject; /* decoded, lower case */
+    struct bytes words;   /* its readable text, UTF-8 with LF ends; original cut off */
+    struct bytes quoted;  /* what stood behind that */
 };
 
 /* Blocks of fields (RFC 3464 2): true when they name a recipient. */

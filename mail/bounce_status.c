@@ -181,6 +181,10 @@ void bounce_judge(struct bounce_reader *b, struct bounce_recipient *t, struct by
             refusal = other;
         }
     }
+    if (m.why == WHY_UNDETERMINED) { /* "Returned mail: User unknown" may be all that is said */
+        refusal.text = b->subject;
+        m = classify(b->how->classifier, &refusal);
+    }
     t->code = refusal.code;
     t->status = t->status.n ? t->status : refusal.enhanced;
     t->meaning = m;

@@ -10,11 +10,11 @@
 enum { LABEL_MAX = 60 };
 
 /* What such a text says somewhere. */
-static const char *const says[] = { "deliver",        "did not reach", "could not be sent",
-                                    "could not send", "fatal error",   "permanent error",
-                                    "returned to",    "was rejected",  "was not sent",
-                                    "user unknown",   "unknown user",  "not accepted by",
-                                    "unable to send", "bounced",       NULL };
+static const char *const says[] = {
+    "deliver",         "did not reach",      "could not be sent", "could not send", "fatal error",
+    "permanent error", "returned to sender", "was rejected",      "was not sent",   "user unknown",
+    "unknown user",    "not accepted by",    "unable to send",    "bounced",        NULL
+};
 /* Late, not lost. */
 static const char *const delays[] = { "delivery status notification (delay)",
                                       "delayed",
@@ -153,8 +153,7 @@ static void named_by_original(struct bounce_reader *b)
 bool bounce_words(struct bounce_reader *b, bool reports)
 {
     struct bytes low = arena_lower(b->a, b->words);
-    struct header h;
-    bool late = bounce_holds(low, delays);
+    bool late = bounce_holds(low, delays) || bounce_holds(b->subject, delays);
 
     if (!reports && !bounce_holds(low, says))
         return false;
@@ -165,8 +164,6 @@ bool bounce_words(struct bounce_reader *b, bool reports)
         find_recipients(b, true);
     if (b->out->n == 0)
         named_by_original(b);
-    if (header_find(b->header, "Subject", 0, &h))
-        late |= bounce_holds(arena_lower(b->a, header_decode(h.value, b->how->limits->fields, b->a)), delays);
     for (size_t i = 0; i < b->out->n; i++) {
         b->out->recipients[i].action = late ? DSN_DELAYED : DSN_FAILED;
         bounce_judge(b, &b->out->recipients[i], b->words);

@@ -149,6 +149,10 @@ static void kinds(void **state)
         { "Bo <bo@example.net>", "Re: Hello", "Auto-Submitted: auto-replied\r\n", "I am away.\n", BOUNCE_AUTO_REPLY },
         { "Bo <bo@example.net>", "Out of office: Hello", "", "I am away.\n", BOUNCE_AUTO_REPLY },
         { "Bo <bo@example.net>", "Hello", "X-Autoreply: yes\r\n", "I am away.\n", BOUNCE_AUTO_REPLY },
+        { "Bo <bo@example.net>", "Re: Hello", "Return-Path: <>\r\nAuto-Submitted: auto-replied\r\n",
+          "Returned to sender by cy@example.net, I could not deliver.\n", BOUNCE_AUTO_REPLY },
+        { "Bo <bo@example.net>", "Re: Hello", "Return-Path: <>\r\n", "I could not deliver it to cy@example.net.\n",
+          BOUNCE_NONE },
         { "Bo <bo@example.net>", "=?utf-8?Q?Automatische_Antwort=3A_Hallo?=", "Return-Path: <>\r\n",
           "Ich bin nicht da.\n", BOUNCE_AUTO_REPLY },
     };
