@@ -12,6 +12,13 @@ bool query_bool(const struct request *r, const char *name)
     return json_object_get_boolean(json_member(r->query, name));
 }
 
+int64_t query_int(const struct request *r, const char *name, int64_t otherwise)
+{
+    struct json_object *given = json_member(r->query, name);
+
+    return given ? json_object_get_int64(given) : otherwise;
+}
+
 static int64_t time_of(struct bytes text)
 {
     int64_t wall = 0;

@@ -4,6 +4,7 @@
  * only in a form that is saved and never run. */
 #include "api/request.h"
 #include "base/log.h"
+#include "service/box/changes.h"
 #include "service/box/entry.h"
 #include "service/box/mailbox.h"
 
@@ -48,6 +49,47 @@ bool api_mailbox_delete(struct request *r)
     const struct mailbox_delete_in in = { .id = r->parameter[0] };
 
     return mailbox_delete(&r->call, &in, NULL) && answer_done(r);
+}
+
+static void write_entries(struct jw *w, const char *name, const struct entry_view *list, size_t n)
+{
+    jw_key(w, name);
+    jw_array(w);
+    for (size_t i = 0; i < n; i++)
+        members_write(w, &entry_members, &list[i]);
+    jw_array_end(w);
+}
+
+static void write_changes(struct jw *w, const struct mailbox_changes_out *out)
+{
+    jw_object(w);
+    jw_key_text(w, "object", BYTES("changes"));
+    jw_key_int(w, "modseq", out->modseq);
+    write_entries(w, "created", out->created, out->n_created);
+    write_entries(w, "updated", out->updated, out->n_updated);
+    jw_key(w, "vanished");
+    jw_array(w);
+    for (size_t i = 0; i < out->n_vanished; i++)
+        jw_text(w, out->vanished[i]);
+    jw_array_end(w);
+    jw_key_bool(w, "has_more", out->has_more);
+    jw_object_end(w);
+}
+
+bool api_mailbox_changes(struct request *r)
+{
+    const struct mailbox_changes_in in = { .id = r->parameter[0],
+                                           .since = query_int(r, "since", -1),
+                                           .limit = query_page(r).limit };
+    struct mailbox_changes_out out;
+    struct jw w;
+
+    if (!mailbox_changes(&r->call, &in, &out))
+        return false;
+    r->status = HTTP_OK;
+    jw_init(&w, &r->out);
+    write_changes(&w, &out);
+    return true;
 }
 
 /* ---- entries ---- */

@@ -99,6 +99,7 @@ bool request_login(struct request *r);
 /* ---- for handlers ---- */
 struct bytes query_text(const struct request *r, const char *name); /* NO_BYTES when not given */
 bool query_bool(const struct request *r, const char *name);
+int64_t query_int(const struct request *r, const char *name, int64_t otherwise);
 int64_t query_time(const struct request *r, const char *name); /* 0 when not given */
 struct page query_page(const struct request *r);
 /* What the body names of the members, into `given`: see service/core/member.h. */

@@ -107,6 +107,8 @@ const struct verb verbs[] = {
     { "mailbox", "delete", "DELETE", "/v1/mailboxes/{1}", 1, NULL, none, NULL, "MAILBOX-ID" },
     { "mailbox", "entries", "GET", "/v1/mailboxes/{1}/entries", 1, NULL, listing, &entry_members,
       "MAILBOX-ID: what is in it" },
+    { "mailbox", "changes", "GET", "/v1/mailboxes/{1}/changes?limit=100&since={2}", 2, NULL, none, NULL,
+      "MAILBOX-ID MODSEQ: what changed since" },
     { "mailbox", "thread", "GET", "/v1/entries?limit=100&thread_id={1}", 1, NULL, none, &entry_members,
       "THREAD-ID: a mail and its answers" },
     { "mailbox", "read", "GET", "/v1/entries/{1}", 1, NULL, none, NULL, "ENTRY-ID: one mail" },

@@ -86,11 +86,12 @@ void gone_end(struct gone *g)
 void gone_moved(struct batch *b, struct arena *a, const struct entry_row *row, int modseq)
 {
     const struct gone_place at = { row->account_id, row->user_id, row->mailbox_id };
-    struct change_row *change = row_new(a, &at, BYTES("gone"));
+    struct change_row *change = row_new(a, &at, BYTES("moved"));
     char *uid = arena_alloc(a, UID_BYTES);
 
     change->n = 1;
     change->uids = (struct bytes){ uid, put_number(uid, (uint32_t)row->uid) };
+    change->entry_ids = arena_copy(a, (struct bytes){ (const char *)row->id.b, sizeof row->id.b });
     insert(b, a, change, modseq);
 }
 

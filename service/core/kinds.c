@@ -322,6 +322,7 @@ static const struct index entry_indexes[] = {
     { .name = "uid", .unique = true, .fields = { "mailbox_id", "uid" } },
     { .name = "body", .fields = { "body_id" } },
     { .name = "thread", .fields = { "thread_id" }, .when = "thread_id" },
+    { .name = "changes", .fields = { "user_id", "modseq" } },
 };
 KIND(entry, "ent", INDEXES(entry), .wide = true); /* 900 bytes: in the tree of its id they would fill the inner pages */
 

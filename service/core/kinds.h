@@ -200,10 +200,10 @@ struct entry_row {
 struct change_row {
     struct id id, account_id, user_id, mailbox_id;
     int64_t modseq;
-    struct bytes what;      /* "gone": entries left the mailbox; "box": the mailbox itself went */
-    int64_t n;              /* of the entries */
-    struct bytes uids;      /* of the entries, see box/gone.h */
-    struct bytes entry_ids; /* 16 bytes each, of entries that are no more; null: they were moved */
+    struct bytes what; /* "gone": entries are no more; "moved": to another mailbox; "box": the mailbox itself went */
+    int64_t n;         /* of the entries */
+    struct bytes uids; /* of the entries, see box/gone.h */
+    struct bytes entry_ids; /* 16 bytes each */
     int64_t at, expires_at;
 };
 

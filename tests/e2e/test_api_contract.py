@@ -394,7 +394,7 @@ def test_ids_that_name_nothing(server, tenant):
 def test_every_error_code_has_a_page(server):
     listed = {x["id"] for x in server.get("/errors", key=False).json["data"]}
     contract = """invalid_json unauthenticated insufficient_scope sender_not_allowed domain_not_verified mail_sealed not_found method_not_allowed
-        request_timeout conflict in_use not_cancellable idempotency_in_progress content_gone too_large unsupported_media_type validation_error
+        request_timeout conflict in_use not_cancellable idempotency_in_progress content_gone state_too_old too_large unsupported_media_type validation_error
         idempotency_mismatch rate_limited headers_too_large internal unavailable queue_full storage_full""".split()
     assert set(contract) <= listed
     for code in listed:

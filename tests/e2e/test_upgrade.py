@@ -55,7 +55,11 @@ def changes_are_counted_on(s):
     quiet = min((b for b in boxes if b["total"]), key=lambda b: b["modseq"])
     entry = s.get(f"/v1/mailboxes/{quiet['id']}/entries").json["data"][0]
     assert s.call("PATCH", f"/v1/entries/{entry['id']}", {"flagged": not entry["flagged"]}).status == 200
-    assert s.get(f"/v1/mailboxes/{quiet['id']}").json["modseq"] == max(b["modseq"] for b in boxes) + 1
+    at = max(b["modseq"] for b in boxes)
+    assert s.get(f"/v1/mailboxes/{quiet['id']}").json["modseq"] == at + 1
+    changes = f"/v1/mailboxes/{quiet['id']}/changes?since="
+    assert [e["id"] for e in s.get(f"{changes}{at}").json["updated"]] == [entry["id"]]
+    assert s.get(f"{changes}{at - 1}").json["code"] == "state_too_old"  # nobody wrote down then what left
 
 
 def names_are_steps_of_a_path(s):

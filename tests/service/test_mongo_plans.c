@@ -175,6 +175,7 @@ static const struct asked {
     { &delivery_kind, "expiry", { { "expires_at", AT_MOST }, { "flow", IS_NOT } } },
     { &entry_kind, "body", { { "body_id", IS } } },
     { &entry_kind, "thread", { { "thread_id", IS } } },
+    { &entry_kind, "changes", { { "user_id", IS }, { "modseq", ABOVE } } },
     { &event_kind, "account", { { "account_id", IS } } },
     { &change_kind, "expires", { { "expires_at", AT_MOST } } },
     { &change_kind, "user", { { "user_id", IS }, { "modseq", ABOVE } } },
