@@ -7,8 +7,8 @@
 #include "service/core/state.h"
 
 #define KEY_MOST    255
-#define RUN_MS      60000 /* how long a request may run before another with its key is let in */
-#define ANSWER_MOST (256 * 1024)
+#define RUN_MS      60000                     /* how long a request may run before another with its key is let in */
+#define ANSWER_MOST ((size_t)2 * 1024 * 1024) /* of a thousand mails that were taken at once */
 #define SWEEP_ROWS  1000
 
 struct bytes idempotency_hash(struct call *c, struct bytes canonical)

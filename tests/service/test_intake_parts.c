@@ -1,4 +1,5 @@
 /* Mail that commits with other things, mail of the server's own, and what is learnt of a mail as it streams by. */
+#include "service/core/idempotency.h"
 #include "service/queue/ending.h"
 #include "tests/service/mail_world.h"
 
@@ -80,6 +81,141 @@ static void many_mails_are_one_batch(void **state)
     entries_in(w, w->ana.inbox_id, &n);
     assert_int_equal(n, 1);
     assert_int_equal(message_of_id(w, out[1].message_id).n_failed, 1);
+}
+
+/* ---- many mails of one request under one Idempotency-Key ---- */
+
+#define MANY 100
+
+struct many {
+    struct recipient to[MANY];
+    struct intake *k[MANY];
+    struct intake_out out[MANY];
+};
+
+static bool render_many(void *ctx, const void *out, struct buf *answer, struct bytes *location)
+{
+    const struct intake_out *each = out;
+    char id[ID_TEXT + 1];
+
+    (void)ctx;
+    for (size_t i = 0; i < MANY; i++)
+        buf_addf(answer, "%.*s\n", SHOW(id_format("msg", each[i].message_id, id)));
+    *location = NO_BYTES;
+    return true;
+}
+
+/* Begins a request under this key. */
+static void ask_many(struct world *w, const struct principal *who, struct idempotency *key)
+{
+    act(w, who, "api");
+    *key = (struct idempotency){ .key = BYTES("a hundred"),
+                                 .route = BYTES("POST /v1/batches"),
+                                 .body_hash = idempotency_hash(&w->c, BYTES("the request")),
+                                 .render = render_many,
+                                 .status = 202 };
+    w->c.idempotency = key;
+    must(&w->c, idempotency_begin(&w->c));
+}
+
+/* To ana and bo by turns; one of them is `last`'s, when there is one. */
+static void begin_many(struct world *w, struct many *m, enum message_source source, const char *last)
+{
+    struct intake_in in = { .source = source, .envelope_from = BYTES("app@example.test") };
+
+    for (size_t i = 0; i < MANY; i++) {
+        m->to[i] = checked(w, i == MANY / 2 && last ? last : i % 2 ? "bo@example.test" : "ana@example.test");
+        m->k[i] = begun(w, in, &m->to[i], FROM_US);
+    }
+}
+
+static bool commit_many(struct world *w, struct many *m)
+{
+    for (;;) {
+        struct batch *b = batch_new(w->arena);
+        size_t at = 0;
+
+        for (size_t i = 0; i < MANY; i++)
+            must(&w->c, intake_build(m->k[i], &w->c, b, &m->out[i]));
+        if (call_commit(&w->c, b, m->out, m->out[0].message_id))
+            return true;
+        while (at < MANY && !intake_mend(m->k[at], &w->c, batch_failure(b)))
+            at++;
+        if (at == MANY)
+            return false;
+    }
+}
+
+static void end_many(struct world *w, struct many *m, bool done)
+{
+    for (size_t i = 0; i < MANY; i++) {
+        if (done)
+            intake_done(m->k[i], &w->c);
+        intake_drop(&m->k[i]);
+    }
+    idempotency_end(&w->c);
+    w->c.idempotency = NULL;
+}
+
+static size_t filed(struct world *w)
+{
+    size_t of_ana, of_bo;
+
+    entries_in(w, w->ana.inbox_id, &of_ana);
+    entries_in(w, w->bo.inbox_id, &of_bo);
+    return of_ana + of_bo;
+}
+
+/* All or none, and a replay answers all: mail after mail is there once. */
+static void many_mails_under_one_key(void **state)
+{
+    struct world *w = *state;
+    const struct principal who = w->key;
+    struct many m;
+    struct idempotency key;
+    struct buf want;
+    struct bytes ignored;
+
+    ask_many(w, &who, &key);
+    assert_false(key.replayed);
+    begin_many(w, &m, SOURCE_API, NULL);
+    must(&w->c, commit_many(w, &m));
+    end_many(w, &m, true);
+    assert_int_equal(filed(w), MANY);
+    for (size_t i = 0; i < MANY; i++)
+        assert_int_equal(message_of_id(w, m.out[i].message_id).n_delivered, 1);
+    ask_many(w, &who, &key);
+    assert_true(key.replayed && key.status == 202 && id_equal(key.ref, m.out[0].message_id));
+    buf_init(&want, 64 * 1024);
+    render_many(NULL, m.out, &want, &ignored);
+    assert_true(bytes_equal(key.answer, buf_bytes(&want)));
+    buf_clear(&want);
+    idempotency_end(&w->c);
+    assert_int_equal(filed(w), MANY);
+}
+
+/* One whose mailbox has gone since it was asked for, at a door that refuses: nobody has mail, and the key is free. */
+static void one_that_fails_leaves_none_of_many(void **state)
+{
+    struct world *w = *state;
+    const struct principal who = w->key;
+    struct batch *b = batch_new(w->arena);
+    struct many m;
+    struct idempotency key;
+
+    ask_many(w, &who, &key);
+    begin_many(w, &m, SOURCE_SMTP, "eve@other.test");
+    batch_delete(b, &user_kind, w->eve.id, NULL, 0);
+    commit(w, b);
+    assert_false(commit_many(w, &m));
+    end_many(w, &m, false);
+    assert_int_equal(filed(w), 0);
+    ask_many(w, &who, &key);
+    assert_false(key.replayed);
+    begin_many(w, &m, SOURCE_API, NULL);
+    must(&w->c, commit_many(w, &m));
+    end_many(w, &m, true);
+    assert_int_equal(filed(w), MANY);
 }
 
 /* What is not theirs fails them all, and leaves nothing. */
@@ -222,6 +358,8 @@ int main(void)
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
         T(many_mails_are_one_batch),
+        T(many_mails_under_one_key),
+        T(one_that_fails_leaves_none_of_many),
         T(a_batch_that_fails_by_another_leaves_no_mail),
         T(a_report_commits_with_what_it_reports),
         T(the_server_addresses_anybody),
