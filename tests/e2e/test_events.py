@@ -2,6 +2,7 @@
 import http.client
 import json
 import re
+import socket
 import time
 
 import pytest
@@ -116,6 +117,64 @@ def test_who_leaves_is_noticed(server, tenants):
     for s in streams:
         s.close()
     until(lambda: followers(server) == 0, 20)
+
+
+def setting(server, name, value):
+    answer = Client(server).patch(f"/v1/settings/{name}", {"value": value})
+    assert answer.status == 200, answer
+
+
+def test_more_followers_than_allowed_hear_503(server, tenants):
+    until(lambda: followers(server) == 0, 20)
+    setting(server, "event.followers_max", 2)
+    try:
+        streams = [Stream(c) for c in tenants]
+        assert [s.next()[0] for s in streams] == ["hello"] * 2
+        refused = Stream(tenants[0])
+        assert refused.status == 503 and json.loads(refused.answer.read())["code"] == "unavailable"
+        assert tenants[0].get("/v1/events").status == 200  # who asks now and then is no follower
+        sent = send(tenants[0])
+        assert accepted(streams[0], 1) == [sent]
+        streams[1].close()
+        until(lambda: followers(server) == 1, 20)
+        again = Stream(tenants[1])
+        assert again.next()[0] == "hello"
+        again.close()
+        streams[0].close()
+    finally:
+        setting(server, "event.followers_max", None)
+
+
+def test_who_does_not_read_is_dropped_and_holds_up_nobody(server, tenants):
+    """One connection takes nothing; another of the same account hears all meanwhile."""
+    until(lambda: followers(server) == 0, 20)
+    setting(server, "event.patience", "1s")
+    c = tenants[0]
+    try:
+        deaf = socket.socket()
+        deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        deaf.connect(door(server))
+        head = "".join(f"{k}: {v}\r\n" for k, v in c.headers.items())
+        deaf.sendall(f"GET /v1/events HTTP/1.1\r\nHost: x\r\nAccept: text/event-stream\r\n{head}\r\n".encode())
+        until(lambda: followers(server) == 1, 20)
+        reader = Stream(c, "?type=email.accepted")
+        assert reader.next()[0] == "hello"
+        metadata = {f"m{i}": "x" * 500 for i in range(20)}
+        sent = []
+
+        def dropped():  # as much as the buffers of the system take has to be written first
+            if len(sent) < 200:
+                answer = c.make("/v1/messages", {"from": c.address, "to": [f"delivered+{i}@sandbox.test" for i in range(50)], "text": "x", "metadata": metadata})
+                sent.append(answer["id"])
+                assert set(accepted(reader, 1)) == {answer["id"]}
+            return followers(server) == 1
+
+        until(dropped, 25)  # event.patience is 30 s where nobody says otherwise
+        assert reader.status == 200 and c.get("/v1/events").status == 200
+        reader.close()
+        deaf.close()
+    finally:
+        setting(server, "event.patience", None)
 
 
 def test_a_place_of_another_store_is_told(tenants):
