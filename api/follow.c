@@ -108,7 +108,7 @@ bool follow_send(struct request *r, struct err *e)
 }
 
 /* The place to begin at. One that the client came back with and that is none here (the store is another) is told. */
-static bool begin(struct request *r)
+static bool follow_begin(struct request *r)
 {
     struct bytes place = r->last_event.p ? r->last_event : query_text(r, "after");
     struct call *c = &r->call;
@@ -149,7 +149,7 @@ bool follow_answer(struct request *r)
 {
     if (query_text(r, "before").p)
         call_fault(&r->call, "/before", "conflicting", "What is followed is read forwards only");
-    if (!call_check(&r->call) || !follower_open(&r->call, &r->follower) || !begin(r))
+    if (!call_check(&r->call) || !follower_open(&r->call, &r->follower) || !follow_begin(r))
         return false;
     r->status = HTTP_OK;
     r->type = "text/event-stream";

@@ -167,7 +167,7 @@ static size_t room(const struct arena *a)
 }
 
 /* `n` is whole. NULL when the budget is used up and `must` is not set. */
-static void *take(struct arena *a, size_t n, bool must)
+static void *block_take(struct arena *a, size_t n, bool must)
 {
     void *p;
 
@@ -182,7 +182,7 @@ static void *take(struct arena *a, size_t n, bool must)
 void *arena_try(struct arena *a, size_t n)
 {
     bool fits = whole(n) <= room(a);
-    void *p = fits ? take(a, whole(n), false) : NULL;
+    void *p = fits ? block_take(a, whole(n), false) : NULL;
 
     a->tried = p ? ROOM : fits ? NO_BUDGET : PAST_MAX;
     return p ? memset(p, 0, n) : NULL;
@@ -204,7 +204,7 @@ static void *take_always(struct arena *a, size_t n)
             die("arena of %zu bytes was passed without a look: %zu used, %zu asked", a->max, a->used, n);
         a->full = a->full ? a->full : PAST_MAX;
     }
-    return take(a, all, true);
+    return block_take(a, all, true);
 }
 
 void *arena_alloc(struct arena *a, size_t n)

@@ -145,7 +145,7 @@ struct bytes clock_rfc5322(int64_t wall, char out[CLOCK_TEXT + 8])
 }
 
 /* Takes exactly `digits` digits and, where `end` is not 0, that character behind them (letters in either case). */
-static bool take(struct bytes *text, size_t digits, char end, int *out)
+static bool take_number(struct bytes *text, size_t digits, char end, int *out)
 {
     int n = 0;
 
@@ -195,7 +195,8 @@ static bool take_offset(struct bytes text, int64_t *offset)
     if (!west && !bytes_starts(text, BYTES("+")))
         return false;
     text = bytes_from(text, 1);
-    if (!take(&text, 2, ':', &hours) || !take(&text, 2, 0, &minutes) || text.n || hours > 23 || minutes > 59)
+    if (!take_number(&text, 2, ':', &hours) || !take_number(&text, 2, 0, &minutes) || text.n || hours > 23 ||
+        minutes > 59)
         return false;
     *offset = (int64_t)hours * HOUR + (int64_t)minutes * MINUTE;
     if (west)
@@ -224,8 +225,9 @@ bool clock_parse_rfc3339(struct bytes text, int64_t *wall)
     int year = 0;
     bool leap = false;
 
-    if (!take(&text, 4, '-', &year) || !take(&text, 2, '-', &c.month) || !take(&text, 2, 'T', &c.day) ||
-        !take(&text, 2, ':', &c.hour) || !take(&text, 2, ':', &c.minute) || !take(&text, 2, 0, &c.second) ||
+    if (!take_number(&text, 4, '-', &year) || !take_number(&text, 2, '-', &c.month) ||
+        !take_number(&text, 2, 'T', &c.day) || !take_number(&text, 2, ':', &c.hour) ||
+        !take_number(&text, 2, ':', &c.minute) || !take_number(&text, 2, 0, &c.second) ||
         !take_fraction(&text, &c.ms) || !take_offset(text, &offset))
         return false;
     c.year = year;

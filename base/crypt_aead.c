@@ -55,7 +55,7 @@ static EVP_CIPHER_CTX *own_context(void)
 }
 
 /* The context, ready for the text. */
-static EVP_CIPHER_CTX *begin(const struct aead *a, bool sealing)
+static EVP_CIPHER_CTX *aead_begin(const struct aead *a, bool sealing)
 {
     EVP_CIPHER_CTX *c = own_context();
     struct crypt_key inner;
@@ -81,7 +81,7 @@ static void end(EVP_CIPHER_CTX *c)
 
 static void seal_long(const struct aead *a, struct bytes text, unsigned char *out)
 {
-    EVP_CIPHER_CTX *c = begin(a, true);
+    EVP_CIPHER_CTX *c = aead_begin(a, true);
     int n = 0, last = 0;
     bool good = EVP_CipherUpdate(c, out, &n, raw(text), (int)text.n) == 1 &&
                 EVP_CipherFinal_ex(c, out + n, &last) == 1 && (size_t)(n + last) == text.n &&
@@ -93,7 +93,7 @@ static void seal_long(const struct aead *a, struct bytes text, unsigned char *ou
 
 static bool open_long(const struct aead *a, struct bytes sealed, unsigned char *out)
 {
-    EVP_CIPHER_CTX *c = begin(a, false);
+    EVP_CIPHER_CTX *c = aead_begin(a, false);
     size_t text = sealed.n - AEAD_TAG;
     unsigned char tag[AEAD_TAG];
     int n = 0, last = 0;

@@ -57,7 +57,7 @@ static int peek(const struct scan *s)
     return s->at < s->text.n ? (unsigned char)s->text.p[s->at] : -1;
 }
 
-static bool take(struct scan *s, char c)
+static bool take_char(struct scan *s, char c)
 {
     if (peek(s) != c)
         return false;
@@ -120,7 +120,7 @@ static bool unicode_escape(struct scan *s, struct buf *decoded)
     if (c >= 0xDC00 && c <= 0xDFFF)
         return fail(s, start, "lone surrogate");
     if (c >= 0xD800 && c <= 0xDBFF) {
-        if (!take(s, '\\') || !take(s, 'u'))
+        if (!take_char(s, '\\') || !take_char(s, 'u'))
             return fail(s, start, "lone surrogate");
         if (!read_hex(s, &low))
             return false;
@@ -187,7 +187,7 @@ static bool string(struct scan *s, struct buf *decoded)
             return false;
         if (decoded && s->at > start)
             buf_add(decoded, (struct bytes){ s->text.p + start, s->at - start });
-        if (take(s, '"'))
+        if (take_char(s, '"'))
             return true;
         s->at++;
         if (!escape(s, decoded))
@@ -275,7 +275,7 @@ static bool text_value(struct scan *s)
         return string(s, NULL);
     if (!plain_run(s))
         return false;
-    if (take(s, '"')) {
+    if (take_char(s, '"')) {
         json_tree_string(s->tree, (struct bytes){ s->text.p + start, s->at - start - 1 });
         return true;
     }
@@ -295,7 +295,7 @@ static bool key(struct scan *s)
     struct buf decoded;
     bool good = false;
 
-    if (!take(s, '"'))
+    if (!take_char(s, '"'))
         return fail(s, s->at, "a key in double quotes is wanted");
     if (!plain_run(s))
         return false;
@@ -313,7 +313,7 @@ static bool key(struct scan *s)
     if (!good)
         return false;
     skip_blanks(s);
-    return take(s, ':') || fail(s, s->at, "':' is wanted");
+    return take_char(s, ':') || fail(s, s->at, "':' is wanted");
 }
 
 static size_t digits(struct scan *s)
@@ -352,20 +352,20 @@ static bool number(struct scan *s)
     size_t start = s->at;
     bool whole = true;
 
-    take(s, '-');
+    take_char(s, '-');
     if (peek(s) == '0')
         s->at++;
     else if (digits(s) == 0)
         return fail(s, start, "a value is wanted");
-    if (take(s, '.')) {
+    if (take_char(s, '.')) {
         whole = false;
         if (digits(s) == 0)
             return fail(s, s->at, "a digit is wanted");
     }
-    if (take(s, 'e') || take(s, 'E')) {
+    if (take_char(s, 'e') || take_char(s, 'E')) {
         whole = false;
-        if (!take(s, '+'))
-            take(s, '-');
+        if (!take_char(s, '+'))
+            take_char(s, '-');
         if (digits(s) == 0)
             return fail(s, s->at, "a digit is wanted");
     }
@@ -405,7 +405,7 @@ static bool in_object(const struct scan *s)
 
 static bool take_end(struct scan *s)
 {
-    if (s->depth == 0 || !take(s, in_object(s) ? '}' : ']'))
+    if (s->depth == 0 || !take_char(s, in_object(s) ? '}' : ']'))
         return false;
     if (s->levels[s->depth - 1].kept)
         json_tree_close(s->tree);
@@ -442,7 +442,7 @@ static bool separator(struct scan *s, bool *complete)
             continue;
         if (s->depth == 0)
             return fail(s, s->at, "text behind the value");
-        return take(s, ',') || fail(s, s->at, in_object(s) ? "',' or '}' is wanted" : "',' or ']' is wanted");
+        return take_char(s, ',') || fail(s, s->at, in_object(s) ? "',' or '}' is wanted" : "',' or ']' is wanted");
     }
 }
 

@@ -17,7 +17,7 @@ const struct flag client_flags[] = {
     { NULL, FLAG_TEXT, NULL, false, NULL },
 };
 
-static const struct flag *find(const struct flag *const *tables, struct bytes name)
+static const struct flag *flag_find(const struct flag *const *tables, struct bytes name)
 {
     for (; *tables; tables++)
         for (const struct flag *f = *tables; f->name; f++)
@@ -26,7 +26,7 @@ static const struct flag *find(const struct flag *const *tables, struct bytes na
     return NULL;
 }
 
-static bool keep(struct command_line *l, const struct flag *f, const char *text)
+static bool flag_keep(struct command_line *l, const struct flag *f, const char *text)
 {
     int64_t number;
 
@@ -48,7 +48,7 @@ static bool take_flag(struct command_line *l, const struct flag *const *tables, 
 {
     struct bytes name, value;
     bool has_value = bytes_cut(bytes_of(arg + 2), '=', &name, &value);
-    const struct flag *f = find(tables, name);
+    const struct flag *f = flag_find(tables, name);
 
     *used = false;
     if (!f) {
@@ -60,13 +60,13 @@ static bool take_flag(struct command_line *l, const struct flag *const *tables, 
         return false;
     }
     if (f->type == FLAG_SWITCH)
-        return keep(l, f, "");
+        return flag_keep(l, f, "");
     if (!has_value && !next) {
         fprintf(stderr, "%s: --%s wants a value: %s\n", l->program, f->name, f->help);
         return false;
     }
     *used = !has_value;
-    return keep(l, f, has_value ? value.p : next);
+    return flag_keep(l, f, has_value ? value.p : next);
 }
 
 bool command_parse(int argc, char **argv, const struct flag *const *tables, struct command_line *out)

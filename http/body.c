@@ -114,7 +114,7 @@ static enum http_result trailer(struct http_body *b, unsigned char c, const stru
 }
 
 /* One octet that is no data. */
-static enum http_result take(struct http_body *b, unsigned char c, const struct http_limits *l)
+static enum http_result body_byte(struct http_body *b, unsigned char c, const struct http_limits *l)
 {
     switch ((enum state)b->state) {
     case SIZE: return size(b, c);
@@ -150,7 +150,7 @@ enum http_result http_body_next(struct http_body *b, struct bytes have, size_t *
     while (result == HTTP_MORE && b->state != ENDED && *used < have.n) {
         if (b->state == WHOLE || b->state == DATA)
             return data_take(b, have, used, data);
-        result = take(b, (unsigned char)have.p[(*used)++], l);
+        result = body_byte(b, (unsigned char)have.p[(*used)++], l);
     }
     return b->state == ENDED ? HTTP_WHOLE : result;
 }

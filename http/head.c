@@ -73,7 +73,7 @@ static enum http_result field_begins(struct http_scan *s, unsigned char c, const
     return go(s, NAME);
 }
 
-static enum http_result take(struct http_scan *s, unsigned char c, const struct http_limits *l)
+static enum http_result head_byte(struct http_scan *s, unsigned char c, const struct http_limits *l)
 {
     switch ((enum state)s->state) {
     case BEGIN:
@@ -117,7 +117,7 @@ enum http_result http_head_scan(struct http_scan *s, struct bytes have, const st
             s->why = "The request's header is too large";
             return HTTP_LARGE;
         }
-        result = take(s, (unsigned char)have.p[s->at++], l);
+        result = head_byte(s, (unsigned char)have.p[s->at++], l);
     }
     return result;
 }

@@ -74,7 +74,7 @@ static struct {
 } kept[CHARSETS];
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
-static iconv_t take(enum charset charset)
+static iconv_t converter_take(enum charset charset)
 {
     iconv_t converter = (iconv_t)-1;
     bool missing;
@@ -110,7 +110,7 @@ static void give_back(enum charset charset, iconv_t converter)
 void charset_load(void)
 {
     for (enum charset c = CHARSET_ISO_2022_JP + 1; c < CHARSETS; c++) {
-        iconv_t converter = take(c);
+        iconv_t converter = converter_take(c);
 
         if (converter != (iconv_t)-1)
             give_back(c, converter);
@@ -179,7 +179,7 @@ static void convert(enum charset charset, iconv_t converter, struct bytes text, 
 
 void charset_convert(enum charset charset, struct bytes text, struct buf *out)
 {
-    iconv_t converter = take(charset);
+    iconv_t converter = converter_take(charset);
 
     if (converter == (iconv_t)-1) {
         charset_read(CHARSET_UNKNOWN, text, out);

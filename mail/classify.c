@@ -49,7 +49,7 @@ static const struct bytes permanence_texts[] = { BYTES_ROW("undetermined"), BYTE
 static const struct bytes phase_texts[] = { BYTES_ROW("any"),  BYTES_ROW("connect"), BYTES_ROW("hello"),
                                             BYTES_ROW("mail"), BYTES_ROW("rcpt"),    BYTES_ROW("data") };
 
-static bool find(const struct bytes *texts, size_t n, struct bytes text, size_t *out)
+static bool find_text(const struct bytes *texts, size_t n, struct bytes text, size_t *out)
 {
     for (size_t i = 0; i < n; i++)
         if (bytes_equal(texts[i], text)) {
@@ -67,7 +67,7 @@ struct bytes why_text(enum why why)
 bool why_of(struct bytes text, enum why *out)
 {
     size_t i = 0;
-    bool found = find(why_texts, WHYS, text, &i);
+    bool found = find_text(why_texts, WHYS, text, &i);
 
     if (found)
         *out = (enum why)i;
@@ -82,7 +82,7 @@ struct bytes permanence_text(enum permanence p)
 bool permanence_of(struct bytes text, enum permanence *out)
 {
     size_t i = 0;
-    bool found = find(permanence_texts, PERMANENCES, text, &i);
+    bool found = find_text(permanence_texts, PERMANENCES, text, &i);
 
     if (found)
         *out = (enum permanence)i;
@@ -184,7 +184,7 @@ static bool read_member(struct bytes name, struct json_object *value, size_t num
     else if (bytes_equal(name, BYTES("enhanced")) && codes_ok(text))
         r->enhanced = text;
     else if (bytes_equal(name, BYTES("phase")) &&
-             find(phase_texts, sizeof phase_texts / sizeof *phase_texts, text, &at))
+             find_text(phase_texts, sizeof phase_texts / sizeof *phase_texts, text, &at))
         r->at = (enum refused_at)at;
     else if (bytes_equal(name, BYTES("cause")) && why_of(text, &r->why))
         at = 0; /* nothing more to do */

@@ -17,7 +17,7 @@ struct dkim_key {
     enum dkim_algorithm algorithm;
 };
 
-static bool take(EVP_PKEY *pkey, enum dkim_algorithm algorithm, struct dkim_key **out)
+static bool key_take(EVP_PKEY *pkey, enum dkim_algorithm algorithm, struct dkim_key **out)
 {
     *out = calloc(1, sizeof **out);
     if (!*out)
@@ -32,7 +32,7 @@ bool dkim_key_new(enum dkim_algorithm algorithm, struct dkim_key **out, struct e
     EVP_PKEY *pkey = algorithm == DKIM_RSA ? EVP_RSA_gen(DKIM_RSA_BITS) : EVP_PKEY_Q_keygen(NULL, NULL, "ED25519");
 
     ERR_clear_error();
-    return pkey ? take(pkey, algorithm, out) : err_set(e, ERR_INTERNAL, "OpenSSL made no key");
+    return pkey ? key_take(pkey, algorithm, out) : err_set(e, ERR_INTERNAL, "OpenSSL made no key");
 }
 
 void dkim_key_free(struct dkim_key **key)
@@ -55,7 +55,7 @@ static bool check(EVP_PKEY *pkey, struct dkim_key **out, struct err *e)
     bool ok = false;
 
     if (EVP_PKEY_is_a(pkey, "ED25519"))
-        return take(pkey, DKIM_ED25519, out);
+        return key_take(pkey, DKIM_ED25519, out);
     if (!EVP_PKEY_is_a(pkey, "RSA"))
         err_set(e, ERR_INVALID, "The key is of another kind than RSA or Ed25519");
     else if (bits < DKIM_RSA_BITS_MIN || bits > DKIM_RSA_BITS_MAX)
@@ -64,7 +64,7 @@ static bool check(EVP_PKEY *pkey, struct dkim_key **out, struct err *e)
     else
         ok = true;
     if (ok)
-        return take(pkey, DKIM_RSA, out);
+        return key_take(pkey, DKIM_RSA, out);
     EVP_PKEY_free(pkey);
     return false;
 }
@@ -108,7 +108,7 @@ static bool read_seed(struct bytes text, struct dkim_key **out, struct err *e)
     buf_clear(&seed);
     if (!pkey)
         return err_set(e, ERR_INVALID, "A private key in PEM form, or 32 bytes in base64 (Ed25519), is wanted");
-    return take(pkey, DKIM_ED25519, out);
+    return key_take(pkey, DKIM_ED25519, out);
 }
 
 bool dkim_key_read(struct bytes text, struct dkim_key **out, struct err *e)

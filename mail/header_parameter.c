@@ -149,7 +149,7 @@ static void add_percent(struct bytes text, struct buf *out)
 }
 
 /* "name*3*": which piece of the wanted parameter is this? */
-static void keep(struct search *s, struct bytes name, struct bytes value)
+static void piece_keep(struct search *s, struct bytes name, struct bytes value)
 {
     struct bytes base, suffix;
     struct piece piece = { .value = value };
@@ -184,7 +184,7 @@ static void gather(struct search *s, struct bytes value)
 
         rest = bytes_from(rest, one.n + 1);
         if (bytes_cut(one, '=', &name, &text))
-            keep(s, bytes_trim(name), text);
+            piece_keep(s, bytes_trim(name), text);
     }
 }
 

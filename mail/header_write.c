@@ -216,7 +216,7 @@ static void add_text(struct writer *w, struct bytes given, size_t longest)
     buf_clear(&mended);
 }
 
-static bool begin(struct writer *w, struct bytes name, struct bytes value)
+static bool line_begin(struct writer *w, struct bytes name, struct bytes value)
 {
     if (!header_name_ok(name) || name.n > NAME_LONGEST || bytes_has_ctl_line(value))
         return false;
@@ -229,7 +229,7 @@ bool header_write(struct buf *out, struct bytes name, struct bytes value)
 {
     struct writer w = { .out = out, .fold = true };
 
-    if (!begin(&w, name, value))
+    if (!line_begin(&w, name, value))
         return false;
     add_text(&w, value, WORD_LONGEST);
     buf_adds(out, "\r\n");
@@ -320,7 +320,7 @@ bool header_write_raw(struct buf *out, struct bytes name, struct bytes value)
     struct writer w = { .out = out, .fold = true };
 
     value = bytes_trim(value);
-    if (!pieces_fit(value) || !begin(&w, name, value))
+    if (!pieces_fit(value) || !line_begin(&w, name, value))
         return false;
     while (value.n) {
         size_t n = piece_length(value);

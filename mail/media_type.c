@@ -15,7 +15,7 @@ static struct bytes take_token(struct bytes *in)
     return token;
 }
 
-static bool take(struct bytes *in, char c)
+static bool take_char(struct bytes *in, char c)
 {
     if (in->n == 0 || in->p[0] != c)
         return false;
@@ -25,36 +25,36 @@ static bool take(struct bytes *in, char c)
 
 static void skip_blanks(struct bytes *in)
 {
-    while (take(in, ' ') || take(in, '\t')) {
+    while (take_char(in, ' ') || take_char(in, '\t')) {
     }
 }
 
 static bool take_quoted(struct bytes *in)
 {
-    if (!take(in, '"'))
+    if (!take_char(in, '"'))
         return false;
     while (in->n && in->p[0] != '"') {
-        take(in, '\\');
+        take_char(in, '\\');
         if (in->n == 0 || char_is_control(in->p[0]) || char_is_8bit(in->p[0]))
             return false;
         *in = bytes_from(*in, 1);
     }
-    return take(in, '"');
+    return take_char(in, '"');
 }
 
 static bool take_parameter(struct bytes *in, struct bytes *name)
 {
     skip_blanks(in);
-    if (!take(in, ';'))
+    if (!take_char(in, ';'))
         return false;
     skip_blanks(in);
     *name = take_token(in);
-    return name->n && take(in, '=') && (take_quoted(in) || take_token(in).n);
+    return name->n && take_char(in, '=') && (take_quoted(in) || take_token(in).n);
 }
 
 static bool take_type(struct bytes *in)
 {
-    return take_token(in).n && take(in, '/') && take_token(in).n;
+    return take_token(in).n && take_char(in, '/') && take_token(in).n;
 }
 
 bool media_type_ok(struct bytes type)

@@ -60,7 +60,7 @@ static bool grow(struct mime *m, void **p, size_t *room, size_t size)
     return true;
 }
 
-static void keep(struct mime *m, struct bytes text)
+static void header_keep(struct mime *m, struct bytes text)
 {
     struct growing *h = &m->header;
 
@@ -258,7 +258,7 @@ static void carry(struct mime *m, struct bytes piece)
     size_t room = sizeof m->head - m->head_n;
 
     if (m->state == IN_HEADER && !m->opaque)
-        keep(m, piece);
+        header_keep(m, piece);
     if (m->head_n < sizeof m->head) {
         memcpy(m->head + m->head_n, piece.p, piece.n < room ? piece.n : room);
         m->head_n += piece.n < room ? piece.n : room;
@@ -278,7 +278,7 @@ static void carried_line(struct mime *m, struct bytes piece)
 static void whole_line(struct mime *m, struct bytes line)
 {
     if (m->state == IN_HEADER && !m->opaque)
-        keep(m, line);
+        header_keep(m, line);
     take_line(m, bytes_head(line, HEAD_MAX), line.n, line.n > 1 && line.p[line.n - 2] == '\r' ? 2 : 1);
 }
 

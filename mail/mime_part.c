@@ -45,7 +45,7 @@ struct keeping {
     size_t n;
 };
 
-static struct bytes keep(struct keeping *k, struct bytes b)
+static struct bytes text_keep(struct keeping *k, struct bytes b)
 {
     struct bytes kept = { k->text + k->n, b.n };
 
@@ -111,7 +111,7 @@ static struct bytes filename_of(const struct fields *f, struct keeping *k, struc
     mime_filename(parameter(f->disposition, "filename", k->limits, a), FILENAME_MAX_OCTETS, &name);
     if (name.n == 0)
         mime_filename(parameter(f->type, "name", k->limits, a), FILENAME_MAX_OCTETS, &name);
-    kept = keep(k, buf_bytes(&name));
+    kept = text_keep(k, buf_bytes(&name));
     buf_clear(&name);
     return kept;
 }
@@ -136,7 +136,7 @@ static void read_boundary(struct mime_part *p, struct bytes type, struct keeping
         boundary.n--;
     p->encoding = MIME_IDENTITY; /* RFC 2045 6.4 */
     if (boundary.n && boundary.n <= MIME_BOUNDARY_MAX)
-        p->boundary = keep(k, boundary);
+        p->boundary = text_keep(k, boundary);
     else
         p->type = BYTES("text/plain");
 }
@@ -146,15 +146,15 @@ static void read_fields(struct mime_part *p, const struct fields *f, bool digest
     struct bytes type = f->type.p ? header_token(f->type, a) : NO_BYTES;
 
     if (type_ok(type))
-        p->type = keep(k, type);
+        p->type = text_keep(k, type);
     else
         p->type = digest ? BYTES("message/rfc822") : BYTES("text/plain");
     p->encoding = encoding_of(f->encoding, a);
     p->disposition = disposition_of(f->disposition, a);
-    p->content_id = keep(k, id_of(f->id));
+    p->content_id = text_keep(k, id_of(f->id));
     p->filename = filename_of(f, k, a);
     if (bytes_starts(p->type, BYTES("text/")))
-        p->charset = keep(k, charset_label(f->type, k->limits, a));
+        p->charset = text_keep(k, charset_label(f->type, k->limits, a));
     if (mime_is_multipart(p))
         read_boundary(p, f->type, k, a);
 }

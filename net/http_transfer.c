@@ -122,7 +122,7 @@ static int set_timer(CURLM *multi, long ms, void *ctx)
 
 /* --- a beginning --- */
 
-static void begin(struct transfer *t)
+static void hop_begin(struct transfer *t)
 {
     int64_t left = t->deadline - clock_monotonic();
     struct timeval tv;
@@ -162,7 +162,7 @@ static void on_wake(evutil_socket_t fd, short what, void *arg)
     pthread_mutex_unlock(&driver.lock);
     while ((t = in_order)) {
         in_order = t->next;
-        begin(t);
+        hop_begin(t);
     }
 }
 

@@ -118,7 +118,7 @@ static struct job *next_job(struct pool_state *p)
 /* ---- workers ---- */
 
 /* The next job, or NULL when the pool ends: then what waits is done first, whoever's it is. `done`: the job before. */
-static struct job *take(struct pool_state *p, const struct job *done, unsigned lane)
+static struct job *job_take(struct pool_state *p, const struct job *done, unsigned lane)
 {
     struct job *job;
 
@@ -147,7 +147,7 @@ static void *worker(void *arg)
     snprintf(name, sizeof name, "%s-%d", names[p - pools], worker_number);
     pthread_setname_np(pthread_self(), name); /* as `top -H` shows it */
     free(start);
-    for (struct job *job = take(p, NULL, 0); job; job = take(p, job, lane)) {
+    for (struct job *job = job_take(p, NULL, 0); job; job = job_take(p, job, lane)) {
         lane = job->lane; /* the job is its owner's again once it is woken */
         job->work(job->arg);
         waiter_wake(&job->done);

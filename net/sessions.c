@@ -25,7 +25,7 @@ static size_t bucket_of(const char *net)
     return h % BUCKETS;
 }
 
-static struct origin **find(const char *net)
+static struct origin **origin_find(const char *net)
 {
     struct origin **at = &buckets[bucket_of(net)];
 
@@ -47,7 +47,7 @@ static struct origin *origin_new(const char *net)
 static const char *admit(const struct peer *p)
 {
     int64_t most = PARAM_INT(net, sessions_per_address);
-    struct origin **at = find(p->net);
+    struct origin **at = origin_find(p->net);
 
     if (total >= PARAM_INT(net, sessions_max))
         return "net.sessions_max";
@@ -76,7 +76,7 @@ void session_ended(const char *net_text)
     struct origin **at, *o;
 
     pthread_mutex_lock(&lock);
-    at = find(net_text);
+    at = origin_find(net_text);
     o = *at;
     assert(o);
     total--;

@@ -171,7 +171,7 @@ static void forget(struct tls_client *t, struct kept *k)
 }
 
 /* Takes the place of an older one; the oldest leave when there are too many. */
-static void keep(struct tls_client *t, const struct kept *like, SSL_SESSION *session)
+static void session_keep(struct tls_client *t, const struct kept *like, SSL_SESSION *session)
 {
     struct kept *k = calloc(1, sizeof *k + like->n), *old = NULL;
     size_t most = (size_t)PARAM_INT(tls, out_sessions);
@@ -191,7 +191,7 @@ static void keep(struct tls_client *t, const struct kept *like, SSL_SESSION *ses
     pthread_mutex_unlock(&t->lock);
 }
 
-static SSL_SESSION *take(struct tls_client *t, const struct kept *like)
+static SSL_SESSION *session_take(struct tls_client *t, const struct kept *like)
 {
     struct kept *k = NULL;
     SSL_SESSION *session;
@@ -229,7 +229,7 @@ bool tls_session_use(SSL *ssl, const struct tls_wish *w)
     if (!like)
         return false;
     SSL_set_ex_data(ssl, key_index, like);
-    session = take(w->client, like);
+    session = session_take(w->client, like);
     used = session && is_fresh(session) && SSL_set_session(ssl, session) == 1;
     SSL_SESSION_free(session);
     return used;
@@ -242,7 +242,7 @@ static int on_session(SSL *ssl, SSL_SESSION *session)
 
     if (!like || !SSL_SESSION_is_resumable(session) || !PARAM_INT(tls, out_sessions))
         return 0;
-    keep(SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl)), like, session);
+    session_keep(SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl)), like, session);
     return 1;
 }
 

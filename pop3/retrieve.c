@@ -92,7 +92,7 @@ static bool say_ok(struct pop3 *s, size_t i)
     return pop3_ok(s, "%lld octets", (long long)maildrop_item(s->drop, i).size);
 }
 
-static bool begin(struct sending *o)
+static bool message_begin(struct sending *o)
 {
     if (!o->begun)
         o->dead = !say_ok(o->s, o->number);
@@ -106,7 +106,7 @@ static bool each(void *ctx, struct bytes piece, struct err *e)
 
     pop3_write_deadline(o->s);
     o->s->call.deadline = clock_monotonic() + PARAM_INT(pop3, work_timeout); /* a slow client may take long */
-    if (!begin(o))
+    if (!message_begin(o))
         return err_set(e, ERR_CLOSED, "The client went away");
     if (o->top)
         piece = bytes_head(piece, wanted(o, piece));
@@ -127,7 +127,8 @@ static bool send_message(struct pop3 *s, size_t i, struct sending *o)
     sent = maildrop_read(s->drop, &s->call, i, s->utf8, each, o) || o->done;
     if (!sent && !o->begun)
         return pop3_refuse_error(s);
-    if (!sent || !begin(o)) /* once +OK is out, only the end of the connection tells that the message is not whole */
+    if (!sent ||
+        !message_begin(o)) /* once +OK is out, only the end of the connection tells that the message is not whole */
         return false;
     if (i + 1 > s->last)
         s->last = i + 1;

@@ -20,7 +20,7 @@ static const char *protocol(const struct smtp *s)
     return names[s->mail.utf8][stream_is_tls(s->stream)][s->call.who != NULL];
 }
 
-static bool take(void *ctx, struct bytes piece)
+static bool take_piece(void *ctx, struct bytes piece)
 {
     struct transfer *t = ctx;
 
@@ -66,7 +66,7 @@ bool transfer_begin(struct smtp *s, bool dotted)
         smtp_log_refused(s, NULL, NO_BYTES);
         return false;
     }
-    text_init(&t->text, dotted, (size_t)PARAM_INT(smtp, line_max), take, t);
+    text_init(&t->text, dotted, (size_t)PARAM_INT(smtp, line_max), take_piece, t);
     t->text.mend = mends_bare_newlines(s);
     s->mail.transfer = t;
     return true;
@@ -169,7 +169,7 @@ static const char *mode_text(struct bytes mode)
     return bytes_equal(mode, BYTES("test")) ? " (test: nothing is sent or filed)" : "";
 }
 
-static bool keep(struct smtp *s)
+static bool mail_keep(struct smtp *s)
 {
     struct intake_out out = { .size = 0 };
     int64_t began = clock_monotonic();
@@ -188,7 +188,7 @@ static bool keep(struct smtp *s)
 
 bool transfer_finish(struct smtp *s)
 {
-    bool alive = transfer_failed(s->mail.transfer) ? transfer_refuse(s) : keep(s);
+    bool alive = transfer_failed(s->mail.transfer) ? transfer_refuse(s) : mail_keep(s);
 
     smtp_mail_clear(s);
     return alive;

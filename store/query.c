@@ -123,7 +123,7 @@ static void add_value(struct buf *b, const struct value *v)
     }
 }
 
-static bool take(struct bytes *in, size_t n, struct bytes *out)
+static bool take_bytes(struct bytes *in, size_t n, struct bytes *out)
 {
     if (in->n < n)
         return false;
@@ -136,7 +136,7 @@ static bool take_number(struct bytes *in, size_t size, uint64_t *n)
 {
     struct bytes raw;
 
-    if (!take(in, size, &raw))
+    if (!take_bytes(in, size, &raw))
         return false;
     *n = 0;
     for (size_t i = 0; i < size; i++)
@@ -148,7 +148,7 @@ static bool take_text(struct bytes *in, struct value *v)
 {
     uint64_t n;
 
-    return take_number(in, 2, &n) && take(in, (size_t)n, &v->bytes) &&
+    return take_number(in, 2, &n) && take_bytes(in, (size_t)n, &v->bytes) &&
            (v->type != FIELD_TEXT || (bytes_is_utf8(v->bytes) && bytes_find(v->bytes, 0) == v->bytes.n));
 }
 
@@ -163,7 +163,7 @@ static bool take_value(struct bytes *in, bool may_be_null, struct value *v)
         return true;
     switch (v->type) {
     case FIELD_ID:
-        if (!take(in, sizeof v->id.b, &raw))
+        if (!take_bytes(in, sizeof v->id.b, &raw))
             return false;
         memcpy(v->id.b, raw.p, sizeof v->id.b);
         break;

@@ -31,7 +31,7 @@ struct append {
     struct buf text;
 };
 
-static bool keep(struct append *p)
+static bool entry_keep(struct append *p)
 {
     struct bytes text = buf_bytes(&p->text);
     int64_t most = PARAM_INT(message, size_max);
@@ -56,13 +56,13 @@ static bool read_all(struct append *p)
             return false;
         for (struct bytes rest = chunk; rest.n; rest = bytes_from(rest, SLICE)) {
             crlf_add(&p->crlf, bytes_head(rest, SLICE), &p->text);
-            if (!keep(p))
+            if (!entry_keep(p))
                 return false;
         }
     } while (chunk.n);
     crlf_end(&p->crlf, &p->text);
     p->c->deadline = clock_monotonic() + STORE_MS;
-    return auth_current(p->c) && keep(p) && body_finish(p->body, p->c->deadline, &p->c->err);
+    return auth_current(p->c) && entry_keep(p) && body_finish(p->body, p->c->deadline, &p->c->err);
 }
 
 static bool file(struct append *p, const struct mailbox_row *box, const struct directory_user *user,

@@ -109,7 +109,7 @@ static struct snapshot *recall(struct snapshots *all, const struct state *now, s
     return s;
 }
 
-static void keep(struct snapshots *all, struct snapshot *s)
+static void snapshot_keep(struct snapshots *all, struct snapshot *s)
 {
     size_t most = (size_t)PARAM_INT(maildrop, snapshot_memory);
     struct snapshot *old;
@@ -202,7 +202,7 @@ struct taking {
 };
 
 /* On a store thread: all of its reads are one trip. */
-static void take(void *arg)
+static void snapshot_load(void *arg)
 {
     struct taking *t = arg;
     struct snapshots *all = t->c->svc->snapshots;
@@ -220,7 +220,7 @@ static void take(void *arg)
     if (!load(t->c, t->taken, n) || !read_state(t->c, t->mailbox, &after))
         snapshot_release(&t->taken);
     else if (same(&before, &after) && t->taken->n == n) /* its pages belong together */
-        keep(all, t->taken);
+        snapshot_keep(all, t->taken);
 }
 
 bool snapshot_take(struct call *c, struct id mailbox, size_t most, struct snapshot **out)
@@ -228,7 +228,7 @@ bool snapshot_take(struct call *c, struct id mailbox, size_t most, struct snapsh
     struct taking t = { .c = c, .mailbox = mailbox, .most = most };
 
     *out = NULL;
-    if (!offload(POOL_STORE, take, &t, &c->err))
+    if (!offload(POOL_STORE, snapshot_load, &t, &c->err))
         return false;
     *out = t.taken;
     return t.taken != NULL;

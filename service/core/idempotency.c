@@ -84,7 +84,7 @@ static bool replay(struct call *c, struct idempotency *i, const struct idempoten
 }
 
 /* True when there is nothing (any more) under the slot; otherwise *row is filled. */
-static bool find(struct call *c, struct bytes slot, struct idempotency_row *row, bool *there)
+static bool row_find(struct call *c, struct bytes slot, struct idempotency_row *row, bool *there)
 {
     struct value v = V_BYTES(slot);
     struct err why = { 0 };
@@ -116,7 +116,7 @@ static bool look(struct call *c, struct idempotency *i)
     struct idempotency_row row = { 0 };
     bool there;
 
-    if (!find(c, i->slot, &row, &there))
+    if (!row_find(c, i->slot, &row, &there))
         return false;
     if (!there)
         return true;

@@ -92,7 +92,7 @@ static void make_room(struct limits *l)
         forget(l, best);
 }
 
-static struct counted *find(struct limits *l, struct bytes name)
+static struct counted *counted_find(struct limits *l, struct bytes name)
 {
     struct counted *c;
 
@@ -138,7 +138,7 @@ static bool decide_here(struct taking *t)
     bool decided;
 
     pthread_mutex_lock(&l->mutex);
-    c = find(l, t->name);
+    c = counted_find(l, t->name);
     left = held(c);
     t->wait = t->n >= c->refused && now < c->refused_until ? c->again_at - now : 0;
     decided = t->wait > 0 || left >= t->n * t->cost;
@@ -157,7 +157,7 @@ static void note_reserved(struct taking *t, int64_t ahead, int64_t used)
     struct counted *c;
 
     pthread_mutex_lock(&l->mutex);
-    c = find(l, t->name);
+    c = counted_find(l, t->name);
     c->held = held(c) + ahead * t->cost;
     c->held_at = c->sliced_at = now_us();
     c->slice = ahead;
@@ -171,7 +171,7 @@ static void note_refused(struct taking *t)
     struct counted *c;
 
     pthread_mutex_lock(&l->mutex);
-    c = find(l, t->name);
+    c = counted_find(l, t->name);
     c->refused = t->n;
     c->again_at = now_us() + t->wait;
     c->refused_until = now_us() + (t->wait < REFUSED_US ? t->wait : REFUSED_US);

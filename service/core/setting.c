@@ -142,7 +142,7 @@ static struct setting_view view_of(enum param p, struct arena *a)
     };
 }
 
-static bool find(struct call *c, struct bytes name, enum param *p)
+static bool setting_find(struct call *c, struct bytes name, enum param *p)
 {
     if (!call_may(c, SCOPE_SETTINGS))
         return false;
@@ -153,7 +153,7 @@ bool setting_get(struct call *c, const struct setting_get_in *in, struct setting
 {
     enum param p;
 
-    if (!find(c, in->name, &p))
+    if (!setting_find(c, in->name, &p))
         return false;
     *out = view_of(p, c->arena);
     return true;
@@ -248,7 +248,7 @@ bool setting_history(struct call *c, const struct setting_history_in *in, struct
     enum param p;
 
     *out = (struct setting_history_out){ 0 };
-    if (!find(c, in->name, &p))
+    if (!setting_find(c, in->name, &p))
         return false;
     q.conds[0] = COND("name", IS, V_TEXT(in->name));
     return call_list(c, &q, &in->page, (void **)&out->rows, &out->n, &out->page);
@@ -306,7 +306,7 @@ bool setting_update(struct call *c, const struct setting_update_in *in, struct s
     struct err why = { 0 };
     enum param p;
 
-    if (!find(c, in->name, &p) || !check_value(c, p, in))
+    if (!setting_find(c, in->name, &p) || !check_value(c, p, in))
         return false;
     if (!store_get_by(c->store, &setting_kind, "name", &name, 1, c->arena, &old, &why) && why.code != ERR_MISSING) {
         c->err = why;

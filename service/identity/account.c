@@ -28,7 +28,7 @@ bool account_list(struct call *c, const struct account_list_in *in, struct accou
     return may(c) && call_list(c, &q, &in->page, (void **)&out->rows, &out->n, &out->page);
 }
 
-static bool find(struct call *c, struct bytes text, void *out)
+static bool account_find(struct call *c, struct bytes text, void *out)
 {
     struct id id;
 
@@ -41,7 +41,7 @@ static bool find(struct call *c, struct bytes text, void *out)
 
 bool account_get(struct call *c, const struct account_get_in *in, struct account_row *out)
 {
-    return find(c, in->id, out);
+    return account_find(c, in->id, out);
 }
 
 /* ---- the members ---- */
@@ -118,7 +118,7 @@ bool account_create(struct call *c, const struct account_create_in *in, struct a
 bool account_update(struct call *c, const struct account_update_in *in, struct account_row *out)
 {
     const struct patch patch = {
-        .members = &account_members, .given = &in->given, .named = in->named, .id = in->id, .find = find
+        .members = &account_members, .given = &in->given, .named = in->named, .id = in->id, .find = account_find
     };
 
     if (!members_patch(c, &patch, out))
@@ -151,7 +151,7 @@ bool account_delete(struct call *c, const struct account_delete_in *in, void *ou
     struct account_row row;
 
     (void)out;
-    if (!find(c, in->id, &row))
+    if (!account_find(c, in->id, &row))
         return false;
     if (row.operator)
         return err_set(&c->err, ERR_IN_USE, "The operator's account stays");

@@ -142,7 +142,7 @@ static bool refuse(struct call *c, struct bytes hint, const char *why)
 }
 
 /* *row keeps the id none when there is no such key, or its account is gone or disabled. */
-static bool find(struct call *c, struct bytes hash, struct key_row *row, bool *test)
+static bool key_find(struct call *c, struct bytes hash, struct key_row *row, bool *test)
 {
     struct value v = V_BYTES(hash);
     struct account_row account = { 0 };
@@ -255,7 +255,7 @@ bool key_current(struct call *c)
     struct key_row row = { 0 };
     bool test = false;
 
-    if (!find(c, c->who->key_hash, &row, &test))
+    if (!key_find(c, c->who->key_hash, &row, &test))
         return false;
     return (!fault_of(c, &row) && mark_of(&row) == c->who->mark) || err_set(&c->err, ERR_AUTH, "The key has changed");
 }
@@ -271,7 +271,7 @@ bool auth_key(struct call *c, struct bytes secret, const struct principal **out)
         (!bytes_starts(secret, BYTES("pr_live_")) && !bytes_starts(secret, BYTES("pr_test_"))))
         return refuse(c, NO_BYTES, "no key of ours");
     hash = key_secret_hash(secret, c->arena);
-    if (!find(c, hash, &row, &test))
+    if (!key_find(c, hash, &row, &test))
         return false;
     if ((fault = fault_of(c, &row)))
         return refuse(c, bytes_head(secret, 12), fault);

@@ -49,7 +49,7 @@ void seen_clear(struct auth *a)
 }
 
 /* Takes what is to be written, and forgets what has been silent since. */
-static size_t take(struct auth *a, struct seen out[SLICE])
+static size_t seen_take(struct auth *a, struct seen out[SLICE])
 {
     int64_t now = clock_wall();
     struct seen *s, *next;
@@ -93,7 +93,7 @@ void auth_background(struct service *svc)
         die("out of memory: who was here");
     do {
         do {
-            n = take(svc->auth, list);
+            n = seen_take(svc->auth, list);
             for (size_t i = 0; i < n; i++)
                 put(svc, &list[i], a);
         } while (n == SLICE);

@@ -65,7 +65,7 @@ void turns_free(struct turns **t)
 
 /* ---- the queue: under the mutex ---- */
 
-static struct from *find(struct turns *t, struct bytes name)
+static struct from *from_find(struct turns *t, struct bytes name)
 {
     struct from *f;
 
@@ -176,7 +176,7 @@ static bool make_room(struct turns *t, const struct waiting *w)
 
 /* ---- turns ---- */
 
-static void begin(struct turns *t)
+static void turn_begin(struct turns *t)
 {
     while (t->first && t->running < param_int(t->rule->parallel)) {
         struct waiting *w = choose(t);
@@ -195,13 +195,13 @@ bool turn_take(struct turns *t, struct bytes from, enum standing standing, struc
 
     waiter_init(&w.waiter);
     pthread_mutex_lock(&t->mutex);
-    w.from = find(t, from);
+    w.from = from_find(t, from);
     room = make_room(t, &w);
     if (room)
         enter(t, &w);
     else
         forget_idle(t, w.from);
-    begin(t);
+    turn_begin(t);
     pthread_mutex_unlock(&t->mutex);
     if (!room)
         return err_set(e, ERR_BUSY, "%s", t->rule->busy);
@@ -213,6 +213,6 @@ void turn_give(struct turns *t)
 {
     pthread_mutex_lock(&t->mutex);
     t->running--;
-    begin(t);
+    turn_begin(t);
     pthread_mutex_unlock(&t->mutex);
 }

@@ -42,7 +42,7 @@ bool domain_of_account(struct call *c, struct bytes text, struct domain_row *out
     return !found && c->err.code != ERR_MISSING ? false : missing(c);
 }
 
-static bool find(struct call *c, struct bytes id, void *out)
+static bool domain_find(struct call *c, struct bytes id, void *out)
 {
     struct domain_row *row = out;
 
@@ -63,7 +63,7 @@ bool domain_list(struct call *c, const struct domain_list_in *in, struct domain_
 
 bool domain_get(struct call *c, const struct domain_get_in *in, struct domain_row *out)
 {
-    return find(c, in->id, out);
+    return domain_find(c, in->id, out);
 }
 
 /* ---- the members ---- */
@@ -171,7 +171,7 @@ bool domain_create(struct call *c, const struct domain_create_in *in, struct dom
 bool domain_update(struct call *c, const struct domain_update_in *in, struct domain_row *out)
 {
     const struct patch patch = {
-        .members = &domain_members, .given = &in->given, .named = in->named, .id = in->id, .find = find
+        .members = &domain_members, .given = &in->given, .named = in->named, .id = in->id, .find = domain_find
     };
 
     if (!members_patch(c, &patch, out))
@@ -189,7 +189,7 @@ bool domain_delete(struct call *c, const struct domain_delete_in *in, void *out)
     struct domain_row row;
 
     (void)out;
-    if (!find(c, in->id, &row))
+    if (!domain_find(c, in->id, &row))
         return false;
     batch_delete(b, &domain_kind, row.id, &unused, 1);
     batch_update(b, &account_kind, row.account_id, NULL, 0, &less, 1);
@@ -208,7 +208,7 @@ bool domain_verify(struct call *c, const struct domain_verify_in *in, struct dom
     bool may_force =
         c->who && id_equal(c->who->account_id, c->svc->operator_account) && (c->who->scopes & SCOPE_OPERATOR);
 
-    if (!find(c, in->id, out))
+    if (!domain_find(c, in->id, out))
         return false;
     if (!in->force) {
         call_fault(c, "/force", "not_available", "this build does not look up DNS records: an operator may force it");

@@ -85,7 +85,7 @@ static int64_t delay_after(int64_t failures)
 
 /* ---- memory: under the mutex ---- */
 
-static struct suspect *find(struct throttle *t, struct id id)
+static struct suspect *suspect_find(struct throttle *t, struct id id)
 {
     struct suspect *s;
 
@@ -110,7 +110,7 @@ static void make_room(struct throttle *t)
 
 static struct suspect *find_or_make(struct throttle *t, struct id id)
 {
-    struct suspect *s = find(t, id);
+    struct suspect *s = suspect_find(t, id);
 
     if (s)
         return s;
@@ -222,7 +222,7 @@ static struct throttle_state take_over(struct call *c, const struct throttle_row
     struct suspect *s;
 
     pthread_mutex_lock(&t->mutex);
-    s = row->n ? find_or_make(t, row->id) : find(t, row->id);
+    s = row->n ? find_or_make(t, row->id) : suspect_find(t, row->id);
     if (s) {
         s->n = row->n;
         if (row->n)
@@ -240,7 +240,7 @@ bool throttle_look(struct call *c, struct bytes user, bool ask, struct throttle_
     struct throttle_row row;
 
     pthread_mutex_lock(&t->mutex);
-    *out = state_of(find(t, id));
+    *out = state_of(suspect_find(t, id));
     pthread_mutex_unlock(&t->mutex);
     if (!ask || out->wait)
         return true;
@@ -284,7 +284,7 @@ static void sent(struct throttle *t, struct id id, int64_t k, int64_t n)
     struct suspect *s;
 
     pthread_mutex_lock(&t->mutex);
-    s = find(t, id);
+    s = suspect_find(t, id);
     if (s && s->sending >= k) { /* otherwise it was forgotten meanwhile, and is new */
         s->sending -= k;
         s->missed -= n ? k : 0;
@@ -339,7 +339,7 @@ void throttle_passed(struct call *c, struct bytes user)
     bool has_row;
 
     pthread_mutex_lock(&t->mutex);
-    s = find(t, id);
+    s = suspect_find(t, id);
     has_row = s && s->n + s->sending > 0;
     if (s)
         forget(t, s);

@@ -35,7 +35,7 @@ bool user_of_account(struct call *c, struct bytes text, struct user_row *out)
     return found || c->err.code == ERR_MISSING ? missing(c) : false;
 }
 
-static bool find(struct call *c, struct bytes text, void *out)
+static bool user_find(struct call *c, struct bytes text, void *out)
 {
     struct user_row *row = out;
 
@@ -44,7 +44,7 @@ static bool find(struct call *c, struct bytes text, void *out)
 
 bool user_get(struct call *c, const struct user_get_in *in, struct user_row *out)
 {
-    return find(c, in->id, out);
+    return user_find(c, in->id, out);
 }
 
 bool user_list(struct call *c, const struct user_list_in *in, struct user_list_out *out)
@@ -75,7 +75,7 @@ bool user_update(struct call *c, const struct user_update_in *in, struct user_ro
         .given = &in->change,
         .named = in->change.named,
         .id = in->id,
-        .find = find,
+        .find = user_find,
         .finish = user_finish,
     };
 

@@ -277,7 +277,7 @@ static bool check_empty(struct store *to, struct err *e)
     return true;
 }
 
-static bool begin(struct copy *c, int64_t now, struct err *e)
+static bool copy_begin(struct copy *c, int64_t now, struct err *e)
 {
     struct arena *a = arena_new(PROGRESS_ARENA);
     struct batch *b = batch_new(a);
@@ -305,7 +305,7 @@ static bool find_place(struct copy *c, struct copy_report *out, struct err *e)
     out->started_at = out->resumed ? row.started_at : clock_wall();
     if (ok && out->resumed && row.origin != store_identity(c->from))
         ok = err_set(e, ERR_INVALID, "TO holds a copy of another store than FROM. Name a new database, or empty it");
-    ok = ok && (out->resumed || begin(c, out->started_at, e)) && reload(c, e);
+    ok = ok && (out->resumed || copy_begin(c, out->started_at, e)) && reload(c, e);
     out->done_at = row.done_at;
     out->was_done = row.done_at != 0;
     arena_free(&a);

@@ -108,7 +108,7 @@ static void measure(struct intake *k, struct bytes piece)
 }
 
 /* Bytes as they are kept. */
-static bool keep(struct intake *k, struct call *c, struct bytes bytes)
+static bool bytes_keep(struct intake *k, struct call *c, struct bytes bytes)
 {
     while (bytes.n) {
         struct bytes piece = bytes_head(bytes, TURN);
@@ -138,7 +138,7 @@ static bool end_header(struct intake *k, struct call *c, struct bytes head)
     ok = intake_header(k, c, head, &kept) && arena_check(k->arena, &c->err);
     if (k->rewritten.n)
         buf_clear(&k->head);
-    ok = ok && keep(k, c, kept);
+    ok = ok && bytes_keep(k, c, kept);
     k->in_body = true;
     buf_clear(&k->head); /* what others hold of it they have copied */
     buf_clear(&k->rewritten);
@@ -160,13 +160,13 @@ static bool append_head(struct intake *k, struct call *c, struct bytes chunk)
     assert(n <= sizeof begun);
     if (n)
         memcpy(begun, k->head.p + end, n);
-    return end_header(k, c, bytes_head(buf_bytes(&k->head), end)) && keep(k, c, (struct bytes){ begun, n }) &&
-           keep(k, c, bytes_from(chunk, end > had ? end - had : 0));
+    return end_header(k, c, bytes_head(buf_bytes(&k->head), end)) && bytes_keep(k, c, (struct bytes){ begun, n }) &&
+           bytes_keep(k, c, bytes_from(chunk, end > had ? end - had : 0));
 }
 
 bool intake_append(struct intake *k, struct call *c, struct bytes chunk)
 {
-    return k->head_done ? keep(k, c, chunk) : append_head(k, c, chunk);
+    return k->head_done ? bytes_keep(k, c, chunk) : append_head(k, c, chunk);
 }
 
 bool intake_is_lenient(const struct intake *k)

@@ -120,7 +120,7 @@ static const struct message_row *led_to(const struct message_row *rows, size_t n
     return NULL;
 }
 
-static bool take(struct call *c, struct look *l, const void *rows, size_t n, struct id *fits)
+static bool take_fitting(struct call *c, struct look *l, const void *rows, size_t n, struct id *fits)
 {
     const struct scan *s = (const struct scan *)l;
     struct message_row *messages = NULL;
@@ -143,7 +143,7 @@ static bool take(struct call *c, struct look *l, const void *rows, size_t n, str
     return true;
 }
 
-static bool begin(struct call *c, struct scan *s)
+static bool scan_begin(struct call *c, struct scan *s)
 {
     const struct message_list_in *in = s->in;
 
@@ -152,7 +152,7 @@ static bool begin(struct call *c, struct scan *s)
     if (in->email.p && !directory_email(c, in->email, &s->email))
         return false;
     choose(c, s);
-    s->look.take = take;
+    s->look.take = take_fitting;
     if (!list_page(c, &s->look.query, &in->page))
         return false;
     s->look.limit = s->look.query.limit - 1;
@@ -172,7 +172,7 @@ bool message_list(struct call *c, const struct message_list_in *in, struct messa
     if (bytes_equal(in->direction, BYTES("inbound")) && !call_may(c, SCOPE_OPERATOR))
         return false;
     s->in = in;
-    if (!begin(c, s))
+    if (!scan_begin(c, s))
         return false;
     ok = look_run(c, &s->look, &end) && look_load(c, &s->look, &message_kind, &rows, &out->n, &end);
     look_end(&s->look);

@@ -262,7 +262,7 @@ bool queue_return(struct service *svc, struct arena *a, struct work *const *each
     return write_each(svc, a, each, n, give_back, e);
 }
 
-static void keep(struct batch *b, struct arena *a, const struct work *w)
+static void work_keep(struct batch *b, struct arena *a, const struct work *w)
 {
     struct set *sets = arena_array(a, 2, sizeof *sets);
 
@@ -281,7 +281,7 @@ bool queue_renew(struct service *svc, struct arena *a, struct work *const *each,
         was[i] = each[i]->row.lease_until;
         each[i]->row.lease_until = until;
     }
-    ok = write_each(svc, a, each, n, keep, e);
+    ok = write_each(svc, a, each, n, work_keep, e);
     for (size_t i = 0; !ok && i < n; i++)
         each[i]->row.lease_until = was[i];
     return ok;

@@ -203,7 +203,7 @@ static void append_taking(bson_t *pipeline, const struct errand *r, struct id ma
     bson_append_document_end(pipeline, &stage);
 }
 
-static bool take(struct errand *r, const struct gather *g, struct id mark)
+static bool claim_take(struct errand *r, const struct gather *g, struct id mark)
 {
     bson_t filter = BSON_INITIALIZER, pipeline = BSON_INITIALIZER;
     bson_error_t why;
@@ -269,7 +269,7 @@ static void run(void *arg)
     r->collection = mongo_collection(r->store, r->client, k->name);
     r->ok = find_candidates(r, &candidates);
     if (r->ok && candidates.n)
-        r->ok = take(r, &candidates, mark) && read_taken(r, &candidates, mark, &taken);
+        r->ok = claim_take(r, &candidates, mark) && read_taken(r, &candidates, mark, &taken);
     if (r->ok)
         put_in_order(&candidates, r->claim->due, &taken);
     free(candidates.rows);

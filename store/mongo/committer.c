@@ -86,7 +86,7 @@ static void leave(struct committers *all, const struct job *j)
         all->wanted[j->slots[i]] = all->look;
 }
 
-static void take(struct worker *w, const struct job *j)
+static void job_take(struct worker *w, const struct job *j)
 {
     if (w->n_slots + j->n_slots > w->cap) {
         w->cap = (w->n_slots + j->n_slots) * 2;
@@ -133,7 +133,7 @@ static struct job *cut_group(struct worker *w)
             continue;
         }
         *at = j->next;
-        take(w, j);
+        job_take(w, j);
         bytes -= (int64_t)j->weight;
         all->bytes -= j->weight;
         all->n_jobs--;

@@ -64,7 +64,7 @@ static void close_store(struct store *st)
     free(s);
 }
 
-static bool begin(struct mongo_store *s, struct err *e)
+static bool engine_begin(struct mongo_store *s, struct err *e)
 {
     mongoc_client_t *c = mongo_client(s);
     bool ok;
@@ -81,7 +81,7 @@ static bool open_store(const struct store_options *o, struct bytes place, struct
     struct mongo_store *s = store_new(o);
 
     (void)place;
-    if (mongo_connect(s, o->url, e) && mongo_schema(s, o->schema, e) && begin(s, e)) {
+    if (mongo_connect(s, o->url, e) && mongo_schema(s, o->schema, e) && engine_begin(s, e)) {
         *out = &s->store;
         return true;
     }

@@ -80,7 +80,7 @@ static bool find_and_modify(struct mongo_store *s, mongoc_client_t *client, cons
 
 /* One that is there and free; or, with `make`, one that is not there: of one that is there and held the insert fails by
  * its name. (The server's clock may not be asked where a row may be made.) */
-static bool take(struct errand *r, mongoc_client_t *client, bool make, bool *taken, bson_error_t *why)
+static bool row_take(struct errand *r, mongoc_client_t *client, bool make, bool *taken, bson_error_t *why)
 {
     bson_t filter = BSON_INITIALIZER, pipeline = BSON_INITIALIZER, reply;
     bson_iter_t at, token;
@@ -105,7 +105,7 @@ static bool take(struct errand *r, mongoc_client_t *client, bool make, bool *tak
 /* False: why tells. */
 static bool take_one(struct errand *r, mongoc_client_t *client, bson_error_t *why)
 {
-    return take(r, client, false, &r->ok, why) && (r->ok || take(r, client, true, &r->ok, why));
+    return row_take(r, client, false, &r->ok, why) && (r->ok || row_take(r, client, true, &r->ok, why));
 }
 
 static void run_take(void *arg)

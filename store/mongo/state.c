@@ -85,7 +85,7 @@ static bool wait(struct keeper *k)
 }
 
 /* Being up is said by a write, which needs a majority. */
-static void *keep(void *arg)
+static void *state_keep(void *arg)
 {
     struct keeper *k = arg;
     struct mongo_store *s = k->store;
@@ -123,7 +123,7 @@ bool keeper_start(struct mongo_store *s, struct err *e)
     k->store = s;
     pthread_mutex_init(&k->mutex, NULL);
     clock_cond_init(&k->wake);
-    if (pthread_create(&k->thread, NULL, keep, k) != 0) {
+    if (pthread_create(&k->thread, NULL, state_keep, k) != 0) {
         free(k);
         return err_set(e, ERR_BUSY, "cannot start the store's keeper: %s", strerror(errno));
     }

@@ -126,7 +126,7 @@ static bool is_lazy(const struct job *jobs)
 
 /* A commit that a majority has, journaled, covers what its snapshot saw and came before it in the oplog: groups that
  * were lazy too. */
-static bool begin(struct committer *c, bool lazy, bson_error_t *why)
+static bool transaction_begin(struct committer *c, bool lazy, bson_error_t *why)
 {
     mongoc_transaction_opt_t *opts = mongoc_transaction_opts_new();
     mongoc_read_concern_t *snapshot = mongoc_read_concern_new();
@@ -246,7 +246,7 @@ static enum outcome attempt(struct committer *c, struct job **jobs, struct err *
 
     if (!lane_ready(c->store, c->client, &c->lane, e))
         return LATER;
-    if (!begin(c, is_lazy(*jobs), &why)) {
+    if (!transaction_begin(c, is_lazy(*jobs), &why)) {
         mongo_err(c->store, &why, e);
         return LATER;
     }

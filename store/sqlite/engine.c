@@ -121,7 +121,7 @@ static bool get_by(struct store *st, const struct unique_key *key, struct arena 
     READ(st, select_by(c, key, a, row, e));
 }
 
-static bool find(struct store *st, const struct plan *p, struct arena *a, struct rows *out, struct err *e)
+static bool rows_find(struct store *st, const struct plan *p, struct arena *a, struct rows *out, struct err *e)
 {
     READ(st, select_plan(c, p, NULL, a, out, e));
 }
@@ -242,7 +242,7 @@ const struct engine engine_sqlite = {
     .lazy_mark = writer_lazy_mark,
     .get = get,
     .get_by = get_by,
-    .find = find,
+    .find = rows_find,
     .blob_get = blob_get,
     .claim = writer_claim,
     .lock = lock_take,

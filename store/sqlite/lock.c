@@ -52,7 +52,7 @@ void locks_free(struct locks **l)
     *l = NULL;
 }
 
-static struct held **find(struct locks *l, struct bytes name)
+static struct held **held_find(struct locks *l, struct bytes name)
 {
     uint32_t h = 2166136261u;
     struct held **at;
@@ -92,10 +92,10 @@ static struct held *held_new(struct locks *l, struct bytes name)
     return h;
 }
 
-static bool take(struct locks *l, struct bytes name, int64_t ttl_ms, int64_t *token, struct err *e)
+static bool held_take(struct locks *l, struct bytes name, int64_t ttl_ms, int64_t *token, struct err *e)
 {
     int64_t now = clock_monotonic();
-    struct held **at = find(l, name);
+    struct held **at = held_find(l, name);
 
     if (*at && (*at)->until > now)
         return err_set(e, ERR_IN_USE, "%.*s is in use", SHOW(name));
@@ -104,7 +104,7 @@ static bool take(struct locks *l, struct bytes name, int64_t ttl_ms, int64_t *to
             drop_expired(l, now);
         if (l->n >= PARAM_INT(store, locks_max))
             return err_set(e, ERR_BUSY, "%lld locks are held", (long long)l->n);
-        at = find(l, name); /* its bucket may have changed */
+        at = held_find(l, name); /* its bucket may have changed */
         *at = held_new(l, name);
     }
     (*at)->token = *token = ++l->last_token;
@@ -118,7 +118,7 @@ bool lock_take(struct store *st, struct bytes name, int64_t ttl_ms, int64_t *tok
     bool ok;
 
     pthread_mutex_lock(&l->mutex);
-    ok = take(l, name, ttl_ms, token, e);
+    ok = held_take(l, name, ttl_ms, token, e);
     pthread_mutex_unlock(&l->mutex);
     return ok;
 }
@@ -131,7 +131,7 @@ bool lock_renew(struct store *st, struct bytes name, int64_t token, int64_t ttl_
     bool ok;
 
     pthread_mutex_lock(&l->mutex);
-    h = *find(l, name);
+    h = *held_find(l, name);
     ok = h && h->token == token && h->until > now;
     if (ok)
         h->until = now + ttl_ms;
@@ -145,7 +145,7 @@ void lock_end(struct store *st, struct bytes name, int64_t token)
     struct held **at;
 
     pthread_mutex_lock(&l->mutex);
-    at = find(l, name);
+    at = held_find(l, name);
     if (*at && (*at)->token == token)
         drop(l, at);
     pthread_mutex_unlock(&l->mutex);

@@ -124,7 +124,7 @@ static bool any_may_wait(const struct job *jobs)
 }
 
 /* Another process may hold the write lock (a backup, somebody's sqlite3). */
-static bool begin(struct writer *w, const struct job *jobs, struct err *e)
+static bool commit_begin(struct writer *w, const struct job *jobs, struct err *e)
 {
     sqlite3_busy_timeout(w->conn->db, BUSY_MS);
     for (;;) {
@@ -263,7 +263,8 @@ static void run_group(struct writer *w, struct job *jobs)
     w->made_room = false;
     for (int run = 0;; run++) {
         enum outcome pass = PASSED;
-        bool had_room = !w->made_room, begun = begin(w, jobs, &e); /* writes what the log still lacks: log_vfs.c */
+        bool had_room = !w->made_room,
+             begun = commit_begin(w, jobs, &e); /* writes what the log still lacks: log_vfs.c */
 
         if (begun)
             pass = apply_all(w, jobs);
@@ -313,7 +314,7 @@ static void run_group_early(struct writer *w, struct job *jobs)
 {
     struct err e = { 0 };
 
-    if (!begin(w, jobs, &e) || apply_all(w, jobs) != PASSED)
+    if (!commit_begin(w, jobs, &e) || apply_all(w, jobs) != PASSED)
         die("the early answer knows no failures: %s", e.message);
     wake_all(jobs);
     usleep(EARLY_US);
@@ -386,7 +387,7 @@ static void idle(struct writer *w)
         w->tight = !reserve_take(w->store->path);
     if (!atomic_load(&w->store->down))
         return;
-    if (begin(w, NULL, &e) && conn_run(w->conn, "UPDATE _meta SET value = value WHERE name = 'epoch'", &e) &&
+    if (commit_begin(w, NULL, &e) && conn_run(w->conn, "UPDATE _meta SET value = value WHERE name = 'epoch'", &e) &&
         conn_step(w->conn, "COMMIT", &e))
         state_note(w->store, NULL);
     else
