@@ -84,7 +84,7 @@ static void seal_long(const struct aead *a, struct bytes text, unsigned char *ou
     EVP_CIPHER_CTX *c = aead_begin(a, true);
     int n = 0, last = 0;
     bool good = EVP_CipherUpdate(c, out, &n, raw(text), (int)text.n) == 1 &&
-                EVP_CipherFinal_ex(c, out + n, &last) == 1 && (size_t)(n + last) == text.n &&
+                EVP_CipherFinal_ex(c, out + n, &last) == 1 && (size_t)n + (size_t)last == text.n &&
                 EVP_CIPHER_CTX_ctrl(c, EVP_CTRL_AEAD_GET_TAG, AEAD_TAG, out + text.n) == 1;
 
     assert(good);
