@@ -135,7 +135,7 @@ bool service_start(struct service *svc, struct err *e)
 {
     charset_load(); /* no loop is to wait for the disk in the middle of a mail */
     return service_spawn(svc, node_heartbeat, e) && service_spawn(svc, settings_follow, e) &&
-           service_spawn(svc, auth_background, e) && service_spawn(svc, feed_run, e) && mail_start(svc, e) &&
+           service_spawn(svc, auth_background, e) && service_spawn(svc, feed_run, e) && due_start(svc, e) &&
            sweep_start(svc, e);
 }
 
@@ -145,7 +145,7 @@ void service_stop(struct service *svc)
     due_poke(svc);
     while (atomic_load(&svc->fibers) > 0)
         usleep(5000); /* a plain thread: the fibers end within a slice */
-    mail_stop(svc);
+    due_stop(svc);
     node_leave(svc);
 }
 

@@ -61,5 +61,13 @@ def test_promises_are_kept_below():
     assert not wrong, "\n".join(wrong)
 
 
+def test_the_files_that_are_named_are_there():
+    """ARCHITECTURE.md shows a newcomer the way: each file that it names by its path exists."""
+    text = (ROOT / "ARCHITECTURE.md").read_text()
+    named = set(re.findall(r"(?<![\w./])(?:[a-z0-9]+/)+\w+\.(?:c|h|py|def|yaml|md)\b", text))
+    assert len(named) > 60
+    assert not [n for n in sorted(named) if not (ROOT / n).exists()]
+
+
 def test_no_file_stands_beside_the_folders_of_service():
     assert {p.name for p in (ROOT / "service").glob("*.[ch]")} == {"service.c", "service.h"}

@@ -45,7 +45,7 @@ struct service {
     struct turns *readings;           /* service/box/reading.h */
     struct snapshots *snapshots;      /* service/box/snapshot.h */
     struct feed *feed;                /* service/message/feed.h */
-    struct mail *mail;                /* the mail half's own, between mail_start and mail_stop */
+    struct mail *mail;                /* the mail half's own, between due_start and due_stop */
     _Atomic(struct outlet *) outlet;  /* who is told of mail that leaves: service/queue/queue.h */
     int64_t started_at;
     char boot[ID_TEXT + 1]; /* tells this process from another that runs with the same node id */

@@ -166,7 +166,7 @@ static void due_fiber(struct service *svc)
     }
 }
 
-bool mail_start(struct service *svc, struct err *e)
+bool due_start(struct service *svc, struct err *e)
 {
     svc->mail = calloc(1, sizeof *svc->mail);
     if (!svc->mail)
@@ -175,7 +175,7 @@ bool mail_start(struct service *svc, struct err *e)
     return service_spawn(svc, due_fiber, e);
 }
 
-void mail_stop(struct service *svc)
+void due_stop(struct service *svc)
 {
     if (!svc->mail)
         return;

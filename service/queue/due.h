@@ -10,8 +10,8 @@
 
 /* What this node had claimed before its start is due now: once it is certain that no other process runs as it. */
 bool due_begin(struct service *svc, struct err *e);
-bool mail_start(struct service *svc, struct err *e);
-void mail_stop(struct service *svc); /* after service_stop's fibers have ended */
+bool due_start(struct service *svc, struct err *e);
+void due_stop(struct service *svc); /* after service_stop's fibers have ended */
 /* Something may be due at once. Any thread. */
 void due_poke(struct service *svc);
 

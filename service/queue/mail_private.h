@@ -1,4 +1,4 @@
-/* service/queue/mail_private.h - the mail half's own state, between mail_start and mail_stop. */
+/* service/queue/mail_private.h - what the files of the queue share in memory, between due_start and due_stop. */
 #ifndef SERVICE_MAIL_PRIVATE_H
 #define SERVICE_MAIL_PRIVATE_H
 struct signal;

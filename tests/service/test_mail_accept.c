@@ -292,7 +292,7 @@ static void the_background_files_the_rest(void **state)
         add_user(w, b, w->account, arena_printf(w->arena, "u%zu@example.test", i), 1 << 30);
     commit(w, b);
     directory_changed(w->svc);
-    if (!net_start(&o, &e) || !mail_start(w->svc, &e))
+    if (!net_start(&o, &e) || !due_start(w->svc, &e))
         fail_msg("%s", e.message);
     must(&w->c, receive(w, "u#@example.test", 60, A_MAIL, &out));
     while (message_of_id(w, out.message_id).n_open && clock_monotonic() < until)
@@ -302,7 +302,7 @@ static void the_background_files_the_rest(void **state)
     due_poke(w->svc);
     while (atomic_load(&w->svc->fibers))
         usleep(5000);
-    mail_stop(w->svc);
+    due_stop(w->svc);
     net_stop();
 }
 
