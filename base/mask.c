@@ -142,25 +142,26 @@ static bool named_at(struct bytes text, struct found *f)
     return false;
 }
 
-/* The letters that anything of the above begins with. */
-static bool may_begin(char c)
+/* The two characters that anything of the above begins with: each log line passes through here, and few pairs do. */
+static bool may_begin(struct bytes text)
 {
-    switch (c | 0x20) {
-    case 'a':
-    case 'b':
-    case 'p':
-    case 's':
-    case 't':
-    case 'w':
-    case ':': return true;
+    char next = text.n > 1 ? (char)(text.p[1] | 0x20) : 0;
+
+    switch (text.p[0] | 0x20) {
+    case 'a': return next == 'p';
+    case 'b': return next == 'a' || next == 'e';
+    case 'p': return next == 'a' || next == 'r';
+    case 's': return next == 'e';
+    case 't': return next == 'o';
+    case 'w': return next == 'h';
+    case ':': return next == '/';
     default: return false;
     }
 }
 
 static bool found_at(struct bytes text, struct found *f)
 {
-    return may_begin(text.p[0]) &&
-           (key_at(text, f) || credentials_at(text, f) || userinfo_at(text, f) || named_at(text, f));
+    return may_begin(text) && (key_at(text, f) || credentials_at(text, f) || userinfo_at(text, f) || named_at(text, f));
 }
 
 bool mask_wanted(struct bytes text)

@@ -32,6 +32,17 @@ static void secrets_are_known_by_their_shape(void **state)
         { "api_key: a&b", "api_key: *&b" },
         { "Wrong user or password", "Wrong user or password" },
         { "password: ", "password: " },
+        /* each of what is known, at the very start and behind a beginning of another */
+        { "passwd=x", "passwd=*" },
+        { "passphrase=x", "passphrase=*" },
+        { "secret=x", "secret=*" },
+        { "token=x", "token=*" },
+        { "apikey=x", "apikey=*" },
+        { "api-key=x", "api-key=*" },
+        { "BEARER a1b2", "BEARER ***" },
+        { "appassword=x", "appassword=*" },
+        { "to:token=x", "to:token=*" },
+        { "WHSEC_abcdefgh", "WHSEC_abcd***" },
     };
 
     (void)state;
