@@ -362,14 +362,17 @@ static struct bytes loose_status(struct bounce_reader *b, struct bytes message)
     return NO_BYTES;
 }
 
-/* Answering machines send from nobody too: their subject does not say that something was not delivered. */
+/* Answering machines send from nobody too, but do not say that something was not delivered. */
 static void read_words(struct bounce_reader *b)
 {
-    bool reports = bounce_holds(b->subject, subjects), system = from_a_system(b);
+    static const char *const plainly[] = { "could not be delivered", "was not delivered", "undeliverable",
+                                           "unable to deliver",      "delivery failed",   NULL };
+    bool reports = bounce_holds(b->subject, subjects), system = from_a_system(b), nobody = from_nobody(b);
 
-    if (!(reports && (system || from_nobody(b))) && is_auto_reply(b))
+    if (!(reports && (system || nobody)) && is_auto_reply(b))
         b->out->kind = BOUNCE_AUTO_REPLY;
-    else if ((system || (reports && from_nobody(b))) && bounce_words(b, reports))
+    else if ((system || (nobody && (reports || bounce_holds(arena_lower(b->a, b->words), plainly)))) &&
+             bounce_words(b, reports))
         b->out->kind = BOUNCE_REPORT;
     else
         b->out->n = 0;

@@ -128,10 +128,10 @@ static struct codes codes_in(struct bytes text)
     return c;
 }
 
-static bool tells(struct meaning m)
+/* The one that says more than x.0.0. */
+static struct bytes telling(struct bytes first, struct bytes second)
 {
-    return m.why != WHY_UNDETERMINED && !bytes_starts(bytes_of(m.rule), BYTES("iana/")) &&
-           !bytes_starts(bytes_of(m.rule), BYTES("code"));
+    return (first.n && !bytes_ends(first, BYTES(".0.0"))) || second.n == 0 ? first : second;
 }
 
 /* Which command was answered, where a text says so: the same words mean something else after the text of a mail, or
@@ -144,7 +144,7 @@ static enum refused_at phase_of(struct bytes reply, struct bytes words)
     } phases[] = {
         { REFUSED_DATA, { "end of data", "end of DATA", "SMTP command\nDATA", "after DATA", NULL } },
         { REFUSED_MAIL, { "after MAIL FROM", "reply to MAIL FROM", "after pipelined MAIL", NULL } },
-        { REFUSED_RCPT, { "after RCPT TO", "reply to RCPT TO", "after pipelined RCPT", NULL } },
+        { REFUSED_RCPT, { "RCPT TO", "RCPT To", "RCPT_TO", "RCPT command", "rcpt to", NULL } },
         { REFUSED_HELLO,
           { "after EHLO", "after HELO", "reply to EHLO", "reply to HELO", "my name was rejected", NULL } },
         { REFUSED_CONNECT, { "after initial connection", "refused to talk to me", NULL } },
@@ -156,37 +156,38 @@ static enum refused_at phase_of(struct bytes reply, struct bytes words)
     return REFUSED_ANYWHERE;
 }
 
-/* The reply's own code tells more than a Status that the reporting server made up of it (often 5.0.0). */
+/* The reply's own code tells more than a Status that the reporting server made up of it (often 5.0.0). Where it did not
+ * say enough, the report's words may, and then its subject. */
 void bounce_judge(struct bounce_reader *b, struct bounce_recipient *t, struct bytes words)
 {
     struct codes own = codes_in(t->reply), said = codes_in(words);
-    struct refusal refusal = { .code = own.code, .enhanced = own.enhanced, .text = t->reply };
+    bool told = own.code || own.enhanced.n || t->status.n || said.code || said.enhanced.n;
+    struct refusal r = { .at = phase_of(t->reply, words), .code = own.code, .text = t->reply };
     struct meaning m;
 
-    if (!refusal.enhanced.n || (bytes_ends(refusal.enhanced, BYTES(".0.0")) && t->status.n))
-        refusal.enhanced = t->status;
-    if (!refusal.enhanced.n && !refusal.code && !said.enhanced.n && !said.code) /* all we know is that it failed */
-        refusal.enhanced = t->action == DSN_DELAYED ? BYTES("4.0.0") : BYTES("5.0.0");
-    refusal.at = phase_of(t->reply, words);
-    m = classify(b->how->classifier, &refusal);
-    if (words.n && !tells(m) && (m.why == WHY_UNDETERMINED || !t->reply.n)) {
-        struct refusal other = { .code = refusal.code ? refusal.code : said.code,
-                                 .enhanced = refusal.enhanced.n ? refusal.enhanced : said.enhanced,
-                                 .text = words,
-                                 .at = refusal.at };
-        struct meaning n = classify(b->how->classifier, &other);
-
-        if (tells(n) || m.why == WHY_UNDETERMINED) {
-            m = n;
-            refusal = other;
-        }
+    r.enhanced = telling(own.enhanced, t->status);
+    if (!t->reply.n) {
+        r.code = said.code;
+        r.enhanced = telling(t->status, said.enhanced);
+        r.text = words;
+    }
+    if (!told) /* all we know is that it failed */
+        r.enhanced = t->action == DSN_DELAYED ? BYTES("4.0.0") : BYTES("5.0.0");
+    m = classify(b->how->classifier, &r);
+    if (m.why == WHY_UNDETERMINED && t->reply.n) {
+        r.code = r.code ? r.code : said.code;
+        r.enhanced = telling(r.enhanced, said.enhanced);
+        r.text = words;
+        m = classify(b->how->classifier, &r);
     }
     if (m.why == WHY_UNDETERMINED) { /* "Returned mail: User unknown" may be all that is said */
-        refusal.text = b->subject;
-        m = classify(b->how->classifier, &refusal);
+        r.text = b->subject;
+        m = classify(b->how->classifier, &r);
     }
-    t->code = refusal.code;
-    t->status = t->status.n ? t->status : refusal.enhanced;
+    if (m.why == WHY_UNDETERMINED && !told)
+        m.permanence = PERMANENCE_UNDETERMINED;
+    t->code = r.code;
+    t->status = t->status.n || !told ? t->status : r.enhanced;
     t->meaning = m;
 }
 

@@ -12,7 +12,7 @@
 
 #include "classify_rules.inc" /* made from classify_rules.json */
 
-enum { PATTERNS_MAX = 200, RULE_VALUES = 16, RULES_MEMORY = 16 << 20, SEEN_BITS = 16384, GRAM = 3 };
+enum { PATTERNS_MAX = 200, RULE_VALUES = 16, RULES_MEMORY = 16 << 20, SEEN_BITS = 16384, GRAM = 3, UNTOLD = 6 };
 
 /* Before a pattern is looked for, two marks tell whether it can be there: of any three bytes in a row the text has set
  * a bit, and few of some 700 patterns find those of their first and last three set. */
@@ -27,7 +27,7 @@ struct rule {
     struct bytes provider, code, enhanced; /* NO_BYTES: any */
     struct pattern *patterns;
     size_t n_patterns;
-    enum refused_at at;
+    size_t phase; /* of phase_texts */
     enum why why;
     enum permanence permanence;
     bool says_permanence;
@@ -46,8 +46,9 @@ static const struct bytes why_texts[] = {
 };
 static const struct bytes permanence_texts[] = { BYTES_ROW("undetermined"), BYTES_ROW("permanent"),
                                                  BYTES_ROW("temporary"), BYTES_ROW("block") };
-static const struct bytes phase_texts[] = { BYTES_ROW("any"),  BYTES_ROW("connect"), BYTES_ROW("hello"),
-                                            BYTES_ROW("mail"), BYTES_ROW("rcpt"),    BYTES_ROW("data") };
+static const struct bytes phase_texts[] = { BYTES_ROW("any"),   BYTES_ROW("connect"), BYTES_ROW("hello"),
+                                            BYTES_ROW("mail"),  BYTES_ROW("rcpt"),    BYTES_ROW("data"),
+                                            BYTES_ROW("untold") };
 
 static bool find_text(const struct bytes *texts, size_t n, struct bytes text, size_t *out)
 {
@@ -185,7 +186,7 @@ static bool read_member(struct bytes name, struct json_object *value, size_t num
         r->enhanced = text;
     else if (bytes_equal(name, BYTES("phase")) &&
              find_text(phase_texts, sizeof phase_texts / sizeof *phase_texts, text, &at))
-        r->at = (enum refused_at)at;
+        r->phase = at;
     else if (bytes_equal(name, BYTES("cause")) && why_of(text, &r->why))
         at = 0; /* nothing more to do */
     else if (bytes_equal(name, BYTES("permanence")) && permanence_of(text, &r->permanence))
@@ -360,6 +361,11 @@ static bool one_is_in(const struct folded *f, const struct rule *r)
     return r->n_patterns == 0;
 }
 
+static bool phase_fits(size_t phase, enum refused_at at)
+{
+    return phase == 0 || (phase == UNTOLD ? at == REFUSED_ANYWHERE : phase == (size_t)at);
+}
+
 static enum permanence by_digit(char digit)
 {
     return digit == '5' ? PERMANENCE_PERMANENT : digit == '4' ? PERMANENCE_TEMPORARY : PERMANENCE_UNDETERMINED;
@@ -378,7 +384,7 @@ struct meaning classify(const struct classifier *c, const struct refusal *r)
     for (size_t i = 0; i < c->n; i++) {
         const struct rule *t = &c->rules[i];
 
-        if ((t->provider.n && !bytes_equal_nocase(t->provider, r->provider)) || (t->at && t->at != r->at) ||
+        if ((t->provider.n && !bytes_equal_nocase(t->provider, r->provider)) || !phase_fits(t->phase, r->at) ||
             (t->code.n && !one_begins(code, t->code, false)) ||
             (t->enhanced.n && !one_begins(r->enhanced, t->enhanced, true)) || !one_is_in(&text, t))
             continue;

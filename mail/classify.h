@@ -17,8 +17,8 @@
  *     {"rules": [{"id": "yahoo-ts", "provider": "yahoo", "phase": "any", "code": "4|5", "enhanced": "4.7.0",
  *                 "match": ["[TS0*]"], "cause": "reputation", "permanence": "block"}, ...]}
  * id and cause are wanted. provider: a name that the caller knows the receiver by. phase: connect, hello, mail, rcpt,
- * data or any. code: alternatives, beginnings of the code ("4", "55"), which is
- * the first digit of the enhanced one where there is no other. enhanced: alternatives, beginnings up to a dot
+ * data, untold (a report that does not say which) or any. code: alternatives, beginnings of the code ("4", "55"), which
+ * is the first digit of the enhanced one where there is no other. enhanced: alternatives, beginnings up to a dot
  * ("5.7", "x.1.1": of either class). match: any of the patterns, found anywhere in the text, case-blind, runs of white
  * space being one space; `*` stands for any text, there is no other sign, so that matching takes linear time whoever
  * writes the rules or the text. permanence left out: what the first digit says (5 permanent, 4 temporary), with no code

@@ -332,7 +332,8 @@ static bool is_right(const struct bounce *b, size_t n, struct bytes reason, bool
     if (bytes_equal(reason, BYTES("delivered")))
         return b->recipients[n].action == DSN_DELIVERED || b->recipients[n].action == DSN_RELAYED;
     if (bytes_equal(reason, BYTES("filtered")) && b->recipients[n].meaning.why == WHY_UNKNOWN_USER)
-        return true; /* "User unknown" in so many words: Sisimai takes it for a filter by the domain or the command */
+        return true; /* "User unknown" in so many words: to Sisimai a filter, by the domain or because of what is
+                        missing */
     return may_be(reason, b->recipients[n].meaning.why) && meaning_suppresses(b->recipients[n].meaning) == hard;
 }
 
@@ -360,8 +361,9 @@ static void the_suite_of_sisimai(void **state)
             read_it(buf_bytes(&mail), *state, &b);
         }
         last = columns[0];
-        if (bytes_equal(columns[3], BYTES("undefined"))) /* no class */
-            continue;
+        if (bytes_equal(columns[3], BYTES("undefined")) || /* no class */
+            (mail.n && memmem(mail.p, mail.n, "\"notificationType\"", 18)))
+            continue; /* JSON from Amazon's SNS: a notice for programs, which comes to no return path */
         rows++;
         if (is_right(&b, nth, columns[3], bytes_equal(columns[4], BYTES("true"))))
             right++;

@@ -95,6 +95,36 @@ static void replies_have_a_meaning(void **state)
     assert_int_equal(wrong, 0);
 }
 
+/* The same words mean another thing to another command, and less where nobody says which it was. */
+static void the_command_counts(void **state)
+{
+    static const struct {
+        enum refused_at at;
+        const char *text;
+        enum why why;
+        enum permanence permanence;
+    } rows[] = {
+        { REFUSED_RCPT, "User unknown", WHY_UNKNOWN_USER, PERMANENCE_PERMANENT },
+        { REFUSED_ANYWHERE, "User unknown", WHY_UNKNOWN_USER, PERMANENCE_UNDETERMINED },
+        { REFUSED_DATA, "User unknown", WHY_POLICY, PERMANENCE_UNDETERMINED },
+        { REFUSED_MAIL, "example.org does not exist", WHY_SENDER_REJECTED, PERMANENCE_BLOCK },
+        { REFUSED_RCPT, "this address does not exist", WHY_UNKNOWN_USER, PERMANENCE_PERMANENT },
+        { REFUSED_CONNECT, "go away", WHY_REPUTATION, PERMANENCE_BLOCK },
+        { REFUSED_RCPT, "go away", WHY_UNDETERMINED, PERMANENCE_PERMANENT },
+    };
+    struct classifier *c = rules_of(NULL);
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        struct refusal r = { .at = rows[i].at, .code = 550, .text = bytes_of(rows[i].text) };
+        struct meaning m = classify(c, &r);
+
+        if (m.why != rows[i].why || m.permanence != rows[i].permanence)
+            fail_msg("row %zu: %.*s by %s", i, SHOW(why_text(m.why)), m.rule);
+    }
+    classifier_free(&c);
+}
+
 static void own_rules_come_first(void **state)
 {
     struct classifier *c = rules_of("{\"rules\":["
@@ -200,9 +230,9 @@ static void hostile_texts_take_no_time(void **state)
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
-        cmocka_unit_test(replies_have_a_meaning),     cmocka_unit_test(own_rules_come_first),
-        cmocka_unit_test(bad_rules_are_refused),      cmocka_unit_test(names_are_those_of_the_api),
-        cmocka_unit_test(hostile_texts_take_no_time),
+        cmocka_unit_test(replies_have_a_meaning),     cmocka_unit_test(the_command_counts),
+        cmocka_unit_test(own_rules_come_first),       cmocka_unit_test(bad_rules_are_refused),
+        cmocka_unit_test(names_are_those_of_the_api), cmocka_unit_test(hostile_texts_take_no_time),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
