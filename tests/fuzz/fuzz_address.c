@@ -16,6 +16,18 @@ static void again(const struct address *first, struct arena *a)
     assert(bytes_equal(first->email, second.email) && bytes_equal(first->local, second.local));
 }
 
+/* What is written of a path is the same path. */
+static void path_again(const struct address *first, unsigned how, struct arena *a)
+{
+    struct address second;
+    struct bytes rest;
+    struct err e = { 0 };
+
+    assert(!bytes_has_ctl_line(first->email) && bytes_is_utf8(first->email));
+    assert(path_parse(arena_bytesf(a, "<%.*s>", SHOW(first->email)), how, a, &second, &rest, &e));
+    assert(bytes_equal(first->email, second.email) && rest.n == 0);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static bool ready;
@@ -32,8 +44,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         again(&address, a);
     if (mailbox_parse(text, a, &address, &e))
         again(&address, a);
-    if (path_parse(text, false, a, &address, &rest, &e) && address.domain.p) {
-        again(&address, a);
+    if (path_parse(text, PATH_SENDER | PATH_BARE, a, &address, &rest, &e) && address.domain.p)
+        path_again(&address, PATH_SENDER, a);
+    if (path_parse(text, 0, a, &address, &rest, &e) && address.domain.p) {
+        path_again(&address, 0, a);
         assert(address_normalize(&address, true, a, &out, &e));
     }
     if (domain_normalize(text, a, &out, &e) && out.p[0] != '[') {
