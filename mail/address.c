@@ -225,10 +225,11 @@ static bool path_address(struct bytes text, unsigned how, struct arena *a, struc
     if (!(how & PATH_SENDER ? read_sender_local : read_local)(&in, a, &read.local, e) ||
         !read_domain(in, &read.domain, e))
         return false;
-    if (bytes_ends(read.domain, BYTES(".")) && read.domain.n > 1)
+    for (size_t dots = how & PATH_SENDER ? read.domain.n : 1; dots && bytes_ends(read.domain, BYTES(".")); dots--)
         read.domain.n--;
     if (how & PATH_SENDER ? !sender_domain_ok(read.domain, a, e)
-                          : !text_ok(read.domain) || !domain_normalize(read.domain, a, &normal, e))
+                          : bytes_ends(read.domain, BYTES(".")) || !text_ok(read.domain) ||
+                                !domain_normalize(read.domain, a, &normal, e))
         return e->code ? false : err_set(e, ERR_SYNTAX, "The part behind the @ is no domain");
     return finish(&read, a, out, e);
 }
