@@ -120,7 +120,7 @@ bool srs_forward(const struct address *sender, const struct crypt_key *key, stru
     if (sender->email.n == 0)
         return true;
     buf_init(&local, (size_t)2 * ADDRESS_MAX);
-    if (is_srs(sender->local, '0', &rest))
+    if (is_srs(sender->local, '0', &rest) && rest.n > 1)
         forward_again(sender->domain, rest, key, &local);
     else if (is_srs(sender->local, '1', &rest) && cut_srs1(rest, &mac, &first, &behind))
         forward_again(first, behind, key, &local);
@@ -153,8 +153,8 @@ static enum srs reverse_first(struct bytes rest, const struct crypt_key *keys, s
     struct bytes mac, parts[3], tail;
 
     if (!bytes_cut(bytes_from(rest, 1), '=', &mac, &tail) || !bytes_cut(tail, '=', &parts[0], &tail) ||
-        !bytes_cut(tail, '=', &parts[1], &parts[2]) || mac.n != MAC_TEXT || parts[0].n != DAYS_TEXT || !parts[1].n ||
-        !parts[2].n)
+        !bytes_cut(tail, '=', &parts[1], &parts[2]) || mac.n != MAC_TEXT || parts[0].n != DAYS_TEXT ||
+        !parts[1].n) /* the local part may be "" */
         return SRS_NONE;
     if (!mac_is(mac, keys, n_keys, '0', parts, 3) || !write_address(parts[2], parts[1], a, email))
         return SRS_FORGED;
