@@ -232,11 +232,26 @@ static const char *const subjects[] = { "undeliver",
                                         "配信エラー",
                                         "退信",
                                         NULL };
-static const char *const systems[] = {
-    "mailer-daemon",        "mailer_daemon", "maildaemon",  "mail-daemon", "mdaemon@",    "postmaster", "mail delivery",
-    "mail administrator",   "mailadmin",     "mail system", "mailsystem",  "mail-system", "bounce@",    "bounces@",
-    "system administrator", "daemon@",       NULL
-};
+static const char *const systems[] = { "mailer-daemon",
+                                       "mailer_daemon",
+                                       "interscan",
+                                       "mailmarshal",
+                                       "mail gateway",
+                                       "maildaemon",
+                                       "mail-daemon",
+                                       "mdaemon@",
+                                       "postmaster",
+                                       "mail delivery",
+                                       "mail administrator",
+                                       "mailadmin",
+                                       "mail system",
+                                       "mailsystem",
+                                       "mail-system",
+                                       "bounce@",
+                                       "bounces@",
+                                       "system administrator",
+                                       "daemon@",
+                                       NULL };
 static const char *const replies[] = { "out of office",
                                        "out of the office",
                                        "auto-reply",
@@ -288,6 +303,11 @@ static bool is_old_complaint(struct bounce_reader *b)
 {
     return bytes_starts(b->subject, BYTES("complaint about message from ")) &&
            bounce_holds(lower_field(b, "From"), (const char *const[]){ "staff@hotmail.com", NULL });
+}
+
+static bool from_amazon(struct bounce_reader *b)
+{
+    return bounce_holds(lower_field(b, "From"), (const char *const[]){ "@sns.amazonaws.com", NULL });
 }
 
 static bool complains(struct bytes type)
@@ -443,6 +463,8 @@ static void read_parts(struct bounce_reader *b, const struct mime_index *x, stru
         finish_complaint(b);
     else if (read_status(b, &p, message))
         judge_report(b);
+    else if (from_amazon(b) && bounce_notice(b))
+        b->out->complains = b->out->kind == BOUNCE_COMPLAINT && complains(b->out->feedback_type);
     else
         read_words(b);
 }

@@ -1,5 +1,5 @@
 /* mail/bounce.h - mail that other servers send about mail of ours: reports (RFC 3464, RFC 6533), the free texts of
- * servers that write none, complaints (ARF, RFC 5965), and the answers of machines.
+ * servers that write none, complaints (ARF, RFC 5965), notices of Amazon SES, and the answers of machines.
  *
  *     struct bounce b;
  *     bounce_read(&reading, message, arena, &b);

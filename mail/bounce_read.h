@@ -20,6 +20,9 @@ void bounce_feedback(struct bounce_reader *b, struct bytes text);
 /* Recipients by a report's own words. `reports`: its subject says that it is one. */
 bool bounce_words(struct bounce_reader *b, bool reports);
 
+/* A notice of Amazon SES. */
+bool bounce_notice(struct bounce_reader *b);
+
 /* A new recipient, zeroed; NULL when there are too many. */
 struct bounce_recipient *bounce_recipient(struct bounce_reader *b);
 /* Fills code, status (where there is none yet) and meaning from what is known and `words`. */
