@@ -1,0 +1,295 @@
+/* delivery/client_send.c - one message over a connection: MAIL, RCPT, DATA, text, dot (RFC 5321 3.3).
+ *
+ * With PIPELINING (RFC 2920) MAIL and every RCPT leave in one write, and DATA with them once the host has shown on this
+ * connection that it takes mail: one round trip less, and no fear of a host whose DATA nobody has seen. Answers are
+ * matched in their order. A host that says 354 though it has refused every recipient is hung up on: a lone dot might
+ * deliver an empty mail (RFC 2920 3.1 allows it). Up to the dot nothing is delivered; from its first byte on it may be,
+ * and what goes wrong then is ambiguous. */
+#include "base/clock.h"
+#include "base/params.h"
+#include "delivery/client_private.h"
+#include <assert.h>
+
+#define RSET_MS 20000
+
+struct sending {
+    struct client *c;
+    const struct envelope *e;
+    struct answer *each;
+    struct answer mail, data;
+    size_t n_taken;
+    bool data_said, data_heard;
+};
+
+static bool is_taken(const struct answer *x)
+{
+    return x->at == STEP_RCPT && answer_class(x) == 2;
+}
+
+/* To everybody who has no refusal yet. */
+static void tell(struct sending *s, const struct answer *x)
+{
+    for (size_t i = 0; i < s->e->n; i++)
+        if (is_taken(&s->each[i]))
+            s->each[i] = *x;
+}
+
+static void tell_all(struct sending *s, const struct answer *x)
+{
+    for (size_t i = 0; i < s->e->n; i++)
+        s->each[i] = *x;
+}
+
+/* ---- envelope ---- */
+
+static bool say_mail(struct sending *s, struct answer *out)
+{
+    struct buf line;
+    bool ok;
+
+    buf_init(&line, 8192);
+    offer_add_mail(s->e->how, s->e->needs, s->e->sender, &line);
+    ok = client_say(s->c, buf_bytes(&line), STEP_MAIL, out);
+    buf_clear(&line);
+    return ok;
+}
+
+static bool say_rcpt(struct sending *s, size_t i, struct answer *out)
+{
+    struct buf line;
+    bool ok;
+
+    buf_init(&line, 8192);
+    offer_add_rcpt(s->e->how, &s->e->to[i], &line);
+    ok = client_say(s->c, buf_bytes(&line), STEP_RCPT, out);
+    buf_clear(&line);
+    return ok;
+}
+
+/* "Too many recipients": of the transaction, once one was taken (RFC 5321 4.5.3.1.10; 552 is what RFC 821 had). */
+static bool is_too_many(const struct sending *s, const struct answer *x)
+{
+    return s->n_taken && x->what == ANSWER_REPLY &&
+           (x->reply.code == 452 || x->reply.code == 552 || bytes_equal(x->reply.enhanced, BYTES("4.5.3")));
+}
+
+static bool hear_mail(struct sending *s)
+{
+    if (!client_hear(s->c, STEP_MAIL, PARAM_INT(delivery, timeout_command), &s->mail))
+        return false;
+    if (answer_class(&s->mail) < 2 || answer_class(&s->mail) == 3)
+        client_confused(s->c, &s->mail);
+    return s->mail.what == ANSWER_REPLY;
+}
+
+static bool hear_rcpt(struct sending *s, size_t i)
+{
+    struct answer *x = &s->each[i];
+
+    if (!client_hear(s->c, STEP_RCPT, PARAM_INT(delivery, timeout_command), x))
+        return false;
+    if (answer_class(x) < 2 || answer_class(x) == 3)
+        client_confused(s->c, x);
+    else if (is_too_many(s, x))
+        x->what = ANSWER_WAITS;
+    s->n_taken += is_taken(x);
+    return x->what != ANSWER_PROTOCOL;
+}
+
+/* The connection broke in the middle: nobody has got anything. What was refused for good stays refused. */
+static void broke(struct sending *s, size_t from, const struct answer *why)
+{
+    tell(s, why);
+    for (size_t i = from; i < s->e->n; i++)
+        s->each[i] = *why;
+}
+
+static bool hear_data(struct sending *s)
+{
+    s->data_heard = true;
+    return client_hear(s->c, STEP_DATA, PARAM_INT(delivery, timeout_data), &s->data);
+}
+
+static bool together(struct sending *s)
+{
+    struct answer lost;
+
+    s->data_said = s->c->messages > 0;
+    if (!say_mail(s, &lost))
+        return tell_all(s, &lost), false;
+    for (size_t i = 0; i < s->e->n; i++)
+        if (!say_rcpt(s, i, &lost))
+            return tell_all(s, &lost), false;
+    if (s->data_said && !client_say(s->c, BYTES("DATA\r\n"), STEP_DATA, &lost))
+        return tell_all(s, &lost), false;
+    if (!hear_mail(s))
+        return tell_all(s, &s->mail), false;
+    for (size_t i = 0; i < s->e->n; i++)
+        if (!hear_rcpt(s, i)) {
+            lost = s->each[i];
+            return broke(s, i, &lost), false;
+        }
+    if (answer_class(&s->mail) != 2) /* what was said to RCPT says nothing more (503) */
+        return tell_all(s, &s->mail), true;
+    return true;
+}
+
+static bool one_by_one(struct sending *s)
+{
+    struct answer lost;
+
+    if (!say_mail(s, &lost))
+        return tell_all(s, &lost), false;
+    if (!hear_mail(s))
+        return tell_all(s, &s->mail), false;
+    if (answer_class(&s->mail) != 2)
+        return tell_all(s, &s->mail), true;
+    for (size_t i = 0; i < s->e->n; i++) {
+        if (!say_rcpt(s, i, &lost))
+            return broke(s, i, &lost), false;
+        if (!hear_rcpt(s, i)) {
+            lost = s->each[i];
+            return broke(s, i, &lost), false;
+        }
+        if (s->c->broken) /* 421: what follows would be said to nobody */
+            return lost = s->each[i], broke(s, i + 1, &lost), false;
+    }
+    return true;
+}
+
+/* ---- text ---- */
+
+/* A word before its time: it stops us, and is the verdict when it is a refusal. */
+static bool interrupted(struct sending *s)
+{
+    struct client *c = s->c;
+    struct answer x;
+
+    if (!stream_has_input(c->stream))
+        return false;
+    if (client_hear(c, STEP_DATA, PARAM_INT(delivery, timeout_data), &x) && answer_class(&x) < 4)
+        client_confused(c, &x);
+    c->broken = true;
+    tell(s, &x);
+    return true;
+}
+
+/* A write that fails: the host may have said why before it hung up. */
+static void lost_in_text(struct sending *s)
+{
+    struct client *c = s->c;
+    struct answer closed, x;
+
+    client_failed(c, STEP_DATA, &closed);
+    if (closed.what == ANSWER_CLOSED && client_hear(c, STEP_DATA, RSET_MS, &x) && answer_class(&x) >= 4)
+        closed = x;
+    c->broken = true;
+    tell(s, &closed);
+}
+
+static bool say_text(struct sending *s)
+{
+    struct client *c = s->c;
+    struct answer x = { .at = STEP_DATA, .what = ANSWER_CONTENT };
+    struct bytes piece;
+
+    for (;;) {
+        c->err = (struct err){ 0 };
+        if (!s->e->content.next(s->e->content.ctx, &piece, &c->err)) {
+            c->broken = true;
+            tell(s, &x);
+            return false;
+        }
+        if (!piece.n)
+            return true;
+        if (interrupted(s))
+            return false;
+        stream_deadline(c->stream, clock_monotonic() + PARAM_INT(delivery, timeout_block));
+        if (!stream_write(c->stream, piece, &c->err)) {
+            lost_in_text(s);
+            return false;
+        }
+    }
+}
+
+static bool finish(struct sending *s)
+{
+    struct client *c = s->c;
+    struct answer x = { .at = STEP_DATA, .what = ANSWER_STOPPED };
+
+    if (interrupted(s))
+        return false;
+    if (s->e->may_finish && !s->e->may_finish(s->e->ctx)) {
+        c->broken = true;
+        tell(s, &x);
+        return false;
+    }
+    stream_deadline(c->stream, clock_monotonic() + PARAM_INT(delivery, timeout_block));
+    if (!client_say(c, BYTES(".\r\n"), STEP_DOT, &x) ||
+        !client_hear(c, STEP_DOT, PARAM_INT(delivery, timeout_dot), &x)) {
+        tell(s, &x);
+        return false;
+    }
+    c->told_data = false;
+    if (answer_class(&x) < 2 || answer_class(&x) == 3)
+        client_confused(c, &x);
+    tell(s, &x);
+    c->messages += answer_class(&x) == 2;
+    return answer_class(&x) == 2;
+}
+
+/* Ends what was begun, so that the next message can be sent: 250, or the connection goes. */
+static void reset(struct client *c)
+{
+    struct answer x;
+
+    if (c->broken)
+        return;
+    if (!client_say(c, BYTES("RSET\r\n"), STEP_RSET, &x) || !client_hear(c, STEP_RSET, RSET_MS, &x) ||
+        x.reply.code != 250)
+        c->broken = true;
+}
+
+/* DATA was said or is to be: *go when the text is wanted. */
+static bool open_text(struct sending *s)
+{
+    struct client *c = s->c;
+    struct answer lost;
+
+    if (!s->data_said && !client_say(c, BYTES("DATA\r\n"), STEP_DATA, &lost))
+        return tell(s, &lost), false;
+    if (!hear_data(s))
+        return tell(s, &s->data), false;
+    if (s->data.reply.code == 354)
+        return c->told_data = true;
+    if (answer_class(&s->data) < 4)
+        client_confused(c, &s->data);
+    tell(s, &s->data);
+    reset(c);
+    return false;
+}
+
+/* Nobody is to get it. DATA that has left already is still answered. */
+static void give_up(struct sending *s)
+{
+    if (s->data_said && !hear_data(s))
+        return;
+    if (s->data_said && s->data.reply.code == 354)
+        s->c->broken = true;
+    reset(s->c);
+}
+
+bool client_send(struct client *c, const struct envelope *e, struct answer *each)
+{
+    struct sending s = { .c = c, .e = e, .each = each };
+    bool heard;
+
+    assert(e->n > 0);
+    stream_deadline(c->stream, clock_monotonic() + PARAM_INT(delivery, timeout_command));
+    heard = c->offer.pipelining ? together(&s) : one_by_one(&s);
+    if (!heard)
+        return false;
+    if (answer_class(&s.mail) != 2 || !s.n_taken)
+        return give_up(&s), false;
+    return open_text(&s) && say_text(&s) && finish(&s);
+}
