@@ -2,7 +2,7 @@
  * came. The trace goes through it too, so that a fault of ours is no worse than anybody's. */
 #include "delivery/content.h"
 
-void wire_begin(struct wire *w, struct bytes trace, struct source source)
+void wire_begin(struct wire *w, struct bytes trace, struct wire_source source)
 {
     *w = (struct wire){ .source = source, .rest = trace, .at = WIRE_LINE_START };
 }
@@ -81,7 +81,7 @@ bool wire_next(struct wire *w, struct bytes *piece, struct err *e)
     return true;
 }
 
-bool wire_measure(struct bytes trace, struct source source, int64_t *size, struct err *e)
+bool wire_measure(struct bytes trace, struct wire_source source, int64_t *size, struct err *e)
 {
     struct bytes piece = trace;
     bool open = trace.n && trace.p[trace.n - 1] != '\n';

@@ -15,7 +15,7 @@
 #include "base/err.h"
 
 /* Where bytes come from. next: an empty piece is the end; a piece is good until the next call. */
-struct source {
+struct wire_source {
     bool (*next)(void *ctx, struct bytes *piece, struct err *e);
     bool (*rewind)(void *ctx, struct err *e); /* to the first byte again; only convert.h asks for it */
     void *ctx;
@@ -23,17 +23,17 @@ struct source {
 
 struct wire {
     /* inside */
-    struct source source;
+    struct wire_source source;
     struct bytes rest; /* of the present piece */
     enum { WIRE_LINE_START, WIRE_IN_LINE, WIRE_CR } at;
     bool input_ended, done;
 };
 
 /* `trace`: lines that go before the source's; borrowed. */
-void wire_begin(struct wire *w, struct bytes trace, struct source source);
+void wire_begin(struct wire *w, struct bytes trace, struct wire_source source);
 /* False: ERR_INVALID for a bare CR or LF, or whatever the source said. After an empty piece or false: not again. */
 bool wire_next(struct wire *w, struct bytes *piece, struct err *e);
 /* What SIZE says (RFC 1870 5): octets of trace and source, doubled dots and the last one not counted, with the line end
  * that would be added. Reads the source to its end; for sources of which nobody knows. */
-bool wire_measure(struct bytes trace, struct source source, int64_t *size, struct err *e);
+bool wire_measure(struct bytes trace, struct wire_source source, int64_t *size, struct err *e);
 #endif

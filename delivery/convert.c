@@ -15,7 +15,7 @@ static void enter(struct convert *c)
     c->dropping = c->encoding_seen = c->line_open = false;
 }
 
-void convert_begin(struct convert *c, const struct convert_plan *plan, struct source source)
+void convert_begin(struct convert *c, const struct convert_plan *plan, struct wire_source source)
 {
     *c = (struct convert){ .source = source, .plan = *plan };
     buf_init(&c->out, OUT_MAX);
@@ -277,7 +277,7 @@ static bool again(void *ctx, struct err *e)
     return true;
 }
 
-struct source convert_source(struct convert *c)
+struct wire_source convert_source(struct convert *c)
 {
-    return (struct source){ next, again, c };
+    return (struct wire_source){ next, again, c };
 }

@@ -39,12 +39,12 @@ struct convert_plan {
 };
 
 /* The source stands at its first byte, and anywhere afterwards. */
-enum convert_result convert_plan(struct source source, const struct mime_limits *limits, struct arena *a,
+enum convert_result convert_plan(struct wire_source source, const struct mime_limits *limits, struct arena *a,
                                  struct convert_plan *out, struct err *e);
 
 struct convert {
     /* inside */
-    struct source source;
+    struct wire_source source;
     struct convert_plan plan;
     struct bytes rest; /* of the present piece */
     size_t edit;
@@ -56,7 +56,7 @@ struct convert {
     bool dropping, encoding_seen, version_seen, ended, line_open;
 };
 
-void convert_begin(struct convert *c, const struct convert_plan *plan, struct source source);
-struct source convert_source(struct convert *c); /* its rewind starts anew */
+void convert_begin(struct convert *c, const struct convert_plan *plan, struct wire_source source);
+struct wire_source convert_source(struct convert *c); /* its rewind starts anew */
 void convert_end(struct convert *c);
 #endif

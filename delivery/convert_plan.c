@@ -25,7 +25,7 @@ struct region {
 };
 
 struct planning {
-    struct source source;
+    struct wire_source source;
     const struct mime_limits *limits;
     struct arena *arena;
     struct err *e;
@@ -337,7 +337,7 @@ static bool measure(struct planning *p, struct convert_plan *out)
     return ok;
 }
 
-enum convert_result convert_plan(struct source source, const struct mime_limits *limits, struct arena *a,
+enum convert_result convert_plan(struct wire_source source, const struct mime_limits *limits, struct arena *a,
                                  struct convert_plan *out, struct err *e)
 {
     struct planning p = { .source = source, .limits = limits, .arena = a, .e = e };

@@ -26,7 +26,7 @@ static bool send_all(struct bytes trace, struct bytes body, size_t size, struct 
     struct bytes piece;
 
     buf_init(out, 1 << 20);
-    wire_begin(&w, trace, (struct source){ next_piece, NULL, &p });
+    wire_begin(&w, trace, (struct wire_source){ next_piece, NULL, &p });
     do {
         if (!wire_next(&w, &piece, e))
             return false;
@@ -92,7 +92,7 @@ static void its_size_is_known_before(void **state)
 
         if (!rows[i].want)
             continue;
-        assert_true(wire_measure(bytes_of(rows[i].trace), (struct source){ next_piece, NULL, &p }, &size, &e));
+        assert_true(wire_measure(bytes_of(rows[i].trace), (struct wire_source){ next_piece, NULL, &p }, &size, &e));
         if (size != rows[i].size)
             fail_msg("row %zu: %lld", i, (long long)size);
     }
@@ -123,7 +123,7 @@ static void a_source_that_fails_ends_it(void **state)
     struct err e = { 0 };
 
     (void)state;
-    wire_begin(&w, BYTES("T: x\r\n"), (struct source){ broken, NULL, NULL });
+    wire_begin(&w, BYTES("T: x\r\n"), (struct wire_source){ broken, NULL, NULL });
     assert_true(wire_next(&w, &piece, &e));
     assert_false(wire_next(&w, &piece, &e));
     assert_int_equal(e.code, ERR_GONE);

@@ -34,7 +34,7 @@ static const struct mime_limits limits = {
 static enum convert_result convert_all(struct arena *a, struct bytes mail, size_t size, struct buf *out)
 {
     struct pieces p = { mail, size, 0 };
-    struct source source = { next_piece, from_start, &p };
+    struct wire_source source = { next_piece, from_start, &p };
     struct convert_plan plan;
     struct convert c;
     struct bytes piece = NO_BYTES;
@@ -237,7 +237,7 @@ static void a_source_that_fails_is_told(void **state)
     struct convert_plan plan;
     struct err e = { 0 };
 
-    assert_int_equal(convert_plan((struct source){ broken, from_start, &p }, &limits, *state, &plan, &e),
+    assert_int_equal(convert_plan((struct wire_source){ broken, from_start, &p }, &limits, *state, &plan, &e),
                      CONVERT_FAILED);
     assert_int_equal(e.code, ERR_GONE);
 }

@@ -31,7 +31,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct bytes in = { size > 1 ? (const char *)data + 1 : "", size > 1 ? size - 1 : 0 };
     struct pieces p = { in, size ? 1 + data[0] % 50 : 1, 0 };
-    struct source source = { next_piece, NULL, &p };
+    struct wire_source source = { next_piece, NULL, &p };
     struct buf sent, got;
     struct err e = { 0 };
     struct bytes piece;

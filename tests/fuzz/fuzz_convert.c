@@ -37,7 +37,7 @@ static bool convert_all(struct bytes mail, size_t size, struct buf *out)
 {
     struct arena *a = arena_new(64 << 20);
     struct pieces p = { mail, size, 0 };
-    struct source source = { next_piece, from_start, &p };
+    struct wire_source source = { next_piece, from_start, &p };
     struct convert_plan plan;
     struct bytes piece;
     struct convert c;
