@@ -72,6 +72,44 @@ bool queue_flows(struct service *svc, struct bytes after, size_t most, struct ar
     return arena_check(a, e);
 }
 
+bool queue_next(struct service *svc, struct bytes flow, struct arena *a, int64_t *send_at, struct err *e)
+{
+    static const char *const only[] = { "id", "flow", "send_at", NULL };
+    struct query q = { .kind = &delivery_kind, .index = "flow", .n_conds = 1, .limit = 1, .only = only };
+    void *rows;
+    size_t n;
+
+    q.conds[0] = COND("flow", IS, V_TEXT(flow));
+    if (!store_find(svc->store, &q, a, &rows, &n, e))
+        return false;
+    *send_at = n ? ((const struct delivery_row *)rows)->send_at : 0;
+    return true;
+}
+
+/* ---- one engine for all nodes ---- */
+
+#define LOCK BYTES("delivery")
+
+bool queue_lock(struct service *svc, int64_t *token, struct err *e)
+{
+    return store_lock(svc->store, LOCK, QUEUE_LOCK_MS, token, e);
+}
+
+bool queue_lock_renew(struct service *svc, int64_t token, struct err *e)
+{
+    return store_lock_renew(svc->store, LOCK, token, QUEUE_LOCK_MS, e);
+}
+
+void queue_unlock(struct service *svc, int64_t token)
+{
+    store_unlock(svc->store, LOCK, token);
+}
+
+int64_t queue_now(struct service *svc)
+{
+    return store_now(svc->store);
+}
+
 /* ---- claims ---- */
 
 static struct claim leaving(int64_t lease_ms, size_t limit)
@@ -93,18 +131,23 @@ bool queue_begin(struct service *svc, struct err *e)
     return store_end_leases(svc->store, &c, e);
 }
 
-static struct cond *token_of(const struct delivery_row *row, struct arena *a)
+/* Still under the lease that we know of: an attempt that ends at this moment must not be written over. */
+#define SAME 3
+static struct cond *as_leased(const struct delivery_row *row, struct arena *a)
 {
-    struct cond *same = arena_alloc(a, sizeof *same);
+    struct cond *same = arena_array(a, SAME, sizeof *same);
 
-    *same = COND("token", IS, V_INT(row->token));
+    same[0] = COND("token", IS, V_INT(row->token));
+    same[1] = COND("status", IS, V_TEXT(row->status));
+    same[2] = COND("lease_until", IS, V_TIME(row->lease_until));
     return same;
 }
 
 /* Commits what `add` writes of each that is not lost, one operation each; whoever fails it is lost, and the others go
  * on without. */
 static bool write_each(struct service *svc, struct arena *a, struct work *const *each, size_t n,
-                       void (*add)(struct batch *b, struct arena *a, const struct work *w), struct err *e)
+                       void (*add)(struct batch *b, struct arena *a, const struct work *w, int64_t lease),
+                       int64_t lease, struct err *e)
 {
     for (;;) {
         struct batch *b = batch_new(a);
@@ -115,7 +158,7 @@ static bool write_each(struct service *svc, struct arena *a, struct work *const 
         for (size_t i = 0; i < n; i++)
             if (!each[i]->lost) {
                 of[batch_count(b)] = i;
-                add(b, a, each[i]);
+                add(b, a, each[i], lease);
             }
         *e = (struct err){ 0 };
         if (!batch_count(b) || store_commit(svc->store, b, until, e))
@@ -133,14 +176,15 @@ static bool is_open(const struct delivery_row *row)
 }
 
 /* By an older build, which does not know what a flow is. */
-static void clear_flow(struct batch *b, struct arena *a, const struct work *w)
+static void clear_flow(struct batch *b, struct arena *a, const struct work *w, int64_t lease)
 {
     struct set *sets = arena_array(a, 3, sizeof *sets);
 
+    (void)lease;
     sets[0] = SET("flow", V_TEXT(NO_BYTES));
     sets[1] = SET("send_at", V_TIME(0));
     sets[2] = SET("lease_until", V_TIME(0));
-    batch_update(b, &delivery_kind, w->row.id, token_of(&w->row, a), 1, sets, 3);
+    batch_update(b, &delivery_kind, w->row.id, as_leased(&w->row, a), SAME, sets, 3);
 }
 
 static bool drop_ended(struct service *svc, struct arena *a, struct work *all, size_t *n, struct err *e)
@@ -151,7 +195,7 @@ static bool drop_ended(struct service *svc, struct arena *a, struct work *all, s
     for (size_t i = 0; i < *n; i++)
         if (!is_open(&all[i].row))
             ended[n_ended++] = &all[i];
-    if (n_ended && !write_each(svc, a, ended, n_ended, clear_flow, e))
+    if (n_ended && !write_each(svc, a, ended, n_ended, clear_flow, 0, e))
         return false;
     for (size_t i = 0; n_ended && i < *n; i++)
         if (is_open(&all[i].row))
@@ -161,8 +205,9 @@ static bool drop_ended(struct service *svc, struct arena *a, struct work *all, s
 }
 
 /* One insert of an event: the row is ours, so nothing needs to be on condition. */
-static void tell_lapsed(struct batch *b, struct arena *a, const struct work *w)
+static void tell_lapsed(struct batch *b, struct arena *a, const struct work *w, int64_t lease)
 {
+    (void)lease;
     event_record(b, a, w->message, &w->row, "email.ambiguous", clock_wall());
 }
 
@@ -174,7 +219,7 @@ static bool mark_lapsed(struct service *svc, struct arena *a, struct work *all, 
     for (size_t i = 0; i < n; i++)
         if (all[i].row.lapsed)
             lapsed[n_lapsed++] = &all[i];
-    return !n_lapsed || write_each(svc, a, lapsed, n_lapsed, tell_lapsed, e);
+    return !n_lapsed || write_each(svc, a, lapsed, n_lapsed, tell_lapsed, 0, e);
 }
 
 /* The messages of the works, each once. */
@@ -248,43 +293,40 @@ bool queue_claim(struct service *svc, const struct want *wants, size_t n, struct
 
 /* ---- leases ---- */
 
-static void give_back(struct batch *b, struct arena *a, const struct work *w)
+static void give_back(struct batch *b, struct arena *a, const struct work *w, int64_t lease)
 {
     struct set *sets = arena_array(a, 2, sizeof *sets);
 
+    (void)lease;
     sets[0] = SET("send_at", V_TIME(w->row.send_at));
     sets[1] = SET("lease_until", V_TIME(0));
-    batch_update(b, &delivery_kind, w->row.id, token_of(&w->row, a), 1, sets, 2);
+    batch_update(b, &delivery_kind, w->row.id, as_leased(&w->row, a), SAME, sets, 2);
 }
 
 bool queue_return(struct service *svc, struct arena *a, struct work *const *each, size_t n, struct err *e)
 {
-    return write_each(svc, a, each, n, give_back, e);
+    return write_each(svc, a, each, n, give_back, 0, e);
 }
 
-static void work_keep(struct batch *b, struct arena *a, const struct work *w)
+static void work_keep(struct batch *b, struct arena *a, const struct work *w, int64_t lease)
 {
     struct set *sets = arena_array(a, 2, sizeof *sets);
 
-    sets[0] = SET("send_at", V_TIME(w->row.lease_until));
-    sets[1] = SET("lease_until", V_TIME(w->row.lease_until));
-    batch_update(b, &delivery_kind, w->row.id, token_of(&w->row, a), 1, sets, 2);
+    sets[0] = SET("send_at", V_TIME(lease));
+    sets[1] = SET("lease_until", V_TIME(lease));
+    batch_update(b, &delivery_kind, w->row.id, as_leased(&w->row, a), SAME, sets, 2);
 }
 
 bool queue_renew(struct service *svc, struct arena *a, struct work *const *each, size_t n, struct err *e)
 {
     int64_t until = store_now(svc->store) + PARAM_INT(delivery, lease);
-    int64_t *was = arena_array(a, n ? n : 1, sizeof *was);
-    bool ok;
 
-    for (size_t i = 0; i < n; i++) {
-        was[i] = each[i]->row.lease_until;
-        each[i]->row.lease_until = until;
-    }
-    ok = write_each(svc, a, each, n, work_keep, e);
-    for (size_t i = 0; !ok && i < n; i++)
-        each[i]->row.lease_until = was[i];
-    return ok;
+    if (!write_each(svc, a, each, n, work_keep, until, e))
+        return false;
+    for (size_t i = 0; i < n; i++)
+        if (!each[i]->lost)
+            each[i]->row.lease_until = until;
+    return true;
 }
 
 /* ---- the bytes ---- */

@@ -46,6 +46,18 @@ struct flow_found {
 bool queue_flows(struct service *svc, struct bytes after, size_t most, struct arena *a, struct flow_found **out,
                  size_t *n, struct err *e);
 
+/* When the earliest row of one flow is due; 0: it has none. */
+bool queue_next(struct service *svc, struct bytes flow, struct arena *a, int64_t *send_at, struct err *e);
+
+/* ---- one engine for all nodes ---- */
+
+#define QUEUE_LOCK_MS 15000
+/* The lock that who sends must hold; renewed, else it ends after QUEUE_LOCK_MS. ERR_IN_USE: another node sends. */
+bool queue_lock(struct service *svc, int64_t *token, struct err *e);
+bool queue_lock_renew(struct service *svc, int64_t token, struct err *e);
+void queue_unlock(struct service *svc, int64_t token);
+int64_t queue_now(struct service *svc); /* the store's clock, by which rows are due */
+
 /* ---- claims ---- */
 
 struct want {
@@ -58,6 +70,7 @@ struct work {
     const struct message_row *message; /* shared by all of a message in one claim */
     bool message_gone;                 /* `message` then holds ids alone */
     bool lost;
+    void *held, *keeper; /* the engine's own */
 };
 
 /* Claims up to `most` due rows of each flow; *out lies in the arena, flow by flow. A row whose lease ran out before
@@ -83,6 +96,8 @@ bool queue_return(struct service *svc, struct arena *a, struct work *const *each
 /* A lease more of delivery.lease. */
 bool queue_renew(struct service *svc, struct arena *a, struct work *const *each, size_t n, struct err *e);
 
+/* What was deferred for the network's sake (of one site; NO_BYTES: of all) is due now: its hosts are back. */
+bool queue_hasten(struct service *svc, struct bytes site, size_t *n, struct err *e);
 /* Ends what is past its time and under no lease; *n of them, at most a slice. */
 bool queue_expire(struct service *svc, size_t *n, struct err *e);
 /* What this node had claimed before its start is due now. Before the first claim. */

@@ -49,6 +49,82 @@ bool queue_finish(struct service *svc, struct arena *a, struct done *each, size_
     return ok;
 }
 
+/* ---- what need not wait ---- */
+
+#define HASTEN_ROWS  500
+#define HASTEN_ARENA ((size_t)16 * 1024 * 1024)
+
+static void hasten_query(struct bytes site, struct arena *a, struct query *q)
+{
+    static const char *const only[] = { "id", "flow", "send_at", "token", "status", "lease_until", "last", NULL };
+
+    *q = (struct query){ .kind = &delivery_kind, .index = "flow", .limit = HASTEN_ROWS, .only = only };
+    if (!site.p) {
+        q->conds[q->n_conds++] = COND("flow", IS_NOT, V_TEXT(NO_BYTES));
+        return;
+    }
+    q->conds[q->n_conds++] = COND("flow", AT_LEAST, V_TEXT(arena_bytesf(a, "%.*s/", SHOW(site))));
+    q->conds[q->n_conds++] = COND("flow", BELOW, V_TEXT(arena_bytesf(a, "%.*s0", SHOW(site)))); /* '0' follows '/' */
+}
+
+static bool waits_for_network(const struct delivery_row *d, int64_t now)
+{
+    return d->send_at > now && d->lease_until <= now && bytes_equal(d->status, BYTES("deferred")) &&
+           bytes_equal(json_part(d->last, "cause"), BYTES("\"network\""));
+}
+
+/* One that is claimed or ended meanwhile fails its batch: the others of the slice keep their times. */
+static bool hasten_slice(struct service *svc, struct arena *a, const struct delivery_row *rows, size_t n, size_t *done,
+                         struct err *e)
+{
+    int64_t now = store_now(svc->store), until = clock_monotonic() + PARAM_INT(delivery, lease) / 4;
+    struct batch *b = batch_new(a);
+
+    for (size_t i = 0; i < n; i++) {
+        struct cond *same = arena_array(a, 2, sizeof *same);
+        struct set *due = arena_alloc(a, sizeof *due);
+
+        if (!waits_for_network(&rows[i], now))
+            continue;
+        same[0] = COND("token", IS, V_INT(rows[i].token));
+        same[1] = COND("send_at", IS, V_TIME(rows[i].send_at));
+        *due = SET("send_at", V_TIME(now));
+        batch_update(b, &delivery_kind, rows[i].id, same, 2, due, 1);
+    }
+    if (!batch_count(b))
+        return true;
+    if (store_commit(svc->store, b, until, e))
+        *done += batch_count(b);
+    else if (e->code == ERR_CONFLICT)
+        *e = (struct err){ 0 };
+    return e->code == 0;
+}
+
+bool queue_hasten(struct service *svc, struct bytes site, size_t *n, struct err *e)
+{
+    struct arena *a = arena_new(HASTEN_ARENA), *places = arena_new(HASTEN_ARENA);
+    struct query q;
+    size_t found = HASTEN_ROWS;
+    bool ok = true;
+
+    *n = 0;
+    hasten_query(site, places, &q);
+    while (ok && found == HASTEN_ROWS) {
+        struct delivery_row *rows = NULL;
+        void *list;
+
+        arena_reset(a);
+        ok = store_find(svc->store, &q, a, &list, &found, e);
+        rows = list;
+        ok = ok && hasten_slice(svc, a, rows, found, n, e);
+        if (ok && found)
+            q.after = store_cursor(&q, &rows[found - 1], places);
+    }
+    arena_free(&a);
+    arena_free(&places);
+    return ok;
+}
+
 /* ---- what is past its time ---- */
 
 static bool find_past(struct service *svc, struct arena *a, struct delivery_row **rows, size_t *n, struct err *e)

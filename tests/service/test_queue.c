@@ -1,7 +1,7 @@
 /* Mail that leaves, at the store: it waits in flows, is claimed under leases, and ends by one batch; whoever has lost a
  * lease changes nothing. */
 #include "service/core/secrets.h"
-#include "service/queue/queue.h"
+#include "service/queue/outcomes.h"
 #include "tests/service/mail_world.h"
 
 static void go_live(void)
@@ -379,6 +379,66 @@ static void the_bytes_are_those_that_were_accepted(void **state)
     buf_clear(&text);
 }
 
+static void what_waits_for_a_network_can_be_hastened(void **state)
+{
+    static const struct attempt lost = { .enhanced = BYTES_ROW("4.4.1"), .cause = BYTES_ROW("network") };
+    struct world *w = *state;
+    struct verdict away = { .outcome = OUTCOME_DEFERRED, .attempt = &lost, .next_at = clock_wall() + 900000 };
+    struct intake_out out;
+    struct err e = { 0 };
+    struct work *all;
+    size_t n;
+
+    go_live();
+    out = sent(w, TO("a@far.test", "b@far.test", "c@farther.test", "d@far.test.example"));
+    all = claimed(w, 9, &n);
+    assert_int_equal(n, 4);
+    for (size_t i = 0; i < n; i++) /* b is put off by its host */
+        finish(w, &all[i], 1, bytes_equal(all[i].row.email, BYTES("b@far.test")) ? later(away.next_at) : away, false);
+    assert_true(queue_hasten(w->svc, BYTES("far.test"), &n, &e));
+    assert_int_equal(n, 1);
+    assert_true(row_of(w, out.recipients[0].delivery_id).send_at <= clock_wall());
+    assert_true(row_of(w, out.recipients[1].delivery_id).send_at > clock_wall());
+    assert_true(queue_hasten(w->svc, NO_BYTES, &n, &e));
+    assert_int_equal(n, 2);
+    claimed(w, 9, &n);
+    assert_int_equal(n, 3);
+}
+
+/* What was said while the store was away lies in the data folder, and counts once. */
+static void outcomes_survive_in_a_file(void **state)
+{
+    struct world *w = *state;
+    struct intake_out out;
+    struct err e = { 0 };
+    struct done each[2];
+    struct work *all;
+    char path[128];
+    size_t n;
+
+    go_live();
+    out = sent(w, TO("a@far.test", "b@far.test"));
+    all = claimed(w, 9, &n);
+    assert_int_equal(n, 2);
+    each[0] = (struct done){ .work = &all[0], .verdict = delivered };
+    each[1] = (struct done){ .work = &all[1], .verdict = later(clock_wall() + 60000), .ambiguous = true };
+    assert_true(outcomes_note(w->svc, each, 2));
+    assert_true(outcomes_note(w->svc, each, 2)); /* and once more */
+    assert_true(outcomes_replay(w->svc, &e));
+    assert_bytes(row_of(w, all[0].row.id).status, BYTES("delivered"));
+    assert_bytes(row_of(w, all[1].row.id).status, BYTES("deferred"));
+    assert_int_equal(row_of(w, all[1].row.id).attempts, 1);
+    assert_non_null(strstr(arena_text(w->arena, row_of(w, all[1].row.id).last), "\"text\":\"Later\""));
+    assert_int_equal(message_of_id(w, out.message_id).n_delivered, 1);
+    assert_int_equal(events(w, out.message_id, "email.ambiguous"), 1);
+    snprintf(path, sizeof path, "%s/outcomes.log", w->dir);
+    assert_int_equal(access(path, F_OK), -1);
+    assert_true(outcomes_note(w->svc, each, 2)); /* what is known by now is passed over */
+    assert_true(outcomes_replay(w->svc, &e));
+    assert_int_equal(row_of(w, all[1].row.id).attempts, 1);
+    assert_int_equal(message_of_id(w, out.message_id).n_delivered, 1);
+}
+
 struct ear {
     struct outlet outlet;
     size_t n;
@@ -422,6 +482,8 @@ int main(void)
         TEST(what_an_older_build_ended_loses_its_flow),
         TEST(a_cancel_takes_it_out_of_its_flow),
         TEST(the_bytes_are_those_that_were_accepted),
+        TEST(what_waits_for_a_network_can_be_hastened),
+        TEST(outcomes_survive_in_a_file),
         TEST(whoever_sends_hears_of_new_mail),
     };
 
