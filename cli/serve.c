@@ -8,6 +8,7 @@
 #include "base/params.h"
 #include "cli/boot.h"
 #include "cli/doors.h"
+#include "delivery/engine.h"
 #include "net/dns.h"
 #include "net/fiber.h"
 #include "service/core/secret_file.h"
@@ -22,6 +23,7 @@ struct server {
     struct boot boot;
     struct datadir dir;
     struct service *svc;
+    struct engine *engine; /* NULL: delivery.run is off */
     struct doors doors;
     bool net, serving;
 };
@@ -108,14 +110,20 @@ static bool open_service(struct server *s, struct err *e)
     return ok;
 }
 
+static bool make_engine(struct server *s, struct err *e)
+{
+    return !PARAM_INT(delivery, run) || engine_new(s->svc, &s->engine, e);
+}
+
 static bool start(struct server *s, struct err *e)
 {
     char run_as[65];
 
     snprintf(run_as, sizeof run_as, "%.*s", SHOW(PARAM_TEXT(server, run_as)));
     /* The service first: the store's settings say how the rest is started. */
-    if (!datadir_open(&s->dir, s->boot.data, run_as, e) || !open_service(s, e) || !start_net(s, e) ||
-        !doors_open(&s->doors, s->svc, &s->dir, e) || !datadir_drop_root(&s->dir, e) || !service_start(s->svc, e))
+    if (!datadir_open(&s->dir, s->boot.data, run_as, e) || !open_service(s, e) || !make_engine(s, e) ||
+        !start_net(s, e) || !doors_open(&s->doors, s->svc, &s->dir, e) || !datadir_drop_root(&s->dir, e) ||
+        !service_start(s->svc, e) || (s->engine && !engine_start(s->engine, e)))
         return false;
     params_started(); /* from here a RESTART parameter waits for the next start */
     s->serving = doors_serve(&s->doors, e);
@@ -198,6 +206,7 @@ static void drain(struct server *s)
 
     doors_stop(&s->doors);
     net_drain();
+    engine_stop(s->engine);
     service_stop(s->svc);
     while (metric_get(METRIC_fibers) > 0 && clock_monotonic() < until)
         fiber_sleep_until(clock_monotonic() + DRAIN_LOOK_MS);
@@ -213,6 +222,7 @@ static void stop(struct server *s)
         net_stop();
         dns_stop();
     }
+    engine_free(&s->engine);
     api_close(&s->doors.api);
     doors_close(&s->doors);
     service_close(&s->svc);

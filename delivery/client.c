@@ -59,7 +59,7 @@ void client_confused(struct client *c, struct answer *out)
     c->broken = true;
 }
 
-static void keep(struct client *c, enum step at, struct answer *out)
+static void answer_keep(struct client *c, enum step at, struct answer *out)
 {
     *out = (struct answer){ .at = at, .what = ANSWER_REPLY, .reply = c->reader.reply };
     out->reply.enhanced = arena_copy(c->arena, out->reply.enhanced);
@@ -84,7 +84,7 @@ bool client_hear(struct client *c, enum step at, int64_t ms, struct answer *out)
             return false;
         }
     }
-    keep(c, at, out);
+    answer_keep(c, at, out);
     if (state == REPLY_DONE)
         return true;
     client_confused(c, out);

@@ -256,14 +256,22 @@ bool setting_history(struct call *c, const struct setting_history_in *in, struct
 
 /* ---- changes ---- */
 
+/* In live mode we have a name. */
+static bool keeps_name(struct call *c, enum param p, struct bytes value, struct err *why)
+{
+    if (p == PARAM_delivery_mode && bytes_equal(value, BYTES("live")))
+        return service_has_full_name(why);
+    return p != PARAM_server_hostname || !service_is_live(c->svc) || full_name_check(value, why);
+}
+
 static bool check_value(struct call *c, enum param p, const struct setting_update_in *in)
 {
     struct err why = { 0 };
 
     if (!in->value.p)
         return true;
-    if (p == PARAM_delivery_mode && bytes_equal(in->value, BYTES("live")))
-        call_fault(c, "/value", "not_available", "this build does not deliver outside");
+    if (!keeps_name(c, p, in->value, &why))
+        call_fault(c, "/value", "not_available", "%s", why.message);
     else if (param_row(p)->when == PARAM_BOOT)
         call_fault(c, "/value", "not_available",
                    "It is read before the store is open: set it in the boot file, the environment or by a flag");

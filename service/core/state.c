@@ -1,7 +1,27 @@
 #include "service/core/state.h"
+#include "base/network.h"
 #include <unistd.h>
 
 #define SLICE_MS 200 /* how soon a sleeping background fiber notices the end */
+
+bool full_name_check(struct bytes name, struct err *e)
+{
+    size_t dot = bytes_find(name, '.');
+    struct network address;
+
+    if (dot == 0 || dot >= name.n - 1 || bytes_ends_nocase(name, BYTES(".localhost")) ||
+        bytes_ends_nocase(name, BYTES(".localdomain")) || network_parse_address(name, &address))
+        return err_set(e, ERR_INVALID,
+                       "delivery.mode=live needs server.hostname to be the full name of this server, as DNS has it; "
+                       "\"%.*s\" is none",
+                       SHOW(name));
+    return true;
+}
+
+bool service_has_full_name(struct err *e)
+{
+    return full_name_check(PARAM_TEXT(server, hostname), e);
+}
 
 /* ---- background ---- */
 

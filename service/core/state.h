@@ -64,6 +64,10 @@ bool service_ready(struct service *svc, struct err *e);
 bool service_accepts(struct service *svc, struct err *e);
 /* delivery.mode is live. */
 bool service_is_live(const struct service *svc);
+/* server.hostname is a name that other servers can look up: in live mode it must be (RFC 5321 4.1.1.1). ERR_INVALID
+ * says what is wrong with it. */
+bool service_has_full_name(struct err *e);
+bool full_name_check(struct bytes name, struct err *e); /* the same of any text */
 
 /* ---- background ---- */
 

@@ -503,7 +503,7 @@ def test_settings(server):
                         "server.grace": True, "smtp.greeting": "a\r\nb", "delivery.mode": "dead"}.items():
         fault(s.patch(f"/v1/settings/{name}", {"value": value}), 422, "validation_error", "/value")
     e = fault(s.patch("/v1/settings/delivery.mode", {"value": "live"}), 422, "validation_error")
-    assert "this build does not deliver outside" in e["detail"]
+    assert "full name of this server" in e["detail"]
     assert s.patch("/v1/settings/delivery.mode", {"value": "sandbox"}).status == 200
     fault(s.patch("/v1/settings/no.such", {"value": 1}), 404, "not_found")
     fault(s.get("/v1/settings/no.such"), 404, "not_found")

@@ -1,0 +1,272 @@
+/* delivery/claims.c - from free slots to runs: which flows come next is delivery/sched.h's to say; their rows are
+ * claimed together, made into transactions and spread over the slots.
+ *
+ * A flow that has no place yet, or whose place has changed, goes to the path "" first, where its hosts are asked for.
+ */
+#include "base/clock.h"
+#include "base/params.h"
+#include "delivery/engine_private.h"
+
+#define CLAIM_ARENA   ((size_t)64 * 1024 * 1024)
+#define STEP_ARENA    ((size_t)4 * 1024 * 1024)
+#define AWAY_MS       1000
+#define RENEW_MOST    QUEUE_ROWS
+#define RENEW_ARENA   ((size_t)16 * 1024 * 1024)
+#define RENEW_LEFT_MS 60000 /* leases that have no longer than this are renewed */
+
+struct picked {
+    struct pick pick;
+    struct site *site;
+    struct want want;
+    size_t from, n; /* its rows in the claim */
+};
+
+/* ---- leases ---- */
+
+static void held_begin(struct engine *e, struct claimed *c, struct work *w)
+{
+    struct held *h = arena_alloc(c->arena, sizeof *h);
+
+    h->work = w;
+    h->prev = e->held.prev;
+    h->next = &e->held;
+    e->held.prev->next = h;
+    e->held.prev = h;
+    w->held = h;
+}
+
+void held_end(struct engine *e, struct work *w)
+{
+    struct held *h = w->held;
+
+    (void)e;
+    h->prev->next = h->next;
+    h->next->prev = h->prev;
+    w->held = NULL;
+}
+
+/* Rows that end meanwhile are still there: their claims live on while we look at them. */
+void leases_renew(struct engine *e)
+{
+    struct arena *a = arena_new(RENEW_ARENA);
+    struct work **works = arena_array(a, RENEW_MOST, sizeof *works);
+    struct claimed **claims = arena_array(a, RENEW_MOST, sizeof *claims);
+    int64_t soon = queue_now(e->svc) + RENEW_LEFT_MS;
+    struct err why = { 0 };
+    size_t n = 0;
+
+    for (struct held *h = e->held.next; h != &e->held && n < RENEW_MOST; h = h->next)
+        if (!h->work->lost && h->work->row.lease_until < soon) {
+            claims[n] = h->work->keeper;
+            claims[n]->users++;
+            works[n++] = h->work;
+        }
+    if (n && !queue_renew(e->svc, a, works, n, &why))
+        log_warn("delivery", LOG_TEXT("result", "leases not renewed"), LOG_TEXT("error", why.message));
+    for (size_t i = 0; i < n; i++)
+        claimed_leave(&claims[i]);
+    arena_free(&a);
+}
+
+/* ---- runs ---- */
+
+static bool same_transaction(const struct transaction *t, const struct work *w)
+{
+    return t->n < (size_t)PARAM_INT(delivery, recipients_max) &&
+           id_equal(t->works[0]->row.message_id, w->row.message_id);
+}
+
+/* Rows of one message stand together mostly: one is looked for backwards. */
+static struct transaction *group(struct claimed *c, struct work *works, size_t n, size_t *n_out)
+{
+    struct transaction *all = arena_array(c->arena, n, sizeof *all);
+
+    *n_out = 0;
+    for (size_t i = 0; i < n; i++) {
+        size_t j = *n_out;
+
+        while (j > 0 && !same_transaction(&all[j - 1], &works[i]))
+            j--;
+        if (!j) {
+            j = ++*n_out;
+            all[j - 1].works = arena_array(c->arena, n - i, sizeof(struct work *));
+        }
+        all[j - 1].works[all[j - 1].n++] = &works[i];
+    }
+    return all;
+}
+
+static bool run_begin(struct engine *e, struct claimed *c, const struct picked *p, struct transaction *all, size_t n,
+                      size_t each, size_t nth)
+{
+    struct run *r = arena_alloc(c->arena, sizeof *r);
+
+    *r = (struct run){ .engine = e, .claimed = c, .site = p->site, .way = p->site->way };
+    r->list = arena_array(c->arena, n, sizeof *r->list);
+    for (size_t i = nth; i < n; i += each)
+        r->list[r->n++] = all[i];
+    snprintf(r->flow, sizeof r->flow, "%.*s", SHOW(p->pick.flow));
+    c->users++;
+    p->site->users++;
+    if (engine_spawn(e, run_main, r))
+        return true;
+    for (size_t i = 0; i < r->n; i++) /* no fiber is left: their leases end by themselves */
+        for (size_t j = 0; j < r->list[i].n; j++)
+            held_end(e, r->list[i].works[j]);
+    p->site->users--;
+    c->users--;
+    return false;
+}
+
+static int64_t cost_of(const struct transaction *all, size_t n)
+{
+    int64_t cost = 0;
+
+    for (size_t i = 0; i < n; i++)
+        cost += sched_cost(all[i].n, all[i].works[0]->message->size);
+    return cost;
+}
+
+/* When more of the flow is due. It is asked for only when the claim took all there was. */
+static int64_t next_of(struct engine *e, struct claimed *c, const struct picked *p)
+{
+    int64_t at = 0;
+    struct err why = { 0 };
+
+    if (p->n == p->want.most)
+        return queue_now(e->svc);
+    if (!queue_next(e->svc, p->want.flow, c->arena, &at, &why))
+        at = queue_now(e->svc) + AWAY_MS;
+    return at;
+}
+
+static void runs_begin(struct engine *e, struct claimed *c, const struct picked *p, struct work *works)
+{
+    size_t n = 0, slots = (size_t)p->pick.slots, begun = 0;
+    struct transaction *all = group(c, works + p->from, p->n, &n);
+    int64_t next = next_of(e, c, p);
+
+    for (size_t i = 0; i < p->n; i++) {
+        works[p->from + i].keeper = c;
+        held_begin(e, c, &works[p->from + i]);
+    }
+    slots = slots < n ? slots : n;
+    for (size_t i = 0; i < slots; i++)
+        begun += run_begin(e, c, p, all, n, slots, i);
+    sched_claimed(e->sched, p->want.flow, (int)begun, cost_of(all, n), next);
+}
+
+/* ---- picks ---- */
+
+/* Where the flow goes by now. NULL: it waits for its hosts, or moves. */
+static struct site *site_of(struct engine *e, const struct pick *p, struct arena *a)
+{
+    struct flow_name name;
+    struct route route;
+    struct bytes place, path, flow = arena_copy(a, p->flow);
+    struct site *s;
+
+    if (!sched_flow_read(p->flow, &name)) { /* what is no flow of ours is nobody's to send */
+        sched_claimed(e->sched, p->flow, 0, 0, 0);
+        return NULL;
+    }
+    engine_route(a, &route);
+    place = engine_place(a, &route, name.site);
+    s = site_ready(e, place);
+    if (!s) {
+        sched_claimed(e->sched, flow, 1, 0, 0);
+        site_await(e, place, flow);
+        return NULL;
+    }
+    path = (struct bytes){ s->way->name, s->way->name_n };
+    if (bytes_equal(path, p->path))
+        return s;
+    sched_claimed(e->sched, flow, 0, 0, queue_now(e->svc));
+    sched_move(e->sched, flow, path);
+    return NULL;
+}
+
+static size_t want_all(struct engine *e, const struct pick *picks, size_t n, struct picked *out, struct arena *a)
+{
+    size_t kept = 0, ahead = (size_t)PARAM_INT(delivery, ahead);
+
+    for (size_t i = 0; i < n; i++) {
+        struct site *s = site_of(e, &picks[i], a);
+        struct picked *p = &out[kept];
+
+        if (!s)
+            continue;
+        *p = (struct picked){ .pick = picks[i], .site = s };
+        p->want = (struct want){ arena_copy(a, picks[i].flow), (size_t)picks[i].slots * ahead };
+        if (p->want.most > QUEUE_ROWS / QUEUE_WANTS)
+            p->want.most = QUEUE_ROWS / QUEUE_WANTS;
+        s->users++; /* the claim waits */
+        kept++;
+    }
+    return kept;
+}
+
+static void spread(struct picked *all, size_t n, const struct work *works, size_t n_works)
+{
+    size_t at = 0;
+
+    for (size_t i = 0; i < n; i++)
+        all[i].from = all[i].n = 0;
+    while (at < n_works) {
+        size_t i = 0;
+
+        while (i < n && !bytes_equal(all[i].want.flow, works[at].row.flow))
+            i++;
+        if (i < n && !all[i].n)
+            all[i].from = at;
+        if (i < n)
+            all[i].n++;
+        at++;
+    }
+}
+
+static void claim(struct engine *e, struct picked *all, size_t n)
+{
+    struct claimed *c = calloc(1, sizeof *c);
+    struct want wants[QUEUE_WANTS];
+    struct work *works = NULL;
+    struct err why = { 0 };
+    size_t n_works = 0;
+    bool ok;
+
+    if (!c)
+        die("out of memory: a claim");
+    *c = (struct claimed){ arena_new(CLAIM_ARENA), 1 };
+    for (size_t i = 0; i < n; i++)
+        wants[i] = all[i].want;
+    ok = queue_claim(e->svc, wants, n, c->arena, &works, &n_works, &why);
+    if (!ok)
+        log_warn("delivery", LOG_TEXT("result", "nothing claimed"), LOG_TEXT("error", why.message));
+    spread(all, n, works, ok ? n_works : 0);
+    for (size_t i = 0; i < n; i++) {
+        if (ok)
+            runs_begin(e, c, &all[i], works);
+        else
+            sched_claimed(e->sched, all[i].want.flow, 0, 0, queue_now(e->svc) + AWAY_MS);
+        site_leave(e, all[i].site);
+    }
+    claimed_leave(&c);
+}
+
+bool claims_step(struct engine *e)
+{
+    struct pick picks[QUEUE_WANTS];
+    struct picked *all;
+    struct arena *a;
+    size_t n = sched_pick(e->sched, queue_now(e->svc), picks, QUEUE_WANTS), kept;
+
+    if (!n)
+        return false;
+    a = arena_new(STEP_ARENA);
+    all = arena_array(a, n, sizeof *all);
+    kept = want_all(e, picks, n, all, a);
+    if (kept)
+        claim(e, all, kept);
+    arena_free(&a);
+    return true;
+}

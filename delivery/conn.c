@@ -1,0 +1,333 @@
+/* delivery/conn.c - connections to hosts: made under a policy of TLS, kept for the next message, ended in good order.
+ *
+ * TLS is opportunistic unless a route asks for more (RFC 7435, RFC 3207): whatever goes wrong with it is no reason not
+ * to deliver, so an address with which it failed is met in clear, at once by the caller and for a day or more by what
+ * is remembered here. A connection is lent to other domains of its way only if it satisfies what their mail asks. */
+#include "base/clock.h"
+#include "base/params.h"
+#include "delivery/engine_private.h"
+#include <stdio.h>
+
+#define IN_MAX       16384
+#define OUT_MAX      ((size_t)128 * 1024)
+#define GREET_ARENA  ((size_t)256 * 1024)
+#define LIFE_MS      300000
+#define IDLE_MS      5000
+#define MEMORIES_MAX 20000
+#define SECRET_MAX   512
+
+/* ---- where TLS fails ---- */
+
+struct tls_failure_row {
+    UT_hash_handle hh;
+    struct {
+        unsigned char address[16];
+        int port;
+    } key;
+    int64_t until, lasts; /* monotonic */
+};
+
+static struct tls_failure_row *failure_find(struct engine *e, const struct network *address, int port)
+{
+    struct tls_failure_row *row, wanted = { 0 };
+
+    memcpy(wanted.key.address, address->address, sizeof wanted.key.address);
+    wanted.key.port = port;
+    HASH_FIND(hh, e->tls_failures, &wanted.key, sizeof wanted.key, row);
+    return row;
+}
+
+bool tls_is_avoided(struct engine *e, const struct network *address, int port)
+{
+    struct tls_failure_row *row = failure_find(e, address, port);
+
+    return row && clock_monotonic() < row->until;
+}
+
+static void forget_oldest(struct engine *e)
+{
+    struct tls_failure_row *oldest = e->tls_failures; /* uthash keeps them in the order they came */
+
+    HASH_DEL(e->tls_failures, oldest);
+    free(oldest);
+}
+
+void tls_avoid(struct engine *e, const struct network *address, int port)
+{
+    struct tls_failure_row *row = failure_find(e, address, port);
+    int64_t first = PARAM_INT(delivery, tls_memory);
+
+    if (!row) {
+        if (HASH_COUNT(e->tls_failures) >= MEMORIES_MAX)
+            forget_oldest(e);
+        row = calloc(1, sizeof *row);
+        if (!row)
+            die("out of memory: TLS failures");
+        memcpy(row->key.address, address->address, sizeof row->key.address);
+        row->key.port = port;
+        HASH_ADD(hh, e->tls_failures, key, sizeof row->key, row);
+    }
+    row->lasts = !row->lasts ? first : 2 * row->lasts < 3 * first ? 2 * row->lasts : 3 * first;
+    row->until = clock_monotonic() + row->lasts;
+}
+
+void tls_memory_free(struct engine *e)
+{
+    while (e->tls_failures)
+        forget_oldest(e);
+}
+
+/* ---- the pool ---- */
+
+static const struct mx_host *host_of(const struct site *s, const struct conn *c)
+{
+    for (size_t i = 0; i < s->plan.n; i++)
+        if (memcmp(s->plan.hosts[i].address.address, c->address.address, sizeof c->address.address) == 0)
+            return &s->plan.hosts[i];
+    return NULL;
+}
+
+/* What the domain asks of a connection that was made for another one. */
+static bool satisfies(const struct site *s, const struct conn *c)
+{
+    const struct mx_host *h = host_of(s, c);
+
+    if (!h)
+        return false;
+    if (s->route.tls == ROUTE_TLS_VERIFY && (c->security != IN_TLS_VERIFIED || !bytes_equal_nocase(c->mx, h->name)))
+        return false;
+    return c->security != IN_CLEAR || (s->route.tls != ROUTE_TLS_REQUIRE && !c->way->tls_required);
+}
+
+bool conn_is_usable(const struct way *w, struct conn *c)
+{
+    int64_t most = client_offer(c->client)->mail_max; /* RFC 9422 */
+    size_t sent = client_messages(c->client);
+
+    return sent < (size_t)w->per_connection && (!most || (int64_t)sent < most) &&
+           clock_monotonic() - c->opened_at < LIFE_MS && client_is_usable(c->client);
+}
+
+struct conn *conn_take(struct engine *e, const struct site *s)
+{
+    for (struct conn **at = &s->way->idle; *at;) {
+        struct conn *c = *at;
+
+        if (!satisfies(s, c)) {
+            at = &c->next;
+            continue;
+        }
+        *at = c->next;
+        if (conn_is_usable(s->way, c))
+            return c;
+        conn_end(e, &c);
+        at = &s->way->idle;
+    }
+    return NULL;
+}
+
+void conn_keep(struct engine *e, struct conn *c)
+{
+    if (engine_stops(e) || !conn_is_usable(c->way, c)) {
+        conn_end(e, &c);
+        return;
+    }
+    c->idle_since = clock_monotonic();
+    c->next = c->way->idle;
+    c->way->idle = c;
+}
+
+static void quit_fiber(void *arg)
+{
+    struct conn *c = arg;
+    struct engine *e = c->engine;
+
+    client_arena(c->client, c->arena);
+    client_quit(&c->client);
+    arena_free(&c->arena);
+    free(c);
+    engine_left(e);
+}
+
+void conn_end(struct engine *e, struct conn **c)
+{
+    struct conn *x = *c;
+
+    *c = NULL;
+    if (!x)
+        return;
+    way_tell(e, x->way, PATH_CLOSED);
+    if (client_is_usable(x->client) && engine_spawn(e, quit_fiber, x))
+        return;
+    client_drop(&x->client);
+    arena_free(&x->arena);
+    free(x);
+}
+
+void conn_reap(struct engine *e, int64_t now)
+{
+    for (struct way *w = e->ways; w; w = w->hh.next)
+        for (struct conn **at = &w->idle; *at;) {
+            struct conn *c = *at;
+
+            if (now - c->idle_since < IDLE_MS) {
+                at = &c->next;
+                continue;
+            }
+            *at = c->next;
+            conn_end(e, &c);
+        }
+}
+
+void conns_end(struct engine *e)
+{
+    conn_reap(e, CLOCK_NEVER);
+}
+
+/* ---- a new one ---- */
+
+/* First line of the file; a file is read in a moment, and seldom. */
+static bool read_secret(struct bytes file, struct arena *a, struct bytes *out)
+{
+    char line[SECRET_MAX];
+    FILE *f = fopen(arena_text(a, file), "re");
+    bool ok = f && fgets(line, sizeof line, f);
+
+    if (f)
+        fclose(f);
+    if (ok)
+        *out = arena_copy(a, bytes_trim(bytes_of(line)));
+    return ok;
+}
+
+static bool refuse(struct answer *out, enum step at, enum answered what, const char *text)
+{
+    *out = (struct answer){ .at = at, .what = what, .reply.text = bytes_of(text) };
+    return false;
+}
+
+static bool log_in(struct conn *c, const struct demand *d, struct answer *out)
+{
+    struct bytes secret;
+
+    if (!d->route->auth_user.n)
+        return true;
+    if (c->security != IN_TLS_VERIFIED && !d->route->insecure_auth)
+        return refuse(out, STEP_AUTH, ANSWER_TLS, "no login without TLS with a verified name");
+    if (!read_secret(d->route->auth_secret, c->arena, &secret))
+        return refuse(out, STEP_AUTH, ANSWER_TLS, "delivery.relay_secret_file cannot be read");
+    c->logged_in = client_login(c->client, d->route->auth_user, secret, out);
+    return c->logged_in;
+}
+
+static bool start_tls(struct engine *e, struct conn *c, const struct demand *d, struct answer *out)
+{
+    bool verify = d->tls == ROUTE_TLS_VERIFY;
+    int64_t from = clock_monotonic();
+    struct tls_wish wish = { .client = e->tls,
+                             .verify = verify ? TLS_BY_NAME : TLS_UNVERIFIED,
+                             .least = TLS_1_2,
+                             .name = c->mx,
+                             .session = arena_bytesf(c->arena, "%s %d %.*s", c->ip, d->port, SHOW(c->mx)) };
+
+    if (c->mx.n && c->mx.p[0] == '[') /* a literal: no name to be sent */
+        wish.name = bytes_head(bytes_from(c->mx, 1), c->mx.n - 2);
+    if (!client_start_tls(c->client, &wish, &c->tls, out)) {
+        out->at = STEP_STARTTLS; /* EHLO behind it, too */
+        return false;
+    }
+    c->delays.tls = clock_monotonic() - from;
+    c->security = c->tls.verified ? IN_TLS_VERIFIED : IN_TLS;
+    return true;
+}
+
+static bool secure(struct engine *e, struct conn *c, const struct demand *d, struct answer *out)
+{
+    bool needed = d->tls == ROUTE_TLS_REQUIRE || d->tls == ROUTE_TLS_VERIFY;
+
+    if (d->tls == ROUTE_TLS_NONE || (d->in_clear && !needed))
+        return true;
+    if (client_offer(c->client)->starttls)
+        return start_tls(e, c, d, out);
+    return !needed || refuse(out, STEP_STARTTLS, ANSWER_TLS, "STARTTLS is not offered, and TLS is required");
+}
+
+/* A host that calls itself by our name is ourselves, or would send the mail back (RFC 5321 5.1). */
+static bool is_ourselves(const struct conn *c, const struct demand *d)
+{
+    struct bytes ours = PARAM_TEXT(server, hostname);
+
+    return d->route->way == ROUTE_MX && (bytes_equal_nocase(client_greeted_as(c->client), ours) ||
+                                         bytes_equal_nocase(client_named_as(c->client), ours));
+}
+
+static bool connect_to(struct conn *c, const struct demand *d, int64_t until, struct answer *out)
+{
+    struct stream_target target = { .address = d->host->address,
+                                    .port = (uint16_t)d->port,
+                                    .options = { IN_MAX, OUT_MAX } };
+    int64_t now = clock_monotonic(), deadline = now + PARAM_INT(delivery, timeout_connect);
+    struct stream *s = NULL;
+    struct err e = { 0 };
+
+    if (!stream_connect(&target, deadline < until ? deadline : until, &s, &e)) {
+        *out = (struct answer){ .at = STEP_CONNECT, .what = e.code == ERR_TIMEOUT ? ANSWER_TIMEOUT : ANSWER_CLOSED };
+        out->reply.text = arena_copy(c->arena, bytes_of(e.message));
+        return false;
+    }
+    c->delays.connect = clock_monotonic() - now;
+    stream_drains(s, true); /* until there is mail on it, a stop ends it */
+    c->client = client_new(&s, PARAM_TEXT(server, hostname), c->arena);
+    return true;
+}
+
+/* Pools that are full of what is idle make room. */
+static bool make_room(struct engine *e, struct way *w)
+{
+    while (!path_may_connect(&w->path, clock_monotonic()) && w->idle) {
+        struct conn *c = w->idle;
+
+        w->idle = c->next;
+        conn_end(e, &c);
+    }
+    return path_may_connect(&w->path, clock_monotonic());
+}
+
+struct conn *conn_make(struct engine *e, struct way *w, const struct demand *d, int64_t until, struct answer *out,
+                       struct tls_result *tls, bool *loops, struct arena *a)
+{
+    bool needed = d->tls == ROUTE_TLS_REQUIRE || d->tls == ROUTE_TLS_VERIFY;
+    struct conn *c;
+
+    *loops = false;
+    if (!make_room(e, w)) {
+        refuse(out, STEP_CONNECT, ANSWER_STOPPED, "no connection may be made now");
+        return NULL;
+    }
+    c = calloc(1, sizeof *c);
+    if (!c)
+        die("out of memory: a connection");
+    c->arena = arena_new(GREET_ARENA);
+    c->engine = e;
+    c->way = w;
+    c->address = d->host->address;
+    c->mx = arena_copy(c->arena, d->host->name);
+    network_show(&c->address, c->ip);
+    c->opened_at = clock_monotonic();
+    way_tell(e, w, PATH_OPENED);
+    if (connect_to(c, d, until, out) && client_greet(c->client, needed, out)) {
+        *loops = is_ourselves(c, d);
+        if (!*loops && secure(e, c, d, out) && log_in(c, d, out)) {
+            *tls = c->tls;
+            return c;
+        }
+    }
+    *tls = c->tls;
+    out->reply.text = arena_copy(a, out->reply.text);
+    out->reply.enhanced = arena_copy(a, out->reply.enhanced);
+    way_tell(e, w, PATH_CLOSED);
+    client_drop(&c->client);
+    arena_free(&c->arena);
+    free(c);
+    return NULL;
+}

@@ -1,0 +1,275 @@
+/* delivery/engine_private.h - what the files of the engine share. All of it lives on one loop: its fibers run in turns
+ * and never at once, so nothing here is locked; only `arrived` comes from other threads.
+ *
+ *     engine.c      lifecycle, lock, arrivals, the loop
+ *     claims.c      picks to claims to runs; leases
+ *     site.c        routes; the table of sites (the place that flows lead to: a domain, a relay)
+ *     plan.c        domains to hosts, by DNS
+ *     way.c         ways (a way is the path to one group of hosts, with its connections)
+ *     conn.c        connections: TLS policy, pool
+ *     run.c         a fiber for each slot: transactions one after the other
+ *     turn.c        one attempt of one transaction
+ *     fate.c        what an answer comes to
+ *     settle.c      written down, logged, or gone back */
+#ifndef DELIVERY_ENGINE_PRIVATE_H
+#define DELIVERY_ENGINE_PRIVATE_H
+#include "delivery/client.h"
+#include "delivery/engine.h"
+#include "delivery/mx.h"
+#include "delivery/path.h"
+#include "delivery/route.h"
+#include "delivery/sched.h"
+#include "delivery/verdict.h"
+#include "net/fiber.h"
+#include "net/wait.h"
+#include "service/core/state.h"
+#include "service/queue/queue.h"
+
+#define uthash_fatal(message) die("out of memory: delivery")
+#include <uthash.h>
+
+/* ---- routes ---- */
+
+/* The route of the parameters, as it is now; texts lie in the arena. */
+void engine_route(struct arena *a, struct route *out);
+/* What flows of a domain that take this route share: the domain, or the relay's hosts. */
+struct bytes engine_place(struct arena *a, const struct route *r, struct bytes domain);
+
+/* ---- ways ---- */
+
+enum security { IN_CLEAR, IN_TLS, IN_TLS_VERIFIED };
+
+struct conn {
+    struct conn *next; /* in the way's pool */
+    struct engine *engine;
+    struct client *client;
+    struct way *way;
+    struct arena *arena; /* of its greeting */
+    struct network address;
+    struct bytes mx; /* name of the host */
+    char ip[NETWORK_TEXT];
+    enum security security;
+    bool logged_in;
+    struct tls_result tls;
+    int64_t opened_at, idle_since; /* monotonic */
+    struct attempt_delays delays;  /* of its making; told with its first message */
+};
+
+struct way {
+    UT_hash_handle hh;
+    struct path path;
+    struct conn *idle;
+    int per_connection;
+    bool tls_required;
+    int told; /* the window that sched knows */
+    size_t sites;
+    size_t name_n;
+    char name[];
+};
+
+struct way *way_get(struct engine *e, struct bytes name); /* made at first */
+void way_tell(struct engine *e, struct way *w, enum path_event event);
+void way_update(struct engine *e, struct way *w); /* sched hears of its window */
+bool way_is_shut(struct way *w);
+void ways_reap(struct engine *e); /* those that nobody takes */
+void ways_free(struct engine *e);
+
+/* ---- sites ---- */
+
+enum site_state { SITE_NEW, SITE_ASKING, SITE_READY };
+
+struct waiting { /* a flow, by name */
+    struct waiting *next;
+    int64_t send_at;
+    size_t n;
+    char flow[];
+};
+
+struct site {
+    UT_hash_handle hh;
+    struct arena *arena; /* of all below */
+    struct route route;
+    struct mx_plan plan;
+    struct way *way;
+    enum site_state state;
+    int64_t until;           /* monotonic: how long the plan holds */
+    unsigned unusable;       /* plans in a row that came to MX_UNUSABLE */
+    struct waiting *waiting; /* flows that move when the plan is made */
+    size_t users;            /* runs that look at it */
+    bool dropped;            /* no longer in the table; goes with its last user */
+    size_t name_n;
+    char name[];
+};
+
+/* The site of a place if its plan holds, else NULL. */
+struct site *site_ready(struct engine *e, struct bytes place);
+/* The flow waits until the plan is made, which begins now if nobody makes it; its slot on the path "" is given back
+ * then. */
+void site_await(struct engine *e, struct bytes place, struct bytes flow);
+void site_leave(struct engine *e, struct site *s);
+/* Its hosts are asked for again before the next use. */
+void site_stale(struct site *s);
+/* What changes by time: windows, and what may go at once since its hosts are back. */
+void ways_look(struct engine *e);
+/* Plans that have run out. */
+void sites_reap(struct engine *e, int64_t now);
+void sites_free(struct engine *e);
+struct bytes site_name(const struct site *s);
+
+/* ---- plans ---- */
+
+void hosts_find(struct engine *e, struct site *s); /* waits for DNS */
+/* Gives it the way of its group. */
+void hosts_join(struct engine *e, struct site *s, struct bytes group);
+void own_refresh(struct engine *e, bool now); /* our own addresses */
+
+/* ---- connections ---- */
+
+/* What a connection must be for one transaction. */
+struct demand {
+    const struct mx_host *host;
+    int port;
+    enum route_tls tls;
+    bool in_clear; /* TLS has failed with it in this attempt */
+    const struct route *route;
+};
+
+/* An idle connection to a host of the site, taken out of the pool. */
+struct conn *conn_take(struct engine *e, const struct site *s);
+/* Connects and introduces itself. NULL: *out says where it ended, and `tls` what the handshake said. `loops`: the host
+ * bears a name of ours. */
+struct conn *conn_make(struct engine *e, struct way *w, const struct demand *d, int64_t until, struct answer *out,
+                       struct tls_result *tls, bool *loops, struct arena *a);
+bool conn_is_usable(const struct way *w, struct conn *c);
+void conn_keep(struct engine *e, struct conn *c); /* into the pool */
+void conn_end(struct engine *e, struct conn **c); /* hangs up, with QUIT where that is heard */
+void conn_reap(struct engine *e, int64_t now);    /* what was idle for too long */
+void conns_end(struct engine *e);
+
+/* TLS failed with an address: is it to be left out now? */
+bool tls_is_avoided(struct engine *e, const struct network *address, int port);
+void tls_avoid(struct engine *e, const struct network *address, int port);
+void tls_memory_free(struct engine *e);
+
+/* ---- work ---- */
+
+struct held { /* a work under our lease */
+    struct held *prev, *next;
+    struct work *work;
+};
+
+/* The rows of one claim live until the last of its runs has ended. */
+struct claimed {
+    struct arena *arena;
+    size_t users;
+};
+void claimed_leave(struct claimed **c);
+
+struct transaction { /* one message for recipients of one site */
+    struct work **works;
+    size_t n;
+};
+
+struct run {
+    struct engine *engine;
+    struct claimed *claimed;
+    struct site *site;
+    struct way *way;
+    struct transaction *list;
+    size_t n, room;
+    char flow[SCHED_FLOW_MAX + 1];
+};
+void run_main(void *arg);
+
+/* Picks, claims, begins runs. False: nothing was to be done. */
+bool claims_step(struct engine *e);
+void leases_renew(struct engine *e);
+void held_end(struct engine *e, struct work *w);
+
+/* What came of one recipient in an attempt. */
+struct fate {
+    struct work *work;
+    struct judgement judgement;
+    struct attempt attempt;
+    struct answer said; /* the last of it, and by whom */
+    const struct mx_host *said_by;
+    bool open;   /* nothing is settled yet */
+    bool unsent; /* nothing was tried: it goes back */
+};
+
+struct turn { /* one attempt of one transaction */
+    struct engine *engine;
+    struct run *run;
+    struct site *site;
+    struct way *way;
+    struct arena *arena;
+    struct fate *fates;
+    size_t n;
+    struct conn *conn;    /* what it may use, and what may be used after it */
+    int64_t began, until; /* monotonic; wall: at */
+    int64_t at;
+    size_t host; /* the next candidate */
+    struct candidate {
+        const struct mx_host *host;
+        bool in_clear, again; /* TLS has failed there; a ticket has */
+    } * candidates;
+    size_t n_candidates, room;
+    int connects;
+    bool judged; /* a recipient has a verdict of a peer: TLS is not given up any more */
+    struct needs needs;
+    enum offer_refusal refusal; /* why a host was passed over; the message has it if all are */
+};
+void turn_make(struct turn *t);
+
+/* Judges an answer to recipient i, or to all that are open. `last`: no other host is left. True: it is settled. */
+bool fate_judge(struct turn *t, struct fate *f, const struct answer *x, const struct mx_host *h, bool last, bool loops);
+/* No other host may be tried: what the last one said is the verdict. */
+void fates_last(struct turn *t);
+void fates_end(struct turn *t, enum verdict_ours why);
+/* An outcome without any server: capture, hold. */
+void fates_outcome(struct turn *t, enum outcome outcome);
+void fates_unsent(struct turn *t);
+void fates_plan(struct turn *t);    /* there are no hosts: what the plan says */
+void fates_refused(struct turn *t); /* no host has what the message needs */
+/* Writes down what became of each, again and again until it is written; what was not sent goes back. */
+void turn_settle(struct turn *t);
+
+/* ---- the engine ---- */
+
+struct tls_failure_row;
+
+struct engine {
+    struct outlet outlet;
+    struct service *svc;
+    struct signal *wake;
+    pthread_mutex_t mutex; /* arrivals */
+    struct waiting *arrivals;
+    size_t n_arrivals;
+    bool missed; /* more came than were kept: look at the store */
+    atomic_bool stopping;
+    atomic_int fibers;
+    /* Of the loop alone: */
+    bool locked, begun;
+    int64_t token, lock_until, next_lock, next_scan, next_renewal, next_own, next_look, next_reap;
+    struct sched *sched;
+    struct way *ways;
+    struct site *sites;
+    struct held held; /* a ring */
+    struct tls_client *tls;
+    struct tls_failure_row *tls_failures;
+    struct mx_guard guard;
+    struct retry_rules retry;
+    struct network *own; /* OWN_MOST */
+    size_t n_own;
+    bool has_v6;
+};
+
+#define ENGINE_LOOP 0u
+#define OWN_MOST    256
+/* A fiber of the engine's, on its loop. */
+bool engine_spawn(struct engine *e, void (*run)(void *arg), void *arg);
+void engine_left(struct engine *e); /* at its end */
+bool engine_stops(const struct engine *e);
+/* May a dot be sent? We hold the lock, and the store answers. */
+bool engine_may_send(struct engine *e);
+#endif

@@ -1,0 +1,183 @@
+/* delivery/fate.c - from an answer of the dialogue to what becomes of a recipient: the situation for delivery/verdict.h
+ * is put together here, and nothing is decided. */
+#include "base/clock.h"
+#include "base/params.h"
+#include "delivery/engine_private.h"
+
+static const enum phase phases[] = {
+    [STEP_CONNECT] = PHASE_CONNECT, [STEP_GREETING] = PHASE_GREETING, [STEP_HELLO] = PHASE_EHLO,
+    [STEP_STARTTLS] = PHASE_TLS,    [STEP_AUTH] = PHASE_AUTH,         [STEP_MAIL] = PHASE_MAIL,
+    [STEP_RCPT] = PHASE_RCPT,       [STEP_DATA] = PHASE_DATA,         [STEP_DOT] = PHASE_DOT,
+    [STEP_RSET] = PHASE_MAIL,
+};
+
+static enum trouble trouble_of(const struct turn *t, const struct answer *x)
+{
+    switch (x->what) {
+    case ANSWER_CLOSED: return x->at == STEP_CONNECT ? TROUBLE_CONNECT : TROUBLE_LOST;
+    case ANSWER_TIMEOUT: return TROUBLE_TIMEOUT;
+    case ANSWER_PROTOCOL: return x->reply.code ? TROUBLE_NONE : TROUBLE_GARBAGE;
+    case ANSWER_TLS: return TROUBLE_TLS;
+    case ANSWER_CONTENT:
+        return t->conn && client_err(t->conn->client)->code == ERR_INVALID ? TROUBLE_NEWLINE : TROUBLE_LOST;
+    default: return TROUBLE_NONE;
+    }
+}
+
+/* How often it has come to a block so far: the last attempt tells, and those before it are taken for the same. */
+static int64_t blocks_before(const struct delivery_row *d)
+{
+    struct bytes last = json_part(d->last, "permanence");
+
+    return bytes_equal(last, BYTES("\"block\"")) ? d->attempts : 0;
+}
+
+static void describe(const struct turn *t, const struct fate *f, struct situation *out)
+{
+    const struct delivery_row *d = &f->work->row;
+    int64_t blocks = blocks_before(d);
+
+    *out = (struct situation){ .blocks = blocks,
+                               .first_block_at = blocks ? d->created_at : 0,
+                               .source_known = d->attempts > 0,
+                               .retry = { .now = queue_now(t->engine->svc),
+                                          .expires_at = d->expires_at,
+                                          .n = d->attempts + 1,
+                                          .hash = retry_hash(d->message_id, d->site) } };
+}
+
+static struct verdict_rules rules_of(const struct turn *t)
+{
+    return (struct verdict_rules){ .retry = &t->engine->retry, .block_tries = PARAM_INT(delivery, block_tries) };
+}
+
+static struct bytes command_of(const struct turn *t, const struct fate *f, enum step at)
+{
+    switch (at) {
+    case STEP_MAIL: return arena_bytesf(t->arena, "MAIL FROM:<%.*s>", SHOW(f->work->message->envelope_from));
+    case STEP_RCPT: return arena_bytesf(t->arena, "RCPT TO:<%.*s>", SHOW(f->work->row.email));
+    default: return bytes_of(step_text(at));
+    }
+}
+
+static struct bytes tls_json(const struct conn *c, struct arena *a)
+{
+    if (!c || c->security == IN_CLEAR)
+        return NO_BYTES;
+    return arena_bytesf(a, "{\"version\":\"%s\",\"cipher\":\"%s\",\"policy\":\"%s\",\"verified\":%s}", c->tls.version,
+                        c->tls.cipher, "opportunistic", c->tls.verified ? "true" : "false");
+}
+
+/* Where it was said, and how long it took. */
+static void place(const struct turn *t, struct fate *f, const struct mx_host *h, enum step at)
+{
+    struct attempt *x = &f->attempt;
+    char ip[NETWORK_TEXT];
+
+    x->at = clock_wall();
+    x->command = command_of(t, f, at);
+    x->tls = tls_json(t->conn, t->arena);
+    x->delays.queue = t->at > f->work->row.created_at ? t->at - f->work->row.created_at : 0;
+    x->delays.data = clock_monotonic() - t->began;
+    if (t->conn) {
+        x->delays.connect = t->conn->delays.connect;
+        x->delays.tls = t->conn->delays.tls;
+    }
+    if (!h)
+        return;
+    x->mx = h->name;
+    x->ip = arena_copy(t->arena, network_show(&h->address, ip));
+}
+
+static void settle(struct fate *f)
+{
+    judgement_attempt(&f->judgement, &f->attempt);
+    f->open = false;
+}
+
+bool fate_judge(struct turn *t, struct fate *f, const struct answer *x, const struct mx_host *h, bool last, bool loops)
+{
+    struct verdict_rules rules = rules_of(t);
+    struct situation s;
+
+    f->said = *x;
+    f->said_by = h;
+    describe(t, f, &s);
+    s.phase = phases[x->at];
+    s.trouble = loops ? TROUBLE_LOOP : trouble_of(t, x);
+    s.reply = s.trouble == TROUBLE_NONE ? &x->reply : NULL;
+    s.why = s.reply ? NO_BYTES : x->reply.text;
+    s.mx_host = h ? h->name : NO_BYTES;
+    s.last_host = last;
+    s.rcpt_taken = x->what == ANSWER_WAITS;
+    verdict_judge(&s, &rules, &f->judgement);
+    f->judgement.ambiguous = f->judgement.ambiguous || answer_is_ambiguous(x);
+    if (f->judgement.next == NEXT_TRANSACTION || (f->judgement.next == NEXT_HOST && !last))
+        return false;
+    place(t, f, h, x->at);
+    settle(f);
+    return true;
+}
+
+void fates_last(struct turn *t)
+{
+    for (size_t i = 0; i < t->n; i++)
+        if (t->fates[i].open && t->fates[i].said_by) {
+            struct answer x = t->fates[i].said;
+
+            x.what = x.what == ANSWER_WAITS ? ANSWER_REPLY : x.what;
+            fate_judge(t, &t->fates[i], &x, t->fates[i].said_by, true, false);
+        }
+}
+
+void fates_end(struct turn *t, enum verdict_ours why)
+{
+    for (size_t i = 0; i < t->n; i++)
+        if (t->fates[i].open) {
+            verdict_ours(why, &t->fates[i].judgement);
+            settle(&t->fates[i]);
+        }
+}
+
+void fates_outcome(struct turn *t, enum outcome outcome)
+{
+    for (size_t i = 0; i < t->n; i++)
+        if (t->fates[i].open) {
+            t->fates[i].judgement.outcome = outcome;
+            t->fates[i].open = false;
+        }
+}
+
+void fates_unsent(struct turn *t)
+{
+    for (size_t i = 0; i < t->n; i++)
+        if (t->fates[i].open) {
+            t->fates[i].unsent = true;
+            t->fates[i].open = false;
+        }
+}
+
+void fates_plan(struct turn *t)
+{
+    struct verdict_rules rules = rules_of(t);
+
+    for (size_t i = 0; i < t->n; i++) {
+        struct situation s;
+
+        if (!t->fates[i].open)
+            continue;
+        describe(t, &t->fates[i], &s);
+        s.last_host = true;
+        verdict_of_plan(t->site->plan.verdict, t->site->plan.why, &s, &rules, &t->fates[i].judgement);
+        settle(&t->fates[i]);
+    }
+}
+
+void fates_refused(struct turn *t)
+{
+    for (size_t i = 0; i < t->n; i++)
+        if (t->fates[i].open) {
+            verdict_of_refusal(t->refusal, &t->fates[i].judgement);
+            settle(&t->fates[i]);
+        }
+}

@@ -1,0 +1,237 @@
+/* delivery/plan.c - from a domain, or a relay, to the hosts that are tried, by asking DNS; what the answers come to is
+ * delivery/mx.h's. Domains whose mail goes to the same hosts share a way. */
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/params.h"
+#include "delivery/engine_private.h"
+#include "delivery/hash.h"
+#include "mail/address.h"
+#include <ifaddrs.h>
+#include <net/if.h>
+#include <netinet/in.h>
+
+#define PLAN_MS      60000 /* for all questions of one plan */
+#define LATER_MS     5000  /* how long it is believed that DNS does not answer */
+#define OWN_EVERY_MS 60000
+
+/* ---- our own addresses ---- */
+
+static void add_own(struct engine *e, const struct network *n)
+{
+    if (e->n_own < OWN_MOST)
+        e->own[e->n_own++] = *n;
+}
+
+static bool is_global(const struct in6_addr *a)
+{
+    return !IN6_IS_ADDR_LOOPBACK(a) && !IN6_IS_ADDR_LINKLOCAL(a) && !IN6_IS_ADDR_V4MAPPED(a);
+}
+
+static void add_interface(struct engine *e, const struct ifaddrs *i)
+{
+    struct network n;
+    struct bytes raw = NO_BYTES;
+
+    if (!i->ifa_addr || !(i->ifa_flags & IFF_UP))
+        return;
+    if (i->ifa_addr->sa_family == AF_INET) {
+        raw = (struct bytes){ (const char *)&((const struct sockaddr_in *)(const void *)i->ifa_addr)->sin_addr, 4 };
+    } else if (i->ifa_addr->sa_family == AF_INET6) {
+        const struct in6_addr *six = &((const struct sockaddr_in6 *)(const void *)i->ifa_addr)->sin6_addr;
+
+        raw = (struct bytes){ (const char *)six, 16 };
+        e->has_v6 = e->has_v6 || is_global(six);
+    }
+    if (raw.p && network_from_raw(raw, &n))
+        add_own(e, &n);
+}
+
+void own_refresh(struct engine *e, bool now)
+{
+    struct bytes rest = PARAM_TEXT(delivery, own_addresses), item;
+    struct ifaddrs *all = NULL;
+    struct network n;
+
+    if (!now && clock_monotonic() < e->next_own)
+        return;
+    e->next_own = clock_monotonic() + OWN_EVERY_MS;
+    e->n_own = 0;
+    e->has_v6 = false;
+    if (getifaddrs(&all) == 0)
+        for (const struct ifaddrs *i = all; i; i = i->ifa_next)
+            add_interface(e, i);
+    freeifaddrs(all);
+    while (rest.n) {
+        bytes_cut(rest, ',', &item, &rest);
+        if (network_parse(bytes_trim(item), &n))
+            add_own(e, &n);
+    }
+}
+
+/* ---- plans ---- */
+
+static enum mx_family family(void)
+{
+    static const char *const names[] = {
+        [MX_AUTO] = "auto", [MX_V4] = "v4", [MX_V6] = "v6", [MX_V4_FIRST] = "v4_first"
+    };
+
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (bytes_equal(PARAM_TEXT(delivery, family), bytes_of(names[i])))
+            return (enum mx_family)i;
+    return MX_AUTO;
+}
+
+static void rules_of(struct engine *e, const struct site *s, struct mx_rules *out)
+{
+    struct bytes *name = arena_alloc(s->arena, sizeof *name);
+    struct err ignored = { 0 };
+
+    if (!domain_normalize(PARAM_TEXT(server, hostname), s->arena, name, &ignored))
+        *name = PARAM_TEXT(server, hostname);
+    *out = (struct mx_rules){ .family = family(),
+                              .has_v4 = true,
+                              .has_v6 = e->has_v6,
+                              .seed = hash_text((uint64_t)clock_monotonic(), site_name(s)),
+                              .own = e->own,
+                              .n_own = e->n_own,
+                              .own_names = name,
+                              .n_own_names = 1,
+                              .any_port = s->route.way == ROUTE_RELAY,
+                              .deny = PARAM_TEXT(delivery, deny),
+                              .allow = PARAM_TEXT(delivery, allow),
+                              .private_route = s->route.private_net,
+                              .unusable = s->unusable };
+}
+
+/* Addresses of the names, and what follows. */
+static void ask_addresses(struct site *s, const struct mx_names *names, const struct mx_rules *rules, int64_t until,
+                          struct mx_plan *out)
+{
+    struct mx_addresses *all = arena_array(s->arena, names->n + 1, sizeof *all);
+    struct dns_answer *answers = arena_array(s->arena, 2 * names->n + 1, sizeof *answers);
+
+    for (size_t i = 0; i < names->n; i++) {
+        if (names->list[i].unusable)
+            continue;
+        if (rules->has_v4 && rules->family != MX_V6) {
+            dns_ask(s->arena, names->list[i].name, DNS_A, until, &answers[2 * i]);
+            all[i].a = &answers[2 * i];
+        }
+        if (rules->has_v6 && rules->family != MX_V4) {
+            dns_ask(s->arena, names->list[i].name, DNS_AAAA, until, &answers[2 * i + 1]);
+            all[i].aaaa = &answers[2 * i + 1];
+        }
+    }
+    mx_plan(names, all, rules, s->arena, out);
+}
+
+/* One host of a relay route, at the end of what is known. */
+static void add_host(struct site *s, struct bytes host, const struct mx_rules *rules, int64_t until)
+{
+    struct mx_host *both = arena_array(s->arena, 2 * MX_ADDRESSES_MAX, sizeof *both);
+    struct network address;
+    struct mx_names names;
+    struct mx_plan one;
+
+    if (mx_literal(host, &address)) {
+        mx_plan_literal(&address, rules, s->arena, &one);
+    } else {
+        mx_names_of(&host, 1, s->arena, &names);
+        ask_addresses(s, &names, rules, until, &one);
+    }
+    if (one.verdict != MX_OK || s->plan.n + one.n > MX_ADDRESSES_MAX) {
+        if (!s->plan.n)
+            s->plan = one;
+        return;
+    }
+    if (s->plan.n)
+        memcpy(both, s->plan.hosts, s->plan.n * sizeof *both);
+    memcpy(both + s->plan.n, one.hosts, one.n * sizeof *both);
+    one.n += s->plan.n;
+    one.hosts = both;
+    s->plan = one;
+}
+
+static void ask_relay(struct site *s, const struct mx_rules *rules, int64_t until)
+{
+    s->plan = (struct mx_plan){ .verdict = MX_TEMPORARY, .why = BYTES("delivery.relay names no host") };
+    for (size_t i = 0; i < s->route.n_hosts; i++)
+        add_host(s, s->route.hosts[i], rules, until);
+}
+
+/* *group: what domains that share hosts have in common. */
+static void ask_mx(struct site *s, const struct mx_rules *rules, int64_t until, struct bytes *group)
+{
+    struct bytes domain = site_name(s);
+    struct network address;
+    struct dns_answer mx;
+    struct mx_names names;
+
+    *group = domain;
+    if (mx_literal(domain, &address)) {
+        mx_plan_literal(&address, rules, s->arena, &s->plan);
+        return;
+    }
+    dns_ask(s->arena, domain, DNS_MX, until, &mx);
+    mx_names(domain, &mx, rules->seed, s->arena, &names);
+    if (names.verdict != MX_OK) {
+        s->plan = (struct mx_plan){ .verdict = names.verdict, .why = mx.why, .ttl = names.ttl };
+        return;
+    }
+    *group = mx_group(&names, s->arena);
+    ask_addresses(s, &names, rules, until, &s->plan);
+}
+
+void hosts_join(struct engine *e, struct site *s, struct bytes group)
+{
+    const struct provider *p =
+        s->plan.n && s->route.way == ROUTE_MX ? rules_provider(NULL, s->plan.hosts[0].name) : NULL;
+    int most = (int)PARAM_INT(delivery, path_max);
+    struct bytes name = p ? arena_bytesf(s->arena, "provider %.*s", SHOW(p->name)) : group;
+
+    if (s->plan.verdict != MX_OK) /* alone: it is no host's fault */
+        name = arena_bytesf(s->arena, "site %.*s", SHOW(site_name(s)));
+    s->way = way_get(e, name);
+    s->way->sites++;
+    s->way->path.max = p && p->connections && p->connections < most ? p->connections : most;
+    s->way->per_connection = (int)PARAM_INT(delivery, per_connection);
+    if (p && p->per_connection && p->per_connection < s->way->per_connection)
+        s->way->per_connection = p->per_connection;
+    s->way->tls_required = p && p->tls_required;
+    way_update(e, s->way);
+}
+
+static void guard(struct engine *e, struct site *s)
+{
+    bool suspect = false;
+
+    if (s->route.way == ROUTE_MX)
+        s->plan.verdict = mx_guard(&e->guard, site_name(s), s->plan.verdict, &suspect);
+    if (suspect)
+        log_error("delivery", LOG_TEXT("result", "the resolver is suspect"), LOG_BYTES("domain", site_name(s)),
+                  LOG_TEXT("reason", "it finds no domain at all: mail waits"));
+    s->unusable = s->plan.verdict == MX_UNUSABLE ? s->unusable + 1 : 0;
+}
+
+void hosts_find(struct engine *e, struct site *s)
+{
+    struct bytes group = site_name(s);
+    int64_t until = clock_monotonic() + PLAN_MS, lasts;
+    struct mx_rules rules;
+
+    own_refresh(e, false);
+    rules_of(e, s, &rules);
+    if (s->route.way == ROUTE_MX)
+        ask_mx(s, &rules, until, &group);
+    else if (s->route.way == ROUTE_RELAY)
+        ask_relay(s, &rules, until);
+    guard(e, s);
+    lasts = (int64_t)s->plan.ttl * 1000;
+    if (lasts < MX_TTL_MIN_S * 1000)
+        lasts = MX_TTL_MIN_S * 1000;
+    if (s->plan.verdict == MX_TEMPORARY || s->plan.verdict == MX_UNUSABLE)
+        lasts = LATER_MS;
+    s->until = clock_monotonic() + lasts;
+    hosts_join(e, s, group);
+}

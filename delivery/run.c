@@ -1,0 +1,56 @@
+/* delivery/run.c - a fiber for each slot that a flow was given: its transactions one after the other, on one connection
+ * as long as that lasts.
+ *
+ * The outcome of a message is durable before the next dot on the connection: at most one outcome a connection is not
+ * written down when we die. What has not begun when the way shuts, or we stop, goes back as if it had not been claimed.
+ */
+#include "delivery/engine_private.h"
+
+#define TURN_ARENA ((size_t)16 * 1024 * 1024)
+
+void claimed_leave(struct claimed **c)
+{
+    if (--(*c)->users == 0) {
+        arena_free(&(*c)->arena);
+        free(*c);
+    }
+    *c = NULL;
+}
+
+static void run_one(struct run *r, const struct transaction *x, struct conn **conn)
+{
+    struct turn t = { .engine = r->engine, .run = r, .site = r->site, .way = r->way, .n = x->n, .conn = *conn };
+
+    t.arena = arena_new(TURN_ARENA);
+    t.fates = arena_array(t.arena, t.n, sizeof *t.fates);
+    for (size_t i = 0; i < t.n; i++)
+        t.fates[i].work = x->works[i];
+    if (engine_stops(r->engine) || way_is_shut(r->way)) {
+        for (size_t i = 0; i < t.n; i++)
+            t.fates[i].unsent = true;
+    } else {
+        turn_make(&t);
+    }
+    *conn = t.conn;
+    turn_settle(&t);
+    arena_free(&t.arena);
+}
+
+void run_main(void *arg)
+{
+    struct run *r = arg;
+    struct engine *e = r->engine;
+    struct claimed *claimed = r->claimed; /* where the run lies, too */
+    struct conn *conn = NULL;
+
+    for (size_t i = 0; i < r->n; i++)
+        run_one(r, &r->list[i], &conn);
+    if (conn)
+        conn_keep(e, conn);
+    way_update(e, r->way);
+    sched_ended(e->sched, bytes_of(r->flow), 1);
+    site_leave(e, r->site);
+    claimed_leave(&claimed);
+    signal_raise(e->wake);
+    engine_left(e);
+}

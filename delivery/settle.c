@@ -1,0 +1,135 @@
+/* delivery/settle.c - the end of an attempt: one batch for what was tried, one for what was not, a line in the log for
+ * each recipient.
+ *
+ * What a peer has said is never thrown away: while the store is away it is kept here and tried again, and no dot is
+ * sent meanwhile on this connection. After a few seconds it goes into a file, too, from which the next start takes it.
+ */
+#include "base/clock.h"
+#include "base/metrics.h"
+#include "delivery/engine_private.h"
+#include "service/queue/outcome.h"
+#include "service/queue/outcomes.h"
+
+#define AGAIN_MS   250
+#define AGAIN_MOST 2000
+#define NOTE_MS    3000 /* after so long in vain it is noted in the data folder */
+
+static const char *security_text(const struct attempt *x)
+{
+    return x->tls.p ? "yes" : NULL;
+}
+
+static void count(enum outcome o, bool ambiguous)
+{
+    metric_add(METRIC_delivery_delivered_total, o == OUTCOME_DELIVERED);
+    metric_add(METRIC_delivery_deferred_total, o == OUTCOME_DEFERRED);
+    metric_add(METRIC_delivery_bounced_total, o == OUTCOME_BOUNCED || o == OUTCOME_FAILED || o == OUTCOME_EXPIRED);
+    metric_add(METRIC_delivery_ambiguous_total, ambiguous);
+}
+
+static void tell(const struct turn *t, const struct fate *f)
+{
+    const struct attempt *x = &f->attempt;
+    const struct delivery_row *d = &f->work->row;
+    enum outcome o = f->judgement.outcome;
+
+    if (f->work->lost) {
+        log_warn("delivery", LOG_BYTES("id", id_text(t->arena, delivery_kind.prefix, d->id)),
+                 LOG_TEXT("result", "somebody else's by now"), LOG_TEXT("said", outcome_row(o)->status));
+        return;
+    }
+    count(o, f->judgement.ambiguous);
+    log_info("delivery", LOG_BYTES("id", id_text(t->arena, delivery_kind.prefix, d->id)),
+             LOG_BYTES("message", id_text(t->arena, message_kind.prefix, d->message_id)),
+             LOG_BYTES("from", f->work->message->envelope_from), LOG_BYTES("rcpt", d->email),
+             LOG_INT("attempt", d->attempts + 1), LOG_BYTES("mx", x->mx), LOG_BYTES("ip", x->ip),
+             LOG_TEXT("tls", security_text(x)), LOG_INT("code", x->code), LOG_BYTES("enhanced", x->enhanced),
+             LOG_BYTES("text", x->text), LOG_TEXT("result", outcome_row(o)->status), LOG_BYTES("cause", x->cause),
+             LOG_BYTES("rule", x->rule), LOG_TEXT("ambiguous", f->judgement.ambiguous ? "yes" : NULL),
+             LOG_INT("ms", x->delays.data));
+}
+
+static size_t list_done(const struct turn *t, struct done *out)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < t->n; i++) {
+        const struct fate *f = &t->fates[i];
+        bool tried = f->judgement.code || f->attempt.enhanced.p || f->attempt.cause.p;
+
+        if (f->unsent)
+            continue;
+        out[n++] = (struct done){ .work = f->work,
+                                  .verdict = { .outcome = f->judgement.outcome,
+                                               .attempt = tried ? &f->attempt : NULL,
+                                               .next_at = f->judgement.retry_at },
+                                  .ambiguous = f->judgement.ambiguous };
+    }
+    return n;
+}
+
+/* As long as it takes, or until everything is cut. */
+static void write_down(struct turn *t, struct done *done, size_t n)
+{
+    int64_t from = clock_monotonic(), pause = AGAIN_MS;
+    struct arena_mark clean = arena_mark(t->arena);
+    bool noted = false;
+    struct err e = { 0 };
+
+    while (!queue_finish(t->engine->svc, t->arena, done, n, &e)) {
+        log_warn("delivery", LOG_TEXT("result", "not written down"), LOG_TEXT("error", e.message),
+                 LOG_TEXT("where", e.where));
+        if (!noted && clock_monotonic() - from >= NOTE_MS)
+            noted = outcomes_note(t->engine->svc, done, n);
+        if (!fiber_sleep_until(clock_monotonic() + pause)) {
+            if (!noted)
+                outcomes_note(t->engine->svc, done, n);
+            return;
+        }
+        pause = 2 * pause < AGAIN_MOST ? 2 * pause : AGAIN_MOST;
+        e = (struct err){ 0 };
+        arena_rewind(t->arena, clean);
+    }
+}
+
+static void give_back(struct turn *t)
+{
+    struct work **works = arena_array(t->arena, t->n, sizeof *works);
+    struct err e = { 0 };
+    size_t n = 0;
+
+    for (size_t i = 0; i < t->n; i++)
+        if (t->fates[i].unsent)
+            works[n++] = t->fates[i].work;
+    if (n && !queue_return(t->engine->svc, t->arena, works, n, &e)) /* their leases end by themselves */
+        log_warn("delivery", LOG_TEXT("result", "not given back"), LOG_TEXT("error", e.message));
+}
+
+/* When the flow's next rows are due, as far as this attempt tells. */
+static void tell_flow(const struct turn *t)
+{
+    struct bytes flow = bytes_of(t->run->flow);
+
+    for (size_t i = 0; i < t->n; i++)
+        if (t->fates[i].unsent)
+            sched_poke(t->engine->sched, flow, NO_BYTES, t->fates[i].work->row.send_at);
+        else if (t->fates[i].judgement.outcome == OUTCOME_DEFERRED)
+            sched_poke(t->engine->sched, flow, NO_BYTES, t->fates[i].judgement.retry_at);
+}
+
+void turn_settle(struct turn *t)
+{
+    struct done *done = arena_array(t->arena, t->n, sizeof *done);
+    size_t n = list_done(t, done);
+
+    if (n)
+        write_down(t, done, n);
+    if (n < t->n)
+        give_back(t);
+    for (size_t i = 0; i < t->n; i++) {
+        if (!t->fates[i].unsent)
+            tell(t, &t->fates[i]);
+        held_end(t->engine, t->fates[i].work);
+    }
+    tell_flow(t);
+}

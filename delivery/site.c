@@ -1,0 +1,234 @@
+/* delivery/site.c - which route mail takes, and the table of the places it leads to.
+ *
+ * A plan is made once for all flows of a place and lives as long as DNS says, within limits; it never changes: who is
+ * in the middle of an attempt keeps the one that it began with (site.users), while the next is made. */
+#include "base/clock.h"
+#include "base/params.h"
+#include "delivery/engine_private.h"
+#include <assert.h>
+
+#define SITE_ARENA ((size_t)1024 * 1024)
+
+/* ---- routes ---- */
+
+static const struct {
+    const char *text;
+    enum route_way way;
+} vias[] = { { "mx", ROUTE_MX }, { "relay", ROUTE_RELAY }, { "capture", ROUTE_CAPTURE }, { "hold", ROUTE_HOLD } };
+
+static const struct {
+    const char *text;
+    enum route_tls tls;
+} levels[] = { { "may", ROUTE_TLS_MAY },
+               { "none", ROUTE_TLS_NONE },
+               { "require", ROUTE_TLS_REQUIRE },
+               { "verify", ROUTE_TLS_VERIFY } };
+
+static void add_relay(struct arena *a, struct route *r)
+{
+    struct bytes rest = PARAM_TEXT(delivery, relay), item;
+    struct bytes *hosts = arena_array(a, rest.n / 2 + 1, sizeof *hosts);
+
+    while (rest.n) {
+        bytes_cut(rest, ',', &item, &rest);
+        item = bytes_trim(item);
+        if (item.n)
+            hosts[r->n_hosts++] = item;
+    }
+    r->hosts = hosts;
+    if (PARAM_INT(delivery, relay_port))
+        r->port = (int)PARAM_INT(delivery, relay_port);
+    r->auth_user = PARAM_TEXT(delivery, relay_user);
+    r->auth_secret = PARAM_TEXT(delivery, relay_secret_file);
+    r->insecure_auth = PARAM_INT(delivery, relay_insecure_auth);
+    r->private_net = true; /* the operator has named it */
+    for (size_t i = 0; i < sizeof levels / sizeof *levels; i++)
+        if (bytes_equal(PARAM_TEXT(delivery, relay_tls), bytes_of(levels[i].text)))
+            r->tls = levels[i].tls;
+}
+
+void engine_route(struct arena *a, struct route *out)
+{
+    *out = (struct route){ .port = (int)PARAM_INT(delivery, port) };
+    for (size_t i = 0; i < sizeof vias / sizeof *vias; i++)
+        if (bytes_equal(PARAM_TEXT(delivery, via), bytes_of(vias[i].text)))
+            out->way = vias[i].way;
+    if (out->way == ROUTE_RELAY)
+        add_relay(a, out);
+}
+
+struct bytes engine_place(struct arena *a, const struct route *r, struct bytes domain)
+{
+    switch (r->way) {
+    case ROUTE_RELAY:
+        return arena_bytesf(a, "relay %.*s port %d tls %d user %.*s", SHOW(PARAM_TEXT(delivery, relay)), r->port,
+                            (int)r->tls, SHOW(r->auth_user));
+    case ROUTE_CAPTURE: return BYTES("capture");
+    case ROUTE_HOLD: return BYTES("hold");
+    default: return domain;
+    }
+}
+
+/* ---- sites ---- */
+
+struct bytes site_name(const struct site *s)
+{
+    return (struct bytes){ s->name, s->name_n };
+}
+
+static struct site *site_new(struct engine *e, struct bytes place)
+{
+    struct site *s = calloc(1, sizeof *s + place.n + 1);
+
+    if (!s)
+        die("out of memory: a site");
+    memcpy(s->name, place.p, place.n);
+    s->name_n = place.n;
+    s->arena = arena_new(SITE_ARENA);
+    HASH_ADD(hh, e->sites, name, place.n, s);
+    return s;
+}
+
+static void site_free(struct site *s)
+{
+    assert(!s->waiting && !s->users);
+    if (s->way)
+        s->way->sites--;
+    arena_free(&s->arena);
+    free(s);
+}
+
+static void site_drop(struct engine *e, struct site *s)
+{
+    HASH_DEL(e->sites, s);
+    s->dropped = true;
+    if (!s->users)
+        site_free(s);
+}
+
+void site_leave(struct engine *e, struct site *s)
+{
+    (void)e;
+    assert(s->users > 0);
+    if (--s->users == 0 && s->dropped)
+        site_free(s);
+}
+
+void site_stale(struct site *s)
+{
+    s->until = 0;
+}
+
+static struct site *site_find(struct engine *e, struct bytes place)
+{
+    struct site *s;
+
+    HASH_FIND(hh, e->sites, place.p, place.n, s);
+    return s;
+}
+
+struct site *site_ready(struct engine *e, struct bytes place)
+{
+    struct site *s = site_find(e, place);
+
+    return s && s->state == SITE_READY && clock_monotonic() < s->until ? s : NULL;
+}
+
+struct asking {
+    struct engine *e;
+    struct site *s;
+};
+
+static void move_waiting(struct engine *e, struct site *s)
+{
+    struct bytes path = { s->way->name, s->way->name_n };
+    int64_t now = queue_now(e->svc);
+
+    while (s->waiting) {
+        struct waiting *w = s->waiting;
+        struct bytes flow = { w->flow, w->n };
+
+        s->waiting = w->next;
+        sched_poke(e->sched, flow, path, now);
+        sched_ended(e->sched, flow, 1);
+        free(w);
+    }
+}
+
+static void ask_fiber(void *arg)
+{
+    struct asking *a = arg;
+    struct engine *e = a->e;
+
+    hosts_find(e, a->s);
+    a->s->state = SITE_READY;
+    move_waiting(e, a->s);
+    if (e->sched)
+        signal_raise(e->wake);
+    free(a);
+    engine_left(e);
+}
+
+void site_await(struct engine *e, struct bytes place, struct bytes flow)
+{
+    struct site *s = site_find(e, place);
+    struct waiting *w = malloc(sizeof *w + flow.n + 1);
+    struct asking *a = malloc(sizeof *a);
+    unsigned unusable = s ? s->unusable : 0;
+
+    if (!w || !a)
+        die("out of memory: a plan");
+    if (s && s->state == SITE_READY) {
+        site_drop(e, s);
+        s = NULL;
+    }
+    if (!s) {
+        s = site_new(e, place);
+        s->unusable = unusable;
+        engine_route(s->arena, &s->route);
+    }
+    w->n = flow.n;
+    memcpy(w->flow, flow.p, flow.n);
+    w->next = s->waiting;
+    s->waiting = w;
+    if (s->state == SITE_ASKING) {
+        free(a);
+        return;
+    }
+    s->state = SITE_ASKING;
+    *a = (struct asking){ e, s };
+    if (engine_spawn(e, ask_fiber, a))
+        return;
+    free(a); /* no fibers are left, or we stop: asked again when a flow of it is picked again */
+    s->plan = (struct mx_plan){ .verdict = MX_TEMPORARY, .why = BYTES("too much at once") };
+    hosts_join(e, s, site_name(s));
+    s->state = SITE_READY;
+    move_waiting(e, s);
+}
+
+void sites_reap(struct engine *e, int64_t now)
+{
+    struct site *s, *next_s;
+
+    HASH_ITER (hh, e->sites, s, next_s) {
+        if (s->state == SITE_READY && now >= s->until)
+            site_drop(e, s);
+    }
+    ways_reap(e);
+}
+
+void sites_free(struct engine *e)
+{
+    struct site *s, *next_s;
+
+    HASH_ITER (hh, e->sites, s, next_s) {
+        while (s->waiting) {
+            struct waiting *one = s->waiting;
+
+            s->waiting = one->next;
+            free(one);
+        }
+        s->users = 0;
+        site_drop(e, s);
+    }
+}

@@ -1,0 +1,159 @@
+/* delivery/way.c - the paths to groups of hosts, as the engine has them: their windows as the order of flows hears of
+ * them, and what happens when hosts are back. */
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/params.h"
+#include "delivery/engine_private.h"
+#include "delivery/hash.h"
+#include <assert.h>
+
+static struct way *way_find(struct engine *e, struct bytes name)
+{
+    struct way *w;
+
+    HASH_FIND(hh, e->ways, name.p, name.n, w);
+    return w;
+}
+
+struct way *way_get(struct engine *e, struct bytes name)
+{
+    struct way *w = way_find(e, name);
+
+    if (w)
+        return w;
+    w = calloc(1, sizeof *w + name.n + 1);
+    if (!w)
+        die("out of memory: a way");
+    memcpy(w->name, name.p, name.n);
+    w->name_n = name.n;
+    w->told = -1;
+    path_init(&w->path, (int)PARAM_INT(delivery, path_max), hash_text(0, name));
+    HASH_ADD(hh, e->ways, name, name.n, w);
+    return w;
+}
+
+/* How many transactions may run: while no connection may begin, no more than connections are there. */
+static int window_of(struct way *w, int64_t now)
+{
+    int window = path_window(&w->path, now);
+
+    if (path_may_connect(&w->path, now) || w->path.open >= window)
+        return window;
+    return w->path.open;
+}
+
+void way_update(struct engine *e, struct way *w)
+{
+    int window = window_of(w, clock_monotonic());
+
+    if (window == w->told)
+        return;
+    w->told = window;
+    sched_window(e->sched, (struct bytes){ w->name, w->name_n }, window);
+    signal_raise(e->wake);
+}
+
+void way_tell(struct engine *e, struct way *w, enum path_event event)
+{
+    enum path_state before = w->path.state;
+
+    if (event == PATH_NOTHING)
+        return;
+    path_event(&w->path, event, clock_monotonic());
+    if (w->path.state != before)
+        log_info("delivery", LOG_BYTES("path", ((struct bytes){ w->name, w->name_n })),
+                 LOG_TEXT("state", w->path.state == PATH_OPEN   ? "open"
+                                   : w->path.state == PATH_DEAD ? "dead"
+                                                                : "probe"));
+    way_update(e, w);
+}
+
+bool way_is_shut(struct way *w)
+{
+    return path_window(&w->path, clock_monotonic()) == 0;
+}
+
+/* The lane of sched's stays, open: a flow that still lies there is picked once more, and has its hosts asked for. */
+static void way_forget(struct engine *e, struct way *w)
+{
+    struct bytes name = { w->name, w->name_n };
+
+    if (w->told < 1)
+        sched_window(e->sched, name, 1);
+    assert(e->ways && w->hh.tbl);
+    HASH_DEL(e->ways, w);
+    free(w);
+}
+
+void ways_reap(struct engine *e)
+{
+    struct way *w, *next_w;
+
+    HASH_ITER (hh, e->ways, w, next_w) {
+        if (!w->sites && !w->idle && !w->path.open && !w->path.busy && w->path.state == PATH_OPEN)
+            way_forget(e, w);
+    }
+}
+
+/* ---- hosts that are back ---- */
+
+/* What waits for a host that was away need not wait for its own time. */
+struct hastening {
+    struct engine *e;
+    size_t n;
+    char site[];
+};
+
+static void hasten_fiber(void *arg)
+{
+    struct hastening *h = arg;
+    struct bytes site = { h->site, h->n };
+    struct err why = { 0 };
+    size_t n = 0;
+
+    if (!queue_hasten(h->e->svc, h->n ? site : NO_BYTES, &n, &why))
+        log_warn("delivery", LOG_TEXT("result", "not hastened"), LOG_TEXT("reason", why.message));
+    if (n)
+        h->e->next_scan = 0;
+    signal_raise(h->e->wake);
+    engine_left(h->e);
+    free(h);
+}
+
+static void hasten(struct engine *e, struct way *w)
+{
+    for (struct site *s = e->sites; s; s = s->hh.next) {
+        size_t n = s->route.way == ROUTE_MX ? s->name_n : 0;
+        struct hastening *h;
+
+        if (s->way != w)
+            continue;
+        h = malloc(sizeof *h + n + 1);
+        if (!h)
+            die("out of memory: a site");
+        h->e = e;
+        h->n = n;
+        memcpy(h->site, s->name, n);
+        if (!engine_spawn(e, hasten_fiber, h))
+            free(h);
+    }
+}
+
+void ways_look(struct engine *e)
+{
+    for (struct way *w = e->ways; w; w = w->hh.next) {
+        way_update(e, w);
+        if (path_revived(&w->path))
+            hasten(e, w);
+    }
+}
+
+void ways_free(struct engine *e)
+{
+    struct way *w, *next_w;
+
+    HASH_ITER (hh, e->ways, w, next_w) {
+        HASH_DEL(e->ways, w);
+        free(w);
+    }
+}

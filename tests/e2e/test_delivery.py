@@ -1,0 +1,220 @@
+"""Mail that leaves: sent through the API of a live server to a peer that follows a script, by way of a relay."""
+import threading
+
+import pytest
+from peer import Cut, Drip, Peer, Reset, Starttls, Wait
+from server import Server, until
+
+LIVE = {"POSTRIDER_SERVER_HOSTNAME": "mail.example.org", "POSTRIDER_DELIVERY_MODE": "live"}
+
+
+def by_relay(*peers, data=None, **more):
+    env = LIVE | {"POSTRIDER_DELIVERY_VIA": "relay", "POSTRIDER_DELIVERY_RELAY": ",".join(p.host for p in peers),
+                  "POSTRIDER_DELIVERY_RELAY_PORT": str(peers[0].port)}
+    return Server(env=env | {f"POSTRIDER_DELIVERY_{k.upper()}": str(v) for k, v in more.items()}, data=data)
+
+
+def send(s, *to, **more):
+    if s.get("/v1/domains/example.test").status == 404:
+        s.make("/v1/domains", {"name": "example.test"})
+    return s.make("/v1/messages", {"from": "app@example.test", "to": list(to), "subject": "Sturgeon", "text": "The quick brown walrus.\n"} | more)
+
+
+def deliveries(s, message):
+    return {d["email"]: d for d in s.get(f"/v1/deliveries?message_id={message['id']}&limit=100").json["data"]}
+
+
+def ended(s, message, *statuses):
+    """The deliveries of a message, once each has one of these statuses."""
+    want = statuses or ("delivered",)
+    return until(lambda: (d := deliveries(s, message)) and all(x["status"] in want for x in d.values()) and d)
+
+
+def kinds(s, message):
+    return [e["type"] for e in s.get(f"/v1/messages/{message['id']}/events?limit=100").json["data"]]
+
+
+def test_a_mail_leaves_once(tmp_path):
+    with Peer() as peer, by_relay(peer) as s:
+        m = send(s, "x@far.test", "y@far.test")
+        assert m["status"] == "queued" and m["mode"] == "live"
+        d = ended(s, m)
+        [mail] = peer.mails
+        assert mail.sender == "app@example.test" and sorted(mail.recipients) == ["x@far.test", "y@far.test"]
+        assert b"Subject: Sturgeon\r\n" in mail.body and mail.body.endswith(b"The quick brown walrus.\r\n") and mail.ehlo == "mail.example.org"
+        assert f"SIZE={len(mail.body)}" in mail.params
+        last = d["x@far.test"]["last"]
+        assert last["code"] == 250 and last["enhanced"] == "2.0.0" and last["ip"] == peer.host and last["text"] == "taken"
+        assert d["x@far.test"]["attempts"] == 1 and d["x@far.test"]["next_attempt_at"] is None
+        assert s.get(f"/v1/messages/{m['id']}").json["status"] == "delivered"
+        assert kinds(s, m).count("email.delivered") == 2
+
+
+def test_the_next_mail_takes_the_same_connection():
+    with Peer() as peer, by_relay(peer) as s:
+        ended(s, send(s, "x@far.test"))
+        ended(s, send(s, "y@far.test"))
+        assert [m.session for m in peer.mails] == [1, 1]
+
+
+def test_local_mail_stays_here():
+    with Peer() as peer, by_relay(peer) as s:
+        s.user("ana@example.test")
+        m = send(s, "ana@example.test", "x@far.test")
+        ended(s, m)
+        assert [x.recipients for x in peer.mails] == [["x@far.test"]] and len(s.entries("ana@example.test")) == 1
+
+
+def test_each_recipient_has_its_own_end():
+    def rcpt(session, argument):
+        return {"a": "550 5.1.1 no such user", "b": "450 4.2.1 later"}.get(argument[4], "250 ok")
+
+    with Peer(RCPT=rcpt) as peer, by_relay(peer) as s:
+        m = send(s, "a@far.test", "b@far.test", "c@far.test")
+        d = until(lambda: (d := deliveries(s, m)) and "queued" not in [x["status"] for x in d.values()] and d)
+        assert {k[0]: v["status"] for k, v in d.items()} == {"a": "bounced", "b": "deferred", "c": "delivered"}
+        assert d["a@far.test"]["last"]["cause"] == "unknown_user" and d["a@far.test"]["last"]["text"] == "no such user"
+        assert d["b@far.test"]["next_attempt_at"]
+        assert s.get(f"/v1/messages/{m['id']}").json["status"] == "queued"
+
+
+def test_a_deferred_mail_comes_again():
+    with Peer(MAIL=["451 4.3.0 not now", None]) as peer, by_relay(peer, retry="10s") as s:
+        d = ended(s, send(s, "x@far.test"))
+        assert d["x@far.test"]["attempts"] == 2 and len(peer.mails) == 1
+
+
+@pytest.mark.parametrize("fault", [{"greeting": "554 5.7.1 not you"}, {"greeting": Cut()}, {"EHLO": Reset()}, {"MAIL": Cut()}, {"DATA": Cut()}, {"RCPT": "421 4.3.2 going"}])
+def test_another_host_takes_over(fault):
+    with Peer(**fault) as bad, Peer(host="127.0.0.3", port=bad.port) as good, by_relay(bad, good) as s:
+        if "RCPT" in fault:  # said by the peer, and so a verdict
+            assert ended(s, send(s, "x@far.test"), "deferred")["x@far.test"]["last"]["code"] == 421
+        else:
+            assert ended(s, send(s, "x@far.test"))["x@far.test"]["attempts"] == 1
+            assert len(good.mails) == 1 and not bad.mails
+
+
+def test_nobody_there_is_a_deferral():
+    with Peer() as peer:
+        address = peer
+    with by_relay(address) as s:
+        d = ended(s, send(s, "x@far.test"), "deferred")["x@far.test"]
+        assert d["last"]["enhanced"] == "4.4.1" and d["last"]["cause"] == "network"
+
+
+def test_cut_after_the_dot_is_ambiguous():
+    with Peer(dot=Cut()) as peer, by_relay(peer) as s:
+        m = send(s, "x@far.test")
+        d = ended(s, m, "deferred")["x@far.test"]
+        assert d["last"]["enhanced"] == "4.4.2" and len(peer.seen) == 1
+        assert "email.ambiguous" in kinds(s, m)
+
+
+def test_too_many_recipients_go_in_the_next_transaction():
+    def rcpt(session, argument):
+        return "250 ok" if not session.recipients else "452 4.5.3 too many"
+
+    with Peer(RCPT=rcpt) as peer, by_relay(peer) as s:
+        d = ended(s, send(s, "a@far.test", "b@far.test", "c@far.test"))
+        assert sorted(r for m in peer.mails for r in m.recipients) == ["a@far.test", "b@far.test", "c@far.test"]
+        assert all(x["attempts"] == 1 for x in d.values()) and peer.sessions == 1
+
+
+def test_dots_are_doubled_and_bytes_are_kept():
+    mail = b"From: app@example.test\r\nTo: x@far.test\r\nSubject: dots\r\n\r\n.\r\n..\r\nFrom here\r\n.dot\r\n\r\n" + b"." * 300 + b"\r\n"
+    with Peer() as peer, by_relay(peer) as s:
+        s.make("/v1/domains", {"name": "example.test"})
+        m = s.call("POST", "/v1/messages", raw=mail, headers={"Content-Type": "message/rfc822"}).json
+        ended(s, m)
+        assert peer.mails[0].body.endswith(mail.partition(b"\r\n\r\n")[2])
+        assert s.get(f"/v1/messages/{m['id']}/raw").body == peer.mails[0].body
+
+
+def test_a_large_mail():
+    text = "".join(f"line {i} of many\n" for i in range(120000))
+    with Peer() as peer, by_relay(peer) as s:
+        ended(s, send(s, "x@far.test", text=text))
+        assert peer.mails[0].body.count(b"of many") == 120000
+
+
+def test_without_extensions_and_drip():
+    with Peer(offers=(), MAIL=Drip("250 2.1.0 o"), EHLO="502 what") as peer, by_relay(peer) as s:
+        ended(s, send(s, "x@far.test"))
+        assert peer.mails[0].params == "" and "HELO" in peer.verbs()
+
+
+# ---- TLS ----
+
+
+@pytest.mark.parametrize("how", ["good", "stall", "garbage", "close"])
+def test_tls_when_it_is_there_and_clear_when_it_fails(how):
+    with Peer(offers=("PIPELINING", "STARTTLS"), STARTTLS=Starttls(how)) as peer, by_relay(peer, timeout_tls="1s") as s:
+        d = ended(s, send(s, "x@far.test"))["x@far.test"]
+        assert d["attempts"] == 1 and bool(peer.mails[0].tls) == (how == "good")
+        assert bool(d["last"]["tls"]) == (how == "good")
+        if how != "good":  # it is remembered
+            ended(s, send(s, "x@far.test"))
+            assert peer.verbs().count("STARTTLS") == 1
+
+
+def test_tls_that_is_refused():
+    with Peer(offers=("STARTTLS",), STARTTLS="454 4.7.0 no") as peer, by_relay(peer) as s:
+        ended(s, send(s, "x@far.test"))
+        assert peer.mails[0].tls is None
+
+
+def test_tls_that_is_required_is_no_matter_of_luck():
+    with Peer() as peer, by_relay(peer, relay_tls="require") as s:
+        d = ended(s, send(s, "x@far.test"), "deferred")["x@far.test"]
+        assert d["last"]["enhanced"] == "4.7.5" and d["last"]["cause"] == "tls" and not peer.seen
+    with Peer(offers=("STARTTLS",)) as peer, by_relay(peer, relay_tls="verify") as s:  # nobody has signed its certificate
+        assert ended(s, send(s, "x@far.test"), "deferred")["x@far.test"]["last"]["cause"] == "tls" and not peer.seen
+
+
+# ---- start and end ----
+
+
+def test_what_waits_is_sent_after_a_restart(tmp_path):
+    with Peer() as peer:
+        s = by_relay(peer, via="hold", data=tmp_path / "data")
+        s.env["POSTRIDER_DELIVERY_RUN"] = "false"
+        s.env["POSTRIDER_DELIVERY_VIA"] = "relay"
+        s.start()
+        m = send(s, "x@far.test")
+        s.stop()
+        assert not peer.sessions
+        del s.env["POSTRIDER_DELIVERY_RUN"]
+        s.start()
+        ended(s, m)
+        s.stop()
+        assert len(peer.mails) == 1
+
+
+def test_a_stop_waits_for_the_mail_under_way(tmp_path):
+    go = threading.Event()
+    with Peer(dot=[Wait(go, "250 2.0.0 taken"), None]) as peer:
+        s = by_relay(peer, data=tmp_path / "data").start()
+        m = send(s, "x@far.test")
+        assert peer.reached.wait(30)
+        stopper = threading.Thread(target=s.stop)
+        stopper.start()
+        until(lambda: "stopping" in s.log_text())
+        go.set()
+        stopper.join(60)
+        s.start()
+        d = ended(s, m)
+        assert len(peer.seen) == 1 and d["x@far.test"]["attempts"] == 1 and "email.ambiguous" not in kinds(s, m)
+        s.stop()
+
+
+def test_capture_and_hold():
+    with Peer() as peer, by_relay(peer, via="capture") as s:
+        ended(s, send(s, "x@far.test"), "captured")
+    with Peer() as peer, by_relay(peer, via="hold") as s:
+        ended(s, send(s, "x@far.test"), "held")
+        assert not peer.sessions
+
+
+def test_live_needs_a_name(tmp_path):
+    s = Server(env={"POSTRIDER_DELIVERY_MODE": "live"}, data=tmp_path / "data").start(wait=False)
+    assert s.process.wait(60) != 0 and "full name of this server" in s.log_text()

@@ -1,0 +1,93 @@
+"""Where mail goes: what DNS says, and what follows from it. The resolver asks a server of ours; hosts are loopback addresses, allowed for
+the test, and their port is another one than 25."""
+import pytest
+from peer import Names, Peer
+from server import Server
+from test_delivery import LIVE, deliveries, ended, kinds, send
+
+SERVFAIL, REFUSED = 2, 5
+
+
+def by_names(names, peer, data=None, **more):
+    env = LIVE | {"POSTRIDER_DNS_SERVERS": names.server, "POSTRIDER_DNS_TRUST_ANCHOR": "", "POSTRIDER_DELIVERY_PORT": str(peer.port),
+                  "POSTRIDER_DELIVERY_ALLOW": "127.0.0.2,127.0.0.3,127.0.0.4"}
+    return Server(env=env | {f"POSTRIDER_DELIVERY_{k.upper()}": str(v) for k, v in more.items()}, data=data)
+
+
+ZONES = {
+    ("far.test", "MX"): ["10 mx.far.test."], ("mx.far.test", "A"): ["127.0.0.2"],
+    ("both.test", "MX"): ["10 dead.both.test.", "20 mx.far.test."], ("dead.both.test", "A"): ["127.0.0.4"],
+    ("implicit.test", "A"): ["127.0.0.2"],
+    ("null.test", "MX"): ["0 ."],
+    ("alias.test", "CNAME"): ["far.test."],
+    ("half.test", "MX"): ["10 gone.half.test.", "20 mx.far.test."],
+    ("away.test", "MX"): SERVFAIL, ("away.test", "A"): ["127.0.0.2"],
+    ("refused.test", "MX"): REFUSED, ("refused.test", "A"): ["127.0.0.2"],
+    ("nohost.test", "TXT"): ["hello"],
+    ("lost.test", "MX"): ["10 gone.lost.test."],
+    ("inside.test", "MX"): ["10 mx.inside.test."], ("mx.inside.test", "A"): ["10.1.2.3"],
+    ("loop.test", "MX"): ["10 mail.example.org."], ("mail.example.org", "A"): ["192.0.2.1"],
+    ("backup.test", "MX"): ["10 mx.far.test.", "20 mail.example.org.", "30 mx3.far.test."], ("mx3.far.test", "A"): ["127.0.0.3"],
+    ("self.test", "MX"): ["10 self.self.test."], ("self.self.test", "A"): ["127.0.0.1"],
+}
+
+
+@pytest.fixture(scope="module")
+def world(store):
+    with Names(ZONES) as names, Peer() as peer, by_names(names, peer) as s:
+        yield names, peer, s
+
+
+@pytest.mark.parametrize("domain", ["far.test", "both.test", "implicit.test", "alias.test", "half.test", "backup.test"])
+def test_it_arrives(world, domain):
+    names, peer, s = world
+    d = ended(s, send(s, f"x@{domain}"))[f"x@{domain}"]
+    assert d["attempts"] == 1 and [m for m in peer.mails if m.recipients == [f"x@{domain}"]]
+    assert d["last"]["mx"] == ("implicit.test" if domain == "implicit.test" else "mx.far.test")
+
+
+@pytest.mark.parametrize("domain, status, enhanced, cause", [
+    ("no-such.test", "bounced", "5.1.2", "unknown_domain"),
+    ("null.test", "bounced", "5.1.10", "unknown_domain"),
+    ("nohost.test", "bounced", "5.4.4", "unknown_domain"),
+    ("away.test", "deferred", "4.4.3", "dns"),  # never to its address
+    ("refused.test", "deferred", "4.4.3", "dns"),
+    ("lost.test", "deferred", "4.4.4", "dns"),
+    ("inside.test", "bounced", "5.4.4", "bad_destination"),
+    ("loop.test", "bounced", "5.4.6", "loop"),
+    ("self.test", "bounced", "5.4.6", "loop"),
+])
+def test_it_does_not(world, domain, status, enhanced, cause):
+    names, peer, s = world
+    last = ended(s, send(s, f"x@{domain}"), status)[f"x@{domain}"]["last"]
+    assert (last["enhanced"], last["cause"]) == (enhanced, cause)
+    assert not [m for m in peer.seen if m.recipients == [f"x@{domain}"]]
+
+
+def test_a_literal(world):
+    names, peer, s = world
+    d = ended(s, send(s, "x@[127.0.0.2]"))
+    assert d["x@[127.0.0.2]"]["last"]["ip"] == "127.0.0.2"
+
+
+def test_answers_are_kept(world):
+    names, peer, s = world
+    for _ in range(3):
+        ended(s, send(s, "x@far.test"))
+    assert names.asked["far.test", "MX"] == 1
+
+
+def test_a_host_that_bears_our_name():
+    with Names(ZONES) as names, Peer(name="mail.example.org") as peer, by_names(names, peer) as s:
+        assert ended(s, send(s, "x@far.test"), "bounced", "deferred")["x@far.test"]["last"]["cause"] == "loop"
+        assert "MAIL" not in peer.verbs()
+
+
+def test_one_way_for_all_who_share_hosts():
+    zones = {(f"d{i}.test", "MX"): ["10 mx.far.test."] for i in range(5)} | {("mx.far.test", "A"): ["127.0.0.2"]}
+    with Names(zones) as names, Peer() as peer, by_names(names, peer, path_max=1) as s:
+        ms = [send(s, f"x@d{i}.test") for i in range(5)]
+        for m in ms:
+            ended(s, m)
+        assert {m.session for m in peer.mails} == {1}
+        assert len(peer.mails) == 5 and "email.delivered" in kinds(s, ms[0]) and deliveries(s, ms[0])
