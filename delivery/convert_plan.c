@@ -192,7 +192,7 @@ static void find_regions(struct planning *p)
     int64_t at = 0;
     int n = 0;
 
-    p->regions = arena_array(p->arena, (size_t)(4 * p->n + 2), sizeof *p->regions);
+    p->regions = arena_array(p->arena, 4 * (size_t)p->n + 2, sizeof *p->regions);
     for (int i = 0; i < p->n; i++) {
         struct unit *u = &p->units[i];
 
