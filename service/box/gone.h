@@ -4,8 +4,8 @@
  *     gone_entry(&g, &row);                      for each, best in the order of their uids
  *     gone_end(&g);
  * What is gone leaves no row to be asked, so the batch leaves one of the kind `change` with the uids (what RFC 7162
- * calls VANISHED) and the ids (RFC 8620: destroyed, but for those that were moved). They are kept for box.gone_keep; the
- * sweep then raises the user's gone_floor, below which nobody can be told what went.
+ * calls VANISHED) and the ids (RFC 8620: destroyed, but for those that were moved). They are kept for box.gone_keep;
+ * the sweep then raises the user's gone_floor, below which nobody can be told what went.
  *
  * uids: each as its distance from the one before (the first from 0) modulo 2^32, in groups of 7 bits, low ones first,
  * the top bit set where more follow (LEB128): one byte for most, when they rise. */
