@@ -3,7 +3,7 @@
  *     account.domains, domain.addresses, user.addresses    how many there are
  *     mailbox.total, unseen, bytes                         of its entries
  *     mailbox.uid_next, modseq                             above those of its entries: only raised
- *     user.modseq                                          that of no mailbox is higher: only raised
+ *     user.modseq, uid_validity                            those of no mailbox are higher: only raised
  *     user.used                                            bytes of the entries in all mailboxes of the user
  *     message.n_open … n_cancelled                         deliveries of the message by where they stand
  *

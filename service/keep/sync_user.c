@@ -6,7 +6,7 @@
 #include "service/keep/sync_private.h"
 
 struct sum {
-    int64_t total, unseen, bytes, uid_next, modseq;
+    int64_t total, unseen, bytes, uid_next, modseq, uid_validity;
 };
 
 static void add_entry(void *arg, const void *row)
@@ -50,6 +50,8 @@ static bool look_at_box(struct look *l, const struct mailbox_row *box, struct su
     user->bytes += sum.bytes;
     if (sum.modseq > user->modseq)
         user->modseq = sum.modseq;
+    if (box->uid_validity > user->uid_validity)
+        user->uid_validity = box->uid_validity;
     return true;
 }
 
@@ -105,10 +107,12 @@ bool look_at_user(struct look *l, struct id id)
         return true;
     t = look_row(l, &user_kind, id, row.address);
     sum.modseq = row.modseq;
+    sum.uid_validity = row.uid_validity;
     if (!look_count(l, of_user, &addresses) || !look_at_boxes(l, id, &sum))
         return false;
     looked_value(t, "addresses", row.addresses, addresses);
     looked_value(t, "used", row.used, sum.bytes);
     looked_value(t, "modseq", row.modseq, sum.modseq);
+    looked_value(t, "uid_validity", row.uid_validity, sum.uid_validity);
     return true;
 }

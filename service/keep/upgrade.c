@@ -37,22 +37,25 @@ static bool commit(struct upgrade *u, struct batch *b, bool *done)
 
 /* ---- 1: a user counts the changes of all mailboxes ---- */
 
-static bool highest_modseq(struct upgrade *u, struct id user, int64_t *out)
+/* The highest numbers of the user's mailboxes. */
+static bool highest(struct upgrade *u, struct id user, struct mailbox_row *out)
 {
-    static const char *const only[] = { "id", "user_id", "modseq", NULL };
+    static const char *const only[] = { "id", "user_id", "modseq", "uid_validity", NULL };
     struct query q = { .kind = &mailbox_kind, .index = "user", .n_conds = 1, .limit = BOXES_PAGE, .only = only };
     const struct mailbox_row *rows;
     void *found;
     size_t n;
 
-    *out = 1;
+    *out = (struct mailbox_row){ .modseq = 1 };
     q.conds[0] = COND("user_id", IS, V_ID(user));
     do {
         if (!store_find(u->st, &q, u->arena, &found, &n, u->e))
             return false;
         rows = found;
-        for (size_t i = 0; i < n; i++)
-            *out = rows[i].modseq > *out ? rows[i].modseq : *out;
+        for (size_t i = 0; i < n; i++) {
+            out->modseq = rows[i].modseq > out->modseq ? rows[i].modseq : out->modseq;
+            out->uid_validity = rows[i].uid_validity > out->uid_validity ? rows[i].uid_validity : out->uid_validity;
+        }
         if (n)
             q.after = store_cursor(&q, &rows[n - 1], u->arena);
     } while (n == BOXES_PAGE);
@@ -64,17 +67,18 @@ static bool count_changes(struct upgrade *u, const void *row, bool *done)
     const struct user_row *user = row;
     const struct cond unset = COND("modseq", IS, V_INT(0));
     struct batch *b = batch_new(u->arena);
-    struct set sets[2];
-    int64_t modseq;
+    struct mailbox_row most;
+    struct set sets[3];
 
     *done = user->modseq != 0;
     if (*done)
         return true;
-    if (!highest_modseq(u, user->id, &modseq))
+    if (!highest(u, user->id, &most))
         return false;
-    sets[0] = SET("modseq", V_INT(modseq));
-    sets[1] = SET("gone_floor", V_INT(modseq)); /* nobody wrote down what went */
-    batch_update(b, &user_kind, user->id, &unset, 1, sets, 2);
+    sets[0] = SET("modseq", V_INT(most.modseq));
+    sets[1] = SET("gone_floor", V_INT(most.modseq)); /* nobody wrote down what went */
+    sets[2] = SET("uid_validity", V_INT(most.uid_validity));
+    batch_update(b, &user_kind, user->id, &unset, 1, sets, 3);
     return commit(u, b, done);
 }
 

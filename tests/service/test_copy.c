@@ -378,15 +378,16 @@ static void a_user_is_the_sum_of_the_mailboxes(void **state)
     struct mailbox_row box = { .id = id_new(), .user_id = user.id, .slot = BYTES("a"), .modseq = 5000 }, other = box;
     struct batch *b = batch_new(w->a);
     struct entry_row *rows = arena_array(w->a, 2500, sizeof *rows);
-    const struct off want[] = { { "used", 0, 2503 },   { "modseq", 0, 7000 },   { "total", 0, 2499 },
-                                { "unseen", 0, 1249 }, { "bytes", 0, 2499 },    { "uid_next", 0, 2500 },
-                                { "total", 0, 1 },     { "unseen", 0, 1 },      { "bytes", 0, 4 },
-                                { "uid_next", 0, 1 },  { "modseq", 4000, 7000 } };
+    const struct off want[] = { { "used", 0, 2503 },     { "modseq", 0, 7000 }, { "uid_validity", 0, 77 },
+                                { "total", 0, 2499 },    { "unseen", 0, 1249 }, { "bytes", 0, 2499 },
+                                { "uid_next", 0, 2500 }, { "total", 0, 1 },     { "unseen", 0, 1 },
+                                { "bytes", 0, 4 },       { "uid_next", 0, 1 },  { "modseq", 4000, 7000 } };
 
     on_the_engine(w);
     other.id = id_new();
     other.slot = BYTES("b");
     other.modseq = 4000;
+    other.uid_validity = 77;
     put(w, &user_kind, &user);
     put(w, &mailbox_kind, &box);
     put(w, &mailbox_kind, &other);
@@ -401,7 +402,7 @@ static void a_user_is_the_sum_of_the_mailboxes(void **state)
         batch_insert(b, &entry_kind, &rows[i], NULL, 0);
     }
     must(w, store_commit(w->st, b, clock_monotonic() + 30000, &w->e));
-    must_find(w, want, 11);
+    must_find(w, want, 12);
     must_find(w, NULL, 0);
 }
 

@@ -143,6 +143,55 @@ static void erasing_tells_it_too(void **state)
     is_about(&rows[0], w->ana.inbox_id, box(w, w->ana.inbox_id).modseq, 2, (uint32_t[]){ 1, 2 }, true);
 }
 
+/* When it was made, when more than its entries changed, when anything did. */
+static void numbers_are(struct world *w, struct id id, const struct mailbox_row *before, bool props, bool any)
+{
+    struct mailbox_row now = box(w, id);
+
+    assert_int_equal(now.created_modseq, before->created_modseq);
+    assert_int_equal(now.props_modseq > before->props_modseq, props);
+    assert_int_equal(now.modseq > before->modseq, any);
+    assert_true(now.modseq >= now.props_modseq && now.props_modseq >= now.created_modseq);
+}
+
+static void a_mailbox_tells_names_from_counts(void **state)
+{
+    struct world *w = *state;
+    struct mailbox_create_in make = { .user = BYTES("ana@example.test"), .given = { .name = BYTES("mine") } };
+    struct mailbox_update_in rename = { .given = { .name = BYTES("yours") } };
+    struct mailbox_delete_in drop;
+    struct mailbox_row mine, before;
+    struct entry_row entry = mails(w, 1)[0], after = { .id = NO_ID };
+    struct entry_update_in move = { .id = id_of(w, &entry_kind, entry.id) };
+    struct change_row *rows;
+    struct entry_view view;
+    size_t n;
+
+    must(&w->c, mailbox_create(&w->c, &make, &mine));
+    before = box(w, mine.id);
+    assert_true(before.created_modseq == before.modseq && before.props_modseq == before.modseq);
+    rename.id = drop.id = id_of(w, &mailbox_kind, mine.id);
+    rename.named = members_named(&mailbox_members, "name");
+    must(&w->c, mailbox_update(&w->c, &rename, &mine));
+    numbers_are(w, mine.id, &before, true, true);
+
+    before = box(w, mine.id);
+    move.named = members_named(&entry_members, "mailbox_id");
+    for (int back = 0; back < 2; back++) {
+        move.given.mailbox_id = back ? w->ana.inbox_id : mine.id;
+        must(&w->c, entry_update(&w->c, &move, &view));
+    }
+    numbers_are(w, mine.id, &before, false, true);
+    must(&w->c, store_get(w->svc->store, &entry_kind, entry.id, w->arena, &after, &w->c.err));
+    assert_int_equal(after.created_modseq, entry.created_modseq);
+    assert_true(after.arrived_modseq == after.modseq && after.modseq > entry.modseq);
+
+    must(&w->c, mailbox_delete(&w->c, &drop, NULL));
+    rows = changes_of(w, w->ana.id, &n);
+    assert_bytes(rows[n - 1].what, BYTES("box"));
+    assert_true(id_equal(rows[n - 1].mailbox_id, mine.id));
+}
+
 static void what_is_forgotten_raises_the_floor(void **state)
 {
     struct world *w = *state;
@@ -176,6 +225,7 @@ int main(void)
         T(a_pop3_session_tells_all_in_one_row),
         T(an_entry_that_was_away_meanwhile_goes_under_its_new_uid),
         T(erasing_tells_it_too),
+        T(a_mailbox_tells_names_from_counts),
         T(what_is_forgotten_raises_the_floor),
     };
 
