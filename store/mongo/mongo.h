@@ -337,6 +337,12 @@ enum applied group_write(struct mongo_store *s, mongoc_client_t *c, mongoc_clien
                          const struct lane *lane, int64_t *seq, struct arena *a, struct job *jobs, bool careful,
                          struct err *e);
 
+/* ---- write.c: chunks alone ---- */
+
+/* Chunks of lazy batches that bring nothing else, by one insert outside of any transaction: they are put once or not at
+ * all, and put again they change nothing. False, with some of them put perhaps: the usual way. */
+bool mongo_put_chunks(struct mongo_store *s, mongoc_client_t *c, struct job *jobs);
+
 /* ---- committer.c ---- */
 
 struct job {

@@ -238,6 +238,15 @@ static void passed(struct committer *c)
     tables_raise(&c->store->tables, raised);
 }
 
+static bool is_of_chunks(const struct job *jobs)
+{
+    for (; jobs; jobs = jobs->next)
+        for (size_t i = 0; !jobs->ended && i < jobs->batch->n; i++)
+            if (jobs->batch->ops[i].type != OP_BLOB_PUT)
+                return false;
+    return true;
+}
+
 static enum outcome attempt(struct committer *c, struct job **jobs, struct err *e)
 {
     bson_error_t why;
@@ -246,6 +255,8 @@ static enum outcome attempt(struct committer *c, struct job **jobs, struct err *
 
     if (!lane_ready(c->store, c->client, &c->lane, e))
         return LATER;
+    if (is_lazy(*jobs) && is_of_chunks(*jobs) && mongo_put_chunks(c->store, c->client, *jobs))
+        return PASSED;
     if (!transaction_begin(c, is_lazy(*jobs), &why)) {
         mongo_err(c->store, &why, e);
         return LATER;

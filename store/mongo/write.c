@@ -253,6 +253,19 @@ static enum applied write_tables(struct attempt *t, size_t from, size_t to)
 
 /* ---- blobs ---- */
 
+static bool append_chunk(mongoc_bulk_operation_t *bulk, const uint8_t key[BLOB_KEY], struct bytes bytes,
+                         bson_error_t *why)
+{
+    bson_t doc = BSON_INITIALIZER;
+    bool ok;
+
+    bson_append_binary(&doc, "_id", -1, BSON_SUBTYPE_BINARY, key, BLOB_KEY);
+    bson_append_binary(&doc, "bytes", -1, BSON_SUBTYPE_BINARY, (const uint8_t *)bytes.p, (uint32_t)bytes.n);
+    ok = mongoc_bulk_operation_insert_with_opts(bulk, &doc, NULL, why);
+    bson_destroy(&doc);
+    return ok;
+}
+
 static size_t fill_blobs(const struct group *g, mongoc_bulk_operation_t *bulk)
 {
     size_t n = 0;
@@ -266,18 +279,11 @@ static size_t fill_blobs(const struct group *g, mongoc_bulk_operation_t *bulk)
         ok = mongoc_bulk_operation_remove_many_with_opts(bulk, &filter, NULL, &why);
         bson_destroy(&filter);
     }
-    for (const struct chunk_state *s = g->chunks; ok && s; s = s->in_group) {
-        bson_t doc = BSON_INITIALIZER;
-
+    for (const struct chunk_state *s = g->chunks; ok && s; s = s->in_group)
         if (s->is && s->put) {
-            bson_append_binary(&doc, "_id", -1, BSON_SUBTYPE_BINARY, s->key, sizeof s->key);
-            bson_append_binary(&doc, "bytes", -1, BSON_SUBTYPE_BINARY, (const uint8_t *)s->bytes.p,
-                               (uint32_t)s->bytes.n);
-            ok = mongoc_bulk_operation_insert_with_opts(bulk, &doc, NULL, &why);
+            ok = append_chunk(bulk, s->key, s->bytes, &why);
             n++;
         }
-        bson_destroy(&doc);
-    }
     if (!ok)
         die("mongodb: a chunk cannot be written: %s", why.message);
     return n;
@@ -300,6 +306,41 @@ static enum applied write_blobs(struct attempt *t)
     mongoc_bulk_operation_destroy(bulk);
     mongoc_collection_destroy(c);
     return result;
+}
+
+static bool put_jobs(mongoc_bulk_operation_t *bulk, const struct job *jobs, bson_error_t *why)
+{
+    bool ok = true;
+
+    for (; ok && jobs; jobs = jobs->next)
+        for (size_t i = 0; ok && !jobs->ended && i < jobs->batch->n; i++) {
+            const struct op *op = &jobs->batch->ops[i];
+            uint8_t key[BLOB_KEY];
+
+            blob_key(op->id, op->chunk, key);
+            ok = append_chunk(bulk, key, op->bytes, why);
+        }
+    return ok;
+}
+
+bool mongo_put_chunks(struct mongo_store *s, mongoc_client_t *c, struct job *jobs)
+{
+    mongoc_collection_t *blobs = mongoc_client_get_collection(c, s->database, "_blob");
+    mongoc_bulk_operation_t *bulk;
+    bson_t opts = BSON_INITIALIZER;
+    bson_error_t why;
+    bool ok;
+
+    mongoc_write_concern_append(s->lazy, &opts);
+    bulk = mongoc_collection_create_bulk_operation_with_opts(blobs, &opts);
+    ok = put_jobs(bulk, jobs, &why) && mongoc_bulk_operation_execute(bulk, NULL, &why);
+    for (struct job *j = jobs; ok && j; j = j->next)
+        if (!j->ended)
+            j->ok = true;
+    mongoc_bulk_operation_destroy(bulk);
+    bson_destroy(&opts);
+    mongoc_collection_destroy(blobs);
+    return ok;
 }
 
 /* ---- the group ---- */
