@@ -3,8 +3,8 @@
  * They are never whole in memory: as they are made they leave, piece by piece. Once their client takes no more, the
  * piece at hand is kept, and what it was made of is dropped; when the piece has left, the answer is made again and goes
  * on from there. So a client makes us hold little, and pays by reading for what we do again. Only GET is repeated so,
- * for it changes nothing. A row that changed meanwhile and was sent already makes another beginning than the client
- * has: the connection then ends.
+ * for it changes nothing. Of a mail's bytes what was sent is left out instead. A row that changed meanwhile and was
+ * sent already makes another beginning than the client has: the connection then ends.
  *
  * Pieces end at the same places each time (base/bytes.h), so a hash chained from piece to piece tells whether two
  * beginnings are the same. */
@@ -123,12 +123,17 @@ static bool again(struct request *r, struct err *e)
     return request_repeat(r) || err_set(e, ERR_CLOSED, "The answer could not be made again");
 }
 
-/* Makes what is streamed, until its client takes no more. */
+/* Makes what is streamed, until its client takes no more. A mail never changes: what the client has of it is not read
+ * again. */
 static void content_make(struct request *r)
 {
     struct large *l = &r->large;
     struct bytes piece = NO_BYTES;
 
+    if (l->at && content_skip(r->content.content, (int64_t)l->at)) {
+        l->made = l->at;
+        l->made_hash = l->sent_hash;
+    }
     while (!l->stalled && !l->err.code && content_next(r->content.content, &piece, &l->err) && piece.n) {
         if (!auth_current(&r->call))
             l->err = r->call.err;

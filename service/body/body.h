@@ -6,21 +6,23 @@
  *     body_put(w, batch, arena)                what makes it kept, into the accept batch; again when that is built anew
  *     body_free(&w)
  *
- * Up to BODY_INLINE bytes lie in the row and enter with the accept batch. More leaves in chunks of 256 KiB as it
- * arrives, each in a lazy batch of its own, one at a time while more comes; the row then has an expiry
- * (body.upload_grace), which body_put clears on condition that it is still there: sweep and accept cannot both win.
- * zstd (body.compression_level), left out where it gains nothing. A writer holds at most 1 MiB
- * (tests/e2e/test_limits.py) and belongs to one fiber.
+ * Up to BODY_INLINE bytes lie in the row and enter with the accept batch. Of more, each BODY_FRAME bytes are a frame
+ * and one chunk in the store, which leaves when it is full, in a lazy batch of its own, one at a time while more comes;
+ * the row then has an expiry (body.upload_grace), which body_put clears on condition that it is still there: sweep and
+ * accept cannot both win. zstd (body.compression_level), left out of a small body where it gains nothing. A writer
+ * holds two frames at most (tests/e2e/test_limits.py) and belongs to one fiber.
  *
- * Reading is a pull of pieces of at most BODY_PIECE bytes. Whoever removes the last way to a body marks it (body_mark);
- * the sweep makes sure and deletes. */
+ * Reading is a pull of pieces of at most BODY_PIECE bytes, from any place: what lies before it costs nothing, but in
+ * large bodies of older builds, which are one stream and are read from their start.
+ *
+ * Whoever removes the last way to a body marks it (body_mark); the sweep makes sure and deletes. */
 #ifndef SERVICE_BODY_H
 #define SERVICE_BODY_H
 #include "base/crypt.h"
 #include "service/core/call.h"
 
 #define BODY_INLINE ((size_t)256 * 1024)
-#define BODY_CHUNK  ((size_t)256 * 1024)
+#define BODY_FRAME  ((size_t)512 * 1024)
 #define BODY_PIECE  ((size_t)256 * 1024)
 
 struct body_writer;
@@ -46,6 +48,8 @@ int64_t body_reader_size(const struct body_reader *r);
 bool body_is_large(const struct body_reader *r); /* in chunks */
 /* *piece is valid until the next call, and empty at the end. */
 bool body_next(struct body_reader *r, struct bytes *piece, struct err *e);
+/* The next piece begins at that byte of the body; behind its end there is none. */
+void body_seek(struct body_reader *r, int64_t at);
 void body_rewind(struct body_reader *r);
 void body_close(struct body_reader **r);
 

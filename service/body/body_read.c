@@ -1,9 +1,10 @@
 /* service/body/body_read.c - a body, piece by piece: chunk fetched, opened, decompressed.
  *
- * A small body is one read and one call of zstd, with the thread's own context; a large one streams with a context of
- * its own, gives the loop back after each piece and holds one chunk. Where a body is not what its row says it is
- * damaged, and no byte of the wrong piece leaves: each chunk is authenticated before it is used. Frames with larger
- * windows than ours are refused, so memory is bounded whatever the store holds. */
+ * A small body, or a frame of a large one, is one read and one call of zstd, with the thread's own context. Large ones
+ * of older builds are one stream over all chunks, and need a context of their own. The loop gets its turn after each
+ * frame or piece, and what a frame was made of is not held. Where a body is not what its row says it is damaged, and no
+ * byte of the wrong piece leaves: each chunk is authenticated before it is used. Frames with larger windows than ours
+ * are refused, so memory is bounded whatever the store holds. */
 #include "net/fiber.h"
 #include "service/body/body.h"
 #include "service/core/state.h"
@@ -11,6 +12,7 @@
 
 /* Larger frames than our own writer makes are refused: memory is bounded whatever the store holds. */
 #define WINDOW_LOG_MAX 23
+#define FRAME_MAX      ((int64_t)1024 * 1024)
 
 struct body_reader {
     struct store *store;
@@ -19,10 +21,13 @@ struct body_reader {
     struct arena *arena; /* the row, when it was read here; then one sealed chunk at a time */
     struct arena *chunk_arena;
     struct buf chunk; /* opened, still compressed */
-    struct buf piece;
+    struct buf piece; /* a frame, or what has come of the stream */
     ZSTD_DCtx *stream;
     unsigned next_chunk;
-    size_t at; /* in chunk */
+    size_t at;    /* in chunk */
+    size_t given; /* of the frame */
+    int64_t pos;  /* in the body, of the next piece */
+    int64_t skip; /* bytes to be left out before it */
     bool done;
 };
 
@@ -70,7 +75,7 @@ static struct body_reader *reader_new(struct store *st, const struct crypt_key *
     r->store = st;
     r->key = *key;
     buf_init(&r->chunk, STORE_CHUNK);
-    buf_init(&r->piece, BODY_PIECE);
+    buf_init(&r->piece, FRAME_MAX);
     return r;
 }
 
@@ -209,18 +214,120 @@ static bool next_streamed(struct body_reader *r, struct bytes *piece, struct err
     return true;
 }
 
-bool body_next(struct body_reader *r, struct bytes *piece, struct err *e)
+static bool is_framed(const struct body_reader *r)
 {
+    return bytes_equal(r->row.codec, BYTES("zframe"));
+}
+
+static bool frames_fit(const struct body_row *row)
+{
+    return row->frame > 0 && row->frame <= FRAME_MAX && row->size > 0 &&
+           row->chunks == (row->size - 1) / row->frame + 1;
+}
+
+/* The frame that has just been loaded, into r->piece. */
+static bool inflate_frame(struct body_reader *r, struct err *e)
+{
+    int64_t left = r->row.size - (int64_t)(r->next_chunk - 1) * r->row.frame;
+    size_t room = (size_t)(left < r->row.frame ? left : r->row.frame), n;
+
+    buf_reset(&r->piece);
+    r->given = 0;
+    n = ZSTD_decompressDCtx(own_context(), buf_room(&r->piece, room), room, r->chunk.p, r->chunk.n);
+    if (ZSTD_isError(n) || n != room)
+        return damaged(r, e);
+    buf_filled(&r->piece, n);
+    return true;
+}
+
+static bool next_frame(struct body_reader *r, struct err *e)
+{
+    bool ok;
+
+    if (!frames_fit(&r->row))
+        return damaged(r, e);
+    ok = load_chunk(r, e);
+    if (r->chunk_arena)
+        arena_free(&r->chunk_arena);
+    ok = ok && inflate_frame(r, e);
+    buf_clear(&r->chunk);
+    buf_init(&r->chunk, STORE_CHUNK);
+    if (fiber_self())
+        fiber_yield();
+    return ok;
+}
+
+static bool next_framed(struct body_reader *r, struct bytes *piece, struct err *e)
+{
+    if (r->given == r->piece.n && !all_loaded(r) && !next_frame(r, e))
+        return false;
+    *piece = bytes_head(bytes_from(buf_bytes(&r->piece), r->given), BODY_PIECE);
+    r->given += piece->n;
+    if (piece->n == 0)
+        *piece = BYTES("");
+    return true;
+}
+
+static bool next_piece(struct body_reader *r, struct bytes *piece, struct err *e)
+{
+    if (is_framed(r))
+        return next_framed(r, piece, e);
     if (!bytes_equal(r->row.codec, BYTES("zstd")))
         return next_plain(r, piece, e);
     return r->row.chunks ? next_streamed(r, piece, e) : inflate_inline(r, piece, e);
 }
 
+bool body_next(struct body_reader *r, struct bytes *piece, struct err *e)
+{
+    do {
+        if (!next_piece(r, piece, e))
+            return false;
+        if ((int64_t)piece->n > r->skip)
+            break;
+        r->skip -= (int64_t)piece->n;
+    } while (piece->n);
+    if (piece->n) {
+        *piece = bytes_from(*piece, (size_t)r->skip);
+        r->skip = 0;
+    }
+    r->pos += (int64_t)piece->n;
+    return true;
+}
+
+/* Where slices follow one another, the frame at hand often has the next one too. */
+static void seek_frame(struct body_reader *r, int64_t at)
+{
+    int64_t frame = at / r->row.frame;
+
+    if (frame > r->row.chunks)
+        frame = r->row.chunks;
+    if (!r->piece.n || frame + 1 != r->next_chunk) {
+        body_rewind(r);
+        r->next_chunk = (unsigned)frame;
+    }
+    r->given = 0;
+    r->skip = at - frame * r->row.frame;
+}
+
+void body_seek(struct body_reader *r, int64_t at)
+{
+    if (is_framed(r) && frames_fit(&r->row)) {
+        seek_frame(r, at);
+    } else {
+        if (at < r->pos)
+            body_rewind(r);
+        r->skip += at - r->pos;
+    }
+    r->pos = at;
+}
+
 void body_rewind(struct body_reader *r)
 {
     buf_reset(&r->chunk);
+    buf_reset(&r->piece);
     r->next_chunk = 0;
-    r->at = 0;
+    r->at = r->given = 0;
+    r->skip = r->pos = 0;
     r->done = false;
     if (r->stream)
         ZSTD_DCtx_reset(r->stream, ZSTD_reset_session_only);

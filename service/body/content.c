@@ -1,7 +1,7 @@
 /* service/body/content.c - content in pieces, as a door asks for them: of a large mail one piece is in memory.
  *
- * A part is found by reading the body from its start and dropping what lies before, for a body is compressed and
- * sealed. How long a decoded part is nobody knows before its end, so its size is -1 and HTTP sends it in chunks. */
+ * A part is read from where it begins (body_seek). How long a decoded part is nobody knows before its end, so its size
+ * is -1 and HTTP sends it in chunks. */
 #include "service/body/content.h"
 #include "service/body/body.h"
 
@@ -12,7 +12,7 @@ struct content {
     bool decoded; /* only the bytes of one part, decoded */
     struct mime_decoder decoder;
     struct buf piece;
-    size_t at, from, end; /* in the body */
+    size_t at, end; /* in the body */
     bool done;
 };
 
@@ -54,8 +54,9 @@ bool content_open_part(struct call *c, struct id body, const struct crypt_key *k
     out->content_type = arena_copy(c->arena, part->type);
     out->filename = arena_copy(c->arena, part->filename);
     out->content->decoded = true;
-    out->content->from = part->body_at;
     out->content->end = part->end_at;
+    out->content->at = part->body_at;
+    body_seek(r, (int64_t)part->body_at);
     mime_decode_begin(&out->content->decoder, part->encoding);
     return true;
 }
@@ -78,8 +79,6 @@ static bool decode_some(struct content *k, struct err *e)
     }
     if (k->at > k->end)
         raw = bytes_head(raw, k->end - start);
-    if (start < k->from)
-        raw = bytes_from(raw, k->from - start);
     mime_decode(&k->decoder, raw, &k->piece);
     return true;
 }
@@ -98,6 +97,20 @@ bool content_next(struct content *k, struct bytes *piece, struct err *e)
         if (!decode_some(k, e))
             return false;
     *piece = k->piece.n ? buf_bytes(&k->piece) : BYTES("");
+    return true;
+}
+
+bool content_skip(struct content *k, int64_t n)
+{
+    int64_t trace = (int64_t)k->trace.n;
+
+    if (k->decoded)
+        return false;
+    if (n >= trace)
+        body_seek(k->body, n - trace);
+    k->trace_given = n >= trace;
+    if (!k->trace_given)
+        buf_drop_front(&k->trace, (size_t)n);
     return true;
 }
 

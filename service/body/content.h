@@ -14,6 +14,9 @@ struct content_out {
     struct bytes content_type, filename;
 };
 bool content_next(struct content *k, struct bytes *piece, struct err *e);
+/* Before the first piece: goes on where so many bytes have been given before. False, and nothing is left out, where
+ * that cannot be told (a decoded part). */
+bool content_skip(struct content *k, int64_t n);
 void content_close(struct content **k);
 
 /* The whole message: `trace` (copied) before the body. */

@@ -115,6 +115,17 @@ static void decode_piece(struct reading *r, size_t at, struct bytes piece)
     }
 }
 
+/* What lies before the next part that is looked at is left out, when it is more than a frame may bring along. */
+static void to_part(struct reading *r, size_t *at)
+{
+    size_t to = r->part < r->index->n ? r->index->parts[r->part].body_at : *at;
+
+    if (to <= *at + BODY_FRAME)
+        return;
+    body_seek(r->body, (int64_t)to);
+    *at = to;
+}
+
 static bool decode_parts(struct reading *r)
 {
     size_t most = (size_t)PARAM_INT(entry, text_max), at = 0;
@@ -130,11 +141,12 @@ static bool decode_parts(struct reading *r)
     buf_init(&r->html.text, most);
     next_part(r);
     do {
+        to_part(r, &at);
         if (!body_next(r->body, &piece, &r->c->err))
             return false;
         decode_piece(r, at, piece);
         at += piece.n;
-    } while (piece.n);
+    } while (piece.n && r->part < r->index->n);
     while (r->part < r->index->n)
         end_part(r);
     return true;

@@ -142,7 +142,7 @@ KIND(idempotency, "idm", INDEXES(idempotency));
 static const struct field body_fields[] = {
     FIELD(ID, body_row, id),           FIELD(INT, body_row, size),   FIELD(INT, body_row, chunks),
     FIELD(TEXT, body_row, codec),      FIELD(BYTES, body_row, data), FIELD(TIME, body_row, expires_at),
-    FIELD(TIME, body_row, created_at),
+    FIELD(TIME, body_row, created_at), FIELD(INT, body_row, frame),
 };
 /* Only what waits for acceptance or for the sweep is in it. */
 static const struct index body_indexes[] = {

@@ -97,7 +97,8 @@ struct body_row {
     struct id id;
     int64_t size;       /* of the plain bytes */
     int64_t chunks;     /* 0: all in `data` */
-    struct bytes codec; /* "zstd" | "plain" before sealing */
+    int64_t frame;      /* plain bytes that each chunk but the last holds; 0: inline, or one stream over all chunks */
+    struct bytes codec; /* before sealing: "zstd" | "plain", and "zframe": each chunk a frame of zstd of its own */
     struct bytes data;  /* sealed; up to 256 KiB of plain bytes */
     int64_t expires_at; /* null once accepted; the sweep takes what is past it */
     int64_t created_at;

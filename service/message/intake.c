@@ -21,7 +21,7 @@
 #define INTAKE_ARENA ((size_t)16 * 1024 * 1024)
 #define PARTS_ARENA  ((size_t)512 * 1024)
 /* What a large body's writer holds: body.h. */
-#define LARGE_MEMORY ((size_t)640 * 1024)
+#define LARGE_MEMORY (2 * BODY_FRAME + (size_t)64 * 1024)
 /* Memory is taken from the door's budget in such pieces. */
 #define CHARGE ((size_t)64 * 1024)
 /* What a store that is busy gets to take in a chunk or the whole: the session that brings it may be much older. */

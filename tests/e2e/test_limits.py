@@ -5,6 +5,7 @@ import io
 import os
 import pathlib
 import poplib
+import random
 import select
 import smtplib
 import socket
@@ -153,14 +154,16 @@ def begin_mail(server, user, text):
 HEADER = (b"X-H: " + b"h" * 900 + b"\r\n") * 1100
 
 
-@pytest.mark.parametrize("what", ["header", "parts", "text"])
+@pytest.mark.parametrize("what", ["header", "parts", "text", "noise"])
 def test_a_mail_that_comes_holds_little(release, what):
-    """1.5 MiB, whatever a stranger sends: a header near its maximum, parts with the longest parameters, megabytes of text."""
+    """1.5 MiB, whatever a stranger sends: a header near its maximum, parts with the longest parameters, megabytes of text, or of what
+    cannot be compressed."""
     user = f"{what}@half.test"
     release.user(user)
     part = b"--B\r\nContent-Type: text/plain; charset=\"" + b"\xff" * 60000 + b"\"\r\n\r\n"
     text = {"header": HEADER, "parts": b"Content-Type: multipart/mixed; boundary=B\r\n\r\n" + part * 40,
-            "text": b"Subject: x\r\n\r\n" + b"".join(b"%070x\r\n" % (i * 7919 ** 15) for i in range(40000))}[what]
+            "text": b"Subject: x\r\n\r\n" + b"".join(b"%070x\r\n" % (i * 7919 ** 15) for i in range(40000)),
+            "noise": b"Subject: x\r\n\r\n" + b"\r\n".join(random.Random(i).randbytes(900).translate(None, b"\0\r\n") for i in range(2650))}[what]
 
     def all_of_them():
         for c in [begin_mail(release, user, text) for _ in range(20)]:
