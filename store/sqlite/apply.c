@@ -97,7 +97,7 @@ static enum done insert(struct conn *c, struct batch *b, size_t i, struct err *e
     }
     done = wrote(c, b, i, sqlite3_step(q), e);
     sqlite3_reset(q);
-    return done;
+    return done == DONE && op->kind->watched && !sequence_inserted(c, op->kind, e) ? FAILED : done;
 }
 
 /* ---- update, raise, delete, require ---- */
@@ -235,7 +235,7 @@ static enum done change(struct conn *c, struct batch *b, size_t i, struct err *e
         sql_op(&sql, op);
         q = statement_build(c, &shape, &sql, e);
     }
-    if (!q)
+    if (!q || (op->type == OP_DELETE && op->kind->watched && !sequence_deletes(c, op->kind, e)))
         return FAILED;
     bind_op(q, b, op);
     rc = sqlite3_step(q);

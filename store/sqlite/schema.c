@@ -51,15 +51,13 @@ static const char *type_of(const struct kind *k, const struct field *f)
     return "INTEGER NOT NULL DEFAULT 0";
 }
 
-/* Small rows lie in the tree of their id; large ones do not, so that seeking in that tree stays short. AUTOINCREMENT: a
- * number of the feed is never given twice, even after the newest rows were deleted. */
+/* Small rows lie in the tree of their id; large ones do not, so that seeking in that tree stays short. */
 static bool create_table(struct conn *c, const struct kind *k, struct err *e)
 {
     struct buf sql;
 
     buf_init(&sql, SQL_MAX);
-    buf_addf(&sql, "CREATE TABLE \"%s\" (%s", k->name,
-             k->watched ? "\"_seq\" INTEGER PRIMARY KEY AUTOINCREMENT, " : "");
+    buf_addf(&sql, "CREATE TABLE \"%s\" (%s", k->name, k->watched ? "\"_seq\" INTEGER PRIMARY KEY, " : "");
     for (size_t i = 0; i < k->n_fields; i++)
         buf_addf(&sql, "%s\"%s\" %s", i ? ", " : "", k->fields[i].name, type_of(k, &k->fields[i]));
     buf_adds(&sql, lies_beside(k) ? ")" : ") WITHOUT ROWID");
@@ -238,7 +236,7 @@ static bool set_kind(struct conn *c, const struct kind *k, struct err *e)
     for (size_t i = 0; i < k->n_indexes; i++)
         if (!set_index(c, k, &k->indexes[i], e))
             return false;
-    return drop_old_indexes(c, k, e);
+    return drop_old_indexes(c, k, e) && (!k->watched || sequence_load(c, k, e));
 }
 
 /* ---- versions ---- */

@@ -256,16 +256,19 @@ bool select_plan(struct conn *c, const struct plan *p, const struct claimable *c
 bool select_watch_end(struct conn *c, const struct kind *k, int64_t *seq, struct err *e)
 {
     struct shape shape;
+    struct buf sql;
     sqlite3_stmt *q;
     bool ok;
 
-    shape_begin(&shape, 'e', NULL);
+    shape_begin(&shape, 'e', k);
     q = statement_find(c, &shape);
-    if (!q)
-        q = statement_add(c, &shape, "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = ?", e);
+    if (!q) {
+        buf_init(&sql, SQL_MAX);
+        buf_addf(&sql, "SELECT coalesce(max(\"_seq\"), 0) FROM \"%s\"", k->name);
+        q = statement_build(c, &shape, &sql, e);
+    }
     if (!q)
         return false;
-    sqlite3_bind_text(q, 1, k->name, -1, SQLITE_STATIC);
     ok = sqlite3_step(q) == SQLITE_ROW || conn_err(c, e);
     if (ok)
         *seq = sqlite3_column_int64(q, 0);

@@ -34,6 +34,14 @@ struct statement {
     uint8_t shape[];
 };
 
+/* Numbers of a watched kind up to `given` are not given again (sequence.c). */
+#define SEQUENCES 8
+struct sequence {
+    const struct kind *kind;
+    char name[64];
+    int64_t given;
+};
+
 #define STATEMENT_BUCKETS 256
 struct conn {
     sqlite3 *db;
@@ -42,6 +50,8 @@ struct conn {
     struct statement *newest, *oldest;
     size_t n_statements;
     int64_t captured[OP_SETS]; /* what the capture() calls of an update saw */
+    struct sequence sequences[SEQUENCES];
+    size_t n_sequences;
 };
 
 struct writer;
@@ -124,6 +134,12 @@ uint64_t fields_named(const struct kind *k, const char *const *names);
 
 bool schema_open(struct sqlite_store *s, struct conn *c, int schema, struct err *e);
 
+/* ---- sequence.c: numbers of watched kinds, on the writer's connection ---- */
+
+bool sequence_load(struct conn *c, const struct kind *k, struct err *e);     /* at the start */
+bool sequence_deletes(struct conn *c, const struct kind *k, struct err *e);  /* before a row is deleted */
+bool sequence_inserted(struct conn *c, const struct kind *k, struct err *e); /* behind an insert */
+
 /* ---- select.c: reading, on any connection ---- */
 
 bool select_get(struct conn *c, const struct kind *k, struct id id, uint64_t fields, struct arena *a, void *row,
@@ -140,7 +156,7 @@ bool select_watch(struct conn *c, const struct watch *w, int64_t *seq, struct ar
                   struct err *e);
 /* Ends a read transaction (BEGIN by conn_step) that held several selects to one state. */
 void read_end(struct conn *c);
-/* The highest number given so far. */
+/* The highest number there is; what comes later is above it. */
 bool select_watch_end(struct conn *c, const struct kind *k, int64_t *seq, struct err *e);
 bool select_blob(struct conn *c, struct id id, unsigned n, struct arena *a, struct bytes *out, struct err *e);
 bool select_blobs(struct conn *c, const struct blob_chunk *after, size_t limit, struct arena *a, struct rows *out,

@@ -291,6 +291,36 @@ static void feed_put(int64_t n)
     must(commit(st, b, &e));
 }
 
+/* The newest row goes and another comes, also in one batch, in one that comes to nothing, and after a restart. */
+static void numbers_stay_new(struct bytes place, struct id newest, int64_t began)
+{
+    struct bytes next;
+    void *rows;
+    size_t n;
+
+    for (int i = 0; i < 4; i++) {
+        struct batch *b = batch_new(a), *none = batch_new(a);
+        struct feed row = { id_new(), 99, 100 + i }, taken = { newest, 99, 200 };
+
+        batch_delete(b, &feed_kind, newest, NULL, 0);
+        if (i == 0 || i == 3)
+            must(commit(st, b, &e));
+        if (i == 3)
+            reopen();
+        batch_insert(none, &feed_kind, &row, NULL, 0);
+        batch_insert(none, &feed_kind, i == 0 || i == 3 ? &row : &taken, NULL, 0);
+        assert_false(commit(st, none, &e));
+        if (i == 0 || i == 3)
+            b = batch_new(a);
+        batch_insert(b, &feed_kind, &row, NULL, 0);
+        must(commit(st, b, &e));
+        must(store_watch(st, &feed_kind, place, 10, began, a, &rows, &n, &next, &e));
+        assert_true(n == 1 && ((struct feed *)rows)->n == 100 + i);
+        place = next;
+        newest = row.id;
+    }
+}
+
 static void watch_waits_and_goes_on(void **state)
 {
     struct bytes end, next, again;
@@ -319,6 +349,7 @@ static void watch_waits_and_goes_on(void **state)
     feed_put(3);
     must(store_watch(st, &feed_kind, again, 10, began, a, &rows, &n, &next, &e));
     assert_true(n == 1 && ((struct feed *)rows)->n == 3);
+    numbers_stay_new(next, ((struct feed *)rows)->id, began);
     assert_false(store_watch(st, &feed_kind, BYTES("junk"), 10, began, a, &rows, &n, &next, &e));
     assert_int_equal(e.code, ERR_INVALID);
 }
