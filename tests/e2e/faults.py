@@ -35,7 +35,7 @@ class Load:
     """Clients of the servers, over their restarts. Of the API's, some repeat a request under its Idempotency-Key until they know
     what became of it; nobody else asks twice."""
 
-    SIZES = ([200] * 6 + [5_000] * 3 + [400_000]) * 2 + [1_500_000]
+    SIZES = ([200] * 6 + [5_000] * 3 + [400_000]) * 4 + [1_200_000]
 
     def __init__(self, servers, users, doors=("smtp", "api", "keyed") * 3 + ("newcomer",), sizes=SIZES):
         self.servers, self.users, self.sizes = servers, users, sizes
