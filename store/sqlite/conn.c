@@ -121,11 +121,12 @@ static bool set_up(struct conn *c, bool writes, struct err *e)
            (writes || conn_run(c, "PRAGMA query_only=1", e));
 }
 
-/* Without it SQLite counts every allocation of the process under one lock. A process that has used SQLite before keeps
- * the count. */
-static void count_no_memory(void)
+/* Else SQLite counts every allocation of the process under one lock. A process that has used SQLite before goes on as
+ * it did. */
+static void configure(void)
 {
     sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+    page_cache_set();
 }
 
 bool conn_open(const char *path, bool writes, struct conn *c, struct err *e)
@@ -134,7 +135,7 @@ bool conn_open(const char *path, bool writes, struct conn *c, struct err *e)
     const char *vfs = NULL;
     int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | (writes ? SQLITE_OPEN_CREATE : 0);
 
-    pthread_once(&once, count_no_memory);
+    pthread_once(&once, configure);
 #ifdef POSTRIDER_FAULTS
     vfs = fault_vfs_name();
 #endif

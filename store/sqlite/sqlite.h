@@ -219,6 +219,11 @@ bool lock_take(struct store *st, struct bytes name, int64_t ttl_ms, int64_t *tok
 bool lock_renew(struct store *st, struct bytes name, int64_t token, int64_t ttl_ms, struct err *e);
 void lock_end(struct store *st, struct bytes name, int64_t token);
 
+/* ---- page_cache.c ---- */
+
+/* For the whole process, before SQLite is used. */
+void page_cache_set(void);
+
 /* ---- fault_vfs.c: builds with POSTRIDER_FAULTS only ---- */
 
 #ifdef POSTRIDER_FAULTS
