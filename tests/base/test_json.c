@@ -242,10 +242,19 @@ static void depth_has_a_limit(void **state)
     buf_clear(&text);
 }
 
+/* Milliseconds of CPU of this thread: others may be busy too. */
+static int64_t worked(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
 /* Each of these took a careless reader minutes or a stack. */
 static void hostile_texts_are_answered_fast(void **state)
 {
-    int64_t before = clock_monotonic();
+    int64_t before = worked();
     struct buf text;
 
     (void)state;
@@ -273,7 +282,7 @@ static void hostile_texts_are_answered_fast(void **state)
     buf_adds(&text, "0]");
     assert_false(good(buf_bytes(&text)));
     buf_clear(&text);
-    assert_true(clock_monotonic() - before < 5000);
+    assert_true(worked() - before < 5000);
 }
 
 /* Writes the tree and asks that the same text comes out, blanks aside. */
