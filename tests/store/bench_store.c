@@ -1,8 +1,9 @@
 /* tests/store/bench_store.c - how many accept batches a second: a body of 6 KB, message, delivery, entry, two events,
- * and two counters of which one hands its value to the entry.
+ * and two counters of which one hands its value to the entry. And how long claims of 64 take, out of few rows and many.
  *
  *     ninja -C build/release store_bench_store
  *     build/release/tests/store_bench_store [callers] [seconds] [fibers|threads] [mailboxes] [sqlite|1|3|URI]
+ *     build/release/tests/store_bench_store claims [rows] [ordered|shuffled] [sqlite|1|3|URI]
  * The last says the engine: a number is that of the members of a mongod replica set, which is started; two processes
  * that are given one URI share the mailboxes. Prints batches a
  * second and microseconds of CPU each (mongod's too), how many group commits met another transaction, then the same for
@@ -31,8 +32,8 @@ struct message {
 };
 struct delivery {
     struct id id, message, account, holder;
-    struct bytes recipient, state, site, key;
-    int64_t part, due, lease, token, attempts;
+    struct bytes recipient, state, site, key, flow;
+    int64_t part, due, lease, token, attempts, send_at, lapsed;
 };
 struct entry {
     struct id id, mailbox, message, body;
@@ -60,7 +61,6 @@ struct box {
                                               .watched = watched_,                                                     \
                                               .large = large_ }
 
-static const char *const open_states[] = { "queued", "held", NULL };
 static const struct field body_fields[] = { FIELD(ID, body, id), FIELD(BYTES, body, bytes), FIELD(TIME, body, expires),
                                             FIELD(INT, body, size) };
 static const struct index body_indexes[] = { { .name = "expires", .fields = { "expires" }, .when = "expires" } };
@@ -77,11 +77,14 @@ static const struct field delivery_fields[] = {
     FIELD(ID, delivery, holder),    FIELD(TEXT, delivery, recipient), FIELD(TEXT, delivery, state),
     FIELD(TEXT, delivery, site),    FIELD(BYTES, delivery, key),      FIELD(INT, delivery, part),
     FIELD(TIME, delivery, due),     FIELD(TIME, delivery, lease),     FIELD(INT, delivery, token),
-    FIELD(INT, delivery, attempts),
+    FIELD(INT, delivery, attempts), FIELD(TEXT, delivery, flow),      FIELD(TIME, delivery, send_at),
+    FIELD(TIME, delivery, lapsed),
 };
+/* By "due" and "flow" as in service/core/kinds.c. */
 static const struct index delivery_indexes[] = {
     { .name = "message", .fields = { "message" } },
-    { .name = "due", .fields = { "part", "due" }, .when = "state", .values = open_states },
+    { .name = "due", .fields = { "due" }, .when = "due" },
+    { .name = "flow", .fields = { "flow", "send_at" }, .when = "flow" },
 };
 KIND(delivery, delivery_indexes, false, false);
 static const struct field entry_fields[] = { FIELD(ID, entry, id),         FIELD(ID, entry, mailbox),
@@ -266,6 +269,151 @@ static void make_boxes(struct arena *a)
     }
 }
 
+/* ---- claims: local work by when it is due; mail that leaves by its flow, of which each site has one ----
+ *
+ * Ordered: what came first is due first, as when mail waits for a site or for us. Shuffled: after retries with their
+ * jitter, when each row of a claim lies in a page of its own. */
+
+enum { CLAIM = 64, CLAIMS = 30, A_SITE = 100 };
+
+struct waiting {
+    bool shuffled;
+    size_t rows;      /* of each of the two sorts */
+    size_t next_flow; /* claims go round the flows */
+    struct arena *arena;
+    struct value flows[CLAIM];
+};
+
+static struct bytes flow_of(struct arena *a, size_t site)
+{
+    return arena_bytesf(a, "site%zu.example/n/01k9zzzzzzzzzzzzzzzzzzzzzz/-", site);
+}
+
+/* Until there are so many, over a site for each hundred, in no order of sites. All have been due for a while, those of
+ * a second filling for less long. */
+static void fill(struct waiting *w, size_t rows)
+{
+    size_t sites = rows / A_SITE;
+    int64_t now = clock_wall();
+    struct err e;
+
+    while (w->rows < rows) {
+        struct batch *b = batch_new(w->arena);
+
+        for (size_t end = w->rows + 500; w->rows < end && w->rows < rows; w->rows++) {
+            struct delivery *d = arena_array(w->arena, 2, sizeof *d);
+
+            d[0] = (struct delivery){ .id = id_new(),
+                                      .message = id_new(),
+                                      .account = known_id('a', 0),
+                                      .recipient = BYTES("ana@example.org"),
+                                      .state = BYTES("queued"),
+                                      .site = BYTES("example.org"),
+                                      .key = { noise, 72 },
+                                      .due = now - 3600000 + (w->shuffled ? random() : (int64_t)w->rows) % 3600000 };
+            d[1] = d[0];
+            d[1].id = id_new();
+            d[1].flow = flow_of(w->arena, w->rows * 7919 % sites);
+            d[1].send_at = d[0].due;
+            d[1].due = 0;
+            batch_insert(b, &delivery_kind, &d[0], NULL, 0);
+            batch_insert(b, &delivery_kind, &d[1], NULL, 0);
+        }
+        if (!store_commit(st, b, clock_monotonic() + 30000, &e))
+            die("%s (%s)", e.message, e.where);
+        arena_reset(w->arena);
+    }
+}
+
+static struct claim local_claim(void)
+{
+    return (struct claim){ .query = { .kind = &delivery_kind,
+                                      .index = "due",
+                                      .conds = { COND("due", IS_NOT, V_TIME(0)) },
+                                      .n_conds = 1,
+                                      .limit = CLAIM },
+                           .due = "due",
+                           .lease = "lease",
+                           .token = "token",
+                           .holder = "holder",
+                           .lapsed = "lapsed",
+                           .lease_ms = 600000 };
+}
+
+/* Out of so many flows, an equal share of each. */
+static struct claim flow_claim(struct waiting *w, size_t flows, size_t *each)
+{
+    struct claim c = local_claim();
+
+    for (size_t i = 0; i < flows; i++) {
+        w->flows[i] = V_TEXT(flow_of(w->arena, w->next_flow++ % (w->rows / A_SITE)));
+        each[i] = CLAIM / flows;
+    }
+    c.query.index = "flow";
+    c.query.conds[0] = COND("send_at", IS_NOT, V_TIME(0));
+    c.query.conds[1] = COND_ONE_OF("flow", w->flows, flows);
+    c.query.n_conds = 2;
+    c.due = "send_at";
+    c.each = each;
+    return c;
+}
+
+static int64_t micros(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return t.tv_sec * 1000000 + t.tv_nsec / 1000;
+}
+
+static int by_length(const void *a, const void *b)
+{
+    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+
+    return (x > y) - (x < y);
+}
+
+/* `flows` 0: local work. */
+static void measure_claims(struct waiting *w, const char *what, size_t flows)
+{
+    int64_t took[CLAIMS];
+    double before = cpu();
+
+    for (size_t i = 0; i < CLAIMS; i++) {
+        size_t each[CLAIM], n;
+        struct claim c = flows ? flow_claim(w, flows, each) : local_claim();
+        int64_t began = micros();
+        void *rows;
+        struct err e;
+
+        if (!store_claim(st, &c, w->arena, &rows, &n, &e))
+            die("%s (%s)", e.message, e.where);
+        if (n != CLAIM)
+            die("%zu rows of %d", n, CLAIM);
+        took[i] = micros() - began;
+        arena_reset(w->arena);
+    }
+    qsort(took, CLAIMS, sizeof *took, by_length);
+    printf("%-20s of %8zu rows: median %6.2f ms, longest %6.2f, %7.0f us of CPU\n", what, w->rows,
+           (double)took[CLAIMS / 2] / 1e3, (double)took[CLAIMS - 1] / 1e3, (cpu() - before) * 1e6 / CLAIMS);
+}
+
+static void claims(struct arena *a, size_t rows, bool shuffled)
+{
+    struct waiting w = { .shuffled = shuffled, .arena = a };
+
+    for (size_t have = 10000;; have = rows) {
+        fill(&w, have);
+        for (int pass = 0; pass < 2; pass++) { /* into the first falls what the filling left to be done */
+            measure_claims(&w, "64 that are due", 0);
+            measure_claims(&w, "64 flows, one each", CLAIM);
+            measure_claims(&w, "16 flows, four each", 16);
+        }
+        if (have == rows)
+            return;
+    }
+}
+
 static const char *store_url(const char *engine)
 {
     static char url[512];
@@ -280,32 +428,53 @@ static const char *store_url(const char *engine)
     return mongod.uri;
 }
 
-int main(int argc, char **argv)
+static int64_t number(int argc, char **argv, int at, int64_t otherwise)
 {
-    int64_t callers = 64, seconds = 5, mailboxes = 100;
-    bool fibers = argc < 4 || argv[3][0] == 'f';
+    int64_t n = otherwise;
+
+    if (argc > at && (!bytes_to_int(bytes_of(argv[at]), &n) || n < 1))
+        die("usage: bench_store [callers] [seconds] [fibers|threads] [mailboxes] [sqlite|1|3|URI]\n"
+            "       bench_store claims [rows] [ordered|shuffled] [sqlite|1|3|URI]");
+    return n;
+}
+
+static void begin(const char *engine)
+{
     struct net_options o = { .loops = 2, .store_workers = 4, .cpu_workers = 1, .fibers_max = 10000 };
     struct store_options so = { .kinds = kinds, .schema = 1, .node = id_new(), .readers = 4 };
-    struct arena *a = arena_new(64 << 20);
     struct err e = { 0 };
 
     params_init();
-    if ((argc > 1 && !bytes_to_int(bytes_of(argv[1]), &callers)) ||
-        (argc > 2 && !bytes_to_int(bytes_of(argv[2]), &seconds)) ||
-        (argc > 4 && !bytes_to_int(bytes_of(argv[4]), &mailboxes)))
-        die("usage: bench_store [callers] [seconds] [fibers|threads] [mailboxes] [sqlite|1|3|URI]");
-    n_boxes = (size_t)mailboxes;
-    so.url = store_url(argc > 5 ? argv[5] : NULL);
+    so.url = store_url(engine);
     srandom(1);
     for (size_t i = 0; i < sizeof noise; i++)
         noise[i] = (char)random();
     if (!params_from_env(&e) || !net_start(&o, &e) || !store_open(&so, &st, &e))
         die("%s", e.message);
+}
+
+static void accepts(struct arena *a, int callers, int seconds, bool fibers)
+{
     make_boxes(a);
-    measure("accept", (int)callers, (int)seconds, fibers);
+    measure("accept", callers, seconds, fibers);
     measure("accept", 1, 1, fibers);
     reading = true;
-    measure("read", (int)callers, 1, fibers);
+    measure("read", callers, 1, fibers);
+}
+
+int main(int argc, char **argv)
+{
+    bool claiming = argc > 1 && strcmp(argv[1], "claims") == 0;
+    struct arena *a = arena_new(64 << 20);
+    int engine = claiming ? 4 : 5;
+
+    begin(argc > engine ? argv[engine] : NULL);
+    if (claiming) {
+        claims(a, (size_t)number(argc, argv, 2, 1000000), argc > 3 && argv[3][0] == 's');
+    } else {
+        n_boxes = (size_t)number(argc, argv, 4, 100);
+        accepts(a, (int)number(argc, argv, 1, 64), (int)number(argc, argv, 2, 5), argc < 4 || argv[3][0] == 'f');
+    }
     store_close(&st);
     net_stop();
     arena_free(&a);
