@@ -205,8 +205,10 @@ static bool explain(struct call *c, const struct intake *k, struct batch_failure
 {
     if (f.fault == FAULT_BOUND)
         return err_set(&c->err, ERR_MAILBOX_FULL, "A mailbox is full");
-    if (f.fault == FAULT_CONDITION || f.fault == FAULT_MISSING)
-        return err_set(&c->err, ERR_BUSY, "The mail of %lld bytes could not be kept: what it rests on has changed",
+    if (f.fault == FAULT_CONDITION ||
+        f.fault == FAULT_MISSING) /* a full disk takes chunks away, too: then it is told */
+        return service_accepts(c->svc, &c->err) &&
+               err_set(&c->err, ERR_BUSY, "The mail of %lld bytes could not be kept: what it rests on has changed",
                        (long long)body_size(k->body));
     return false;
 }

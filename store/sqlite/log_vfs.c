@@ -148,12 +148,30 @@ static const sqlite3_io_methods methods = {
     .xDeviceCharacteristics = l_traits,
 };
 
-void log_vfs_sync(struct sqlite3 *db, bool really)
+/* NULL for a connection without this VFS. */
+static struct log_file *log_of(struct sqlite3 *db)
 {
     sqlite3_file *f = NULL;
+    bool ours =
+        sqlite3_file_control(db, "main", SQLITE_FCNTL_JOURNAL_POINTER, &f) == SQLITE_OK && f && f->pMethods == &methods;
 
-    if (sqlite3_file_control(db, "main", SQLITE_FCNTL_JOURNAL_POINTER, &f) == SQLITE_OK && f && f->pMethods == &methods)
-        ((struct log_file *)f)->put_off = !really;
+    return ours ? (struct log_file *)f : NULL;
+}
+
+void log_vfs_sync(struct sqlite3 *db, bool really)
+{
+    struct log_file *log = log_of(db);
+
+    if (log)
+        log->put_off = !really;
+}
+
+void log_vfs_forget(struct sqlite3 *db)
+{
+    struct log_file *log = log_of(db);
+
+    if (log)
+        log->used = 0;
 }
 
 static int v_open(sqlite3_vfs *v, const char *name, sqlite3_file *f, int flags, int *out_flags)

@@ -19,6 +19,9 @@
  * beginning of a new one would be taken for its own. Of a connection without this VFS nothing changes. */
 struct sqlite3;
 void log_vfs_sync(struct sqlite3 *db, bool really);
+/* After a rollback: what was gathered belongs to nothing (each commit leaves nothing gathered), and on a full disk it
+ * would be in the way of all that is read and written behind it. */
+void log_vfs_forget(struct sqlite3 *db);
 
 /* The name of the one over the VFS called `under` (NULL: SQLite's default). Any thread. */
 const char *log_vfs_name(const char *under);

@@ -13,6 +13,7 @@
 #include "base/metrics.h"
 #include "base/params.h"
 #include "store/sqlite/log_check.h"
+#include "store/sqlite/log_vfs.h"
 #include "store/sqlite/sqlite.h"
 #include <errno.h>
 #include <unistd.h>
@@ -51,7 +52,8 @@ struct writer {
     uint64_t watched; /* tables that the group inserted into, a bit each */
     int log_pages;    /* in the log */
     int saved_pages;  /* of them in the database file too */
-    bool tight;       /* the disk is or was full: the reserve is given away */
+    bool tight;       /* the disk is or was full: there is no reserve */
+    bool given;       /* it was given away, to what takes something away */
     bool made_room;   /* for the present group */
     bool renumber;    /* the first group behind a checkpoint: log_check.h */
     int64_t page_size;
@@ -111,6 +113,7 @@ static void rollback(struct writer *w)
 {
     if (!sqlite3_get_autocommit(w->conn->db))
         sqlite3_exec(w->conn->db, "ROLLBACK", NULL, NULL, NULL);
+    log_vfs_forget(w->conn->db);
 }
 
 static bool any_may_wait(const struct job *jobs)
@@ -174,13 +177,11 @@ static bool takes_away(const struct job *j)
     return deletes || !inserts;
 }
 
-/* True when something of the group may be tried again: once, after the rollback. */
-static bool may_make_room(struct writer *w, struct job *jobs, const struct err *e)
+/* Refuses what only brings something. True when jobs are left. */
+static bool keep_takers(struct job *jobs, const struct err *e)
 {
     bool any = false;
 
-    if (e->code != ERR_STORAGE_FULL || w->made_room)
-        return false;
     for (struct job *j = jobs; j; j = j->next) {
         if (!j->ended && !takes_away(j)) {
             j->ended = true;
@@ -189,8 +190,27 @@ static bool may_make_room(struct writer *w, struct job *jobs, const struct err *
         }
         any = any || !j->ended;
     }
-    w->made_room = any;
     return any;
+}
+
+/* True when something of the group may be tried again: once, after the rollback. */
+static bool may_make_room(struct writer *w, struct job *jobs, const struct err *e)
+{
+    if (e->code != ERR_STORAGE_FULL || w->made_room)
+        return false;
+    w->made_room = keep_takers(jobs, e);
+    return w->made_room;
+}
+
+/* The reserve that was given away is not for the rest of a mail that is on its way. */
+static bool has_work(struct writer *w, struct job *jobs)
+{
+    struct err full;
+
+    if (!w->given || state_has_room(&w->store->store))
+        return true;
+    err_set(&full, ERR_STORAGE_FULL, "the disk is full");
+    return keep_takers(jobs, &full);
 }
 
 static void make_room(struct writer *w)
@@ -199,7 +219,7 @@ static void make_room(struct writer *w)
     checkpoint(w, true);
     reserve_give(w->store->path);
     atomic_store(&w->store->room_checked, -1000000); /* what was free a moment ago is not */
-    w->tight = true;
+    w->tight = w->given = true;
 }
 
 enum outcome { PASSED, AGAIN };
@@ -261,10 +281,12 @@ static void run_group(struct writer *w, struct job *jobs)
     struct err e = { 0 };
 
     w->made_room = false;
+    w->watched = 0;
+    if (!has_work(w, jobs))
+        return;
     for (int run = 0;; run++) {
         enum outcome pass = PASSED;
-        bool had_room = !w->made_room,
-             begun = commit_begin(w, jobs, &e); /* writes what the log still lacks: log_vfs.c */
+        bool had_room = !w->made_room, begun = commit_begin(w, jobs, &e);
 
         if (begun)
             pass = apply_all(w, jobs);
@@ -384,7 +406,7 @@ static void idle(struct writer *w)
     if (w->log_pages > w->saved_pages)
         checkpoint(w, false);
     if (w->tight && state_has_room(&w->store->store))
-        w->tight = !reserve_take(w->store->path);
+        w->tight = w->given = !reserve_take(w->store->path);
     if (!atomic_load(&w->store->down))
         return;
     if (commit_begin(w, NULL, &e) && conn_run(w->conn, "UPDATE _meta SET value = value WHERE name = 'epoch'", &e) &&

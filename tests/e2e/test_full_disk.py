@@ -41,6 +41,11 @@ def fill(folder):
     return file
 
 
+def noise(n):
+    """Lines that no compression makes small."""
+    return os.urandom(n).hex("\n", 30).replace("\n", "\r\n").encode() + b"\r\n"
+
+
 def entries(s, user):
     """As the user sees them: a key that reads leaves an event, for which there is no room."""
     return s.get(f"/v1/mailboxes/{s.mailbox(user)['id']}/entries?limit=100", basic=(user, PASSWORD)).json["data"]
@@ -70,11 +75,17 @@ def test_a_full_disk(disk, free_min):
         s.user(BO)
         with Smtp(s.address("smtp"), hello="client.test") as c:
             for i in range(40):
-                assert c.to("x@far.test", ANA).data(b"Subject: %d\r\n\r\n" % i + os.urandom(20_000).hex("\n", 30).replace("\n", "\r\n").encode() + b"\r\n").startswith("250")
+                assert c.to("x@far.test", ANA).data(b"Subject: %d\r\n\r\n" % i + noise(20_000)).startswith("250")
         message = s.make("/v1/messages", {"from": ANA, "to": BO, "text": "x"})["id"]
-        filler = fill(disk)
+        with Smtp(s.address("smtp"), hello="client.test") as c:  # whose mail is under way when the disk fills up
+            assert c.to("x@far.test", BO).say("DATA").startswith("354")
+            filler = fill(disk)
+            c.send(b"Subject: large\r\n\r\n" + noise(11_500_000) + b".\r\n")
+            r = c.reply()
+            assert r.startswith("452 4.3.1"), (r, s.log_text()[-1500:])
+            assert c.say("NOOP").startswith("250")
         until(lambda: sent(s) == REFUSED)
-        assert s.get("/readyz", key=False).status == 503
+        assert s.get("/readyz", key=False).status == 503, s.log_text()[-2500:]
 
         mails = entries(s, ANA)
         assert len(mails) == 40 and all(s.get(f"/v1/entries/{e['id']}", basic=(ANA, PASSWORD)).status == 200 for e in mails[:3])
