@@ -1,10 +1,10 @@
 /* service/box/changes.c - the changes of one mailbox in pages, exact beside whoever changes it meanwhile.
  *
- * The batches of a user commit in the order of their modseq (modseq.h): a reading that shows one number shows all below
- * it. So entries are read first, by an index in that order; the page ends at a number, `end`, which that reading has
- * reached. What left until then is read afterwards and is all there, unless the sweep has just taken it: then
- * gone_floor, which is read last, says so. An entry that changes meanwhile has a number behind the page and comes with
- * another one.
+ * The batches of a user commit in the order of their modseq (modseq.h): whoever reads one number has missed nothing
+ * below it. So the user's number is read first, and a page ends there or before, at `end`. Then entries: what came, by
+ * the uids of the mailbox, which rise with the numbers of arrival; what changed, by an index in that order. What left
+ * is read behind them and is all there, unless the sweep has just taken it: then gone_floor, which is read last, says
+ * so. An entry that changes meanwhile has a number behind the page, and comes with another one.
  *
  * Changes of the user's other mailboxes stand in between, so a page is bounded in what it looks at, too. A batch gives
  * all that it changes one number: pages end between numbers. */
@@ -26,8 +26,10 @@
 /* Rows of one kind behind a number, in its order, with none of a batch missing. */
 struct span {
     const struct kind *kind;
-    const char *index;
+    const char *index, *number; /* the field that orders it */
     const char *const *only;
+    struct cond conds[3];
+    size_t n_conds;
     void *rows;
     size_t n;
     int64_t end; /* all up to it are here */
@@ -53,34 +55,41 @@ struct page_of {
 
 static int64_t number_at(const struct span *s, size_t i)
 {
-    return value_of(kind_field(s->kind, "modseq"), (const char *)s->rows + i * s->kind->size).number;
+    return value_of(kind_field(s->kind, s->number), (const char *)s->rows + i * s->kind->size).number;
 }
 
-/* There are more rows: it ends before the last number, or is that number's alone. */
+static void drop_last(struct span *s, int64_t number)
+{
+    while (s->n && number_at(s, s->n - 1) == number)
+        s->n--;
+}
+
+/* There are more rows: it ends before the last number, or is the first number's alone. */
 static bool end_between(struct call *c, struct query *q, struct span *s)
 {
-    int64_t last = number_at(s, s->n - 1);
+    int64_t first = number_at(s, 0), last = number_at(s, s->n - 1);
 
-    if (number_at(s, 0) != last) {
-        while (number_at(s, s->n - 1) == last)
-            s->n--;
+    if (first != last) {
+        drop_last(s, last);
         s->end = last - 1;
         return true;
     }
     s->end = last;
-    q->conds[1] = COND("modseq", IS, V_INT(last));
     q->limit = BATCH_MOST;
-    return store_find(c->store, q, c->arena, &s->rows, &s->n, &c->err);
+    if (!store_find(c->store, q, c->arena, &s->rows, &s->n, &c->err))
+        return false;
+    while (s->n && number_at(s, s->n - 1) != first)
+        s->n--;
+    return true;
 }
 
 static bool read_span(struct page_of *p, struct span *s)
 {
-    struct query q = { .kind = s->kind, .index = s->index, .n_conds = 2, .limit = LOOK, .only = s->only };
+    struct query q = { .kind = s->kind, .index = s->index, .n_conds = s->n_conds, .limit = LOOK, .only = s->only };
     struct call *c = p->c;
     bool cut;
 
-    q.conds[0] = COND("user_id", IS, V_ID(p->box.user_id));
-    q.conds[1] = COND("modseq", ABOVE, V_INT(p->since));
+    memcpy(q.conds, s->conds, sizeof s->conds);
     s->end = INT64_MAX;
     return store_find_some(c->store, &q, (size_t)PARAM_INT(api, page_bytes), c->arena, &s->rows, &s->n, &cut,
                            &c->err) &&
@@ -118,20 +127,40 @@ static void end_at(struct page_of *p, int64_t end)
 
 /* ---- entries ---- */
 
-/* Those of the mailbox, as many as a page holds. */
-static void pick(struct page_of *p, const struct span *s)
+static bool is_picked(const struct page_of *p, struct id id)
 {
-    const struct entry_row *rows = s->rows;
+    for (size_t i = 0; i < p->n; i++)
+        if (id_equal(p->picks[i].id, id))
+            return true;
+    return false;
+}
 
-    p->picks = arena_array(p->c->arena, s->n + 1, sizeof *p->picks);
-    for (size_t i = 0; i < s->n; i++) {
-        if (!id_equal(rows[i].mailbox_id, p->box.id))
-            continue;
-        if (p->n >= p->limit && rows[i].modseq != p->picks[p->n - 1].modseq) {
-            end_at(p, rows[i].modseq - 1);
-            return;
-        }
-        p->picks[p->n++] = (struct pick){ .id = rows[i].id, .modseq = rows[i].modseq };
+/* One of the mailbox, in the order of numbers; false when the page is full. */
+static bool pick(struct page_of *p, const struct entry_row *row, int64_t number)
+{
+    if (!id_equal(row->mailbox_id, p->box.id) || is_picked(p, row->id))
+        return true;
+    if (p->n >= p->limit && number != p->picks[p->n - 1].modseq) {
+        end_at(p, number - 1);
+        return false;
+    }
+    p->picks[p->n++] = (struct pick){ .id = row->id, .modseq = number };
+    return true;
+}
+
+/* What came and what changed, by number, as far as both are known: an entry by its first. */
+static void merge(struct page_of *p, const struct span *came, const struct span *changed)
+{
+    const struct entry_row *a = came->rows, *b = changed->rows;
+    bool more = true;
+
+    p->picks = arena_array(p->c->arena, came->n + changed->n + 1, sizeof *p->picks);
+    for (size_t i = 0, k = 0; more && (i < came->n || k < changed->n);) {
+        bool first = k == changed->n || (i < came->n && a[i].arrived_modseq <= b[k].changed_modseq);
+        const struct entry_row *row = first ? &a[i++] : &b[k++];
+        int64_t number = first ? row->arrived_modseq : row->changed_modseq;
+
+        more = number <= p->end && pick(p, row, number);
     }
 }
 
@@ -170,17 +199,73 @@ static bool load(struct page_of *p)
     return true;
 }
 
+static const char *const of_arrival[] = { "id", "mailbox_id", "uid", "arrived_modseq", NULL };
+
+/* The first entry from that uid on, or the last one of all (uid 0); *there is false when there is none. */
+static bool look_at(struct page_of *p, int64_t uid, struct entry_row *out, bool *there)
+{
+    struct query q = { .kind = &entry_kind, .index = "uid", .n_conds = 2, .limit = 1, .only = of_arrival };
+    void *rows;
+    size_t n;
+
+    q.conds[0] = COND("mailbox_id", IS, V_ID(p->box.id));
+    q.conds[1] = COND("uid", AT_LEAST, V_INT(uid));
+    q.descending = uid == 0;
+    if (!store_find(p->c->store, &q, p->c->arena, &rows, &n, &p->c->err))
+        return false;
+    *there = n > 0;
+    if (n)
+        *out = *(const struct entry_row *)rows;
+    return true;
+}
+
+/* From which uid on all came behind the number: a search by halves, as both rise together. */
+static bool first_behind(struct page_of *p, int64_t *uid)
+{
+    struct entry_row row = { .uid = 0 };
+    int64_t low = 1, high;
+    bool there;
+
+    if (!look_at(p, 0, &row, &there))
+        return false;
+    high = row.uid + 1;
+    if (!there || row.arrived_modseq <= p->since)
+        low = high; /* none */
+    while (low < high) {
+        int64_t middle = low + (high - low) / 2;
+
+        if (!look_at(p, middle, &row, &there))
+            return false;
+        if (!there || row.arrived_modseq > p->since)
+            high = middle;
+        else
+            low = row.uid + 1;
+    }
+    *uid = low;
+    return true;
+}
+
 static bool read_entries(struct page_of *p)
 {
-    static const char *const only[] = { "id", "user_id", "mailbox_id", "modseq", NULL };
-    struct span s = { .kind = &entry_kind, .index = "changes", .only = only };
+    static const char *const of_change[] = { "id", "user_id", "mailbox_id", "changed_modseq", NULL };
+    struct span came = { .kind = &entry_kind, .index = "uid", .number = "arrived_modseq", .only = of_arrival };
+    struct span changed = { .kind = &entry_kind, .index = "changed", .number = "changed_modseq", .only = of_change };
+    int64_t uid;
 
-    if (!read_span(p, &s))
+    if (!first_behind(p, &uid))
         return false;
-    if (s.end == INT64_MAX && s.n && number_at(&s, s.n - 1) > p->end) /* what came behind the user's number */
-        p->end = number_at(&s, s.n - 1);
-    end_at(p, s.end);
-    pick(p, &s);
+    came.conds[0] = COND("mailbox_id", IS, V_ID(p->box.id));
+    came.conds[1] = COND("uid", AT_LEAST, V_INT(uid));
+    came.n_conds = 2;
+    changed.conds[0] = COND("user_id", IS, V_ID(p->box.user_id));
+    changed.conds[1] = COND("changed_modseq", ABOVE, V_INT(p->since));
+    changed.conds[2] = COND("changed_at", IS_NOT, V_TIME(0));
+    changed.n_conds = 3;
+    if (!read_span(p, &came) || !read_span(p, &changed))
+        return false;
+    end_at(p, came.end);
+    end_at(p, changed.end);
+    merge(p, &came, &changed);
     return load(p);
 }
 
@@ -230,12 +315,15 @@ static bool of_page(const struct page_of *p, const struct change_row *row)
 static bool read_vanished(struct page_of *p, struct mailbox_changes_out *out)
 {
     static const char *const only[] = { "id", "user_id", "mailbox_id", "modseq", "entry_ids", NULL };
-    struct span s = { .kind = &change_kind, .index = "user", .only = only };
+    struct span s = { .kind = &change_kind, .index = "user", .number = "modseq", .only = only };
     struct arena *a = p->c->arena;
     const struct change_row *rows;
     struct id *ids, *there;
     size_t n = 0, most = 0;
 
+    s.conds[0] = COND("user_id", IS, V_ID(p->box.user_id));
+    s.conds[1] = COND("modseq", ABOVE, V_INT(p->since));
+    s.n_conds = 2;
     if (!read_span(p, &s))
         return false;
     end_at(p, s.end);

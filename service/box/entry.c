@@ -283,7 +283,9 @@ static size_t move(struct call *c, struct batch *b, const struct entry_row *row,
     sets[1] = FROM_SLOT("uid", uid, -1);
     sets[2] = FROM_SLOT("arrived_modseq", modseq, 0);
     sets[3] = SET("saved_at", V_TIME(after->saved_at));
-    return 4;
+    sets[4] = SET("changed_modseq", V_INT(0));
+    sets[5] = SET("changed_at", V_TIME(0));
+    return 6;
 }
 
 /* Writes what differs, while the entry is as it was read; what differs in nothing is no change. */
@@ -291,7 +293,7 @@ static bool update_row(struct call *c, const struct entry_row *row, struct entry
 {
     bool moved = !id_equal(row->mailbox_id, after->mailbox_id);
     struct batch *b = batch_new(c->arena);
-    struct set *sets = arena_array(c->arena, 7, sizeof *sets);
+    struct set *sets = arena_array(c->arena, 9, sizeof *sets);
     int modseq = modseq_raise(b, c->arena, row->user_id), uid = batch_slot(b);
     size_t n = 0;
 
@@ -306,6 +308,10 @@ static bool update_row(struct call *c, const struct entry_row *row, struct entry
         n += move(c, b, row, after, modseq, uid, sets + n);
     else
         count(c, b, row->mailbox_id, 0, row->size, unseen(after->flags) - unseen(row->flags), modseq);
+    if (!moved) {
+        sets[n++] = FROM_SLOT("changed_modseq", modseq, 0);
+        sets[n++] = SET("changed_at", V_TIME(clock_wall()));
+    }
     sets[n++] = FROM_SLOT("modseq", modseq, 0);
     batch_update(b, &entry_kind, row->id, as_read(c, row), 2, sets, n);
     if (!call_commit(c, b, NULL, row->id))

@@ -193,8 +193,9 @@ struct entry_row {
     /* Null in rows of older builds. Both hashed with the user's index_key: see body/filing.h. */
     struct id thread_id;
     struct bytes msgid;
-    struct id email_id; /* of a copy, what it is a copy of; null: its own id */
-    int64_t saved_at;   /* when it came into this mailbox (RFC 8514) */
+    struct id email_id;                 /* of a copy, what it is a copy of; null: its own id */
+    int64_t saved_at;                   /* when it came into this mailbox (RFC 8514) */
+    int64_t changed_modseq, changed_at; /* when it last changed in it; 0 and null: it is as it came */
 };
 
 /* What a batch did to one mailbox, where the rows that are left cannot tell. Watched. */

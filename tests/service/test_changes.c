@@ -13,7 +13,7 @@ static struct mailbox_changes_out changes(struct world *w, struct id mailbox, in
 }
 
 /* Entries as a batch of many gives them: all with one number, which the user has. */
-static void add_many(struct world *w, struct id mailbox, int64_t modseq, size_t n)
+static void add_many(struct world *w, struct id mailbox, int64_t modseq, size_t n, bool changed)
 {
     const struct set number = SET("modseq", V_INT(modseq));
     struct batch *b = batch_new(w->arena);
@@ -26,6 +26,8 @@ static void add_many(struct world *w, struct id mailbox, int64_t modseq, size_t 
         row->mailbox_id = mailbox;
         row->uid = uid++;
         row->modseq = row->arrived_modseq = modseq;
+        row->changed_modseq = changed ? modseq : 0;
+        row->changed_at = changed ? clock_wall() : 0;
         batch_insert(b, &entry_kind, row, NULL, 0);
     }
     batch_update(b, &user_kind, w->ana.id, NULL, 0, &number, 1);
@@ -37,9 +39,9 @@ static void a_batch_is_never_cut_in_two(void **state)
     struct world *w = *state;
     struct mailbox_changes_out out;
 
-    add_many(w, w->ana.inbox_id, 10, 3);
-    add_many(w, w->ana.inbox_id, 11, 50);
-    add_many(w, w->ana.inbox_id, 12, 1);
+    add_many(w, w->ana.inbox_id, 10, 3, false);
+    add_many(w, w->ana.inbox_id, 11, 50, false);
+    add_many(w, w->ana.inbox_id, 12, 1, false);
     out = changes(w, w->ana.inbox_id, 1, 2);
     assert_int_equal(out.n_created, 3);
     assert_true(out.has_more && out.modseq == 10);
@@ -58,11 +60,11 @@ static void a_quiet_mailbox_beside_a_busy_one(void **state)
     struct mailbox_changes_out out = { .modseq = 1, .has_more = true };
     size_t found = 0, pages = 0;
 
-    add_many(w, w->ana.sent_id, 10, 700);
-    add_many(w, w->ana.sent_id, 11, 700);
-    add_many(w, w->ana.inbox_id, 12, 1);
-    add_many(w, w->ana.sent_id, 13, 1500);
-    add_many(w, w->ana.inbox_id, 14, 1);
+    add_many(w, w->ana.sent_id, 10, 700, true);
+    add_many(w, w->ana.sent_id, 11, 700, true);
+    add_many(w, w->ana.inbox_id, 12, 1, false);
+    add_many(w, w->ana.sent_id, 13, 1500, true);
+    add_many(w, w->ana.inbox_id, 14, 1, false);
     for (; out.has_more; pages++) {
         int64_t since = out.modseq;
 
@@ -119,7 +121,7 @@ static void what_is_forgotten_is_not_told_as_nothing(void **state)
     struct batch *b = batch_new(w->arena);
     struct mailbox_changes_out out;
 
-    add_many(w, w->ana.inbox_id, 10, 1);
+    add_many(w, w->ana.inbox_id, 10, 1, false);
     batch_insert(b, &change_kind, &old, NULL, 0);
     commit(w, b);
     assert_int_equal(changes(w, w->ana.inbox_id, 4, 0).n_created, 1);

@@ -157,7 +157,7 @@ static const struct asked {
     struct {
         const char *field;
         enum compare how;
-    } conds[2];
+    } conds[3];
 } asked[] = {
     { &message_kind, "account", { { "account_id", IS } } },
     { &message_kind, "account", { { "account_id", IS }, { "direction", IS } } },
@@ -175,7 +175,7 @@ static const struct asked {
     { &delivery_kind, "expiry", { { "expires_at", AT_MOST }, { "flow", IS_NOT } } },
     { &entry_kind, "body", { { "body_id", IS } } },
     { &entry_kind, "thread", { { "thread_id", IS } } },
-    { &entry_kind, "changes", { { "user_id", IS }, { "modseq", ABOVE } } },
+    { &entry_kind, "changed", { { "user_id", IS }, { "changed_modseq", ABOVE }, { "changed_at", IS_NOT } } },
     { &event_kind, "account", { { "account_id", IS } } },
     { &change_kind, "expires", { { "expires_at", AT_MOST } } },
     { &change_kind, "user", { { "user_id", IS }, { "modseq", ABOVE } } },
@@ -235,7 +235,7 @@ static struct query query_of(const struct asked *row)
 {
     struct query q = { .kind = row->kind, .index = row->index };
 
-    for (size_t i = 0; i < 2 && row->conds[i].field; i++)
+    for (size_t i = 0; i < 3 && row->conds[i].field; i++)
         q.conds[q.n_conds++] = cond_of(row->kind, row->conds[i].field, row->conds[i].how);
     return q;
 }
