@@ -7,12 +7,11 @@
 #include "base/params.h"
 #include "delivery/engine_private.h"
 
-#define CLAIM_ARENA   ((size_t)64 * 1024 * 1024)
-#define STEP_ARENA    ((size_t)4 * 1024 * 1024)
-#define AWAY_MS       1000
-#define RENEW_MOST    QUEUE_ROWS
-#define RENEW_ARENA   ((size_t)16 * 1024 * 1024)
-#define RENEW_LEFT_MS 60000 /* leases that have no longer than this are renewed */
+#define CLAIM_ARENA ((size_t)64 * 1024 * 1024)
+#define STEP_ARENA  ((size_t)4 * 1024 * 1024)
+#define AWAY_MS     1000
+#define RENEW_MOST  QUEUE_ROWS
+#define RENEW_ARENA ((size_t)16 * 1024 * 1024)
 
 struct picked {
     struct pick pick;
@@ -51,7 +50,7 @@ void leases_renew(struct engine *e)
     struct arena *a = arena_new(RENEW_ARENA);
     struct work **works = arena_array(a, RENEW_MOST, sizeof *works);
     struct claimed **claims = arena_array(a, RENEW_MOST, sizeof *claims);
-    int64_t soon = queue_now(e->svc) + RENEW_LEFT_MS;
+    int64_t soon = queue_now(e->svc) + PARAM_INT(delivery, lease) / 2;
     struct err why = { 0 };
     size_t n = 0;
 

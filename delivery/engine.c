@@ -1,9 +1,9 @@
 /* delivery/engine.c - one fiber that holds the lock, hears what is new, and begins what may begin; all else runs in
  * fibers of the same loop.
  *
- * What is waiting is known by three ways, each a net for the one before: this node's accepts and finishes say so at
- * once, other nodes' by the scan of the store once a minute, and a start begins with a scan. Memory is bounded by
- * delivery.flows_max; what does not fit is found by a later scan. */
+ * What waits is known by two ways: this node's accepts and finishes say so at once; what other nodes took is found by
+ * scans of the store, one look-up a flow, every five seconds while that costs little and once a minute at least. Memory
+ * is bounded by delivery.flows_max; what does not fit is found by a later scan. */
 #include "delivery/engine.h"
 #include "base/clock.h"
 #include "base/metrics.h"
@@ -13,17 +13,19 @@
 #include <assert.h>
 #include <unistd.h>
 
-#define LOCK_EVERY_MS  5000
-#define LOCK_RETRY_MS  2000
-#define SCAN_EVERY_MS  60000
-#define SCAN_FLOWS     500
-#define SCAN_ARENA     ((size_t)16 * 1024 * 1024)
-#define RENEW_EVERY_MS 10000
-#define LOOK_EVERY_MS  100
-#define REAP_EVERY_MS  1000
-#define IDLE_MS        1000
-#define ARRIVALS_MAX   20000
-#define STOP_LOOK_US   5000
+#define LOCK_EVERY_MS 5000
+#define LOCK_RETRY_MS 2000
+#define SCAN_LEAST_MS 5000  /* between two scans; more when they take long: */
+#define SCAN_PAUSES   20    /* so many times as long as the last one, */
+#define SCAN_MOST_MS  60000 /* and no longer than that */
+#define SCAN_FLOWS    500
+#define SCAN_ARENA    ((size_t)16 * 1024 * 1024)
+#define RENEWALS      8 /* so often leases are looked at while they last */
+#define LOOK_EVERY_MS 100
+#define REAP_EVERY_MS 1000
+#define IDLE_MS       1000
+#define ARRIVALS_MAX  20000
+#define STOP_LOOK_US  5000
 
 /* ---- fibers ---- */
 
@@ -168,11 +170,17 @@ static void scan(struct engine *e)
     char after[SCHED_FLOW_MAX + 1];
     size_t n = 0, found = 0;
 
-    e->next_scan = clock_monotonic() + SCAN_EVERY_MS;
+    int64_t from = clock_monotonic(), pause;
+
+    e->next_scan = CLOCK_NEVER; /* what is missed meanwhile brings it forward */
     do
         arena_reset(a);
     while (!engine_stops(e) && scan_some(e, a, after, &n, &found) && found == SCAN_FLOWS);
     arena_free(&a);
+    pause = SCAN_PAUSES * (clock_monotonic() - from);
+    pause = pause < SCAN_LEAST_MS ? SCAN_LEAST_MS : pause > SCAN_MOST_MS ? SCAN_MOST_MS : pause;
+    if (e->next_scan == CLOCK_NEVER)
+        e->next_scan = clock_monotonic() + pause;
 }
 
 /* ---- the loop ---- */
@@ -208,7 +216,7 @@ static void look(struct engine *e, int64_t now)
     metric_set(METRIC_delivery_running, counts.running);
     metric_set(METRIC_delivery_flows, (int64_t)counts.flows);
     if (now >= e->next_renewal) {
-        e->next_renewal = now + RENEW_EVERY_MS;
+        e->next_renewal = now + PARAM_INT(delivery, lease) / RENEWALS;
         leases_renew(e);
     }
 }

@@ -9,11 +9,13 @@
  *     conn.c        connections: TLS policy, pool
  *     run.c         a fiber for each slot: transactions one after the other
  *     turn.c        one attempt of one transaction
+ *     outgo.c       the bytes on the wire
  *     fate.c        what an answer comes to
  *     settle.c      written down, logged, or gone back */
 #ifndef DELIVERY_ENGINE_PRIVATE_H
 #define DELIVERY_ENGINE_PRIVATE_H
 #include "delivery/client.h"
+#include "delivery/convert.h"
 #include "delivery/engine.h"
 #include "delivery/mx.h"
 #include "delivery/path.h"
@@ -217,9 +219,25 @@ struct turn { /* one attempt of one transaction */
     int connects;
     bool judged; /* a recipient has a verdict of a peer: TLS is not given up any more */
     struct needs needs;
+    struct convert_plan plan;   /* needs.converted: how */
     enum offer_refusal refusal; /* why a host was passed over; the message has it if all are */
 };
 void turn_make(struct turn *t);
+
+/* The bytes of a transaction, as they go over the wire. */
+struct outgo {
+    struct turn *turn;
+    const struct work *work;
+    struct content *content;
+    struct convert convert;
+    struct wire wire;
+};
+/* ERR_GONE, ERR_SEALED, or of the store. End it with outgo_end. */
+bool outgo_begin(struct outgo *x, struct turn *t, struct err *e);
+bool outgo_next(void *x, struct bytes *piece, struct err *e); /* a source of the client */
+void outgo_end(struct outgo *x);
+/* Makes the plan of the conversion: needs.converted and its size from now on. */
+enum convert_result outgo_convert(struct turn *t, struct err *e);
 
 /* Judges an answer to recipient i, or to all that are open. `last`: no other host is left. True: it is settled. */
 bool fate_judge(struct turn *t, struct fate *f, const struct answer *x, const struct mx_host *h, bool last, bool loops);

@@ -6,12 +6,11 @@
  * may cost. Recipients that are too many for one transaction go in the next, at once. */
 #include "base/clock.h"
 #include "base/params.h"
-#include "delivery/content.h"
 #include "delivery/engine_private.h"
 
 #define CONNECTS_MAX 5
 #define ATTEMPT_MS   300000
-#define LEAST_LEASE  30000 /* a dot is sent under a lease that lasts so long */
+#define LEAST_LEASE  30000 /* a dot is sent under a lease that lasts so long, or a fourth of what leases have */
 
 /* ---- the message ---- */
 
@@ -174,37 +173,15 @@ static bool find_conn(struct turn *t)
 
 /* ---- sending ---- */
 
-struct text {
-    struct wire wire;
-    struct content *content;
-};
-
-static bool read_content(void *ctx, struct bytes *piece, struct err *e)
-{
-    return content_next(ctx, piece, e);
-}
-
-/* ".\r\n" ends the last piece, and is the client's to send. */
-#define DOT 3
-
-static bool read_wire(void *ctx, struct bytes *piece, struct err *e)
-{
-    struct text *x = ctx;
-
-    if (!wire_next(&x->wire, piece, e))
-        return false;
-    if (x->wire.done && piece->n)
-        *piece = bytes_head(*piece, piece->n - DOT);
-    return true;
-}
-
 static bool may_finish(void *ctx)
 {
     struct turn *t = ctx;
-    int64_t now = queue_now(t->engine->svc);
+    int64_t now = queue_now(t->engine->svc), least = PARAM_INT(delivery, lease) / 4;
 
+    if (least > LEAST_LEASE)
+        least = LEAST_LEASE;
     for (size_t i = 0; i < t->n; i++)
-        if (t->fates[i].work->lost || t->fates[i].work->row.lease_until < now + LEAST_LEASE)
+        if (t->fates[i].work->lost || t->fates[i].work->row.lease_until < now + least)
             return false;
     return engine_may_send(t->engine);
 }
@@ -269,28 +246,31 @@ static void judge_all(struct turn *t, const struct answer *each, const size_t *w
         conn_end(t->engine, &t->conn);
 }
 
+/* The content cannot be had: for good, or for now. */
+static void no_content(struct turn *t, const struct err *why)
+{
+    if (why->code == ERR_GONE || why->code == ERR_MISSING || why->code == ERR_SEALED)
+        fates_end(t, VERDICT_CONTENT_GONE);
+    else
+        fates_unsent(t);
+}
+
 static void transact(struct turn *t, const struct manner *how)
 {
     size_t *which = arena_array(t->arena, t->n, sizeof *which), n = choose(t, which);
     struct offer_rcpt *to = arena_array(t->arena, n, sizeof *to);
     struct answer *each = arena_array(t->arena, n, sizeof *each);
-    struct text *text = arena_alloc(t->arena, sizeof *text);
-    const struct work *first = t->fates[which[0]].work;
-    struct envelope e = { .sender = first->message->envelope_from, .needs = &t->needs, .how = how, .to = to, .n = n };
-    struct content_out content = { 0 };
+    struct outgo *text = arena_alloc(t->arena, sizeof *text);
+    struct envelope e = { .needs = &t->needs, .how = how, .to = to, .n = n };
     struct err err = { 0 };
 
-    if (!queue_open(t->engine->svc, t->arena, first, &content, &err)) {
-        if (err.code == ERR_GONE || err.code == ERR_MISSING || err.code == ERR_SEALED)
-            fates_end(t, VERDICT_CONTENT_GONE);
-        else
-            fates_unsent(t);
+    if (!outgo_begin(text, t, &err)) {
+        no_content(t, &err);
         return;
     }
-    text->content = content.content;
-    wire_begin(&text->wire, NO_BYTES, (struct wire_source){ .next = read_content, .ctx = content.content });
     address(t, which, n, to);
-    e.content = (struct source_of){ read_wire, text };
+    e.sender = text->work->message->envelope_from;
+    e.content = (struct source_of){ outgo_next, text };
     e.may_finish = may_finish;
     e.ctx = t;
     stream_drains(client_stream(t->conn->client), false);
@@ -298,28 +278,49 @@ static void transact(struct turn *t, const struct manner *how)
     client_send(t->conn->client, &e, each);
     client_arena(t->conn->client, t->conn->arena);
     stream_drains(client_stream(t->conn->client), true);
-    content_close(&content.content);
+    outgo_end(text);
     judge_all(t, each, which, n);
 }
 
-/* What the host offers, against what the message needs: a host that lacks something is passed over. */
-static void send_here(struct turn *t)
+static enum offer_result negotiate(struct turn *t, struct manner *how)
 {
     struct terms terms = { .eight_bit = eight_bit(),
                            .last = !may_try(t),
                            .verified = t->conn->security == IN_TLS_VERIFIED };
-    struct manner how;
 
-    if (offer_negotiate(client_offer(t->conn->client), &t->needs, &terms, &how) == OFFER_OK && !how.convert) {
-        transact(t, &how);
-        return;
-    }
-    t->refusal = how.convert ? REFUSAL_EIGHT_BIT : how.refusal;
-    if (terms.last)
+    return offer_negotiate(client_offer(t->conn->client), &t->needs, &terms, how);
+}
+
+/* Is passed over, or has said the last word. */
+static void lacks(struct turn *t, enum offer_refusal what)
+{
+    t->refusal = what;
+    if (!may_try(t))
         fates_refused(t);
     conn_keep(t->engine, t->conn);
     t->conn = NULL;
     t->connects += t->connects == 0; /* a pooled one: the hosts come next */
+}
+
+/* What the host offers, against what the message needs. */
+static void send_here(struct turn *t)
+{
+    struct manner how;
+    struct err err = { 0 };
+    enum offer_result result = negotiate(t, &how);
+
+    if (result == OFFER_OK && how.convert) {
+        switch (outgo_convert(t, &err)) {
+        case CONVERT_FAILED: no_content(t, &err); return;
+        case CONVERT_IMPOSSIBLE: t->needs.convertible = false; break;
+        case CONVERT_OK: break;
+        }
+        result = negotiate(t, &how);
+    }
+    if (result == OFFER_OK)
+        transact(t, &how);
+    else
+        lacks(t, how.refusal);
 }
 
 static void try_hosts(struct turn *t)

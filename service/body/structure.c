@@ -11,13 +11,18 @@ struct mail_limits mail_limits_now(void)
                                  .html = (size_t)PARAM_INT(html, text_max) };
 }
 
+struct mime_limits structure_limits(void)
+{
+    return (struct mime_limits){ .depth = (unsigned)PARAM_INT(message, mime_depth_max),
+                                 .parts = (unsigned)PARAM_INT(message, mime_parts_max),
+                                 .part_header = (size_t)PARAM_INT(message, part_header_max),
+                                 .top_header = (size_t)PARAM_INT(message, header_max),
+                                 .fields = mail_limits_now() };
+}
+
 struct mime *structure_begin(struct arena *a)
 {
-    struct mime_limits limits = { .depth = (unsigned)PARAM_INT(message, mime_depth_max),
-                                  .parts = (unsigned)PARAM_INT(message, mime_parts_max),
-                                  .part_header = (size_t)PARAM_INT(message, part_header_max),
-                                  .top_header = (size_t)PARAM_INT(message, header_max),
-                                  .fields = mail_limits_now() };
+    struct mime_limits limits = structure_limits();
 
     return mime_begin(&limits, a);
 }

@@ -12,6 +12,7 @@
 
 /* What message.* and html.* say now. */
 struct mail_limits mail_limits_now(void);
+struct mime_limits structure_limits(void);
 struct mime *structure_begin(struct arena *a);
 void structure_feed(struct mime *m, struct bytes piece);
 /* Of a stored mail, which is read whole and rewound. */

@@ -1,4 +1,6 @@
 """Mail that leaves: sent through the API of a live server to a peer that follows a script, by way of a relay."""
+import email
+import os
 import threading
 
 import pytest
@@ -24,10 +26,10 @@ def deliveries(s, message):
     return {d["email"]: d for d in s.get(f"/v1/deliveries?message_id={message['id']}&limit=100").json["data"]}
 
 
-def ended(s, message, *statuses):
+def ended(s, message, *statuses, seconds=30):
     """The deliveries of a message, once each has one of these statuses."""
     want = statuses or ("delivered",)
-    return until(lambda: (d := deliveries(s, message)) and all(x["status"] in want for x in d.values()) and d)
+    return until(lambda: (d := deliveries(s, message)) and all(x["status"] in want for x in d.values()) and d, seconds)
 
 
 def kinds(s, message):
@@ -141,6 +143,64 @@ def test_without_extensions_and_drip():
     with Peer(offers=(), MAIL=Drip("250 2.1.0 o"), EHLO="502 what") as peer, by_relay(peer) as s:
         ended(s, send(s, "x@far.test"))
         assert peer.mails[0].params == "" and "HELO" in peer.verbs()
+
+
+# ---- what a host lacks ----
+
+EIGHT = "From: app@example.test\r\nTo: x@far.test\r\nSubject: eight\r\nMIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\nGrüße an alle\r\n".encode()
+
+
+def send_raw(s, mail):
+    if s.get("/v1/domains/example.test").status == 404:
+        s.make("/v1/domains", {"name": "example.test"})
+    return s.call("POST", "/v1/messages", raw=mail, headers={"Content-Type": "message/rfc822"}).json
+
+
+def test_eight_bits_go_as_they_are_where_they_may():
+    with Peer() as peer, by_relay(peer) as s:
+        ended(s, send_raw(s, EIGHT))
+        assert "BODY=8BITMIME" in peer.mails[0].params and "Grüße".encode() in peer.mails[0].body
+
+
+def test_eight_bits_are_converted_where_they_may_not():
+    with Peer(offers=("SIZE 100000",)) as peer, by_relay(peer) as s:
+        ended(s, send_raw(s, EIGHT))
+        [mail] = peer.mails
+        assert mail.body.isascii() and "8BITMIME" not in mail.params and f"SIZE={len(mail.body)}" in mail.params
+        assert email.message_from_bytes(mail.body).get_payload(decode=True).decode() == "Grüße an alle\r\n"
+
+
+def test_eight_bits_that_nobody_may_convert():
+    signed = EIGHT.replace(b"Subject:", b"DKIM-Signature: v=1; a=rsa-sha256; d=elsewhere.test; s=a; h=from; bh=; b=\r\nSubject:")
+    with Peer(offers=()) as peer, by_relay(peer) as s:
+        d = ended(s, send_raw(s, signed), "bounced", "failed")["x@far.test"]
+        assert d["last"]["enhanced"] == "5.6.3" and not peer.seen
+
+
+def test_too_large_for_one_host_is_sent_to_another():
+    with Peer(offers=("SIZE 300",)) as small, Peer(host="127.0.0.3", port=small.port) as large, by_relay(small, large) as s:
+        ended(s, send(s, "x@far.test"))
+        assert len(large.mails) == 1 and "MAIL" not in small.verbs()
+    with Peer(offers=("SIZE 300",)) as small, by_relay(small) as s:
+        assert ended(s, send(s, "x@far.test"), "bounced", "failed")["x@far.test"]["last"]["enhanced"] == "5.3.4"
+
+
+# ---- when a host is away ----
+
+
+def test_nobody_is_sent_to_a_host_that_is_dead():
+    """After five failures the rest waits, untried; when the host is back, all of it goes at once, whatever its own time was."""
+    with Peer() as gone:
+        pass
+    with by_relay(gone, retry="1h", path_max=1) as s:
+        ms = [send(s, f"x{i}@far{i}.test") for i in range(8)]
+        until(lambda: "state=dead" in s.log_text(), 60)
+        states = sorted(d["status"] for m in ms for d in deliveries(s, m).values())
+        assert states == ["deferred"] * 5 + ["queued"] * 3
+        if not os.environ.get("POSTRIDER_SOAK"):  # its first death lasts a minute
+            return
+        with Peer(port=gone.port) as back:
+            until(lambda: len(back.mails) == 8, 120)
 
 
 # ---- TLS ----

@@ -1,0 +1,78 @@
+/* delivery/outgo.c - the bytes of a message as they go over the wire: from the store, converted where the host takes no
+ * 8 bits, dots doubled. Other fibers get turns meanwhile: a large mail is read some times for its conversion. */
+#include "base/params.h"
+#include "delivery/engine_private.h"
+#include "service/body/structure.h"
+
+/* ".\r\n" ends the last piece of a wire, and is the client's to send. */
+#define DOT 3
+
+static bool outgo_read(void *ctx, struct bytes *piece, struct err *e)
+{
+    struct outgo *x = ctx;
+
+    fiber_turn();
+    return content_next(x->content, piece, e);
+}
+
+static bool outgo_rewind(void *ctx, struct err *e)
+{
+    struct outgo *x = ctx;
+    struct content_out again = { 0 };
+
+    content_close(&x->content);
+    if (!queue_open(x->turn->engine->svc, x->turn->arena, x->work, &again, e))
+        return false;
+    x->content = again.content;
+    return true;
+}
+
+bool outgo_begin(struct outgo *x, struct turn *t, struct err *e)
+{
+    struct wire_source source = { outgo_read, outgo_rewind, x };
+
+    *x = (struct outgo){ .turn = t, .work = t->fates[0].work };
+    if (!outgo_rewind(x, e))
+        return false;
+    if (t->needs.converted) {
+        convert_begin(&x->convert, &t->plan, source);
+        source = convert_source(&x->convert);
+    }
+    wire_begin(&x->wire, NO_BYTES, source);
+    return true;
+}
+
+bool outgo_next(void *ctx, struct bytes *piece, struct err *e)
+{
+    struct outgo *x = ctx;
+
+    if (!wire_next(&x->wire, piece, e))
+        return false;
+    if (x->wire.done && piece->n)
+        *piece = bytes_head(*piece, piece->n - DOT);
+    return true;
+}
+
+void outgo_end(struct outgo *x)
+{
+    if (x->turn->needs.converted)
+        convert_end(&x->convert);
+    content_close(&x->content);
+}
+
+enum convert_result outgo_convert(struct turn *t, struct err *e)
+{
+    struct mime_limits limits = structure_limits();
+    struct outgo x = { .turn = t, .work = t->fates[0].work };
+    struct wire_source source = { outgo_read, outgo_rewind, &x };
+    enum convert_result result = CONVERT_FAILED;
+
+    if (outgo_rewind(&x, e))
+        result = convert_plan(source, &limits, t->arena, &t->plan, e);
+    content_close(&x.content);
+    if (result == CONVERT_OK) {
+        t->needs.converted = true;
+        t->needs.size = t->plan.size;
+    }
+    return result;
+}

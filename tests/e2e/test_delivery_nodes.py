@@ -1,0 +1,50 @@
+"""Several nodes over one MongoDB database: one of them sends, and another when that one is gone or does not move."""
+import signal
+import threading
+
+import pytest
+from peer import Peer, Wait
+from server import Server, until
+from test_delivery import LIVE, ended, kinds, send
+from test_two_processes import beside
+
+pytestmark = pytest.mark.own_store
+
+
+def nodes(peer):
+    env = LIVE | {"POSTRIDER_DELIVERY_VIA": "relay", "POSTRIDER_DELIVERY_RELAY": peer.host, "POSTRIDER_DELIVERY_RELAY_PORT": str(peer.port),
+                  "POSTRIDER_DELIVERY_LEASE": "10s"}
+    a = Server(env=env, store="mongo").start()
+    until(lambda: "this node sends" in a.log_text())
+    b = beside(a)
+    b.env = env
+    return a, b.start()
+
+
+def test_one_node_sends_for_all_and_another_takes_over():
+    with Peer() as peer:
+        a, b = nodes(peer)
+        ended(b, send(b, "x@far.test"))
+        assert len(peer.mails) == 1 and "this node sends" not in b.log_text()
+        a.kill()
+        ended(b, send(b, "y@far.test"), seconds=90)
+        assert len(peer.mails) == 2 and "this node sends" in b.log_text()
+        b.stop()
+
+
+def test_who_slept_past_the_lease_writes_nothing():
+    """The frozen node's mail is sent by the other one, marked; when it wakes and hears its 250, that changes nothing."""
+    go = threading.Event()
+    with Peer(dot=[Wait(go, "250 2.0.0 late"), None]) as peer:
+        a, b = nodes(peer)
+        m = send(a, "x@far.test")
+        assert peer.reached.wait(30)
+        a.process.send_signal(signal.SIGSTOP)
+        d = ended(b, m, seconds=90)["x@far.test"]
+        assert d["last"]["text"] == "taken" and "email.ambiguous" in kinds(b, m) and len(peer.seen) == 2
+        go.set()
+        a.process.send_signal(signal.SIGCONT)
+        until(lambda: "somebody else's by now" in a.log_text(), 60)
+        assert ended(b, m)["x@far.test"]["last"]["text"] == "taken" and kinds(b, m).count("email.delivered") == 1
+        a.stop()
+        b.stop()

@@ -1,0 +1,65 @@
+"""Postfix receives what we send, and hands it on to a peer that keeps it: TLS, internationalized mail, limits, refusals."""
+import types
+
+import pytest
+from peer import Peer, certificate
+from test_delivery import EIGHT, by_relay, ended, kinds, send, send_raw
+from test_peers import Postfix, need_root
+
+pytestmark = need_root
+
+
+@pytest.fixture(scope="module")
+def way(store):
+    with Peer() as end:
+        tls = {"smtpd_tls_cert_file": certificate() / "cert.pem", "smtpd_tls_key_file": certificate() / "key.pem", "smtpd_tls_security_level": "may",
+               "message_size_limit": 60000, "smtpd_recipient_restrictions": "check_recipient_access inline:{{no@far.test=REJECT}, {later@far.test=DEFER}}, permit_mynetworks, reject"}
+        with Postfix((end.host, end.port), **tls) as postfix, by_relay(types.SimpleNamespace(host="127.0.0.1", port=postfix.port)) as s:
+            yield s, postfix, end
+
+
+def arrived(end, to):
+    from server import until
+    return until(lambda: next((m for m in end.mails if to in m.recipients), None))
+
+
+def test_a_mail_by_tls(way):
+    s, postfix, end = way
+    m = send(s, "x@far.test")
+    d = ended(s, m)["x@far.test"]
+    assert d["last"]["tls"]["version"] == "TLSv1.3" and d["last"]["tls"]["verified"] is False
+    assert arrived(end, "x@far.test").body.endswith(b"The quick brown walrus.\r\n")
+    assert "with ESMTPS" in arrived(end, "x@far.test").body.decode()  # as Postfix saw it
+
+
+def test_each_recipient_by_its_own_answer(way):
+    s, postfix, end = way
+    d = ended(s, send(s, "yes@far.test", "no@far.test", "later@far.test"), "delivered", "bounced", "deferred")
+    assert {k.split("@")[0]: v["status"] for k, v in d.items()} == {"yes": "delivered", "no": "bounced", "later": "deferred"}
+    assert d["no@far.test"]["last"]["code"] == 554 and d["later@far.test"]["last"]["code"] == 450
+
+
+def test_too_large_by_its_limit(way):
+    s, postfix, end = way
+    d = ended(s, send(s, "big@far.test", text="0123456789\n" * 9000), "bounced", "failed")["big@far.test"]
+    assert d["last"]["enhanced"] == "5.3.4"
+
+
+def test_internationalized_mail(way):
+    s, postfix, end = way
+    mail = EIGHT.replace(b"x@far.test", "grüße@far.test".encode()).replace(b"eight", "Grüße".encode())
+    m = send_raw(s, mail)
+    ended(s, m)
+    got = arrived(end, "grüße@far.test")
+    assert "SMTPUTF8" in got.params and got.body.endswith(mail.partition(b"\r\n\r\n")[2])
+    assert kinds(s, m).count("email.delivered") == 1
+
+
+def test_many_at_once_arrive_once(way):
+    s, postfix, end = way
+    ms = [send(s, f"n{i}@far.test") for i in range(40)]
+    for m in ms:
+        ended(s, m)
+    for i in range(40):
+        arrived(end, f"n{i}@far.test")
+    assert sorted(r for m in end.seen for r in m.recipients if r.startswith("n") and r != "no@far.test") == sorted(f"n{i}@far.test" for i in range(40))
