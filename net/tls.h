@@ -1,6 +1,6 @@
 /* net/tls.h - the server's certificate: loaded from PEM files, replaced while running.
- * TLS 1.2 and 1.3, no renegotiation, session tickets on, but where stream.h says (resumption survives a reload within the process).
- * Any thread; sessions that have begun keep the certificate they began with. */
+ * TLS 1.2 and 1.3, no renegotiation, session tickets on, but where stream.h says (resumption survives a reload within
+ * the process). Any thread; sessions that have begun keep the certificate they began with. */
 #ifndef NET_TLS_H
 #define NET_TLS_H
 #include "base/err.h"
