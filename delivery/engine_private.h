@@ -63,7 +63,8 @@ struct way {
     struct conn *idle;
     int per_connection;
     bool tls_required;
-    int told; /* the window that sched knows */
+    int told;           /* the window that sched knows */
+    int64_t shut_until; /* monotonic: the login there is refused */
     size_t sites;
     size_t name_n;
     char name[];
@@ -73,6 +74,8 @@ struct way *way_get(struct engine *e, struct bytes name); /* made at first */
 void way_tell(struct engine *e, struct way *w, enum path_event event);
 void way_update(struct engine *e, struct way *w); /* sched hears of its window */
 bool way_is_shut(struct way *w);
+/* The operator's to mend: what waits is not tried for a while, and not put off either. */
+void way_suspend(struct engine *e, struct way *w, struct bytes why);
 void ways_reap(struct engine *e); /* those that nobody takes */
 void ways_free(struct engine *e);
 

@@ -98,7 +98,7 @@ static bool without_tls(struct turn *t, const struct candidate *c, const struct 
 /* What the open recipients have of a host that could not be used. */
 static void host_failed(struct turn *t, const struct candidate *c, const struct answer *x, bool loops)
 {
-    bool last = !may_try(t);
+    bool last = !may_try(t), refused = false;
     enum path_event event = PATH_NOTHING;
 
     path_host_failed(&t->way->path, &c->host->address, clock_monotonic());
@@ -106,8 +106,11 @@ static void host_failed(struct turn *t, const struct candidate *c, const struct 
         if (t->fates[i].open) {
             fate_judge(t, &t->fates[i], x, c->host, last, loops);
             event = t->fates[i].judgement.event;
+            refused = refused || t->fates[i].judgement.suspend_route;
         }
     way_tell(t->engine, t->way, event);
+    if (refused)
+        way_suspend(t->engine, t->way, x->reply.text);
     if (last)
         site_stale(t->site);
 }
@@ -240,6 +243,8 @@ static void judge_all(struct turn *t, const struct answer *each, const size_t *w
         settled = fate_judge(t, f, &each[i], h, !may_try(t), false) || settled;
         event = worse(event, f->judgement.event);
         close = close || f->judgement.close;
+        if (f->judgement.suspend_route)
+            way_suspend(t->engine, t->way, each[i].reply.text);
     }
     way_tell(t->engine, t->way, event);
     if (close || !settled) /* who has nothing for anybody is not asked again */

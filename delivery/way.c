@@ -7,6 +7,8 @@
 #include "delivery/hash.h"
 #include <assert.h>
 
+#define SUSPEND_MS 300000
+
 static struct way *way_find(struct engine *e, struct bytes name)
 {
     struct way *w;
@@ -35,7 +37,7 @@ struct way *way_get(struct engine *e, struct bytes name)
 /* How many transactions may run: while no connection may begin, no more than connections are there. */
 static int window_of(struct way *w, int64_t now)
 {
-    int window = path_window(&w->path, now);
+    int window = now < w->shut_until ? 0 : path_window(&w->path, now);
 
     if (path_may_connect(&w->path, now) || w->path.open >= window)
         return window;
@@ -70,7 +72,18 @@ void way_tell(struct engine *e, struct way *w, enum path_event event)
 
 bool way_is_shut(struct way *w)
 {
-    return path_window(&w->path, clock_monotonic()) == 0;
+    int64_t now = clock_monotonic();
+
+    return now < w->shut_until || path_window(&w->path, now) == 0;
+}
+
+void way_suspend(struct engine *e, struct way *w, struct bytes why)
+{
+    w->shut_until = clock_monotonic() + SUSPEND_MS;
+    log_error("delivery", LOG_BYTES("path", ((struct bytes){ w->name, w->name_n })), LOG_TEXT("state", "suspended"),
+              LOG_TEXT("reason", "the login is refused: see delivery.relay_user and delivery.relay_secret_file"),
+              LOG_BYTES("text", why));
+    way_update(e, w);
 }
 
 /* The lane of sched's stays, open: a flow that still lies there is picked once more, and has its hosts asked for. */

@@ -1,4 +1,5 @@
 """Mail that leaves: sent through the API of a live server to a peer that follows a script, by way of a relay."""
+import base64
 import email
 import os
 import threading
@@ -229,6 +230,34 @@ def test_tls_that_is_required_is_no_matter_of_luck():
         assert d["last"]["enhanced"] == "4.7.5" and d["last"]["cause"] == "tls" and not peer.seen
     with Peer(offers=("STARTTLS",)) as peer, by_relay(peer, relay_tls="verify") as s:  # nobody has signed its certificate
         assert ended(s, send(s, "x@far.test"), "deferred")["x@far.test"]["last"]["cause"] == "tls" and not peer.seen
+
+
+# ---- a relay that wants a login ----
+
+
+def test_a_login_at_the_relay(tmp_path):
+    (tmp_path / "secret").write_text("swordfish\n")
+    with Peer(offers=("AUTH PLAIN",), AUTH="235 2.7.0 ok") as peer, by_relay(peer, relay_user="jo", relay_secret_file=tmp_path / "secret", relay_insecure_auth="true") as s:
+        ended(s, send(s, "x@far.test"))
+        assert base64.b64decode(peer.log[1][1].split()[2]) == b"\0jo\0swordfish"
+        assert "swordfish" not in s.log_text()
+
+
+def test_no_secret_without_a_name_that_is_verified(tmp_path):
+    (tmp_path / "secret").write_text("swordfish\n")
+    with Peer(offers=("AUTH PLAIN", "STARTTLS")) as peer, by_relay(peer, relay_user="jo", relay_secret_file=tmp_path / "secret") as s:
+        ended(s, send(s, "x@far.test"), "deferred")
+        assert "AUTH" not in peer.verbs() and not peer.seen
+
+
+def test_a_login_that_is_refused_stops_the_route(tmp_path):
+    (tmp_path / "secret").write_text("wrong\n")
+    with Peer(offers=("AUTH PLAIN",), AUTH="535 5.7.8 no") as peer, by_relay(peer, relay_user="jo", relay_secret_file=tmp_path / "secret", relay_insecure_auth="true", path_max=1) as s:
+        d = ended(s, send(s, "x@far.test"), "deferred")["x@far.test"]
+        assert d["last"]["enhanced"] == "4.7.8" and d["last"]["cause"] == "auth"
+        more = [send(s, f"y{i}@far.test") for i in range(3)]
+        assert "level=error" in s.log_text() or " error delivery" in s.log_text()
+        assert all(x["status"] == "queued" for m in more for x in deliveries(s, m).values()) and peer.verbs().count("AUTH") == 1
 
 
 # ---- start and end ----
