@@ -141,6 +141,15 @@ static bool lock_hold(struct engine *e)
     return e->locked;
 }
 
+/* Nothing is to leave: no lock is kept, or renewed. */
+static void lock_give(struct engine *e)
+{
+    if (e->locked)
+        queue_unlock(e->svc, e->token);
+    e->locked = e->begun = false;
+    e->next_lock = 0;
+}
+
 /* ---- what waits in the store ---- */
 
 /* False: the store does not answer, or the table is full. */
@@ -252,7 +261,11 @@ static void step(struct engine *e)
     int64_t now = clock_monotonic();
 
     look(e, now);
-    if (!lock_hold(e) || !service_is_live(e->svc) || !sending_begin(e)) {
+    if (!service_is_live(e->svc))
+        lock_give(e);
+    else
+        lock_hold(e);
+    if (!e->locked || !sending_begin(e)) {
         hear(e, false);
         e->next_scan = 0;
         signal_wait(e->wake, seen, now + IDLE_MS);

@@ -26,8 +26,10 @@ MEMBERS(delivery, .object = "delivery", .path = "/v1/deliveries/", .kind = &deli
 
 /* The sender sees the entry only once it is there, and one time of the next attempt: local work's, or that of mail that
  * leaves. */
-static void as_shown(struct delivery_row *d)
+static void as_shown(const struct call *c, struct delivery_row *d)
 {
+    if (d->flow.p && d->lease_until > store_now(c->store)) /* nothing is written for it: a lease that ends says so */
+        d->status = BYTES("sending");
     if (!d->due_at)
         d->due_at = d->send_at;
     if (!bytes_equal(d->status, BYTES("delivered")))
@@ -93,7 +95,7 @@ bool delivery_list(struct call *c, const struct delivery_list_in *in, struct del
         return false;
     out->rows = rows;
     for (size_t i = 0; i < out->n; i++)
-        as_shown(&out->rows[i]);
+        as_shown(c, &out->rows[i]);
     return true;
 }
 
@@ -107,7 +109,7 @@ static bool find_delivery(struct call *c, struct bytes id, struct delivery_row *
         return false;
     if (!call_sees(c, out->account_id, out->mode, out->domain_id))
         return err_set(&c->err, ERR_MISSING, "No such delivery");
-    as_shown(out);
+    as_shown(c, out);
     return true;
 }
 

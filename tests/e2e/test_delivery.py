@@ -74,7 +74,7 @@ def test_each_recipient_has_its_own_end():
 
     with Peer(RCPT=rcpt) as peer, by_relay(peer) as s:
         m = send(s, "a@far.test", "b@far.test", "c@far.test")
-        d = until(lambda: (d := deliveries(s, m)) and "queued" not in [x["status"] for x in d.values()] and d)
+        d = until(lambda: (d := deliveries(s, m)) and not {"queued", "sending"} & {x["status"] for x in d.values()} and d)
         assert {k[0]: v["status"] for k, v in d.items()} == {"a": "bounced", "b": "deferred", "c": "delivered"}
         assert d["a@far.test"]["last"]["cause"] == "unknown_user" and d["a@far.test"]["last"]["text"] == "no such user"
         assert d["b@far.test"]["next_attempt_at"]
@@ -285,6 +285,8 @@ def test_a_stop_waits_for_the_mail_under_way(tmp_path):
         s = by_relay(peer, data=tmp_path / "data").start()
         m = send(s, "x@far.test")
         assert peer.reached.wait(30)
+        assert deliveries(s, m)["x@far.test"]["status"] == "sending"
+        assert s.post(f"/v1/messages/{m['id']}/cancel").status == 409
         stopper = threading.Thread(target=s.stop)
         stopper.start()
         until(lambda: "stopping" in s.log_text())
@@ -294,6 +296,37 @@ def test_a_stop_waits_for_the_mail_under_way(tmp_path):
         d = ended(s, m)
         assert len(peer.seen) == 1 and d["x@far.test"]["attempts"] == 1 and "email.ambiguous" not in kinds(s, m)
         s.stop()
+
+
+@pytest.mark.only_sqlite("MongoDB's clock is its server's")
+def test_mail_past_its_time_is_given_up(tmp_path):
+    with Peer(MAIL="451 4.3.0 not now") as peer:
+        s = by_relay(peer, data=tmp_path / "data").start()
+        m = send(s, "x@far.test")
+        ended(s, m, "deferred")
+        s.stop()
+        s.env["POSTRIDER_CLOCK_SHIFT"] = str(4 * 86400)
+        before = peer.verbs().count("MAIL")
+        s.start()
+        d = ended(s, m, "expired")["x@far.test"]
+        assert peer.verbs().count("MAIL") == before and d["next_attempt_at"] is None
+        assert s.get(f"/v1/messages/{m['id']}").json["status"] == "failed"
+        s.stop()
+
+
+def test_back_in_the_sandbox_nothing_leaves():
+    with Peer(MAIL=["451 4.3.0 not now", None]) as peer:
+        env = LIVE | {"POSTRIDER_DELIVERY_VIA": "relay", "POSTRIDER_DELIVERY_RELAY": peer.host, "POSTRIDER_DELIVERY_RELAY_PORT": str(peer.port), "POSTRIDER_DELIVERY_RETRY": "10s"}
+        del env["POSTRIDER_DELIVERY_MODE"]
+        with Server(env=env) as s:
+            assert s.call("PATCH", "/v1/settings/delivery.mode", {"value": "live"}).status == 200
+            m = send(s, "x@far.test")
+            ended(s, m, "deferred")
+            assert s.call("PATCH", "/v1/settings/delivery.mode", {"value": "sandbox"}).status == 200
+            ended(s, send(s, "y@far.test"), "captured")
+            assert s.call("PATCH", "/v1/settings/delivery.mode", {"value": "live"}).status == 200
+            ended(s, m)
+            assert [x.recipients for x in peer.mails] == [["x@far.test"]]
 
 
 def test_capture_and_hold():
