@@ -7,6 +7,7 @@
 #include "base/params.h"
 #include "delivery/engine_private.h"
 
+#define CLAIMS_MAX  8 /* at once */
 #define CLAIM_ARENA ((size_t)64 * 1024 * 1024)
 #define STEP_ARENA  ((size_t)4 * 1024 * 1024)
 #define AWAY_MS     1000
@@ -104,7 +105,7 @@ static bool run_begin(struct engine *e, struct claimed *c, const struct picked *
     r->list = arena_array(c->arena, n, sizeof *r->list);
     for (size_t i = nth; i < n; i += each)
         r->list[r->n++] = all[i];
-    snprintf(r->flow, sizeof r->flow, "%.*s", SHOW(p->pick.flow));
+    snprintf(r->flow, sizeof r->flow, "%.*s", SHOW(p->want.flow));
     c->users++;
     p->site->users++;
     if (engine_spawn(e, run_main, r))
@@ -252,12 +253,49 @@ static void claim(struct engine *e, struct picked *all, size_t n)
     claimed_leave(&c);
 }
 
+/* A claim is a write: others are picked and claimed while it waits for the disk. */
+struct claiming {
+    struct engine *engine;
+    struct arena *arena;
+    struct picked *all;
+    size_t n;
+};
+
+static void claim_fiber(void *arg)
+{
+    struct claiming *c = arg;
+    struct engine *e = c->engine;
+    struct arena *a = c->arena;
+
+    claim(e, c->all, c->n);
+    arena_free(&a);
+    e->claiming--;
+    signal_raise(e->wake);
+    engine_left(e);
+}
+
+static void claim_beside(struct engine *e, struct arena *a, struct picked *all, size_t n)
+{
+    struct claiming *c = arena_alloc(a, sizeof *c);
+
+    *c = (struct claiming){ e, a, all, n };
+    e->claiming++;
+    if (engine_spawn(e, claim_fiber, c))
+        return;
+    e->claiming--;
+    for (size_t i = 0; i < n; i++) {
+        sched_claimed(e->sched, all[i].want.flow, 0, 0, queue_now(e->svc) + AWAY_MS);
+        site_leave(e, all[i].site);
+    }
+    arena_free(&a);
+}
+
 bool claims_step(struct engine *e)
 {
     struct pick picks[QUEUE_WANTS];
     struct picked *all;
     struct arena *a;
-    size_t n = sched_pick(e->sched, queue_now(e->svc), picks, QUEUE_WANTS), kept;
+    size_t n = e->claiming < CLAIMS_MAX ? sched_pick(e->sched, queue_now(e->svc), picks, QUEUE_WANTS) : 0, kept;
 
     if (!n)
         return false;
@@ -265,7 +303,8 @@ bool claims_step(struct engine *e)
     all = arena_array(a, n, sizeof *all);
     kept = want_all(e, picks, n, all, a);
     if (kept)
-        claim(e, all, kept);
-    arena_free(&a);
+        claim_beside(e, a, all, kept);
+    else
+        arena_free(&a);
     return true;
 }

@@ -276,6 +276,7 @@ struct engine {
     struct way *ways;
     struct site *sites;
     struct held held; /* a ring */
+    size_t claiming;  /* claims that wait for the store */
     struct tls_client *tls;
     struct tls_failure_row *tls_failures;
     struct mx_guard guard;

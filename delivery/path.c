@@ -64,7 +64,7 @@ static void judged(struct path *p, int64_t now)
     if (p->state != PATH_OPEN) { /* also one that was begun before it was DEAD */
         open_with(p, 2);
         p->revived = true;
-    } else if (p->busy >= p->window - 1) {
+    } else if (p->busy >= (int)p->window - 1) { /* one slot may be kept for hurried mail: it is full without that */
         double limit = most(p, now), grown = p->window + 1 / p->window;
 
         p->window = grown < limit ? grown : limit;

@@ -4,7 +4,7 @@
  *
  * | event                                   | rule                                                                |
  * | path_init                               | w = 2, OPEN                                                         |
- * | PATH_VERDICT: the peer has judged       | f = 0; if busy >= w-1: w = min(M, w + 1/w). Refusals count as well  |
+ * | PATH_VERDICT: the peer has judged       | f = 0; if busy >= floor(w)-1: w = min(M, w+1/w). Refusals count too |
  * | PATH_FAILED: no connection, a 4xx       | f + 1, w = max(1, w-1)                                              |
  * |   greeting, lost before MAIL            |                                                                     |
  * | PATH_ALL_FAILED: that, of the last host | the same; f >= 5: DEAD for 1,5,10,20,30 min (+-20 %), the k-th time |

@@ -43,8 +43,10 @@ void run_main(void *arg)
     struct claimed *claimed = r->claimed; /* where the run lies, too */
     struct conn *conn = NULL;
 
+    way_tell(e, r->way, PATH_BEGUN); /* busy until the outcome is durable, too: only then is the slot free */
     for (size_t i = 0; i < r->n; i++)
         run_one(r, &r->list[i], &conn);
+    way_tell(e, r->way, PATH_ENDED);
     if (conn)
         conn_keep(e, conn);
     way_update(e, r->way);

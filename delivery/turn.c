@@ -332,10 +332,8 @@ static void try_hosts(struct turn *t)
 {
     read_needs(t);
     list_hosts(t);
-    way_tell(t->engine, t->way, PATH_BEGUN);
     while (any_open(t) && find_conn(t))
         send_here(t);
-    way_tell(t->engine, t->way, PATH_ENDED);
     if (t->refusal) /* the last host broke off, and another one had refused */
         fates_refused(t);
     fates_last(t);

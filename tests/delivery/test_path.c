@@ -22,11 +22,12 @@ static void the_window_follows_the_table(void **state)
         enum path_event event;
         double want;
     } rows[] = {
-        { 2, 2, 20, PATH_VERDICT, 2.5 },  { 2, 1, 20, PATH_VERDICT, 2.5 }, /* b >= w - 1 */
-        { 4, 2, 20, PATH_VERDICT, 4 },                                     /* it was not made use of */
-        { 20, 20, 20, PATH_VERDICT, 20 }, { 19.99, 20, 20, PATH_VERDICT, 20 }, { 4, 0, 20, PATH_FAILED, 3 },
-        { 1.5, 0, 20, PATH_FAILED, 1 },   { 1, 0, 20, PATH_ALL_FAILED, 1 },    { 8, 0, 20, PATH_SLOW, 4 },
-        { 1.5, 0, 20, PATH_SLOW, 1 },     { 8, 0, 20, PATH_RESUMED, 1 },       { 8, 8, 20, PATH_NOTHING, 8 },
+        { 2, 2, 20, PATH_VERDICT, 2.5 },     { 2, 1, 20, PATH_VERDICT, 2.5 }, /* b >= w - 1 */
+        { 3.5, 2, 20, PATH_VERDICT, 3.786 }, /* full, with a slot kept for hurried mail */
+        { 4, 2, 20, PATH_VERDICT, 4 },       /* it was not made use of */
+        { 20, 20, 20, PATH_VERDICT, 20 },    { 19.99, 20, 20, PATH_VERDICT, 20 }, { 4, 0, 20, PATH_FAILED, 3 },
+        { 1.5, 0, 20, PATH_FAILED, 1 },      { 1, 0, 20, PATH_ALL_FAILED, 1 },    { 8, 0, 20, PATH_SLOW, 4 },
+        { 1.5, 0, 20, PATH_SLOW, 1 },        { 8, 0, 20, PATH_RESUMED, 1 },       { 8, 8, 20, PATH_NOTHING, 8 },
     };
 
     (void)state;
