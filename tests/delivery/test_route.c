@@ -20,7 +20,7 @@ static void domains_match(void **state)
         { "X.Example", "x.example", true },
         { "*.X.example", "a.x.example", true },
         { "*x.example", "ax.example", false },
-        
+
         { "[192.0.2.1]", "[192.0.2.1]", true },
         { "", "x.example", false },
         { "*", "", false },
