@@ -11,7 +11,7 @@ import re
 import pytest
 
 STORES = ("sqlite", "mongo")
-SLOW = ("test_mongo_crash", "test_crash", "test_readme", "test_schemathesis", "test_two_processes", "test_store_away", "test_large_mailbox",
+SLOW = ("test_mongo_crash", "test_crash", "test_delivery", "test_delivery_crash", "test_readme", "test_schemathesis", "test_two_processes", "test_store_away", "test_large_mailbox",
         "test_api", "test_api_mail", "test_store_copy", "test_limits", "test_smtp_attacks", "test_soak_attacks",
         "test_api_walls")  # begin first, so that none is left for the end
 

@@ -1,8 +1,8 @@
 """Where mail goes: what DNS says, and what follows from it. The resolver asks a server of ours; hosts are loopback addresses, allowed for
 the test, and their port is another one than 25."""
 import pytest
-from peer import Names, Peer
-from server import Server
+from peer import Names, Peer, Silence
+from server import Server, until
 from test_delivery import LIVE, deliveries, ended, kinds, send
 
 SERVFAIL, REFUSED = 2, 5
@@ -91,3 +91,17 @@ def test_one_way_for_all_who_share_hosts():
             ended(s, m)
         assert {m.session for m in peer.mails} == {1}
         assert len(peer.mails) == 5 and "email.delivered" in kinds(s, ms[0]) and deliveries(s, ms[0])
+
+
+def test_a_site_that_stalls_holds_up_no_other():
+    zones = {(f"d{i}.test", "MX"): [f"10 mx{i}.test."] for i in range(20)} | {(f"mx{i}.test", "A"): ["127.0.0.2"] for i in range(1, 20)}
+    zones["mx0.test", "A"] = ["127.0.0.3"]
+    with Names(zones) as names, Peer() as peer, Peer(host="127.0.0.3", port=peer.port, greeting=Silence()) as stalled, by_names(names, peer) as s:
+        ms = [send(s, *[f"x{n}@d{i}.test" for i in range(20)]) for n in range(5)]
+
+        def others():
+            return [d["status"] for m in ms for email, d in deliveries(s, m).items() if not email.endswith("@d0.test")]
+
+        until(lambda: others() == ["delivered"] * 95)
+        assert len(peer.mails) == 95 and stalled.sessions and not stalled.seen
+        assert all(deliveries(s, m)[f"x{n}@d0.test"]["status"] in ("queued", "sending") for n, m in enumerate(ms))
