@@ -13,11 +13,12 @@
 #include "net/fiber.h"
 #include "service/core/secret_file.h"
 #include <errno.h>
+#include <malloc.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
-enum { DRAIN_LOOK_MS = 5 };
+enum { DRAIN_LOOK_MS = 5, LARGE_BLOCK = 256 * 1024, FREE_TOP = 1024 * 1024 };
 
 struct server {
     struct boot boot;
@@ -240,6 +241,15 @@ static void block_signals(sigset_t *signals)
     pthread_sigmask(SIG_BLOCK, signals, NULL); /* all threads inherit it; only the main one waits for them */
 }
 
+/* glibc raises both bounds with the largest block that was freed, up to 32 MiB: then each thread keeps the text of a
+ * large request at the top of its heap for ever, where malloc_trim does not look, and a buffer that grows is copied
+ * where it could be moved. */
+static void memory_goes_back(void)
+{
+    mallopt(M_MMAP_THRESHOLD, LARGE_BLOCK);
+    mallopt(M_TRIM_THRESHOLD, FREE_TOP);
+}
+
 int serve_main(int argc, char **argv)
 {
     const struct flag *tables[] = { serve_flags, NULL };
@@ -255,6 +265,7 @@ int serve_main(int argc, char **argv)
         fprintf(stderr, "usage: postrider serve [--flags]; see `postrider help serve`\n");
         return EXIT_USAGE;
     }
+    memory_goes_back();
     params_init();
     crypt_init();
     if (!boot_read(&l, &s.boot, &e)) {

@@ -364,6 +364,8 @@ static bool show(struct page_of *p, bool created, struct entry_view **views, siz
     return entry_show(p->c, p->box.user_id, rows, *n, *views);
 }
 
+/* The floor is the user's. A mailbox that rests may stand below it, and nothing has left it since its own number: who
+ * asks from there on has missed nothing. */
 static bool read_page(struct page_of *p, struct mailbox_changes_out *out)
 {
     int64_t floor, ignored;
@@ -374,7 +376,7 @@ static bool read_page(struct page_of *p, struct mailbox_changes_out *out)
         return too_old(p);
     if (!read_entries(p) || !read_vanished(p, out) || !read_user(p, &ignored, &floor))
         return false;
-    return p->since >= floor || too_old(p);
+    return p->since >= floor || p->since >= p->box.modseq || too_old(p);
 }
 
 bool mailbox_changes(struct call *c, const struct mailbox_changes_in *in, struct mailbox_changes_out *out)

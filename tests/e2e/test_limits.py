@@ -2,6 +2,7 @@
 import base64
 import http.client
 import io
+import json
 import os
 import pathlib
 import poplib
@@ -328,3 +329,19 @@ def test_a_json_request_holds_four_times_its_length_at_most(release, text):
     most = peak(release, lambda: answers.append(Client(release).post("/v1/messages", raw=body, headers={"Content-Type": "application/json"}).status))
     print(f"{len(body)} octets of JSON: {most * 1024 / len(body):.1f} times")
     assert answers == [422] and most * 1024 < 4 * len(body)
+
+
+@pytest.mark.parametrize("field, text", [("text", "ä" * 7_500_000), ("text", "€" * 4_500_000), ("html", "<p>ä" * 3_000_000)])
+def test_a_large_mail_by_json_too_and_it_goes_back(release, field, text):
+    """Taken, so it is composed; what every thread needed of it goes back afterwards."""
+    ana = f"large{len(text)}@json.test"
+    release.user(ana)
+    body = json.dumps({"from": ana, "to": ana, field: text}, ensure_ascii=False).encode()
+    base, answers = memory(release), []
+    post = lambda: answers.append(Client(release).post("/v1/messages", raw=body, headers={"Content-Type": "application/json"}).status)
+    most = peak(release, post)
+    for _ in range(4):
+        post()
+    print(f"{len(body)} octets of JSON, sent: {most * 1024 / len(body):.1f} times")
+    assert answers == [202] * 5 and most * 1024 < 4 * len(body)
+    until(lambda: memory(release) - base < 12 * 1024, 30)

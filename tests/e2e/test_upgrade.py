@@ -60,6 +60,8 @@ def changes_are_counted_on(s):
     changes = f"/v1/mailboxes/{quiet['id']}/changes?since="
     assert [e["id"] for e in s.get(f"{changes}{at}").json["updated"]] == [entry["id"]]
     assert s.get(f"{changes}{at - 1}").json["code"] == "state_too_old"  # nobody wrote down then what left
+    for box in s.get(f"/v1/users/{ANA}/mailboxes?limit=100").json["data"]:  # whoever lists anew can go on from there
+        assert s.get(f"/v1/mailboxes/{box['id']}/changes?since={box['modseq']}").json["created"] == []
 
 
 def names_are_steps_of_a_path(s):

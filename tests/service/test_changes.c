@@ -12,7 +12,7 @@ static struct mailbox_changes_out changes(struct world *w, struct id mailbox, in
     return out;
 }
 
-/* Entries as a batch of many gives them: all with one number, which the user has. */
+/* Entries as a batch of many gives them: all with one number, which the user and the mailbox have. */
 static void add_many(struct world *w, struct id mailbox, int64_t modseq, size_t n, bool changed)
 {
     const struct set number = SET("modseq", V_INT(modseq));
@@ -31,6 +31,7 @@ static void add_many(struct world *w, struct id mailbox, int64_t modseq, size_t 
         batch_insert(b, &entry_kind, row, NULL, 0);
     }
     batch_update(b, &user_kind, w->ana.id, NULL, 0, &number, 1);
+    batch_update(b, &mailbox_kind, mailbox, NULL, 0, &number, 1);
     commit(w, b);
 }
 
@@ -113,6 +114,20 @@ static void what_left_comes_in_pages_too(void **state)
     assert_true(pages > 1);
 }
 
+/* Its number is below what was forgotten of another one: whoever lists it anew can go on from it. */
+static void a_mailbox_that_rests_is_followed(struct world *w)
+{
+    struct id id = w->ana.sent_id;
+    struct mailbox_row box;
+    struct mailbox_changes_out out;
+
+    assert_true(store_get(w->svc->store, &mailbox_kind, id, w->arena, &box, &w->c.err));
+    assert_true(box.modseq < 5);
+    out = changes(w, id, box.modseq, 0);
+    assert_true(!out.has_more && !out.n_created && !out.n_updated && !out.n_vanished);
+    assert_int_equal(out.modseq, 10);
+}
+
 static void what_is_forgotten_is_not_told_as_nothing(void **state)
 {
     struct world *w = *state;
@@ -130,6 +145,8 @@ static void what_is_forgotten_is_not_told_as_nothing(void **state)
     for (in.since = 0; in.since < 5; in.since++)
         must_fail(&w->c, mailbox_changes(&w->c, &in, &out), ERR_STATE_TOO_OLD);
     assert_int_equal(changes(w, w->ana.inbox_id, 5, 0).n_created, 1);
+    a_mailbox_that_rests_is_followed(w);
+    act(w, &w->ana_login, "test");
     in.since = 11; /* a store that was restored has not reached it */
     must_fail(&w->c, mailbox_changes(&w->c, &in, &out), ERR_STATE_TOO_OLD);
 }
