@@ -147,7 +147,7 @@ struct delivery_row {
     struct id id, account_id, message_id, body_id, user_id, entry_id;
     struct bytes email, kind, status; /* local|remote */
     struct bytes site;                /* recipient domain */
-    int64_t part;                     /* 0-255: hash of the site */
+    int64_t part;                     /* 0-255: hash of the site; for nodes that share sites, later: never read */
     struct bytes mode;                /* live|sandbox|test, as the message */
     struct bytes dsn;                 /* JSON {notify, orcpt} or null */
     struct bytes wrapped_key, wrap;   /* while open */
@@ -165,8 +165,8 @@ struct delivery_row {
      * and claiming; null when final or held. */
     struct bytes flow;
     int64_t send_at;     /* its next attempt */
-    struct id source_id; /* the address it has to leave from (greylisting) */
-    int64_t warned;      /* when its sender was told of the delay */
+    struct id source_id; /* the address it has to leave from (greylisting); null while we have but one */
+    int64_t warned;      /* when its sender was mailed of the delay: reports come later, null so far */
 };
 
 struct mailbox_row {

@@ -200,7 +200,8 @@ static bool plan_target(struct intake *k, struct call *c, struct target *t, stru
     return true;
 }
 
-/* 0-255: all work of a site is one part, so that one node can keep its limits. */
+/* 0-255: all work of a site is one part, so that one node can keep its limits once several share the work. Today one
+ * node does it all and nobody asks; it is kept with each row, since what waits then must have it already. */
 static int64_t part_of(struct bytes site)
 {
     uint32_t hash = 2166136261u;

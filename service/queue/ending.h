@@ -23,7 +23,7 @@ struct ending {
     struct id guest, guest_domain; /* the other account that counts it, and the domain of its user; none: nobody */
     int64_t failures;              /* of ours, to be noted with it; 0: as they are */
     bool ambiguous;                /* the peer may have taken it all the same: told by an event */
-    const struct id *source;       /* the address it has to leave from next time; NULL: as it is */
+    const struct id *source;       /* the address it has to leave from next time; NULL: as it is (we have but one) */
     /* What is learnt of it. */
     bool lost;       /* somebody else's by now */
     bool guest_gone; /* the guest's message is no more */
