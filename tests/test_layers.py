@@ -71,3 +71,25 @@ def test_the_files_that_are_named_are_there():
 
 def test_no_file_stands_beside_the_folders_of_service():
     assert {p.name for p in (ROOT / "service").glob("*.[ch]")} == {"service.c", "service.h"}
+
+
+def test_files_say_how_they_think():
+    """A file of more than 100 lines opens with what it is for and how it thinks: two sentences at least."""
+    silent = []
+    for layer in BELOW:
+        for file in sorted((ROOT / layer).rglob("*.c")):
+            text = file.read_text()
+            opening = re.match(r"/\*(.*?)\*/", text, re.S)
+            sentences = re.findall(r"[.?!](?:\s|$)", opening.group(1)) if opening else []
+            if text.count("\n") > 100 and len(sentences) < 2:
+                silent.append(str(file.relative_to(ROOT)))
+    assert not silent, silent
+
+
+def test_quick_covers_each_folder():
+    """script/test --quick runs something for a change of any folder, and what its table names is there."""
+    table = re.search(r"^covers='\n(.*?)^'", (ROOT / "script/test").read_text(), re.M | re.S).group(1)
+    rows = [line.split() for line in table.splitlines()]
+    assert not [m for _, *modules in rows for m in modules if not (ROOT / f"tests/e2e/test_{m}.py").exists()]
+    folders = [f"{f}/" for f in BELOW if f != "service"] + [f"service/{f}/" for f in SERVICE]
+    assert not [f for f in folders if not any(re.match(pattern, f) for pattern, *_ in rows)]
