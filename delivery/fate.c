@@ -1,5 +1,6 @@
 /* delivery/fate.c - from an answer of the dialogue to what becomes of a recipient: the situation for delivery/verdict.h
- * is put together here, and nothing is decided. */
+ * is put together here, and nothing is decided. A recipient stays open until an answer settles it; one that may yet be
+ * taken by another host, or in a transaction of its own, is no attempt so far and leaves no trace of one. */
 #include "base/clock.h"
 #include "base/params.h"
 #include "delivery/engine_private.h"

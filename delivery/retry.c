@@ -1,4 +1,6 @@
-/* delivery/retry.c - when next: the steps, what a reply asks for, and the spread; see retry.h. */
+/* delivery/retry.c - when next: the steps, what a reply asks for, and the spread. The spread comes of a hash of message
+ * and site, not of chance: what failed together does not come back together, and a test or another node reckons the
+ * same. What a peer writes is only believed within bounds, and only where its number is a time. */
 #include "delivery/retry.h"
 #include "base/param_value.h"
 #include "delivery/hash.h"

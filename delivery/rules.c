@@ -1,4 +1,5 @@
-/* delivery/rules.c - the file in two halves: providers are read here, rules by mail/classify.c. */
+/* delivery/rules.c - the file in two halves: providers are read here, rules by mail/classify.c. A set of rules never
+ * changes once it is read: a file with a fault changes nothing, and who holds the set of before goes on with it. */
 #include "delivery/rules.h"
 #include "base/arena.h"
 #include "base/json.h"

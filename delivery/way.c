@@ -1,5 +1,6 @@
 /* delivery/way.c - the paths to groups of hosts, as the engine has them: their windows as the order of flows hears of
- * them, and what happens when hosts are back. */
+ * them, and what happens when hosts are back. The order hears of a window only when it is another one than it was told;
+ * all of it is of the engine's one loop, so nothing is locked. */
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/params.h"

@@ -1,3 +1,9 @@
+/* service/body/filing.c - an entry, the counters of its mailbox and the quota of its user, in one batch.
+ *
+ * No counter is read first: uid and modseq are slots, which the raises of the same batch fill when it is applied, so
+ * mails that are filed into one mailbox at once get different uids in the order of commit, and none has to be tried
+ * again. The quota is a bound of the raise for the same reason. The user's raise comes first, then the mailbox's, then
+ * the entry: the number of the operation that failed tells what is wrong (enum filing_op). */
 #include "service/body/filing.h"
 #include "base/clock.h"
 #include "base/params.h"

@@ -1,3 +1,8 @@
+/* service/core/state.c - whether the service can take mail, and its fibers in the background.
+ *
+ * What it is asked is asked at each MAIL and each /readyz, so it is answered from memory: the engines notice by what
+ * they do that a store is away or full. A background fiber is counted before it starts, so that service_stop never
+ * misses one; it sleeps in short pieces, since nobody wakes it when the service stops. */
 #include "service/core/state.h"
 #include "base/network.h"
 #include <unistd.h>

@@ -1,3 +1,8 @@
+/* service/identity/access.c - who may reach whose mail, asked by each door before a mailbox or entry is touched.
+ *
+ * The row is read first and judged after, for whose it is stands in it. What is another's gets the very words of what
+ * does not exist, so that ids and addresses cannot be tried out. Whoever reads mail that is not theirs leaves an event,
+ * which is durable before they see a byte. */
 #include "service/identity/access.h"
 #include "base/clock.h"
 #include "base/params.h"

@@ -1,5 +1,6 @@
 /* service/identity/auth_key.c - API keys: found by the hash of the secret, remembered for at most a second, so that a
- * key that another node deletes ends within that; one that this process changes ends at once. */
+ * key that another node deletes ends within that; one that this process changes ends at once. A secret has 200 bits, so
+ * one fast hash is enough, and the row is looked up by it: nothing is compared that could tell how near a guess was. */
 #include "base/network.h"
 #include "service/core/state.h"
 #include "service/identity/auth.h"

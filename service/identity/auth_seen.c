@@ -1,5 +1,6 @@
 /* service/identity/auth_seen.c - last_used_at of keys and last_login_at of users: noted in memory, written by a
- * background fiber, a row at most once a minute, so that no request waits for it. */
+ * background fiber, a row at most once a minute, so that no request waits for it. What a crash loses is a minute of
+ * when somebody was here. */
 #include "service/core/state.h"
 #include "service/identity/auth.h"
 #include "service/identity/auth_private.h"

@@ -1,5 +1,6 @@
 /* service/message/intake_header.c - what a header must be and what submission adds to it (RFC 6409 6, 8; RFC 5321 6.3).
- */
+ * Mail of others is only looked at for loops: what a stranger wrote is kept to the byte. A header is written anew only
+ * where something has to go (Bcc) or is missing, for each change may break a signature. */
 #include "base/clock.h"
 #include "base/params.h"
 #include "service/body/structure.h"

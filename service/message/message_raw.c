@@ -1,5 +1,6 @@
 /* service/message/message_raw.c - a whole mail through the API (message/rfc822): line ends made CRLF, envelope from the
- * request or the header. */
+ * request or the header. Only the header is held in memory; the body goes on to the intake as it comes, in slices, so
+ * that its size costs nothing here. */
 #include "base/params.h"
 #include "service/body/crlf.h"
 #include "service/body/structure.h"

@@ -1,4 +1,9 @@
-/* service/queue/ending.c - see ending.h. */
+/* service/queue/ending.c - deliveries ended in a batch, whoever ends them.
+ *
+ * Each delivery is its own operation with its own condition, and its number is remembered: when the batch is refused,
+ * the number that failed tells which delivery was somebody else's already, or which message or body is gone, and that
+ * one is left out of the next try. The counters of a message are raised by differences, never set, so that batches
+ * which end other deliveries of it at the same time add up. */
 #include "service/queue/ending.h"
 #include "base/crypt.h"
 #include "service/body/body.h"

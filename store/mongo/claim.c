@@ -1,5 +1,6 @@
 /* Claims: candidates are looked up, then taken one document at a time by the server, each only if it is still due and
- * free by the server's own clock; what carries our mark afterwards is ours. */
+ * free by the server's own clock; what carries our mark afterwards is ours. Nothing is locked meanwhile: of two nodes
+ * that looked up the same row one finds it taken, and has a row less. */
 #include "net/fiber.h"
 #include "store/mongo/mongo.h"
 

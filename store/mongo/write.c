@@ -1,5 +1,5 @@
 /* What came out of a group, written: deletes first, so that what they free can be taken; then updates that let a key
- * go, then the others, then inserts. */
+ * go, then the others, then inserts. Many go in one call, for a round trip costs more than the row that it carries. */
 #include "store/mongo/apply.h"
 
 /* A call of so many ends before store.call_timeout on a server that is busy. */

@@ -1,3 +1,8 @@
+/* store/sqlite/state.c - is the database up, and is there room for more.
+ *
+ * Whoever works with it notes what came of it; nobody asks the disk on the way of a mail but once a second. The reserve
+ * is a file of its own beside the database: a full disk could not even delete rows, as a delete is a write too, so its
+ * space is given back first, and new mail is refused until it is there again. */
 #include "base/params.h"
 #include "store/sqlite/sqlite.h"
 #include <errno.h>
