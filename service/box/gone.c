@@ -1,9 +1,9 @@
 /* service/box/gone.c - entries leave a mailbox, and what they were is told to those who keep a copy of it.
  *
  * The user's row is raised first, as it is when mail is filed (service/body/filing.c), so that who changes one user's
- * mail at once meets there; what it takes off is known only at the end, and filled in then. A row is deleted on condition that it is as it was read (mailbox and
- * modseq), for the counters are lowered by what was read: whoever changed it meanwhile makes the whole batch fail, and
- * the caller reads again. */
+ * mail at once meets there; what it takes off is known only at the end, and filled in then. A row is deleted on
+ * condition that it is as it was read (mailbox and modseq), for the counters are lowered by what was read: whoever
+ * changed it meanwhile makes the whole batch fail, and the caller reads again. */
 #include "service/box/gone.h"
 #include "base/clock.h"
 #include "base/params.h"
