@@ -81,13 +81,17 @@ static bool next_oldest(struct past *p, struct service *svc, struct arena *a, vo
     return true;
 }
 
+/* Only rows that stay are steps: those that go make room, so a round never stops in the middle of them. */
+static bool is_over(const struct past *p)
+{
+    return p->over || p->looked >= (size_t)PARAM_INT(sweep, steps);
+}
+
 /* Behind the youngest the next turn begins at the old end, where clocks of other nodes may have put something too. */
 static void move_on(struct past *p, struct service *svc, const void *rows, size_t found)
 {
     if (found == (size_t)PARAM_INT(sweep, slice)) {
         svc->past->of[p->of->number].seen = id_at(p, rows, found - 1);
-        p->looked += found;
-        p->over = p->looked >= (size_t)PARAM_INT(sweep, steps);
     } else {
         svc->past->of[p->of->number].seen = NO_ID;
         svc->past->of[p->of->number].oldest = NO_ID;
@@ -115,13 +119,14 @@ static bool next_seen(struct past *p, struct service *svc, struct arena *a, void
         to += size;
     }
     *n = (size_t)(to - (char *)*rows) / size;
+    p->looked += found - *n;
     return true;
 }
 
 bool past_next(struct past *p, struct service *svc, struct arena *a, void **rows, size_t *n, struct err *e)
 {
     *n = 0;
-    while (*n == 0 && !p->over && !svc->stopping)
+    while (*n == 0 && !is_over(p) && !svc->stopping)
         if (!(p->scans ? next_seen : next_oldest)(p, svc, a, rows, n, e))
             return false;
     return true;

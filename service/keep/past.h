@@ -5,10 +5,10 @@
  *
  * Ids are in order of time. Where all rows of a kind live alike long those that are past are the oldest, so a round
  * takes them from the old end until it meets one that is not. Rows of a longer retention may stand before some that are
- * past: so it also looks at sweep.steps rows behind the place where the round before stopped, and begins again at the
- * old end once it has seen the youngest. What is late by that is late by a few rounds; what a round costs does not
- * depend on how many rows there are. An index would cost every mail that is taken. Places are in memory: a new process
- * begins at the old end. One round at a time: whoever has the sweep's lock. */
+ * past: so it also looks behind the place where the round before stopped, until it has met sweep.steps rows that stay,
+ * and begins again at the old end once it has seen the youngest. What is late by that is late by a few rounds; what a
+ * round looks at in vain does not depend on how many rows there are. An index would cost every mail that is taken.
+ * Places are in memory: a new process begins at the old end. One round at a time: whoever has the sweep's lock. */
 #ifndef SERVICE_PAST_H
 #define SERVICE_PAST_H
 #include "service/core/call.h"
@@ -28,7 +28,7 @@ void past_places_free(struct past_places **p);
 
 struct past {
     const struct past_kind *of;
-    size_t looked; /* rows stepped over */
+    size_t looked; /* rows that stay; who keeps one that is past, because it is still at work, adds it */
     bool scans, over;
 };
 void past_begin(struct past *p, const struct past_kind *of);

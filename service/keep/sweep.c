@@ -162,14 +162,16 @@ static bool erase_contents(struct sweep *s)
 }
 
 /* One that is still at work is met again by a later round. */
-static bool delete_message(struct sweep *s, const struct message_row *row)
+static bool delete_message(struct sweep *s, struct past *past, const struct message_row *row)
 {
     struct cond done_with = all_done();
     struct batch *b = batch_new(s->arena);
     bool done;
 
-    if (row->n_open)
+    if (row->n_open) {
+        past->looked++;
         return true;
+    }
     if (row->wrapped_key.p)
         body_mark(b, row->body_id, s->arena);
     batch_delete(b, &message_kind, row->id, &done_with, 1);
@@ -192,7 +194,7 @@ static bool delete_messages(struct sweep *s)
         if (!past_next(&past, s->svc, s->arena, &rows, &n, s->e))
             return false;
         for (size_t i = 0; i < n; i++)
-            if (!delete_message(s, (const struct message_row *)rows + i))
+            if (!delete_message(s, &past, (const struct message_row *)rows + i))
                 return false;
     } while (n && !s->svc->stopping);
     return true;
@@ -200,24 +202,44 @@ static bool delete_messages(struct sweep *s)
 
 /* ---- rows that just expire, in order of time ---- */
 
+/* In one batch; each that others have taken meanwhile is left out of the next. *done: how many have gone. */
+static bool delete_rows(struct sweep *s, const struct kind *k, char *rows, size_t n, const struct cond *only_if,
+                        size_t *done)
+{
+    struct arena_mark clean = arena_mark(s->arena);
+
+    for (*done = n; *done > 0; (*done)--) {
+        struct batch *b;
+        struct err e = { 0 };
+        char *lost;
+
+        arena_rewind(s->arena, clean);
+        b = batch_new(s->arena);
+        for (size_t i = 0; i < *done; i++)
+            batch_delete(b, k, *(struct id *)(void *)(rows + i * k->size), only_if, only_if ? 1 : 0);
+        if (store_commit(s->svc->store, b, clock_monotonic() + COMMIT_MS, &e))
+            break;
+        if (e.code != ERR_CONFLICT) {
+            *s->e = e;
+            return false;
+        }
+        lost = rows + (size_t)batch_failure(b).operation * k->size;
+        memmove(lost, lost + k->size, (size_t)(rows + *done * k->size - lost) - k->size);
+    }
+    s->rows += *done;
+    return true;
+}
+
 static bool delete_old(struct sweep *s, const struct past_kind *of)
 {
     struct past past;
+    size_t n, done;
     void *rows;
-    size_t n;
-    bool done;
 
     past_begin(&past, of);
     do {
-        struct batch *b;
-        if (!past_next(&past, s->svc, s->arena, &rows, &n, s->e))
+        if (!past_next(&past, s->svc, s->arena, &rows, &n, s->e) || !delete_rows(s, of->kind, rows, n, NULL, &done))
             return false;
-        b = batch_new(s->arena);
-        for (size_t i = 0; i < n; i++)
-            batch_delete(b, of->kind, *(struct id *)(void *)((char *)rows + i * of->kind->size), NULL, 0);
-        if (!commit(s, b, &done))
-            return false;
-        s->rows += done ? n : 0;
     } while (n && !s->svc->stopping);
     return true;
 }
@@ -249,21 +271,15 @@ static bool is_used_again(const struct kind *k)
 static bool delete_past(struct sweep *s, const struct kind *k, const char *index, const char *field)
 {
     struct cond past;
-    size_t n;
+    size_t n, done;
     void *rows;
-    bool done = false;
 
     do {
-        struct batch *b;
         if (!find_past(s, k, index, field, (struct cond){ 0 }, &rows, &n))
             return false;
-        b = batch_new(s->arena);
         past = COND(field, AT_MOST, V_TIME(store_now(s->svc->store)));
-        for (size_t i = 0; i < n; i++)
-            batch_delete(b, k, *(struct id *)(void *)((char *)rows + i * k->size), &past, is_used_again(k) ? 1 : 0);
-        if (!commit(s, b, &done))
+        if (!delete_rows(s, k, rows, n, is_used_again(k) ? &past : NULL, &done))
             return false;
-        s->rows += done ? n : 0;
     } while (n == slice_length() && done && !s->svc->stopping);
     return true;
 }

@@ -482,6 +482,80 @@ static void mixed_retention_is_walked_by_steps(void **state)
     assert_int_equal(kept_events(w), 360);
 }
 
+/* Rows that go are no steps: one that lives at the old end does not bound what is deleted behind it. */
+static void one_that_stays_does_not_hold_back_the_rest(void **state)
+{
+    struct world *w = *state;
+
+    steps("20");
+    add_events(w, 1, clock_wall() + 3600000);
+    add_events(w, 310, 1);
+    assert_int_equal(sweep(w), 310);
+    assert_int_equal(kept_events(w), 1);
+}
+
+/* Past, but still at work: they are looked at and stay, so they are steps. */
+static void messages_at_work_are_steps(void **state)
+{
+    struct world *w = *state;
+    struct message_row row = message_of_id(w, sent(w, TO("x@far.test")).message_id);
+
+    steps("20");
+    row.expires_at = 1;
+    for (int i = 0; i < 50; i++) {
+        struct batch *b = batch_new(w->arena);
+
+        row.id = id_new();
+        row.n_open = i < 49;
+        batch_insert(b, &message_kind, &row, NULL, 0);
+        commit(w, b);
+    }
+    assert_int_equal(sweep(w), 0);
+    for (int i = 0; i < 4; i++)
+        sweep(w);
+    assert_int_equal(rows_of(w, &message_kind, NULL, "expires_at", V_TIME(1), &(void *){ NULL }), 49);
+}
+
+static struct {
+    const struct engine *inner;
+    struct world *w;
+    bool taken;
+} thief;
+
+/* Takes the third of the events that were found, before whoever has found them can. */
+static bool find_and_take(struct store *st, const struct plan *p, struct arena *a, struct rows *out, struct err *e)
+{
+    if (!thief.inner->find(st, p, a, out, e))
+        return false;
+    if (p->query->kind == &event_kind && out->n > 3 && !thief.taken) {
+        struct batch *b = batch_new(thief.w->arena);
+
+        batch_delete(b, &event_kind, ((struct event_row *)out->row)[2].id, NULL, 0);
+        commit(thief.w, b);
+        thief.taken = true;
+    }
+    return true;
+}
+
+/* What others take meanwhile costs the rest of its slice nothing. */
+static void one_gone_meanwhile_does_not_keep_its_slice(void **state)
+{
+    struct world *w = *state;
+    struct engine stealing = *w->svc->store->engine;
+
+    thief.inner = w->svc->store->engine;
+    thief.w = w;
+    thief.taken = false;
+    steps("1");
+    add_events(w, 15, 1);
+    stealing.find = find_and_take;
+    w->svc->store->engine = &stealing;
+    assert_int_equal(sweep(w), 14);
+    w->svc->store->engine = thief.inner;
+    assert_true(thief.taken);
+    assert_int_equal(kept_events(w), 0);
+}
+
 /* More of them in one slice than a sweep would hold whole. */
 static void large_rows_do_not_stop_the_sweep(void **state)
 {
@@ -560,6 +634,9 @@ int main(void)
         T(large_rows_do_not_stop_the_sweep),
         T(the_old_end_goes_at_once),
         T(mixed_retention_is_walked_by_steps),
+        T(one_that_stays_does_not_hold_back_the_rest),
+        T(messages_at_work_are_steps),
+        T(one_gone_meanwhile_does_not_keep_its_slice),
         T(an_unfinished_upload_is_swept),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
