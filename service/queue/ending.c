@@ -138,6 +138,12 @@ struct id message_id_for(struct id body, struct id account)
     return id;
 }
 
+struct message_row message_stand_in(const struct delivery_row *d)
+{
+    return (
+        struct message_row){ .id = d->message_id, .account_id = d->account_id, .body_id = d->body_id, .mode = d->mode };
+}
+
 void message_erase(struct batch *b, struct arena *a, const struct message_row *row)
 {
     struct set *gone = arena_array(a, 4, sizeof *gone);

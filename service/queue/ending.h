@@ -50,6 +50,8 @@ bool endings_mend(struct endings *list, struct batch_failure f);
 void ending_tell(struct batch *b, struct arena *a, const struct message_row *m, const struct delivery_row *d,
                  enum outcome o, const struct message_row *guest, struct id guest_domain, int64_t now);
 
+/* In place of a message that is gone: what an event of the delivery wants to know of it. */
+struct message_row message_stand_in(const struct delivery_row *d);
 /* Takes the content of a message away: its key, its subject; the body is marked. */
 void message_erase(struct batch *b, struct arena *a, const struct message_row *row);
 /* The message of an account over a body, where it is not the first one: every node names it alike. */

@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "service/core/state.h"
+#include "service/queue/ending.h"
 #include "service/queue/outcome.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -148,9 +149,7 @@ static bool apply(struct service *svc, struct arena *a, struct json_object *line
         return false;
     work.message_gone = !there;
     if (!there)
-        m = (struct message_row){ .id = work.row.message_id,
-                                  .account_id = work.row.account_id,
-                                  .body_id = work.row.body_id };
+        m = message_stand_in(&work.row);
     if (json_member(line, "last")) {
         read_attempt(a, json_member(line, "last"), attempt);
         done.verdict.attempt = attempt;

@@ -10,6 +10,7 @@
 #include "base/params.h"
 #include "service/body/seal.h"
 #include "service/core/state.h"
+#include "service/queue/ending.h"
 #include "service/queue/outcome.h"
 #include <assert.h>
 
@@ -228,6 +229,7 @@ static bool look_up(struct service *svc, struct arena *a, struct work *all, size
     struct message_row *found = arena_array(a, n ? n : 1, sizeof *found);
     struct id *ids = arena_array(a, n ? n : 1, sizeof *ids);
     size_t *of = arena_array(a, n ? n : 1, sizeof *of), n_ids = 0;
+    bool *gone = arena_array(a, n ? n : 1, sizeof *gone);
 
     for (size_t i = 0; i < n; i++) {
         size_t j = n_ids;
@@ -245,17 +247,13 @@ static bool look_up(struct service *svc, struct arena *a, struct work *all, size
     for (size_t i = 0; i < n; i++) {
         struct message_row *m = &found[of[i]];
 
-        if (id_is_none(m->id)) { /* what an event wants to know of it */
-            *m = (struct message_row){ .account_id = all[i].row.account_id, .body_id = all[i].row.body_id };
-            m->mode = all[i].row.mode;
-            m->direction = BYTES("outbound");
+        all[i].message_gone = id_is_none(m->id) || gone[of[i]];
+        if (id_is_none(m->id)) {
+            gone[of[i]] = true;
+            *m = message_stand_in(&all[i].row);
         }
         all[i].message = m;
-        all[i].message_gone = id_is_none(m->id);
     }
-    for (size_t i = 0; i < n; i++)
-        if (all[i].message_gone)
-            found[of[i]].id = all[i].row.message_id;
     return true;
 }
 

@@ -87,9 +87,12 @@ struct done {
     struct verdict verdict;
     bool ambiguous;          /* the peer may have taken it all the same */
     const struct id *source; /* NULL: as it is */
+    bool written;            /* set by queue_finish */
 };
 
-/* What became of deliveries of one message: one batch. False: nothing was written, and all may be tried again. */
+/* What became of deliveries of one message: one batch, unless it is too large or cannot be written: then halves of it,
+ * and a single one that cannot be is logged and given up as lost, so that its lease ends by itself. False: the store is
+ * away or full, and all may be given again; what is `written` is passed over. */
 bool queue_finish(struct service *svc, struct arena *a, struct done *each, size_t n, struct err *e);
 /* Unsent: due again when it was, as if it had not been claimed. */
 bool queue_return(struct service *svc, struct arena *a, struct work *const *each, size_t n, struct err *e);

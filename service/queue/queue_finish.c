@@ -29,8 +29,9 @@ static bool commit(struct service *svc, struct arena *a, struct endings *list, s
     return false;
 }
 
-bool queue_finish(struct service *svc, struct arena *a, struct done *each, size_t n, struct err *e)
+static bool finish(struct service *svc, struct arena *a, struct done *each, size_t n, struct err *e)
 {
+    struct arena_mark clean = arena_mark(a);
     struct ending *ends = arena_array(a, n, sizeof *ends);
     struct endings list = { .message = each[0].work->message, .each = ends, .n = n };
     bool ok;
@@ -42,11 +43,40 @@ bool queue_finish(struct service *svc, struct arena *a, struct done *each, size_
                                    .guest = each[i].work->row.guest_id,
                                    .ambiguous = each[i].ambiguous,
                                    .source = each[i].source,
-                                   .lost = each[i].work->lost };
+                                   .lost = each[i].work->lost || each[i].written };
     ok = commit(svc, a, &list, e);
-    for (size_t i = 0; ok && i < n; i++)
-        each[i].work->lost = ends[i].lost;
+    for (size_t i = 0; ok && i < n; i++) {
+        each[i].work->lost = ends[i].lost && !each[i].written;
+        each[i].written = !each[i].work->lost;
+    }
+    arena_rewind(a, clean);
     return ok;
+}
+
+/* The store's state, not what it was asked: it may take the same another time. */
+static bool passes(enum err_code code)
+{
+    return code == ERR_BUSY || code == ERR_QUEUE_FULL || code == ERR_STORAGE_FULL || code == ERR_TIMEOUT ||
+           code == ERR_CLOSED;
+}
+
+static void give_up(struct arena *a, struct done *d, const struct err *e)
+{
+    d->work->lost = true;
+    log_error("delivery", LOG_BYTES("id", id_text(a, delivery_kind.prefix, d->work->row.id)),
+              LOG_TEXT("result", "cannot be written down"), LOG_TEXT("error", e->message), LOG_TEXT("where", e->where));
+}
+
+bool queue_finish(struct service *svc, struct arena *a, struct done *each, size_t n, struct err *e)
+{
+    if (finish(svc, a, each, n, e))
+        return true;
+    if (passes(e->code))
+        return false;
+    if (n == 1)
+        give_up(a, each, e);
+    *e = (struct err){ 0 };
+    return n == 1 || (queue_finish(svc, a, each, n / 2, e) && queue_finish(svc, a, each + n / 2, n - n / 2, e));
 }
 
 /* ---- what need not wait ---- */
@@ -152,10 +182,8 @@ static bool expire_one(struct service *svc, struct arena *a, const struct delive
     if (!store_look(svc->store, &message_kind, row->message_id, a, &m, &there, e))
         return false;
     list.message_gone = !there;
-    if (!there) {
-        m = (struct message_row){ .id = row->message_id, .account_id = row->account_id, .body_id = row->body_id };
-        m.mode = row->mode;
-    }
+    if (!there)
+        m = message_stand_in(row);
     if (!commit(svc, a, &list, e))
         return false;
     *done = !end.lost;

@@ -145,10 +145,8 @@ static bool load(struct slice *s, const struct delivery_row *row, struct err *e)
     if (!store_look(s->svc->store, &message_kind, row->message_id, s->arena, &s->message, &there, e))
         return false;
     s->list.message_gone = !there;
-    if (!there) /* what an event wants to know of it */
-        s->message = (struct message_row){
-            .id = row->message_id, .account_id = row->account_id, .body_id = row->body_id, .mode = row->mode
-        };
+    if (!there)
+        s->message = message_stand_in(row);
     return true;
 }
 
@@ -319,9 +317,7 @@ static void put_back(struct batch *b, struct arena *a, const struct delivery_row
 
 static bool hold(struct service *svc, struct arena *a, const struct delivery_row *row, struct err *e)
 {
-    struct message_row of = {
-        .id = row->message_id, .account_id = row->account_id, .body_id = row->body_id, .mode = row->mode
-    };
+    struct message_row of = message_stand_in(row);
     struct ending end = { .row = row,
                           .verdict = verdict_of(CAUSE_STUCK, clock_wall()),
                           .guest = row->guest_id,

@@ -2,6 +2,7 @@
  * lease changes nothing. */
 #include "service/core/secrets.h"
 #include "service/queue/outcomes.h"
+#include "store/engine.h"
 #include "tests/service/mail_world.h"
 
 static void go_live(void)
@@ -439,6 +440,127 @@ static void outcomes_survive_in_a_file(void **state)
     assert_int_equal(message_of_id(w, out.message_id).n_delivered, 1);
 }
 
+/* An event tells the mode of its mail also where nothing but the delivery is left of it. */
+static void an_outcome_of_a_message_that_is_gone_keeps_its_mode(void **state)
+{
+    struct world *w = *state;
+    struct batch *b = batch_new(w->arena);
+    struct intake_out out;
+    struct err e = { 0 };
+    struct event_row *list;
+    struct done done;
+    struct work *all;
+    void *rows;
+    size_t n;
+
+    go_live();
+    out = sent(w, TO("a@far.test"));
+    all = claimed(w, 9, &n);
+    done = (struct done){ .work = &all[0], .verdict = delivered };
+    assert_true(outcomes_note(w->svc, &done, 1));
+    batch_delete(b, &message_kind, out.message_id, NULL, 0);
+    commit(w, b);
+    assert_true(outcomes_replay(w->svc, &e));
+    assert_int_equal(events(w, out.message_id, "email.delivered"), 1);
+    n = rows_of(w, &event_kind, "message", "message_id", V_ID(out.message_id), &rows);
+    list = rows;
+    while (n--)
+        assert_bytes(list[n].mode, out.mode);
+}
+
+/* ---- what cannot be written down ---- */
+
+static struct {
+    const struct engine *inner;
+    struct id poison;
+    size_t most; /* operations of one batch */
+    int n, busy_at;
+} picky;
+
+static bool picky_commit(struct store *st, struct batch *b, int64_t deadline, struct err *e)
+{
+    if (++picky.n == picky.busy_at)
+        return err_set(e, ERR_BUSY, "busy");
+    if (picky.most && batch_count(b) > picky.most)
+        return err_set(e, ERR_TOO_LARGE, "too large");
+    for (size_t i = 0; i < b->n; i++)
+        if (!id_is_none(picky.poison) && id_equal(b->ops[i].id, picky.poison))
+            return err_set(e, ERR_INTERNAL, "no");
+    return picky.inner->commit(st, b, deadline, e);
+}
+
+/* Four deliveries of one message that were taken. */
+static struct done *four_done(struct world *w, struct id *message)
+{
+    struct done *each = arena_array(w->arena, 4, sizeof *each);
+    struct work *all;
+    size_t n;
+
+    go_live();
+    *message = sent(w, TO("a@far.test", "b@far.test", "c@far.test", "d@far.test")).message_id;
+    all = claimed(w, 9, &n);
+    assert_int_equal(n, 4);
+    for (size_t i = 0; i < n; i++)
+        each[i] = (struct done){ .work = &all[i], .verdict = delivered };
+    return each;
+}
+
+static bool finish_pickily(struct world *w, struct done *each, struct err *e)
+{
+    struct engine engine = *w->svc->store->engine;
+    bool ok;
+
+    picky.inner = w->svc->store->engine;
+    engine.commit = picky_commit;
+    w->svc->store->engine = &engine;
+    ok = queue_finish(w->svc, w->arena, each, 4, e);
+    w->svc->store->engine = picky.inner;
+    return ok;
+}
+
+/* Its lease ends by itself; the others do not wait for it, nor the engine. */
+static void one_that_cannot_be_written_is_given_up(void **state)
+{
+    struct world *w = *state;
+    struct err e = { 0 };
+    struct id message;
+    struct done *each = four_done(w, &message);
+
+    memset(&picky, 0, sizeof picky);
+    picky.poison = each[2].work->row.id;
+    assert_true(finish_pickily(w, each, &e));
+    for (int i = 0; i < 4; i++) {
+        assert_int_equal(each[i].work->lost, i == 2);
+        assert_bytes(row_of(w, each[i].work->row.id).status, i == 2 ? BYTES("queued") : BYTES("delivered"));
+    }
+    assert_true(row_of(w, picky.poison).lease_until > 0);
+    assert_int_equal(message_of_id(w, message).n_delivered, 3);
+}
+
+/* In halves; what the store has no time for is left for another call, which writes no half twice. */
+static void a_group_too_large_goes_in_halves(void **state)
+{
+    struct world *w = *state;
+    struct err e = { 0 };
+    struct id message;
+    struct done *each = four_done(w, &message);
+
+    memset(&picky, 0, sizeof picky);
+    picky.most = 6;
+    picky.busy_at = 3;
+    assert_false(finish_pickily(w, each, &e));
+    assert_int_equal(e.code, ERR_BUSY);
+    assert_true(each[0].written && !each[3].written);
+    e = (struct err){ 0 };
+    assert_true(finish_pickily(w, each, &e));
+    for (int i = 0; i < 4; i++) {
+        assert_false(each[i].work->lost);
+        assert_bytes(row_of(w, each[i].work->row.id).status, BYTES("delivered"));
+    }
+    assert_int_equal(message_of_id(w, message).n_delivered, 4);
+    assert_int_equal(events(w, message, "email.delivered"), 4);
+}
+
 struct ear {
     struct outlet outlet;
     size_t n;
@@ -484,6 +606,9 @@ int main(void)
         TEST(the_bytes_are_those_that_were_accepted),
         TEST(what_waits_for_a_network_can_be_hastened),
         TEST(outcomes_survive_in_a_file),
+        TEST(an_outcome_of_a_message_that_is_gone_keeps_its_mode),
+        TEST(one_that_cannot_be_written_is_given_up),
+        TEST(a_group_too_large_goes_in_halves),
         TEST(whoever_sends_hears_of_new_mail),
     };
 
