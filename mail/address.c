@@ -155,14 +155,22 @@ static bool read_domain(struct bytes in, struct bytes *domain, struct err *e)
     return domain->n > 0 || err_set(e, ERR_SYNTAX, "Nothing behind the @");
 }
 
-static bool finish(struct address *read, struct arena *a, struct address *out, struct err *e)
+static bool too_long(struct err *e)
 {
+    return err_set(e, ERR_SYNTAX, "An address of more than %d octets", ADDRESS_MAX);
+}
+
+/* `normal`: the domain as we write it. A Unicode domain grows, and its length there is what a path must hold. */
+static bool finish(struct address *read, struct bytes normal, struct arena *a, struct address *out, struct err *e)
+{
+    size_t grown = normal.n > read->domain.n ? normal.n - read->domain.n : 0;
+
     read->domain = arena_copy(a, read->domain);
     read->local = arena_copy(a, read->local);
     if (!address_form(read, a))
         return err_set(e, ERR_TOO_LARGE, "No room for the address");
-    if (read->email.n > ADDRESS_MAX)
-        return err_set(e, ERR_SYNTAX, "An address of more than %d octets", ADDRESS_MAX);
+    if (read->email.n + grown > ADDRESS_MAX)
+        return too_long(e);
     *out = *read;
     return true;
 }
@@ -176,16 +184,17 @@ bool address_parse(struct bytes text, struct arena *a, struct address *out, stru
         return false;
     if (bytes_ends(read.domain, BYTES(".")) || !text_ok(read.domain))
         return err_set(e, ERR_SYNTAX, "The part behind the @ is no domain");
-    return domain_normalize(read.domain, a, &normal, e) && finish(&read, a, out, e);
+    return domain_normalize(read.domain, a, &normal, e) && finish(&read, normal, a, out, e);
 }
 
 /* A sender's domain is recorded, not looked up: what devices and intranets call themselves is no fault of the mail. Any
  * atoms and dots will do, and any literal (RFC 5322 3.4.1), of which the header that we write can still be read. */
-static bool sender_domain_ok(struct bytes domain, struct arena *a, struct err *e)
+static bool sender_domain_ok(struct bytes domain, struct arena *a, struct bytes *normal, struct err *e)
 {
     bool literal = domain.n > 2 && domain.p[0] == '[' && domain.p[domain.n - 1] == ']', named = false, plain = true;
-    struct bytes inner = literal ? (struct bytes){ domain.p + 1, domain.n - 2 } : domain, normal;
+    struct bytes inner = literal ? (struct bytes){ domain.p + 1, domain.n - 2 } : domain;
 
+    *normal = domain;
     for (size_t i = 0; i < inner.n; i++) {
         char c = inner.p[i];
 
@@ -193,7 +202,7 @@ static bool sender_domain_ok(struct bytes domain, struct arena *a, struct err *e
         plain = plain && (literal ? c > ' ' && c <= '~' && !char_in(c, BYTES("[\\]<>"))
                                   : c == '.' || (char_is_atext(c) && !char_is_8bit(c)));
     }
-    return (plain && named) || (text_ok(domain) && domain_normalize(domain, a, &normal, e));
+    return (plain && named) || (text_ok(domain) && domain_normalize(domain, a, normal, e));
 }
 
 /* What is no atom but stands before the last @ ("Ana Lopez@host", "ana@node@gate") can only be a local part that should
@@ -227,11 +236,11 @@ static bool path_address(struct bytes text, unsigned how, struct arena *a, struc
         return false;
     for (size_t dots = how & PATH_SENDER ? read.domain.n : 1; dots && bytes_ends(read.domain, BYTES(".")); dots--)
         read.domain.n--;
-    if (how & PATH_SENDER ? !sender_domain_ok(read.domain, a, e)
+    if (how & PATH_SENDER ? !sender_domain_ok(read.domain, a, &normal, e)
                           : bytes_ends(read.domain, BYTES(".")) || !text_ok(read.domain) ||
                                 !domain_normalize(read.domain, a, &normal, e))
         return e->code ? false : err_set(e, ERR_SYNTAX, "The part behind the @ is no domain");
-    return finish(&read, a, out, e);
+    return finish(&read, normal, a, out, e);
 }
 
 /* Behind a source route ("@a,@b:", RFC 5321 appendix C), which is read and forgotten. */
@@ -386,7 +395,7 @@ bool address_normalize(const struct address *in, bool fold_local, struct arena *
     if (!address_form(&normal, a))
         return err_set(e, ERR_TOO_LARGE, "No room for the address");
     *out = normal.email;
-    return true;
+    return out->n <= ADDRESS_MAX || too_long(e);
 }
 
 struct bytes address_untagged(struct bytes local)

@@ -1,6 +1,6 @@
 /* mail/address.h - addresses: SMTP paths (RFC 5321 4.1.2, RFC 6531) and header mailboxes (RFC 5322 3.4, RFC 6532).
- * Pure functions over borrowed bytes. Limits: an address has 254 octets, since a path has 256 with its brackets (RFC
- * 5321 4.5.3.1.3); the local part of one that is given to us to write has 64 (4.5.3.1.1). */
+ * Pure functions over borrowed bytes. Limits: an address has 254 octets with its domain in A-labels, since a path has
+ * 256 with its brackets (RFC 5321 4.5.3.1.3); the local part of one that is given to us to write has 64 (4.5.3.1.1). */
 #ifndef MAIL_ADDRESS_H
 #define MAIL_ADDRESS_H
 #include "base/arena.h"
@@ -45,7 +45,8 @@ bool path_parse(struct bytes text, unsigned how, struct arena *a, struct address
  * ERR_SYNTAX for what is no host name (LDH labels of 1-63, 253 in all). Literals are returned as they are. */
 bool domain_normalize(struct bytes domain, struct arena *a, struct bytes *out, struct err *e);
 /* local@domain in the form we compare and keep: domain normalized, local part lower case (our mailboxes are case-blind;
- * for others' domains only the domain is changed: pass `fold_local` false). */
+ * for others' domains only the domain is changed: pass `fold_local` false). ERR_SYNTAX when that is no address or is
+ * too long for a path. */
 bool address_normalize(const struct address *in, bool fold_local, struct arena *a, struct bytes *out, struct err *e);
 /* local part without "+tag": NO_BYTES when there is no tag. */
 struct bytes address_untagged(struct bytes local);

@@ -58,12 +58,16 @@ static bool read_header(struct raw *r)
 static bool header_address(struct raw *r, struct bytes header, struct bytes *out)
 {
     struct address_list list = { 0 };
+    struct err why = { 0 };
     struct header field;
+    struct bytes path;
 
     if (header_find(header, "From", 0, &field))
         address_list_parse(field.value, 2, mail_limits_now(), r->c->arena, &list);
     if (list.n != 1)
         return call_fault(r->c, "/from", "invalid_address", "The header must have one From with one address");
+    if (!address_normalize(&list.list[0], false, r->c->arena, &path, &why))
+        return call_fault(r->c, "/from", "invalid_address", "%s", why.message);
     *out = list.list[0].email;
     return true;
 }

@@ -132,8 +132,6 @@ bool recipient_check(struct call *c, const struct recipient_check_in *in, struct
     } else if (!check_domain(c, in, &address, out)) {
         return false;
     }
-    if (out->email.n > ADDRESS_MAX) /* a Unicode domain grows */
-        return err_set(&c->err, ERR_SYNTAX, "An address of more than %d octets", ADDRESS_MAX);
     return !c->who || limits_recipients(c, 1);
 }
 

@@ -193,6 +193,38 @@ static void a_path_has_256_octets(void **state)
     assert_false(path_parse((struct bytes){ text, 257 }, 0, *state, &out, &rest, &e));
 }
 
+/* "é." is 3 octets, and "xn--9ca." 8: the local part takes what the A-labels leave. */
+static void a_unicode_domain_counts_as_it_is_written(void **state)
+{
+    const struct bytes ends[] = { BYTES("test"), BYTES("tes") };
+    struct address out;
+    struct bytes rest;
+
+    for (size_t labels = 24; labels <= 29; labels++)
+        for (size_t i = 0; i < COUNT(ends); i++)
+            for (size_t local = 1; local <= 64; local++) {
+                bool fits = local + 1 + labels * 8 + ends[i].n <= ADDRESS_MAX;
+                struct err e = { 0 };
+                struct buf text;
+
+                buf_init(&text, 1024);
+                buf_addc(&text, '<');
+                for (size_t n = 0; n < local; n++)
+                    buf_addc(&text, 'a');
+                buf_addc(&text, '@');
+                for (size_t n = 0; n < labels; n++)
+                    buf_adds(&text, "\xC3\xA9.");
+                buf_add(&text, ends[i]);
+                buf_addc(&text, '>');
+                assert_int_equal(path_parse(buf_bytes(&text), 0, *state, &out, &rest, &e), fits);
+                assert_int_equal(path_parse(buf_bytes(&text), PATH_SENDER, *state, &out, &rest, &e), fits);
+                assert_int_equal(mailbox_parse(buf_bytes(&text), *state, &out, &e), fits);
+                text.n--;
+                assert_int_equal(address_parse(bytes_from(buf_bytes(&text), 1), *state, &out, &e), fits);
+                buf_clear(&text);
+            }
+}
+
 static void domains(void **state)
 {
     static const struct {
@@ -414,6 +446,7 @@ int main(void)
         ARENA_TEST(lengths),
         ARENA_TEST(paths),
         ARENA_TEST(a_path_has_256_octets),
+        ARENA_TEST(a_unicode_domain_counts_as_it_is_written),
         ARENA_TEST(domains),
         ARENA_TEST(normal_forms),
         ARENA_TEST(mailboxes),
