@@ -1,8 +1,8 @@
 /* api/send.c - POST /v1/messages: the request as message_send takes it.
  *
- * Only forms are turned into one here: an address as text or object, one or a list, headers as a list or a map. A fault
- * names the place in the form that was sent. The body's memory is given back before the service is called, since the
- * tree has all of it. */
+ * Only forms are turned into one here: an address as text or object, one or a list, headers as a list or a map. null is
+ * absent everywhere, in lists too; a fault names the place in the form that was sent. The body's memory is given back
+ * before the service is called, since the tree has all of it. */
 #include "api/private.h"
 #include "api/request.h"
 #include "base/crypt.h"
@@ -32,13 +32,17 @@ static struct send_address *addresses_read(struct request *r, const char *name, 
     struct json_object *value = json_member(r->body, name);
     struct arena *a = r->call.arena;
     bool list = json_object_is_type(value, json_type_array);
-    struct send_address *out;
+    size_t given = !value ? 0 : list ? json_object_array_length(value) : 1;
+    struct send_address *out = arena_array(a, given, sizeof *out);
 
-    *n = !value ? 0 : list ? json_object_array_length(value) : 1;
-    out = arena_array(a, *n, sizeof *out);
-    for (size_t i = 0; i < *n; i++)
-        address_read(r, list ? json_object_array_get_idx(value, i) : value,
-                     list ? arena_printf(a, "/%s/%zu", name, i) : arena_printf(a, "/%s", name), &out[i]);
+    *n = 0;
+    for (size_t i = 0; i < given; i++) {
+        struct json_object *item = list ? json_object_array_get_idx(value, i) : value;
+
+        if (item)
+            address_read(r, item, list ? arena_printf(a, "/%s/%zu", name, i) : arena_printf(a, "/%s", name),
+                         &out[(*n)++]);
+    }
     return out;
 }
 
@@ -58,27 +62,56 @@ static void people_read(struct request *r, struct message_send_in *in)
 
 /* ---- headers, tags, attachments ---- */
 
-static struct named_value *pairs_read(struct request *r, const char *name, size_t *n)
+static struct named_value *list_read(struct request *r, struct json_object *list, const size_t **places, size_t *n)
+{
+    size_t given = json_object_array_length(list), *at = arena_array(r->call.arena, given, sizeof *at);
+    struct named_value *out = arena_array(r->call.arena, given, sizeof *out);
+
+    for (size_t i = 0; i < given; i++) {
+        struct json_object *item = json_object_array_get_idx(list, i);
+
+        if (!json_member(item, "value"))
+            continue;
+        at[*n] = i;
+        out[(*n)++] = (struct named_value){ json_text(item, "name"), json_text(item, "value") };
+    }
+    *places = at;
+    return out;
+}
+
+static struct named_value *map_read(struct request *r, struct json_object *map, size_t *n)
+{
+    struct named_value *out = arena_array(r->call.arena, (size_t)json_object_object_length(map), sizeof *out);
+
+    json_object_object_foreach(map, key, text) if (text) out[(*n)++] =
+        (struct named_value){ bytes_of(key),
+                              { json_object_get_string(text), (size_t)json_object_get_string_len(text) } };
+    return out;
+}
+
+/* What has no value is absent. */
+static struct named_value *pairs_read(struct request *r, const char *name, const size_t **places, size_t *n)
 {
     struct json_object *value = json_member(r->body, name);
-    bool list = json_object_is_type(value, json_type_array);
-    struct named_value *out;
-    size_t i = 0;
 
-    *n = !value ? 0 : list ? json_object_array_length(value) : (size_t)json_object_object_length(value);
-    out = arena_array(r->call.arena, *n, sizeof *out);
-    for (; list && i < *n; i++) {
-        struct json_object *item = json_object_array_get_idx(value, i);
+    *n = 0;
+    if (!value)
+        return NULL;
+    return json_object_is_type(value, json_type_array) ? list_read(r, value, places, n) : map_read(r, value, n);
+}
 
-        out[i] = (struct named_value){ json_text(item, "name"), json_text(item, "value") };
+static struct bytes metadata_read(struct request *r)
+{
+    struct json_object *value = json_member(r->body, "metadata");
+
+    if (!value)
+        return NO_BYTES;
+    json_object_object_foreach(value, name, text)
+    {
+        if (!text)
+            json_object_object_del(value, name);
     }
-    if (value && !list) {
-        *n = 0; /* a name without a value is absent */
-        json_object_object_foreach(value, key, text) if (text) out[(*n)++] =
-            (struct named_value){ bytes_of(key),
-                                  { json_object_get_string(text), (size_t)json_object_get_string_len(text) } };
-    }
-    return out;
+    return json_tree_text(r->call.arena, value);
 }
 
 static struct bytes content_read(struct request *r, struct bytes text, size_t i)
@@ -99,14 +132,17 @@ static struct bytes content_read(struct request *r, struct bytes text, size_t i)
 static void attachments_read(struct request *r, struct message_send_in *in)
 {
     struct json_object *list = json_member(r->body, "attachments");
-    struct attachment *out;
+    size_t given = list ? json_object_array_length(list) : 0;
+    size_t *at = arena_array(r->call.arena, given, sizeof *at);
+    struct attachment *out = arena_array(r->call.arena, given, sizeof *out);
 
-    in->n_attachments = list ? json_object_array_length(list) : 0;
-    out = arena_array(r->call.arena, in->n_attachments, sizeof *out);
-    for (size_t i = 0; i < in->n_attachments; i++) {
+    for (size_t i = 0; i < given; i++) {
         struct json_object *item = json_object_array_get_idx(list, i);
 
-        out[i] = (struct attachment){
+        if (!item)
+            continue;
+        at[in->n_attachments] = i;
+        out[in->n_attachments++] = (struct attachment){
             .filename = json_text(item, "filename"),
             .content_type = json_text(item, "content_type"),
             .content_id = json_text(item, "content_id"),
@@ -115,6 +151,7 @@ static void attachments_read(struct request *r, struct message_send_in *in)
         };
     }
     in->attachments = out;
+    in->attachment_at = at;
 }
 
 /* ---- the whole ---- */
@@ -136,10 +173,10 @@ static void json_to_in(void *arg)
     in->subject = body_text(r, "subject");
     in->text = body_text(r, "text");
     in->html = body_text(r, "html");
-    in->headers = pairs_read(r, "headers", &in->n_headers);
+    in->headers = pairs_read(r, "headers", &in->header_at, &in->n_headers);
     in->header_map = json_object_is_type(json_member(r->body, "headers"), json_type_object);
-    in->tags = pairs_read(r, "tags", &in->n_tags);
-    in->metadata = json_tree_text(r->call.arena, json_member(r->body, "metadata"));
+    in->tags = pairs_read(r, "tags", &in->tag_at, &in->n_tags);
+    in->metadata = metadata_read(r);
     in->in_reply_to = body_text(r, "in_reply_to");
     in->dsn = body_bool(r, "dsn");
     in->save_to_sent = body_bool(r, "save_to_sent");

@@ -24,6 +24,8 @@ struct message_send_in {
     bool header_map; /* they came as a map: a fault names the field, not a place */
     const struct named_value *tags;
     size_t n_tags;
+    /* Where each of these stood in the list that was sent, for faults; NULL: nothing was left out there. */
+    const size_t *attachment_at, *header_at, *tag_at;
     struct bytes metadata;             /* JSON object of strings or NO_BYTES */
     struct bytes in_reply_to;          /* one of our ids or a Message-ID */
     struct send_address envelope_from; /* pointer NULL: not given */

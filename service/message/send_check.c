@@ -31,6 +31,11 @@ static const char *pointer(struct call *c, const char *list, size_t i, const cha
     return arena_printf(c->arena, "/%s/%zu%s%s", list, i, member ? "/" : "", member ? member : "");
 }
 
+static size_t place(const size_t *at, size_t i)
+{
+    return at ? at[i] : i;
+}
+
 static void no_line_ends(struct call *c, const char *where, struct bytes text)
 {
     if (bytes_has_ctl_line(text))
@@ -136,7 +141,8 @@ static const char *key_pointer(struct call *c, const char *object, struct bytes 
 
 static const char *header_pointer(struct call *c, const struct message_send_in *in, size_t i, const char *member)
 {
-    return in->header_map ? key_pointer(c, "headers", in->headers[i].name) : pointer(c, "headers", i, member);
+    return in->header_map ? key_pointer(c, "headers", in->headers[i].name)
+                          : pointer(c, "headers", place(in->header_at, i), member);
 }
 
 static void check_headers(struct call *c, const struct message_send_in *in)
@@ -182,12 +188,14 @@ static void check_tags(struct call *c, const struct message_send_in *in)
     }
     for (size_t i = 0; i < in->n_tags; i++) {
         struct bytes name = in->tags[i].name;
+        size_t at = place(in->tag_at, i);
+
         if (!name.n || !is_tag_text(name) || bytes_find(name, '=') < name.n)
-            call_fault(c, pointer(c, "tags", i, "name"), "invalid_characters",
+            call_fault(c, pointer(c, "tags", at, "name"), "invalid_characters",
                        "1 to %d printable ASCII characters other than '='", SEND_TAG_TEXT_MAX);
         if (!is_tag_text(in->tags[i].value))
-            call_fault(c, pointer(c, "tags", i, "value"), "invalid_characters", "At most %d printable ASCII characters",
-                       SEND_TAG_TEXT_MAX);
+            call_fault(c, pointer(c, "tags", at, "value"), "invalid_characters",
+                       "At most %d printable ASCII characters", SEND_TAG_TEXT_MAX);
     }
 }
 
@@ -224,7 +232,7 @@ void send_check(struct call *c, const struct message_send_in *in)
         call_fault(c, "/attachments", "too_many", "At most %d attachments", SEND_ATTACHMENTS_MAX);
     else
         for (size_t i = 0; i < in->n_attachments; i++)
-            check_attachment(c, &in->attachments[i], i);
+            check_attachment(c, &in->attachments[i], place(in->attachment_at, i));
     check_headers(c, in);
     check_tags(c, in);
     check_metadata(c, in->metadata);

@@ -47,6 +47,27 @@ def test_null_is_absent(c):
     assert pointers(send(c, **{"from": None})) == ["/from"] and pointers(send(c, to=None)) == ["/to"]
 
 
+def test_null_is_absent_in_lists_and_maps(c):
+    file = {"filename": "a", "content": "eA=="}
+    message = sent(c, to=[None, "bo@forms.test", None], cc=[None], reply_to=[None, "x@far.test"], attachments=[None, file], metadata={"a": None, "b": "c"},
+                   tags=[None, {"name": "a", "value": None}, {"name": "b", "value": "c"}], headers=[None, {"name": "X-A", "value": None}, {"name": "X-B", "value": "b"}])
+    m, kept = parsed(c, message), c.get(f"/v1/messages/{message['id']}").json
+    assert (m["To"], m["Cc"], m["Reply-To"], m["X-A"], m["X-B"]) == ("bo@forms.test", None, "x@far.test", None, "b")
+    assert [part.get_filename() for part in m.iter_attachments()] == ["a"]
+    assert (kept["metadata"], kept["tags"]) == ({"b": "c"}, [{"name": "b", "value": "c"}])
+    assert pointers(send(c, to=[None], bcc=[])) == ["/to"]
+    assert c.post("/v1/users", {"address": "cy@forms.test", "metadata": {"a": None, "b": "c"}}).json["metadata"] == {"b": "c"}
+
+
+def test_a_fault_names_the_place_that_was_sent(c):
+    a = send(c, to=[None, "x"], attachments=[None, {"filename": "a", "content": "!"}, {"filename": "b", "content": "", "content_id": "<>"}],
+             tags=[{"name": "a", "value": None}, {"name": "=", "value": ""}], headers=[None, {"name": "X-A", "value": None}, {"name": "Bcc", "value": ""}])
+    assert {"/to/1", "/attachments/1/content", "/attachments/2/content_id"} == set(pointers(a))
+    a = send(c, attachments=[None, {"filename": "b" * 128 + "\u00e4" * 100, "content": ""}],
+             tags=[{"name": "a", "value": None}, {"name": "=", "value": ""}], headers=[None, {"name": "X-A", "value": None}, {"name": "Bcc", "value": ""}])
+    assert {"/attachments/1/filename", "/tags/1/name", "/headers/2/name"} == set(pointers(a))
+
+
 @pytest.mark.parametrize("people, want", [
     ({"to": ["bo@forms.test", "Bo <BO@FORMS.test>"], "cc": ["bo@forms.test"]}, ["bo@forms.test"]),
     ({"to": ["z@far.test", "z@FAR.test", "Z@far.test"], "bcc": "z@far.test"}, ["z@far.test", "Z@far.test"]),  # only their server knows about its names
@@ -59,6 +80,15 @@ def test_an_address_is_one_recipient(c, people, want):
     mail = f"From: ana@forms.test\r\nTo: {', '.join(['z@far.test', 'z@FAR.test'])}\r\nCc: z@far.test\r\n\r\nx\r\n"
     a = c.post("/v1/messages", raw=mail.encode(), headers={"Content-Type": "message/rfc822"})
     assert [r["email"] for r in a.json["recipients"]] == ["z@far.test"], a
+
+
+def test_what_no_path_holds_is_refused(c):
+    long = "a" * 64 + "@" + "é." * 29 + "test"
+    for field in ("reply_to", "envelope_from", "to"):
+        assert pointers(send(c, **{field: long})) in ([f"/{field}"], [f"/{field}"] * 2), field
+    assert pointers(c.post("/v1/users", {"address": long})) == ["/address"]
+    a = c.post("/v1/messages?to=bo@forms.test", raw=f"From: {'a' * 250}@forms.test\r\n\r\nx\r\n".encode(), headers={"Content-Type": "message/rfc822"})
+    assert pointers(a) == ["/from"]
 
 
 def test_what_is_only_captured_is_not_delivered(c):
