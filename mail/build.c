@@ -62,10 +62,8 @@ static bool write_extra(struct writing *w)
 {
     for (size_t i = 0; i < w->c->n_headers; i++) {
         const struct named_value *h = &w->c->headers[i];
-        bool clear = header_is_structured(h->name);
 
-        if (clear ? !header_fits_clear(h->value) || !header_write_raw(w->out, h->name, h->value)
-                  : !header_write(w->out, h->name, h->value))
+        if (!header_write_given(w->out, h->name, h->value))
             return refuse(w->e, "headers", i);
     }
     return true;

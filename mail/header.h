@@ -57,9 +57,12 @@ int64_t header_date(struct bytes value);
  * line over 998. Refuses (returns false, nothing written) CR, LF, NUL in either and names that are not RFC 5322 ftext.
  */
 bool header_write(struct buf *out, struct bytes name, struct bytes value);
-/* Fields that programs read: they are never put in encoded words (RFC 2047 5), but written as they are or not at all.
- */
-bool header_is_structured(struct bytes name);
+/* What may stand in a field, by its name: encoded words are for text and for the names in a list of addresses only (RFC
+ * 2047 5). What programs read (HEADER_CLEAR) is written as it is or not at all. */
+enum header_form { HEADER_TEXT, HEADER_ADDRESSES, HEADER_CLEAR };
+enum header_form header_form(struct bytes name);
+/* Writes a field that somebody gave, by its form. False, and nothing is written, where that cannot be. */
+bool header_write_given(struct buf *out, struct bytes name, struct bytes value);
 /* Printable ASCII, with white space often enough for lines of at most 998 octets. */
 bool header_fits_clear(struct bytes value);
 /* A value that is already in its wire form (structured): folded at white space only. */

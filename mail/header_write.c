@@ -2,8 +2,7 @@
  *
  * Text is written word by word. A word is what stands between single spaces; those are the places where a line may be
  * folded, so that unfolding gives back the same text. From the first to the last word that needs it, text becomes
- * encoded words (RFC 2047). Where readers parse the value (`structured`) nothing is encoded: it fits as it is, or is
- * refused. */
+ * encoded words (RFC 2047). Which fields are text is said in header_form.c. */
 #include "mail/chars.h"
 #include "mail/header.h"
 
@@ -259,52 +258,6 @@ static bool pieces_fit(struct bytes value)
         value = bytes_from(value, n);
     }
     return true;
-}
-
-/* RFC 2369, 2919, 3834, 8058, 5322 3.6, 2156, 8098 and what mail programs have beside: readers compare or parse them,
- * and an encoded word would be an unknown value. A final '*' stands for any rest. */
-static const char *const structured[] = {
-    "List-*",
-    "Auto-Submitted",
-    "References",
-    "In-Reply-To",
-    "Precedence",
-    "Importance",
-    "Priority",
-    "X-Priority",
-    "Sensitivity",
-    "Disposition-Notification-*",
-    "Return-Path",
-    "Errors-To",
-    "Return-Receipt-To",
-    "X-Auto-Response-Suppress",
-    "Feedback-ID",
-    "Expires",
-    "Reply-By",
-    "Supersedes",
-    "Require-Recipient-Valid-Since",
-    "TLS-Required",
-    "MT-Priority",
-    "Autocrypt",
-    "BIMI-*",
-    "CFBL-*",
-    "Original-*",
-    "Message-Context",
-    "Archived-At",
-    "Accept-Language",
-    "Content-*",
-};
-
-bool header_is_structured(struct bytes name)
-{
-    for (size_t i = 0; i < sizeof structured / sizeof *structured; i++) {
-        struct bytes s = bytes_of(structured[i]);
-        bool prefix = bytes_ends(s, BYTES("*"));
-
-        if (prefix ? bytes_starts_nocase(name, bytes_head(s, s.n - 1)) : bytes_equal_nocase(name, s))
-            return true;
-    }
-    return false;
 }
 
 bool header_fits_clear(struct bytes value)

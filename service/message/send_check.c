@@ -145,6 +145,19 @@ static const char *header_pointer(struct call *c, const struct message_send_in *
                           : pointer(c, "headers", place(in->header_at, i), member);
 }
 
+static bool can_be_written(const struct named_value *h)
+{
+    struct buf line;
+    bool can = true;
+
+    if (header_form(h->name) == HEADER_TEXT)
+        return true;
+    buf_init(&line, (size_t)8 * SEND_HEADER_BYTES_MAX);
+    can = header_write_given(&line, h->name, h->value);
+    buf_clear(&line);
+    return can;
+}
+
 static void check_headers(struct call *c, const struct message_send_in *in)
 {
     size_t bytes = 0;
@@ -162,9 +175,11 @@ static void check_headers(struct call *c, const struct message_send_in *in)
         else if (is_denied(h->name))
             call_fault(c, header_pointer(c, in, i, "name"), "header_not_allowed",
                        "This header cannot be set here: it has a field of its own or is written by servers");
-        else if (header_is_structured(h->name) && !header_fits_clear(h->value))
+        else if (!can_be_written(h))
             call_fault(c, header_pointer(c, in, i, "value"), "cannot_be_written",
-                       "%.*s is read by programs: ASCII only, and white space at least every 997 characters",
+                       header_form(h->name) == HEADER_ADDRESSES
+                           ? "%.*s is a list of addresses like \"Name <a@example.org>\", and more than ASCII only there"
+                           : "%.*s is read by programs: ASCII only, and white space at least every 997 characters",
                        SHOW(h->name));
         no_line_ends(c, header_pointer(c, in, i, "value"), h->value);
     }

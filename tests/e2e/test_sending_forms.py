@@ -147,7 +147,7 @@ def test_fields_in_clear(c, name, value):
     assert b"".join([lines[field], *folded])[len(name) + 1:].strip() == value.encode() and max(map(len, lines)) <= 998 and all(line.strip() for line in lines)
 
 
-@pytest.mark.parametrize("name, value", [("List-Unsubscribe", f"<{URL}{'0' * 1000}>"), ("List-Unsubscribe", f"<{URL}ü>"), ("LIST-ID", "Größe <l.forms.test>"), ("Auto-Submitted", "é")])
+@pytest.mark.parametrize("name, value", [("List-Unsubscribe", f"<{URL}{'0' * 1000}>"), ("List-Unsubscribe", f"<{URL}ü>"), ("LIST-ID", "Größe <l.forms.test>"), ("Auto-Submitted", "é"), ("Newsgroups", "ä"), ("Errors-To", "Jörg")])
 def test_fields_that_cannot_be_in_clear(c, name, value):
     a = send(c, headers={name: value})
     assert pointers(a) == [f"/headers/{name}"] and name in a.json["errors"][0]["message"]
