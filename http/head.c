@@ -3,6 +3,7 @@
  * The second pass cuts what the scan has found well formed (one CR before each LF, a colon in each field, two blanks in
  * the first line), so it needs no checks for that, and only judges what the parts mean. */
 #include "http/head.h"
+#include "base/network.h"
 #include <string.h>
 
 enum state {
@@ -178,34 +179,71 @@ static void split(struct bytes head, struct arena *a, struct http_head *out, str
 
 /* ---- what the fields say ---- */
 
-/* RFC 3986 3.2.2 as far as it parts hosts from other things: a name's octets, or an address in brackets. */
-static bool is_host_octet(char c, bool bracketed)
+static bool is_hex(char c)
 {
-    return (c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z') ||
-           (c != '\0' && strchr(bracketed ? ":.-_~" : "-._~!$&'()*+,;=%", c) != NULL);
+    return (c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'f');
 }
 
+/* unreserved and sub-delims of RFC 3986 2.2, 2.3 */
+static bool is_host_octet(char c)
+{
+    return (c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z') ||
+           (c != '\0' && strchr("-._~!$&'()*+,;=", c) != NULL);
+}
+
+static bool name_fits(struct bytes name)
+{
+    for (size_t i = 0; i < name.n; i++) {
+        if (name.p[i] == '%' && i + 2 < name.n && is_hex(name.p[i + 1]) && is_hex(name.p[i + 2]))
+            i += 2;
+        else if (!is_host_octet(name.p[i]))
+            return false;
+    }
+    return name.n > 0;
+}
+
+/* "v1.x": RFC 3986's door for what comes after IPv6. */
+static bool future_fits(struct bytes literal)
+{
+    size_t dot = bytes_find(literal, '.');
+
+    if (!bytes_starts_nocase(literal, BYTES("v")) || dot < 2 || dot + 1 >= literal.n)
+        return false;
+    for (size_t i = 1; i < literal.n; i++)
+        if (i < dot ? !is_hex(literal.p[i]) : !is_host_octet(literal.p[i]) && literal.p[i] != ':')
+            return false;
+    return true;
+}
+
+static bool literal_fits(struct bytes literal)
+{
+    struct network address;
+
+    return future_fits(literal) || (bytes_find(literal, ':') < literal.n && network_parse_address(literal, &address));
+}
+
+static bool port_fits(struct bytes port)
+{
+    int64_t n = 0;
+
+    for (size_t i = 0; i < port.n; i++)
+        if (port.p[i] < '0' || port.p[i] > '9')
+            return false;
+    return port.n == 0 || (bytes_to_int(port, &n) && n <= UINT16_MAX);
+}
+
+/* RFC 3986 3.2.2, 3.2.3; a name may be an IPv4 address as well. */
 static bool host_fits(struct bytes host)
 {
     bool bracketed = host.n && host.p[0] == '[';
-    size_t end = bracketed ? bytes_find(host, ']') : bytes_find(host, ':');
-    struct bytes name = bytes_head(host, end), port = bytes_from(host, end);
+    size_t end = bytes_find(host, bracketed ? ']' : ':');
+    struct bytes name = bytes_head(host, end), port = bytes_from(host, end + bracketed);
 
-    if (bracketed) {
-        if (!port.n)
-            return false;
-        name = bytes_from(name, 1);
-        port = bytes_from(port, 1);
-    }
-    for (size_t i = 0; i < name.n; i++)
-        if (!is_host_octet(name.p[i], bracketed))
-            return false;
+    if (bracketed && (end == host.n || !literal_fits(bytes_from(name, 1))))
+        return false;
     if (port.n && port.p[0] != ':')
         return false;
-    for (size_t i = 1; i < port.n; i++)
-        if (port.p[i] < '0' || port.p[i] > '9')
-            return false;
-    return name.n > 0 && port.n <= 6;
+    return (bracketed || name_fits(name)) && port_fits(bytes_from(port, 1));
 }
 
 /* "/path", "http://host/path" (RFC 9112 3.2.2), or "*" of OPTIONS; what is CONNECTed to is no resource of ours. */
