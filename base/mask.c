@@ -93,9 +93,16 @@ static bool credentials_at(struct bytes text, struct found *f)
     return false;
 }
 
+/* Of a password in a URL (RFC 3986 3.2.1: it may have commas and brackets). */
+static bool ends_authority(char c)
+{
+    return (unsigned char)c <= ' ' || strchr("\"<>/?#", c) != NULL;
+}
+
+/* Of one without quotes: passwords have any other mark. */
 static bool ends_value(char c)
 {
-    return (unsigned char)c <= ' ' || strchr("\"'&,;<>(){}[]", c) != NULL;
+    return (unsigned char)c <= ' ' || c == '"' || c == '\'' || c == '&';
 }
 
 /* RFC 3986 3.2.1 */
@@ -107,7 +114,7 @@ static bool userinfo_at(struct bytes text, struct found *f)
     if (!bytes_starts(text, BYTES("://")))
         return false;
     authority = bytes_from(text, 3);
-    while (n < authority.n && authority.p[n] != '/' && !ends_value(authority.p[n]))
+    while (n < authority.n && !ends_authority(authority.p[n]))
         n++;
     authority = bytes_head(authority, n);
     at = bytes_find_last(authority, '@');
@@ -117,11 +124,45 @@ static bool userinfo_at(struct bytes text, struct found *f)
     return true;
 }
 
+/* Up to the quote that stands behind as many backslashes as the first one: JSON in JSON has \", and \\\" inside. */
+static size_t quoted_length(struct bytes text, char quote, size_t escapes)
+{
+    size_t before = 0;
+
+    for (size_t n = 0; n < text.n; n++) {
+        if (text.p[n] == quote && before == escapes)
+            return n - escapes;
+        before = text.p[n] == '\\' ? before + 1 : 0;
+    }
+    return text.n;
+}
+
+/* Behind the '=' or ':' of a name: where the secret is, without blanks and quotes around it. */
+static struct found value_after(struct bytes text, size_t at)
+{
+    size_t n = 0, escapes = 0;
+    struct bytes rest;
+
+    while (at < text.n && text.p[at] == ' ')
+        at++;
+    while (at < text.n && text.p[at] == '\\') {
+        escapes++;
+        at++;
+    }
+    if (at < text.n && (text.p[at] == '"' || text.p[at] == '\''))
+        return (struct found){ at + 1, quoted_length(bytes_from(text, at + 1), text.p[at], escapes) };
+    at -= escapes;
+    rest = bytes_from(text, at);
+    while (n < rest.n && !ends_value(rest.p[n]))
+        n++;
+    return (struct found){ at, n };
+}
+
 /* name="value", "name": value, name=value */
 static bool named_at(struct bytes text, struct found *f)
 {
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        size_t at = mark_length(text, names[i]), n = 0;
+        size_t at = mark_length(text, names[i]);
 
         if (!at)
             continue;
@@ -129,15 +170,9 @@ static bool named_at(struct bytes text, struct found *f)
             at++;
         if (at == text.n || (text.p[at] != '=' && text.p[at] != ':'))
             continue;
-        at++;
-        while (at < text.n && strchr(" \"'\\", text.p[at]) && text.p[at])
-            at++;
-        while (at + n < text.n && !ends_value(text.p[at + n]))
-            n++;
-        if (n) {
-            *f = (struct found){ at, n };
+        *f = value_after(text, at + 1);
+        if (f->secret)
             return true;
-        }
     }
     return false;
 }
