@@ -116,12 +116,17 @@ struct login {
     struct throttle_state state;
 };
 
-/* What is no address may be a password that was typed in the wrong place. */
+/* What is no address may be a password that was typed in the wrong place, and so may what stands behind one. */
 static struct bytes shown_name(const struct login *l)
 {
-    size_t at = bytes_find_last(l->name, '@');
+    struct arena *a = l->c->arena;
+    struct bytes word = bytes_head(l->name, bytes_find(l->name, ' '));
+    struct address ignored;
+    struct err why = { 0 };
 
-    return at > 0 && at + 1 < l->name.n ? l->name : BYTES("(no address)");
+    if (address_parse(l->name, a, &ignored, &why))
+        return l->name;
+    return address_parse(word, a, &ignored, &why) ? arena_bytesf(a, "%.*s ***", SHOW(word)) : BYTES("(no address)");
 }
 
 /* What could not be counted is not told either. */

@@ -71,7 +71,8 @@ def test_a_key_in_the_place_of_a_name_is_not_kept(server, c):
         assert b"-ERR [AUTH] A key is no user name" in dialogue(server, "pop3", f"USER {key}\r\nPASS x\r\nQUIT\r\n")
         dialogue(server, "smtp", f"EHLO {key}\r\nMAIL FROM:<{key}@x.test>\r\nRCPT TO:<{key}@a.test>\r\nQUIT\r\n")
         assert key not in Client(server, key=server.key).get(f"/v1/settings/{key}").body.decode()
-    Client(server, basic=("hunter2 typed here", "x")).get("/v1/me")
+    for name in ("hunter2 typed here", "ana@b.test hunter2", "hunter2 ana@b.test"):
+        Client(server, basic=(name, "x")).get("/v1/me")
     log = server.log_text().lower()
     assert secret[12:20].lower() not in log and strange[8:16] not in log and "hunter2" not in log
     assert secret[:12] in server.log_text()  # the hint stays: it tells which key it was
