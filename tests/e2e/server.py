@@ -33,6 +33,12 @@ def until(what, seconds=30.0):
         time.sleep(0.02)
 
 
+def seconds_until(what):
+    began = time.monotonic()
+    until(what)
+    return time.monotonic() - began
+
+
 def link(path):
     try:
         return os.readlink(path)

@@ -5,11 +5,12 @@ import json
 import os
 import re
 import socket
+import statistics
 import time
 
 import pytest
 from api_client import Client, answers, door, raw
-from server import Server, until
+from server import Server, seconds_until, until
 
 MAIL = b"From: ana@strict.test\r\nTo: ana@strict.test\r\nSubject: s\r\n\r\nx\r\n"
 INNER = b"GET /livez HTTP/1.1\r\nHost: inner\r\n\r\n"
@@ -94,12 +95,14 @@ def fds(server):
 
 
 def test_clients_that_hang_up_are_seen(server):
-    before = fds(server)
-    for what in (b"x", b"POST /v1/messages HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n", b""):
+    """Within 2 s; on a busy machine mostly."""
+    before, took = fds(server), []
+    for what in (b"x", b"POST /v1/messages HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n", b"") * 2:
         for _ in range(50):
             with socket.create_connection(door(server)) as s:
                 s.sendall(what)
-    until(lambda: fds(server) <= before + 2, 5)
+        took.append(seconds_until(lambda: fds(server) <= before + 2))
+    assert statistics.median(took) <= 2, took
 
 
 def test_a_large_answer_that_is_read_late_is_whole(server):

@@ -36,6 +36,11 @@ def test_https_and_its_new_certificate(tmp_path):
             with socket.create_connection(("127.0.0.1", s.port("api"))) as c:
                 old.wrap_socket(c)
         address = ("127.0.0.1", s.port("api"))
+        former = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        former.check_hostname, former.verify_mode, former.maximum_version = False, ssl.CERT_NONE, ssl.TLSVersion.TLSv1_2
+        with socket.create_connection(address, timeout=30) as c, former.wrap_socket(c) as tls:
+            tls.sendall(b"GET /livez HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            assert tls.version() == "TLSv1.2" and tls.recv(12) == b"HTTP/1.1 200"
         before = ssl.get_server_certificate(address)
         certificate(tmp_path, "two.test")
         s.process.send_signal(signal.SIGHUP)

@@ -1,4 +1,7 @@
 """Mail as other programs write it, come in over SMTP and read over HTTP: nothing of it vanishes, nothing of it is garbled."""
+import os
+import pathlib
+
 import pytest
 from api_client import Client
 from wire import Smtp
@@ -66,6 +69,20 @@ def test_header_without_an_end(read, mail, subject, text):
 
 
 # ---- charsets ----
+
+def cpu(server):
+    """Seconds of all its threads: those that a busy machine takes away are not among them."""
+    words = pathlib.Path(f"/proc/{server.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def test_charsets_by_turns_cost_little(server, read):
+    """A converter for each word took a minute."""
+    names = b"".join(b"=?%s?q?a?=" % (b"gb18030", b"big5-hkscs", b"iso-2022-jp", b"cp949")[i % 4] for i in range(3000))
+    before = cpu(server)
+    entry = read(HEAD + B % b"mixed" + 150 * part(b"text/plain", more=b'Content-Disposition: attachment; filename="' + names + b'"\r\n') + b"--b--\r\n")
+    assert entry["attachment_count"] == 150 and cpu(server) - before <= 10, cpu(server) - before
+
 
 @pytest.mark.parametrize("type, body, text", [
     (b"text/plain", b"Gr\xfc\xdfe aus K\xf6ln", "Grüße aus Köln"),
