@@ -4,13 +4,14 @@
  *     body_write(w, piece, deadline, e)        as often as bytes arrive
  *     body_finish(w, deadline, e)
  *     body_put(w, batch, arena)                what makes it kept, into the accept batch; again when that is built anew
- *     body_free(&w)
+ *     body_kept(w)                             after that has committed
+ *     body_free(&w)                            deletes what is in the store of one that was not kept, as far as it can
  *
  * Up to BODY_INLINE bytes lie in the row and enter with the accept batch. Of more, each BODY_FRAME bytes are a frame
  * and one chunk in the store, which leaves when it is full, in a lazy batch of its own, one at a time while more comes;
- * the row then has an expiry (body.upload_grace), which body_put clears on condition that it is still there: sweep and
- * accept cannot both win. zstd (body.compression_level), left out of a small body where it gains nothing. A writer
- * holds two frames at most (tests/e2e/test_limits.py) and belongs to one fiber.
+ * the row then has an expiry (body.upload_grace after the last bytes came), which body_put clears on condition that it
+ * is still there: sweep and accept cannot both win. zstd (body.compression_level), left out of a small body where it
+ * gains nothing. A writer holds two frames at most (tests/e2e/test_limits.py) and belongs to one fiber.
  *
  * Reading is a pull of pieces of at most BODY_PIECE bytes, from any place: what lies before it costs nothing, but in
  * large bodies of older builds, which are one stream and are read from their start.
@@ -27,10 +28,12 @@
 
 struct body_writer;
 struct body_writer *body_begin(struct service *svc);
-/* ERR_BUSY, ERR_STORAGE_FULL of the store. */
+/* ERR_BUSY, ERR_STORAGE_FULL of the store; ERR_BUSY also where it was silent for so long that its beginning was swept.
+ */
 bool body_write(struct body_writer *w, struct bytes piece, int64_t deadline, struct err *e);
 bool body_finish(struct body_writer *w, int64_t deadline, struct err *e);
 void body_put(struct body_writer *w, struct batch *b, struct arena *a);
+void body_kept(struct body_writer *w);
 void body_free(struct body_writer **w);
 
 struct id body_id(const struct body_writer *w);

@@ -2,10 +2,10 @@
  *
  * Up to BODY_INLINE bytes wait in memory and cost the store nothing before the accept batch. Of more, each BODY_FRAME
  * bytes are a frame: compressed and sealed by itself, so that whoever wants a slice opens only what that lies in.
- * Frames leave as they fill, under a row that expires if nobody comes back, and the next is filled meanwhile. They are
- * lazy: the accept batch requires them, and its one sync makes them durable. One is always kept back, since the last
- * one is sealed as the last; it goes with the accept batch. The frame is its own window for zstd, so a session holds no
- * compressor, only the frame that fills and the one that leaves. */
+ * Frames leave as they fill, under a row that expires if nothing comes any more, and the next is filled meanwhile. They
+ * are lazy: the accept batch requires them, and its one sync makes them durable. One is always kept back, since the
+ * last one is sealed as the last; it goes with the accept batch. The frame is its own window for zstd, so a session
+ * holds no compressor, only the frame that fills and the one that leaves. */
 #include "base/clock.h"
 #include "base/params.h"
 #include "service/body/body.h"
@@ -17,6 +17,10 @@
 #define FRAME_ARENA ((size_t)16 * 1024)
 /* Of a large body this much is kept for what lists show of it. */
 #define LARGE_PREVIEW ((size_t)64 * 1024)
+/* The row's time is renewed so many times in it. */
+#define RENEWALS 4
+/* How long the end of a session waits to delete what it has left in the store. */
+#define DROP_MS 5000
 
 struct body_writer {
     struct service *svc;
@@ -25,9 +29,10 @@ struct body_writer {
     struct buf plain;   /* the frame that is being filled; of a small body all of it */
     struct buf preview; /* once the first frame has left */
     struct buf sealed; /* what was made of the frame before, until the store has it; of the last one, or a small body */
-    bool finished, stored_plain;
+    bool finished, kept, stored_plain;
     unsigned chunks; /* that have left, or are leaving */
     int64_t mark;    /* store_lazy_mark */
+    int64_t expires; /* the row, by the wall clock */
     int64_t size;
     struct arena *arena; /* of the batch that is leaving */
     struct commit *leaving;
@@ -78,16 +83,62 @@ struct body_writer *body_begin(struct service *svc)
 /* The one that is leaving has left. */
 static bool has_left(struct body_writer *w, struct err *e)
 {
-    return !w->leaving || store_commit_end(&w->leaving, e);
+    if (!w->leaving || store_commit_end(&w->leaving, e))
+        return true;
+    if (e->code == ERR_CONFLICT) { /* of a renewal: the sweep was faster */
+        *e = (struct err){ 0 };
+        err_set(e, ERR_BUSY, "The mail came so slowly that its beginning has expired");
+    }
+    return false;
+}
+
+static struct batch *new_batch(struct body_writer *w)
+{
+    struct batch *b;
+
+    if (!w->arena)
+        w->arena = arena_new(FRAME_ARENA);
+    arena_reset(w->arena);
+    b = batch_new(w->arena);
+    batch_lazy(b);
+    return b;
+}
+
+static struct cond *still_there(struct arena *a)
+{
+    struct cond *c = arena_alloc(a, sizeof *c);
+
+    *c = COND("expires_at", IS_NOT, V_TIME(0));
+    return c;
+}
+
+/* What nobody will ask for goes at once, unless it was kept after all (a commit of which nobody has heard). The row may
+ * be gone: frames behind it have no other way to be found. What fails here is left to the sweep. */
+static void drop(struct body_writer *w)
+{
+    int64_t until = clock_monotonic() + DROP_MS;
+    struct batch *b = new_batch(w);
+    struct err e = { 0 };
+
+    batch_delete(b, &body_kind, w->id, still_there(w->arena), 1);
+    batch_blob_delete(b, w->id);
+    if (store_commit(w->svc->store, b, until, &e) || e.code != ERR_CONFLICT || batch_failure(b).fault != FAULT_MISSING)
+        return;
+    b = new_batch(w);
+    batch_blob_delete(b, w->id);
+    e = (struct err){ 0 };
+    store_commit(w->svc->store, b, until, &e);
 }
 
 void body_free(struct body_writer **w)
 {
-    struct err ignored;
+    struct err ignored = { 0 };
 
     if (!*w)
         return;
     has_left(*w, &ignored); /* until then the store reads what we hold */
+    if ((*w)->chunks && !(*w)->kept && !(*w)->svc->stopping)
+        drop(*w);
     if ((*w)->arena)
         arena_free(&(*w)->arena);
     buf_clear(&(*w)->plain);
@@ -156,7 +207,7 @@ static void insert_row(struct body_writer *w, struct batch *b)
     struct body_row *row = arena_alloc(w->arena, sizeof *row);
 
     *row = (struct body_row){ .id = w->id, .created_at = clock_wall(), .codec = BYTES("zframe"), .frame = BODY_FRAME };
-    row->expires_at = row->created_at + PARAM_INT(body, upload_grace);
+    w->expires = row->expires_at = row->created_at + PARAM_INT(body, upload_grace);
     batch_insert(b, &body_kind, row, NULL, 0);
     w->mark = store_lazy_mark(w->svc->store);
 }
@@ -168,11 +219,7 @@ static bool put_frame(struct body_writer *w, int64_t deadline, struct err *e)
 
     if (!has_left(w, e))
         return false;
-    if (!w->arena)
-        w->arena = arena_new(FRAME_ARENA);
-    arena_reset(w->arena);
-    b = batch_new(w->arena);
-    batch_lazy(b);
+    b = new_batch(w);
     if (w->chunks == 0) {
         insert_row(w, b);
         buf_add(&w->preview, bytes_head(buf_bytes(&w->plain), LARGE_PREVIEW));
@@ -181,6 +228,25 @@ static bool put_frame(struct body_writer *w, int64_t deadline, struct err *e)
     buf_reset(&w->plain);
     batch_blob_put(b, w->id, w->chunks, buf_bytes(&w->sealed));
     w->chunks++;
+    return store_commit_begin(w->svc->store, b, deadline, &w->leaving, e);
+}
+
+/* A mail may be hours on its way: while any of it comes the row stays. */
+static bool renew(struct body_writer *w, int64_t deadline, struct err *e)
+{
+    int64_t now = clock_wall(), grace = PARAM_INT(body, upload_grace);
+    struct batch *b;
+    struct set *later;
+
+    if (!w->chunks || now < w->expires - grace + grace / RENEWALS)
+        return true;
+    if (!has_left(w, e))
+        return false;
+    w->expires = now + grace;
+    b = new_batch(w);
+    later = arena_alloc(w->arena, sizeof *later);
+    *later = SET("expires_at", V_TIME(w->expires));
+    batch_update(b, &body_kind, w->id, still_there(w->arena), 1, later, 1);
     return store_commit_begin(w->svc->store, b, deadline, &w->leaving, e);
 }
 
@@ -196,7 +262,7 @@ bool body_write(struct body_writer *w, struct bytes piece, int64_t deadline, str
         buf_add(&w->plain, head);
         piece = bytes_from(piece, head.n);
     }
-    return true;
+    return renew(w, deadline, e);
 }
 
 bool body_finish(struct body_writer *w, int64_t deadline, struct err *e)
@@ -231,14 +297,12 @@ static void put_new(struct body_writer *w, struct batch *b, struct arena *a)
 
 static void put_begun(struct body_writer *w, struct batch *b, struct arena *a)
 {
-    struct cond *still_there = arena_alloc(a, sizeof *still_there);
     struct set *sets = arena_array(a, 3, sizeof *sets);
 
-    *still_there = COND("expires_at", IS_NOT, V_TIME(0));
     sets[0] = SET("expires_at", V_TIME(0));
     sets[1] = SET("size", V_INT(w->size));
     sets[2] = SET("chunks", V_INT(w->chunks + 1));
-    batch_update(b, &body_kind, w->id, still_there, 1, sets, 3);
+    batch_update(b, &body_kind, w->id, still_there(a), 1, sets, 3);
     batch_blob_require(b, w->id, w->chunks, w->mark);
 }
 
@@ -251,6 +315,11 @@ void body_put(struct body_writer *w, struct batch *b, struct arena *a)
         put_begun(w, b, a);
     if (is_large(w))
         batch_blob_put(b, w->id, w->chunks, buf_bytes(&w->sealed));
+}
+
+void body_kept(struct body_writer *w)
+{
+    w->kept = true;
 }
 
 void body_mark(struct batch *b, struct id body, struct arena *a)

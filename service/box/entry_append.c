@@ -97,6 +97,7 @@ static bool file(struct append *p, const struct mailbox_row *box, const struct d
             return err_set(&c->err, ERR_MAILBOX_FULL, "The mailbox is full");
         return false;
     }
+    body_kept(p->body);
     out->row.uid = batch_slot_value(b, filed.uid_slot) - 1;
     out->row.modseq = batch_slot_value(b, filed.modseq_slot);
     directory_add_used(c->svc, user->id, filed.row->size);

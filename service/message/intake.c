@@ -294,6 +294,7 @@ void intake_done(struct intake *k, struct call *c)
 {
     const struct plan *p = &k->plan;
 
+    body_kept(k->body);
     for (size_t i = 0; i < p->n; i++)
         if (p->targets[i].filed)
             directory_add_used(c->svc, p->targets[i].user.id, p->targets[i].size);

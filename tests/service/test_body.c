@@ -158,6 +158,94 @@ static void a_slice_costs_a_slice(void **state)
     body_close(&r);
 }
 
+/* ---- what never becomes a mail ---- */
+
+static bool writes(struct house *h, struct body_writer *w, size_t n)
+{
+    return body_write(w, text_make(h, n), clock_monotonic() + 30000, &h->c.err);
+}
+
+/* A begun body, of which some frames are in the store or on their way there. */
+static struct body_writer *begun(struct house *h)
+{
+    struct body_writer *w = body_begin(h->svc);
+
+    set_param("body.upload_grace", "1m");
+    must(h, writes(h, w, 3 * BODY_FRAME + 1));
+    return w;
+}
+
+static void apply(struct house *h, struct batch *b)
+{
+    must(h, store_commit(h->svc->store, b, clock_monotonic() + 30000, &h->c.err));
+}
+
+/* Neither the row nor one of its first chunks. */
+static void nothing_is_left(struct house *h, struct id id)
+{
+    struct body_row row = { .id = id_new(), .codec = BYTES("plain"), .created_at = 1 };
+    struct batch *b = batch_new(h->arena);
+    struct bytes chunk;
+    bool there;
+
+    batch_insert(b, &body_kind, &row, NULL, 0); /* reads see what was lazy once something else is durable */
+    apply(h, b);
+    must(h, store_look(h->svc->store, &body_kind, id, h->arena, &row, &there, &h->c.err));
+    assert_false(there);
+    for (unsigned i = 0; i < 6; i++)
+        wont(h, store_blob_get(h->svc->store, id, i, h->arena, &chunk, &h->c.err), ERR_MISSING);
+}
+
+static void an_upload_that_ends_takes_its_frames_along(void **state)
+{
+    struct house *h = *state;
+    struct body_writer *w = begun(h);
+    struct id id = body_id(w);
+
+    body_free(&w);
+    nothing_is_left(h, id);
+    w = begun(h); /* whole, but refused */
+    id = body_id(w);
+    must(h, body_finish(w, clock_monotonic() + 30000, &h->c.err));
+    body_free(&w);
+    nothing_is_left(h, id);
+}
+
+/* Raised beyond what the row was given, the grace is nearly over. */
+static void a_row_lives_while_frames_come(void **state)
+{
+    struct house *h = *state;
+    struct body_writer *w = begun(h);
+    struct cond renewed = COND("expires_at", ABOVE, V_TIME(clock_wall() + INT64_C(23) * 3600000));
+    struct batch *b = batch_new(h->arena);
+
+    set_param("body.upload_grace", "24h");
+    must(h, writes(h, w, 10));
+    must(h, body_finish(w, clock_monotonic() + 30000, &h->c.err));
+    batch_require(b, &body_kind, body_id(w), &renewed, 1);
+    apply(h, b);
+    body_free(&w);
+}
+
+/* Who was silent until the sweep came is told, and what he sends after it goes too. */
+static void an_upload_that_was_swept_stops(void **state)
+{
+    struct house *h = *state;
+    struct body_writer *w = begun(h);
+    struct batch *b = batch_new(h->arena);
+    struct id id = body_id(w);
+
+    batch_delete(b, &body_kind, id, NULL, 0);
+    batch_blob_delete(b, id);
+    apply(h, b);
+    must(h, writes(h, w, BODY_FRAME));
+    set_param("body.upload_grace", "24h");
+    must(h, writes(h, w, 10));
+    wont(h, writes(h, w, BODY_FRAME), ERR_BUSY);
+    body_free(&w);
+    nothing_is_left(h, id);
+}
+
 /* ---- of older builds ---- */
 
 /* Bytes in chunks of one length, as the row says without a frame. */
@@ -246,6 +334,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(bodies_of_every_length_come_back),
         TEST(a_slice_costs_a_slice),
+        TEST(an_upload_that_ends_takes_its_frames_along),
+        TEST(a_row_lives_while_frames_come),
+        TEST(an_upload_that_was_swept_stops),
         TEST(bodies_of_older_builds_are_read),
         TEST(frames_that_are_none_are_refused),
     };
