@@ -519,20 +519,19 @@ static void messages_at_work_are_steps(void **state)
 static struct {
     const struct engine *inner;
     struct world *w;
-    bool taken;
+    int looks;
 } thief;
 
-/* Takes the third of the events that were found, before whoever has found them can. */
+/* Takes the third of the events that the second look (behind the old end) finds, before whoever looks can. */
 static bool find_and_take(struct store *st, const struct plan *p, struct arena *a, struct rows *out, struct err *e)
 {
     if (!thief.inner->find(st, p, a, out, e))
         return false;
-    if (p->query->kind == &event_kind && out->n > 3 && !thief.taken) {
+    if (p->query->kind == &event_kind && ++thief.looks == 2) {
         struct batch *b = batch_new(thief.w->arena);
 
         batch_delete(b, &event_kind, ((struct event_row *)out->row)[2].id, NULL, 0);
         commit(thief.w, b);
-        thief.taken = true;
     }
     return true;
 }
@@ -545,15 +544,16 @@ static void one_gone_meanwhile_does_not_keep_its_slice(void **state)
 
     thief.inner = w->svc->store->engine;
     thief.w = w;
-    thief.taken = false;
-    steps("1");
+    thief.looks = 0;
+    steps("20");
+    add_events(w, 1, clock_wall() + 3600000);
     add_events(w, 15, 1);
     stealing.find = find_and_take;
     w->svc->store->engine = &stealing;
     assert_int_equal(sweep(w), 14);
     w->svc->store->engine = thief.inner;
-    assert_true(thief.taken);
-    assert_int_equal(kept_events(w), 0);
+    assert_true(thief.looks >= 2);
+    assert_int_equal(kept_events(w), 1);
 }
 
 /* More of them in one slice than a sweep would hold whole. */
