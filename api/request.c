@@ -114,6 +114,12 @@ static bool routed(struct request *r)
     return err_set(&r->call.err, ERR_BAD_JSON, "The path is not well encoded");
 }
 
+/* May strangers ask it? */
+static bool is_open(const struct route *route)
+{
+    return route->flags & ROUTE_OPEN || (route->flags & ROUTE_METRICS && PARAM_INT(api, metrics_open));
+}
+
 /* What can be told from the header alone. */
 static bool acceptable(struct request *r)
 {
@@ -123,8 +129,7 @@ static bool acceptable(struct request *r)
         return err_set(&r->call.err, ERR_BUSY, "The server is stopping");
     if (!routed(r))
         return false;
-    if (!(r->route->flags & ROUTE_OPEN) && !r->authorization.p && !r->is_unix &&
-        !(strcmp(r->route->name, "system_metrics") == 0 && PARAM_INT(api, metrics_open)))
+    if (!is_open(r->route) && !r->authorization.p && !r->is_unix)
         return err_set(&r->call.err, ERR_AUTH, "Give an API key as `Authorization: Bearer …`");
     if (!media_fits(r) || !coding_fits(r))
         return false;

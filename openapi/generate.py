@@ -130,6 +130,10 @@ def scopes_of(operation):
     return " | ".join("SCOPE_" + s for s in names) or "0"
 
 
+# A parameter that opens an operation to everybody, and the flag that says so.
+OPEN_WHEN = {"api.metrics_open": "ROUTE_METRICS"}
+
+
 def flags_of(tables, document, operation, method):
     flags = []
     security = operation.get("security", document["security"])
@@ -139,6 +143,7 @@ def flags_of(tables, document, operation, method):
     flags += ["ROUTE_JSON"] if "application/json" in content else []
     flags += ["ROUTE_STREAM"] if "x-stream" in operation else []
     flags += ["ROUTE_POST"] if method == "post" else []
+    flags += [OPEN_WHEN[operation["x-open-when"]]] if "x-open-when" in operation else []
     assert ("message/rfc822" in content) == ("x-stream" in operation)
     return " | ".join(flags) or "0"
 

@@ -243,6 +243,7 @@ static void test_walls(void **state)
         assert_int_equal(!!(r->flags & ROUTE_USER), own);
         assert_int_equal(!!(r->flags & ROUTE_OPEN),
                          strncmp(r->path, "/v1", 3) != 0 && strcmp(r->path, "/metrics") != 0);
+        assert_int_equal(!!(r->flags & ROUTE_METRICS), strcmp(r->path, "/metrics") == 0);
         if (strncmp(r->path, "/v1/accounts", 12) == 0)
             assert_int_equal(r->scopes, SCOPE_OPERATOR);
         if (strncmp(r->path, "/v1/settings", 12) == 0)
