@@ -5,14 +5,16 @@
  * frame stays under 6 KiB and blocking or burning work goes to a pool (offload).
  *
  * net_start makes the loop threads and pools of the process (there is one set); everything below then works from
- * fibers. From a plain thread (a test, a worker) the waiting calls simply block. */
+ * fibers. From a plain thread (a test, a worker) the waiting calls simply block.
+ *
+ * One header for what is written in fiber.c, loop.c, pool.c and mutex.c: whoever writes code for fibers needs all of
+ * it. */
 #ifndef NET_FIBER_H
 #define NET_FIBER_H
 #include "base/err.h"
 #include <stdint.h>
 
 struct fiber;
-struct event_base;
 
 struct net_options {
     unsigned loops;         /* loop threads; 0: one a core */
@@ -30,7 +32,6 @@ bool net_stopping(void);
 void net_drain(void);
 bool net_draining(void);
 unsigned net_loops(void);
-struct event_base *net_loop_base(unsigned loop); /* for adapters of libraries; used on that loop's thread only */
 
 /* Starts run(arg) as a fiber on loop number `loop` (FIBER_ANY: the one with the fewest fibers). Any thread.
  * ERR_BUSY past fibers_max. */

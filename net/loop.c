@@ -60,12 +60,6 @@ unsigned net_loops(void)
     return loops_n;
 }
 
-struct event_base *net_loop_base(unsigned loop)
-{
-    assert(loop < loops_n);
-    return loops[loop].base;
-}
-
 /* Takes all wakes that have come. Reading the eventfd is not needed: it is edge triggered, every write is an edge. */
 static void on_wake(evutil_socket_t fd, short what, void *arg)
 {

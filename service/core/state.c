@@ -73,11 +73,6 @@ bool service_sleep(struct service *svc, int64_t ms)
 
 /* ---- what the doors ask ---- */
 
-struct store *service_store(struct service *svc)
-{
-    return svc->store;
-}
-
 struct id service_node(const struct service *svc)
 {
     return svc->node;

@@ -19,8 +19,6 @@
 #define SLICE_ARENA ((size_t)64 * 1024 * 1024) /* a message, its mailboxes and what is written; anew for each slice */
 /* Without a poke, how long until due work is looked for again. */
 #define PAUSE_MS 1000
-/* The longest delivery.lease. */
-#define LEASE_MOST_MS 600000
 
 static int by_message(const void *a, const void *b)
 {

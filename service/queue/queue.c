@@ -14,10 +14,9 @@
 #include "service/queue/outcome.h"
 #include <assert.h>
 
-#define HURRY_MS      3600000 /* a message that has no longer than this is hurried */
-#define LEASE_MOST_MS 600000  /* the longest delivery.lease */
-#define BEGIN_ROWS    256
-#define LOOK_IDS      64 /* of store_get_many */
+#define HURRY_MS   3600000 /* a message that has no longer than this is hurried */
+#define BEGIN_ROWS 256
+#define LOOK_IDS   64 /* of store_get_many */
 
 /* ---- who is told ---- */
 

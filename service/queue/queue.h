@@ -17,6 +17,8 @@
 #include "service/body/content.h"
 #include "service/queue/attempt.h"
 
+#define LEASE_MOST_MS 600000 /* the longest delivery.lease */
+
 #define QUEUE_WANTS 64   /* flows of one claim */
 #define QUEUE_ROWS  1024 /* rows of one claim, finish, return or renewal */
 
