@@ -65,16 +65,12 @@ static bool read_all(struct append *p)
     return auth_current(p->c) && entry_keep(p) && body_finish(p->body, p->c->deadline, &p->c->err);
 }
 
-static bool file(struct append *p, const struct mailbox_row *box, const struct directory_user *user,
-                 struct entry_view *out)
+/* What is filed, from what has come. *json: what lists will show of it. */
+static struct filing filing_of(struct append *p, struct id box, const struct directory_user *user, struct bytes *json)
 {
-    struct call *c = p->c;
-    const struct mime_index *index = mime_end(p->mime);
-    struct batch *b = batch_new(c->arena);
     struct summary summary;
-    struct filed filed;
     struct filing f = { .user = user,
-                        .mailbox_id = box->id,
+                        .mailbox_id = box,
                         .entry_id = id_new(),
                         .body_id = body_id(p->body),
                         .content = body_key(p->body),
@@ -82,16 +78,29 @@ static bool file(struct append *p, const struct mailbox_row *box, const struct d
                         .flags = p->in->flags,
                         .received_at = clock_wall() };
 
-    summary_make(index, body_preview(p->body), c->arena, &summary);
-    f.summary = seal_text(f.content, f.body_id, summary.json, c->arena);
+    summary_make(mime_end(p->mime), body_preview(p->body), p->c->arena, &summary);
+    f.summary = seal_text(f.content, f.body_id, summary.json, p->c->arena);
     f.sent_at = summary.sent_at;
     f.header_message_id = summary.header_message_id;
     f.thread_root = summary.thread_root;
+    *json = summary.json;
+    return f;
+}
+
+static bool file(struct append *p, const struct mailbox_row *box, const struct directory_user *user,
+                 struct entry_view *out)
+{
+    struct call *c = p->c;
+    struct batch *b = batch_new(c->arena);
+    struct bytes json;
+    struct filed filed;
+    struct filing f = filing_of(p, box->id, user, &json);
+
     body_put(p->body, b, c->arena);
     if (!filing_add(c->svc, b, c->arena, &f, &filed, &c->err))
         return false;
     *out = (struct entry_view){ .row = *filed.row };
-    summary_read(summary.json, c->arena, out);
+    summary_read(json, c->arena, out);
     if (!call_commit(c, b, NULL, filed.row->id)) {
         if (c->err.code == ERR_CONFLICT && batch_failure(b).fault == FAULT_BOUND)
             return err_set(&c->err, ERR_MAILBOX_FULL, "The mailbox is full");

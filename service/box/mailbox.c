@@ -245,24 +245,9 @@ struct updating {
     struct mailbox_row *out;
 };
 
-static bool update_once(struct call *c, void *arg, bool *again)
+/* What is named, into a row as it was read. */
+static bool take_named(struct call *c, const struct mailbox_update_in *in, struct line *line, struct mailbox_row *out)
 {
-    const struct mailbox_update_in *in = ((const struct updating *)arg)->in;
-    struct mailbox_row *out = ((const struct updating *)arg)->out;
-    struct batch *b = batch_new(c->arena);
-    struct set *sets = arena_array(c->arena, 6, sizeof *sets);
-    uint64_t subscribed = members_named(&mailbox_members, "subscribed");
-    struct cond *same = arena_alloc(c->arena, sizeof *same);
-    struct line *line = line_new(c);
-    int modseq;
-
-    if (!access_mailbox(c, in->id, SCOPE_MAIL_WRITE, out))
-        return false;
-    if (out->role.p && in->named != subscribed)
-        return err_set(&c->err, ERR_IN_USE, "A mailbox with a role keeps its name and place");
-    if (!in->named)
-        return true;
-    *same = COND("slot", IS, V_TEXT(out->slot)); /* made of the name and the place, of which a request may name one */
     if (!members_apply(c, &mailbox_members, &in->given, in->named, out))
         return false;
     if (in->named & members_named(&mailbox_members, "name"))
@@ -272,14 +257,48 @@ static bool update_once(struct call *c, void *arg, bool *again)
     if (!call_check(c))
         return false;
     out->slot = mailbox_slot(out->parent_id, out->name, c->arena);
-    sets[0] = SET("name", V_TEXT(out->name));
-    sets[1] = SET("parent_id", V_ID(out->parent_id));
-    sets[2] = SET("slot", V_TEXT(out->slot));
-    modseq = modseq_raise(b, c->arena, out->user_id);
+    return true;
+}
+
+/* `slot`: as it was read, made of the name and the place, of which a request may name one. The modseq's slot. */
+static int write_named(struct call *c, struct batch *b, const struct mailbox_row *box, struct bytes slot,
+                       bool subscribed)
+{
+    struct set *sets = arena_array(c->arena, 6, sizeof *sets);
+    struct cond *same = arena_alloc(c->arena, sizeof *same);
+    int modseq = modseq_raise(b, c->arena, box->user_id);
+
+    *same = COND("slot", IS, V_TEXT(slot));
+    sets[0] = SET("name", V_TEXT(box->name));
+    sets[1] = SET("parent_id", V_ID(box->parent_id));
+    sets[2] = SET("slot", V_TEXT(box->slot));
     sets[3] = FROM_SLOT("modseq", modseq, 0);
     sets[4] = FROM_SLOT("props_modseq", modseq, 0);
-    sets[5] = SET("unsubscribed", V_BOOL(out->unsubscribed));
-    batch_update(b, &mailbox_kind, out->id, same, 1, sets, in->named & subscribed ? 6 : 5);
+    sets[5] = SET("unsubscribed", V_BOOL(box->unsubscribed));
+    batch_update(b, &mailbox_kind, box->id, same, 1, sets, subscribed ? 6 : 5);
+    return modseq;
+}
+
+static bool update_once(struct call *c, void *arg, bool *again)
+{
+    const struct mailbox_update_in *in = ((const struct updating *)arg)->in;
+    struct mailbox_row *out = ((const struct updating *)arg)->out;
+    struct batch *b = batch_new(c->arena);
+    uint64_t subscribed = members_named(&mailbox_members, "subscribed");
+    struct line *line = line_new(c);
+    struct bytes slot;
+    int modseq;
+
+    if (!access_mailbox(c, in->id, SCOPE_MAIL_WRITE, out))
+        return false;
+    if (out->role.p && in->named != subscribed)
+        return err_set(&c->err, ERR_IN_USE, "A mailbox with a role keeps its name and place");
+    if (!in->named)
+        return true;
+    slot = out->slot;
+    if (!take_named(c, in, line, out))
+        return false;
+    modseq = write_named(c, b, out, slot, in->named & subscribed);
     hold_line(c, b, line, modseq);
     if (call_commit(c, b, NULL, out->id)) {
         out->modseq = batch_slot_value(b, modseq);

@@ -75,18 +75,13 @@ static void add_address(struct call *c, struct batch *b, const struct user_row *
     batch_update(b, &domain_kind, user->domain_id, NULL, 0, more, 1);
 }
 
-bool user_create(struct call *c, const struct user_create_in *in, struct user_row *out)
+/* As it is before anything is named. */
+static void blank_row(const struct call *c, struct id domain, struct bytes address, struct user_row *out)
 {
-    struct batch *b = batch_new(c->arena);
-    struct domain_row domain;
-    struct bytes address;
-
-    if (!call_may(c, SCOPE_USERS) || !user_address_check(c, in->change.row.address, &address, &domain))
-        return false;
     *out = (struct user_row){
         .id = id_new(),
         .account_id = c->account,
-        .domain_id = domain.id,
+        .domain_id = domain,
         .address = address,
         .encryption = BYTES("server"),
         .quota = PARAM_INT(users, quota_default),
@@ -96,6 +91,17 @@ bool user_create(struct call *c, const struct user_create_in *in, struct user_ro
         .modseq = 1,
     };
     out->uid_validity = out->created_at / 1000 + (int64_t)BOXES - 1;
+}
+
+bool user_create(struct call *c, const struct user_create_in *in, struct user_row *out)
+{
+    struct batch *b = batch_new(c->arena);
+    struct domain_row domain;
+    struct bytes address;
+
+    if (!call_may(c, SCOPE_USERS) || !user_address_check(c, in->change.row.address, &address, &domain))
+        return false;
+    blank_row(c, domain.id, address, out);
     if (!members_apply(c, &user_members, &in->change, in->change.named & ~members_named(&user_members, "address"),
                        out) ||
         !call_check(c) || !user_finish(c, &in->change, in->change.named, out))
