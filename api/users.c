@@ -1,6 +1,7 @@
 /* Users, and the addresses that lead to them. */
 #include "api/request.h"
 #include "service/box/user_whole.h"
+#include "service/identity/address.h"
 
 bool api_user_list(struct request *r)
 {

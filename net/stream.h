@@ -9,7 +9,7 @@
  * After either from a write call the stream is dead and only stream_free helps. A stream belongs to one fiber or one
  * thread. An idle one holds no buffer. RFC 8446, RFC 9325 (TLS 1.2+).
  *
- * A stream comes from a door (stream_socket), or goes out (stream_connect). */
+ * A stream comes from a door (stream_socket), or goes out (stream_connect, in connect.c). */
 #ifndef NET_STREAM_H
 #define NET_STREAM_H
 #include "base/arena.h"

@@ -29,7 +29,7 @@ void waiter_wake(struct waiter *w);
 /* Something that can happen many times and that many may wait for, with a deadline: new events, a limit that frees up.
  *     uint64_t seen = signal_count(s);  look;  signal_wait(s, seen, deadline);
  * signal_wait returns true once the count differs from `seen`, false at the deadline (monotonic ms) or at net_stop. */
-struct signal;
+struct signal; /* signal.c */
 struct signal *signal_new(void);
 void signal_free(struct signal **s); /* nobody may be waiting */
 uint64_t signal_count(const struct signal *s);

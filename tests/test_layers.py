@@ -10,6 +10,12 @@ BELOW = {"base": "", "net": "base", "http": "base", "mail": "base", "store": "ne
 # The folders of service/, from the lowest: each may use itself and those before it. service.c and service.h, which wire
 # them together, stand above all and are used by the doors alone.
 SERVICE = ["core", "identity", "body", "box", "queue", "message", "keep"]
+# Headers that promise more than the file of their name keeps. What is one thing to those who use it:
+FAMILIES = set("""base/json_tree.h net/fiber.h net/stream.h net/tls_client.h net/wait.h mail/address.h mail/build.h mail/charset.h
+    mail/dkim_key.h mail/header.h mail/mime.h store/store.h service/core/call.h api/schema.h smtp/smtp.h pop3/pop3.h""".split())
+# and what the files of one folder, or of one corner of it, know of each other, besides *_private.h and *_inner.h:
+INSIDE = set("""net/loop.h mail/address_form.h mail/bounce_read.h store/engine.h store/mongo/apply.h store/mongo/mongo.h
+    store/mongo/schema.h store/sqlite/sqlite.h api/line.h api/request.h smtp/session.h pop3/session.h cli/command.h""".split())
 GENERATED = {"openapi_tables.h", "openapi_tables.inc", "classify_rules.inc", "providers.inc"}
 
 
@@ -84,6 +90,26 @@ def test_files_say_how_they_think():
             if text.count("\n") > 100 and len(sentences) < 2:
                 silent.append(str(file.relative_to(ROOT)))
     assert not silent, silent
+
+
+def test_headers_stand_beside_their_code():
+    """What X.h declares is defined in X.c or X_*.c of its folder; the families above are few, and all are needed."""
+    where, apart = {}, {}
+    for layer in BELOW:
+        for file in (ROOT / layer).rglob("*.c"):
+            for name in re.findall(r"^(?!static)\w[^\n;{}()]*?(\w+)\([^;{}]*\)\n\{", file.read_text(), re.M):
+                where[name, layer] = file
+    for layer in BELOW:
+        for file in sorted((ROOT / layer).rglob("*.h")):
+            stem = re.sub("_(private|inner)$", "", file.stem)
+            declared = r"^(?!static|#)\w[^\n;{}()]*?(\w+)\([^;{}]*\)(?:\s+__attribute__.*)?;"
+            for name in re.findall(declared, file.read_text(), re.M):
+                code = where.get((name, layer), file)
+                if code.parent != file.parent or not (code.stem + "_").startswith((stem + "_", file.stem + "_")):
+                    apart.setdefault(str(file.relative_to(ROOT)), []).append(f"{name} ({code.name})")
+    apart = {name: all for name, all in apart.items() if not name.endswith(("_private.h", "_inner.h", "/private.h"))}
+    known = FAMILIES | INSIDE
+    assert apart.keys() == known, ([apart[name] for name in apart.keys() - known], known - apart.keys())
 
 
 def test_quick_covers_each_folder():

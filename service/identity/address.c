@@ -2,6 +2,7 @@
  *
  * The batch that makes or takes an address changes the counters of its user and its domain too: so neither can be
  * deleted beside it. A move demands that the address is still with the user it was read with. */
+#include "service/identity/address.h"
 #include "mail/address.h"
 #include "service/core/state.h"
 #include "service/identity/directory.h"

@@ -1,8 +1,8 @@
-/* service/identity/auth_known.c - who has logged in from where: see auth_turn.h. */
+/* service/identity/auth_known.c - who has logged in from where: see auth_known.h. */
+#include "service/identity/auth_known.h"
 #include "service/core/secrets.h"
 #include "service/core/state.h"
 #include "service/identity/auth_private.h"
-#include "service/identity/auth_turn.h"
 #define uthash_fatal(message) die("out of memory: known clients")
 #include <uthash.h>
 

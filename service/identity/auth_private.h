@@ -4,7 +4,7 @@
 #include "base/metrics.h"
 #include "service/core/state.h"
 #include "service/identity/auth.h"
-#include "service/identity/auth_turn.h"
+#include "service/identity/auth_known.h"
 #include "service/identity/throttle.h"
 
 struct remembered; /* a verified password: a keyed hash by user */

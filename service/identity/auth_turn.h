@@ -8,8 +8,7 @@
  * - auth.argon2_waiting may wait. When all places are taken, the last one of the network that holds most of them makes
  *   room for one that holds fewer, and a stranger for who is known: those, and who finds no room, get ERR_BUSY.
  *
- * Who passed is remembered in memory for auth.known of auth.known_names pairs and networks at most; after a start all
- * are strangers until they pass once. Any thread or fiber. */
+ * Who is known: auth_known.h. Any thread or fiber. */
 #ifndef SERVICE_AUTH_TURN_H
 #define SERVICE_AUTH_TURN_H
 #include "base/metrics.h"
@@ -33,11 +32,4 @@ bool turn_take(struct turns *t, struct bytes from, enum standing standing, struc
 void turn_give(struct turns *t);
 
 extern const struct turn_rule auth_turn_rule; /* of logins */
-
-struct known;
-struct known *known_new(void);
-void known_free(struct known **k);
-/* Of c's network and this user. */
-enum standing known_standing(struct call *c, struct bytes user);
-void known_note(struct call *c, struct bytes user); /* it has passed */
 #endif

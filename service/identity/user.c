@@ -1,6 +1,7 @@
 /* service/identity/user.c - users as they are found and changed; making and ending them takes their mailboxes along, in
  * service/box/user_whole.c. */
 #include "service/identity/user.h"
+#include "service/identity/address.h"
 #include "service/identity/auth.h"
 #include "service/identity/directory.h"
 #include "service/identity/user_check.h"

@@ -1,4 +1,5 @@
-/* service/identity/user.h - users (who read mail) and their addresses. A path may name a user by id or by address. */
+/* service/identity/user.h - users (who read mail); their addresses are in address.h. A path may name a user by id or by
+ * address. */
 #ifndef SERVICE_USER_H
 #define SERVICE_USER_H
 #include "service/core/call.h"
@@ -30,39 +31,4 @@ struct user_update_in {
 bool user_update(struct call *c, const struct user_update_in *in, struct user_row *out);
 /* For service/: a user of the account acted in by id or address, whatever the scopes. ERR_MISSING. */
 bool user_of_account(struct call *c, struct bytes id, struct user_row *out);
-/* Likewise the row of an address as it is written, of any account. ERR_MISSING. */
-bool address_by_text(struct call *c, struct bytes text, struct address_row *out);
-
-struct address_list_in {
-    struct page page;
-    struct bytes user; /* filter: id or address */
-};
-struct address_list_out {
-    struct address_row *rows;
-    size_t n;
-    struct page_out page;
-};
-bool address_list(struct call *c, const struct address_list_in *in, struct address_list_out *out);
-struct address_change {
-    struct address_row row;
-    struct bytes target; /* who gets its mail: id or address of a user */
-    uint64_t named;      /* of address_members */
-};
-struct address_create_in {
-    struct address_change change;
-};
-bool address_create(struct call *c, const struct address_create_in *in, struct address_row *out);
-struct address_get_in {
-    struct bytes id;
-};
-bool address_get(struct call *c, const struct address_get_in *in, struct address_row *out);
-struct address_update_in {
-    struct bytes id;
-    struct address_change change;
-};
-bool address_update(struct call *c, const struct address_update_in *in, struct address_row *out);
-struct address_delete_in {
-    struct bytes id;
-}; /* ERR_IN_USE for a primary one */
-bool address_delete(struct call *c, const struct address_delete_in *in, void *out);
 #endif

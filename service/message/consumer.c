@@ -3,10 +3,10 @@
  * The place is a row of its own, and moves in the batch of what was done about the events that were read, on the
  * condition that nobody moved it meanwhile. So no node has to hold a lock, and a node that dies between reading and
  * committing has done nothing: another reads the same events again. */
+#include "service/message/consumer.h"
 #include "base/clock.h"
 #include "service/core/secrets.h"
 #include "service/core/state.h"
-#include "service/message/feed.h"
 
 #define MAKE_MS 30000
 

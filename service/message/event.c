@@ -7,7 +7,6 @@
 #include "base/metrics.h"
 #include "service/core/member.h"
 #include "service/core/state.h"
-#include "service/message/feed.h"
 #include "service/message/message_private.h"
 
 #define FOLLOW_LOOK  2000 /* rows of the account that one request steps over before it answers with what it has */

@@ -1,6 +1,6 @@
 /* service/message/intake.h - one door for all mail: message_accept and what leads to it.
  *
- *     recipient_check for each RCPT, sender_check for MAIL
+ *     recipient_check for each RCPT, sender_check for MAIL (recipient.h)
  *     struct intake *k;
  *     intake_begin(c, &in, &k)        as bytes arrive: intake_append(k, c, chunk)
  *     intake_commit(&k, c, &out)      durable in one batch: body, message, deliveries, entries, counters, events
@@ -12,40 +12,8 @@
  * 5321 4.1.1.4, 6.3 (loops), RFC 6409 8 (submission). */
 #ifndef SERVICE_INTAKE_H
 #define SERVICE_INTAKE_H
-#include "mail/address.h"
 #include "mail/build.h"
-#include "service/core/call.h"
-
-enum recipient_kind {
-    RECIPIENT_LOCAL,
-    RECIPIENT_REMOTE,
-    RECIPIENT_SANDBOX, /* @sandbox.test */
-    RECIPIENT_CAPTURED /* nobody's mailbox: kept for the account (service/message/postmaster.h) */
-};
-
-struct recipient {
-    struct bytes email; /* as we write it in the delivery */
-    enum recipient_kind kind;
-    struct id user_id;    /* LOCAL: who gets it */
-    struct id account_id; /* LOCAL: of that user; CAPTURED: who can read it */
-    struct bytes dsn;     /* JSON {notify, orcpt} or NO_BYTES */
-    int64_t room;         /* LOCAL: bytes up to the quota */
-    bool missing, full;   /* LOCAL, only for API sends: born bounced 5.1.1 / 5.2.2 */
-};
-
-struct recipient_check_in {
-    struct address address; /* domain NO_BYTES: <Postmaster> */
-    int64_t size;           /* declared, 0 unknown */
-    bool utf8_ok;           /* SMTPUTF8 was asked for */
-    bool lenient;           /* API: missing and full are no errors */
-};
-/* ERR_MISSING no such user (550 5.1.1), ERR_RELAY not ours and nobody logged in (550 5.7.1), ERR_MAILBOX_FULL
- * (452 4.2.2), ERR_UNVERIFIED, ERR_RATE (limits.user_recipients_per_hour). `now` counts as one recipient for the rate.
- */
-bool recipient_check(struct call *c, const struct recipient_check_in *in, struct recipient *out);
-/* May who (or a stranger, on port 25) send with this envelope sender (null path: local NO_BYTES)? ERR_SENDER, ERR_AUTH.
- */
-bool sender_check(struct call *c, const struct address *sender);
+#include "service/message/recipient.h"
 
 enum message_source { SOURCE_API, SOURCE_SUBMISSION, SOURCE_SMTP, SOURCE_SYSTEM };
 

@@ -3,12 +3,12 @@
  * The order matters: sandbox.test is nobody's domain, ours comes before the outside, and only who is logged in reaches
  * the outside (no open relay, RFC 5321 3.6.2). Mail for a postmaster is always taken by somebody (RFC 5321 4.5.1). What
  * the directory tells of a user is given back at once, since a mail may have a thousand recipients. */
+#include "service/message/recipient.h"
 #include "base/params.h"
 #include "service/core/limits.h"
 #include "service/core/state.h"
 #include "service/identity/directory.h"
 #include "service/identity/sender.h"
-#include "service/message/intake.h"
 #include "service/message/postmaster.h"
 #include "service/queue/play.h"
 

@@ -1,6 +1,7 @@
 /* Whose an address is: aliases, +tags, catch-all, and what the directory remembers. */
 #include "house.h"
 #include "service/core/member.h"
+#include "service/identity/address.h"
 #include "service/message/intake.h"
 
 static struct directory_user found(struct house *h, const char *text)

@@ -1,6 +1,7 @@
 /* What is new of an account, beside others of any size. POSTRIDER_SOAK makes the others large. */
 #include "base/metrics.h"
 #include "house.h"
+#include "service/message/consumer.h"
 #include "service/message/feed.h"
 
 /* Events of one account, a thousand in a batch. */

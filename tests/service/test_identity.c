@@ -2,6 +2,7 @@
 #include "house.h"
 #include "service/core/member.h"
 #include "service/core/secrets.h"
+#include "service/identity/address.h"
 
 static void an_account_comes_with_its_owners_key(void **state)
 {

@@ -2,6 +2,7 @@
  * that could only not be looked at. */
 #include "house.h"
 #include "service/core/member.h"
+#include "service/identity/address.h"
 #include "service/message/event.h"
 #include "service/message/message.h"
 #include "store/engine.h"
