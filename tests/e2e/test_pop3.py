@@ -187,7 +187,8 @@ def test_auth_plain(ana):
         assert c.say("AUTH PLAIN") == b"+ \r\n" and c.say("*").startswith(b"-ERR")
         assert c.say("AUTH PLAIN") == b"+ \r\n" and c.say(plain("ana@pop.test", PASSWORD)).startswith(b"+OK")
     with Pop3(ana.address("pop3")) as c:
-        assert c.say("auth plain " + plain("ana@pop.test", PASSWORD, "ana@pop.test")).startswith(b"+OK")
+        line = "auth plain " + plain("ana@pop.test", PASSWORD, "ana@pop.test")
+        until(lambda: c.say(line).startswith(b"+OK"), 5)  # once the server has seen the one before hang up
     with Pop3(ana.address("pop3")) as c:
         assert c.say("USER apikey").startswith(b"+OK") and c.say("PASS " + ana.key).startswith(b"-ERR [AUTH]")
 
