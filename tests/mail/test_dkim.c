@@ -511,12 +511,12 @@ static void feedback_ids(void **state)
 /* Canonical forms as others have them; the suite's files have LF line ends. */
 static void canonical_forms_of_the_suite(void **state)
 {
-    struct buf in, crlf, want, got, name;
+    struct buf in, crlf, want, got;
+    char name[80]; /* a skip leaves from here */
 
     (void)state;
     buf_init(&crlf, 1 << 20);
     buf_init(&got, 1 << 20);
-    buf_init(&name, 100);
     for (int i = 1; i <= 25; i++) {
         struct header h;
         struct bytes rest;
@@ -524,14 +524,10 @@ static void canonical_forms_of_the_suite(void **state)
 
         if ((i > 14 && i < 19) || i == 24) /* 24: blanks at the end of a last line without an end, which mail has not */
             continue;
-        buf_reset(&name);
-        buf_addf(&name, "dkim-canonicalization-flanker/email.%02d", i);
-        buf_addc(&name, 0);
-        suite_read(name.p, &in);
-        buf_reset(&name);
-        buf_addf(&name, "dkim-canonicalization-flanker/relaxed.expected.%02d", i);
-        buf_addc(&name, 0);
-        suite_read(name.p, &want);
+        snprintf(name, sizeof name, "dkim-canonicalization-flanker/email.%02d", i);
+        suite_read(name, &in);
+        snprintf(name, sizeof name, "dkim-canonicalization-flanker/relaxed.expected.%02d", i);
+        suite_read(name, &want);
         buf_reset(&crlf);
         for (size_t k = 0; k < in.n; k++) {
             if (in.p[k] == '\n' && (k == 0 || in.p[k - 1] != '\r'))
@@ -554,7 +550,6 @@ static void canonical_forms_of_the_suite(void **state)
     }
     buf_clear(&crlf);
     buf_clear(&got);
-    buf_clear(&name);
 }
 
 static int begin(void **state)
