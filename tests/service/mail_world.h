@@ -310,6 +310,15 @@ static inline struct entry_row *entries_in(struct world *w, struct id mailbox, s
     return rows;
 }
 
+static inline struct entry_row only_entry(struct world *w, struct id mailbox)
+{
+    size_t n;
+    struct entry_row *rows = entries_in(w, mailbox, &n);
+
+    assert_int_equal(n, 1);
+    return rows[0];
+}
+
 static inline struct message_row message_of_id(struct world *w, struct id id)
 {
     struct message_row row = { 0 };
