@@ -4,10 +4,10 @@
  * it is HChaCha20 of ours and the nonce's first 16 bytes, its nonce four zeros and the other 8. To begin costs it a
  * microsecond, more than libsodium needs for all of a wrapped key. */
 #include "base/crypt_aead.h"
+#include "base/thread_own.h"
 #include <assert.h>
 #include <limits.h>
 #include <openssl/evp.h>
-#include <pthread.h>
 #include <sodium.h>
 
 _Static_assert(AEAD_NONCE == crypto_aead_xchacha20poly1305_ietf_NPUBBYTES, "the nonce");
@@ -27,37 +27,27 @@ static bool is_long(size_t n)
 
 /* ---- OpenSSL ---- */
 
-static _Thread_local EVP_CIPHER_CTX *thread_context; /* knows the cipher; the key is wiped after each use */
-static pthread_key_t context_key;
-static pthread_once_t context_once = PTHREAD_ONCE_INIT;
-
-static void context_free(void *p)
+static void *context_make(void)
 {
-    EVP_CIPHER_CTX_free(p);
-}
+    EVP_CIPHER_CTX *c = EVP_CIPHER_CTX_new();
 
-static void context_make_key(void)
-{
-    if (pthread_key_create(&context_key, context_free) != 0)
-        die("out of thread keys");
-}
-
-static EVP_CIPHER_CTX *own_context(void)
-{
-    if (thread_context)
-        return thread_context;
-    pthread_once(&context_once, context_make_key);
-    thread_context = EVP_CIPHER_CTX_new();
-    if (!thread_context || EVP_CipherInit_ex2(thread_context, EVP_chacha20_poly1305(), NULL, NULL, 1, NULL) != 1)
+    if (!c || EVP_CipherInit_ex2(c, EVP_chacha20_poly1305(), NULL, NULL, 1, NULL) != 1)
         die("OpenSSL has no ChaCha20-Poly1305");
-    pthread_setspecific(context_key, thread_context);
-    return thread_context;
+    return c;
 }
+
+static void context_free(void *c)
+{
+    EVP_CIPHER_CTX_free(c);
+}
+
+/* It knows the cipher; the key is wiped after each use. */
+static struct thread_own contexts = THREAD_OWN(context_make, context_free);
 
 /* The context, ready for the text. */
 static EVP_CIPHER_CTX *aead_begin(const struct aead *a, bool sealing)
 {
-    EVP_CIPHER_CTX *c = own_context();
+    EVP_CIPHER_CTX *c = thread_own(&contexts);
     struct crypt_key inner;
     unsigned char iv[IV] = { 0 };
     int n;

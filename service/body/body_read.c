@@ -5,6 +5,7 @@
  * frame or piece, and what a frame was made of is not held. Where a body is not what its row says it is damaged, and no
  * byte of the wrong piece leaves: each chunk is authenticated before it is used. Frames with larger windows than ours
  * are refused, so memory is bounded whatever the store holds. */
+#include "base/thread_own.h"
 #include "net/fiber.h"
 #include "service/body/body.h"
 #include "service/core/state.h"
@@ -31,32 +32,21 @@ struct body_reader {
     bool done;
 };
 
-static _Thread_local ZSTD_DCtx *thread_context;
-static pthread_key_t context_key;
-static pthread_once_t context_once = PTHREAD_ONCE_INIT;
-
-static void context_free(void *p)
+static void *context_make(void)
 {
-    ZSTD_freeDCtx(p);
+    ZSTD_DCtx *c = ZSTD_createDCtx();
+
+    if (!c)
+        die("out of memory");
+    return c;
 }
 
-static void context_make_key(void)
+static void context_free(void *c)
 {
-    if (pthread_key_create(&context_key, context_free) != 0)
-        die("out of thread keys");
+    ZSTD_freeDCtx(c);
 }
 
-static ZSTD_DCtx *own_context(void)
-{
-    pthread_once(&context_once, context_make_key);
-    if (!thread_context) {
-        thread_context = ZSTD_createDCtx();
-        if (!thread_context)
-            die("out of memory");
-        pthread_setspecific(context_key, thread_context);
-    }
-    return thread_context;
-}
+static struct thread_own contexts = THREAD_OWN(context_make, context_free);
 
 static bool damaged(const struct body_reader *r, struct err *e)
 {
@@ -167,7 +157,7 @@ static bool inflate_inline(struct body_reader *r, struct bytes *piece, struct er
     if (room > BODY_INLINE)
         return damaged(r, e);
     buf_reset(&r->piece);
-    n = ZSTD_decompressDCtx(own_context(), buf_room(&r->piece, room), room, r->chunk.p, r->chunk.n);
+    n = ZSTD_decompressDCtx(thread_own(&contexts), buf_room(&r->piece, room), room, r->chunk.p, r->chunk.n);
     if (ZSTD_isError(n) || n != room)
         return damaged(r, e);
     buf_filled(&r->piece, n);
@@ -233,7 +223,7 @@ static bool inflate_frame(struct body_reader *r, struct err *e)
 
     buf_reset(&r->piece);
     r->given = 0;
-    n = ZSTD_decompressDCtx(own_context(), buf_room(&r->piece, room), room, r->chunk.p, r->chunk.n);
+    n = ZSTD_decompressDCtx(thread_own(&contexts), buf_room(&r->piece, room), room, r->chunk.p, r->chunk.n);
     if (ZSTD_isError(n) || n != room)
         return damaged(r, e);
     buf_filled(&r->piece, n);

@@ -8,6 +8,7 @@
  * holds no compressor, only the frame that fills and the one that leaves. */
 #include "base/clock.h"
 #include "base/params.h"
+#include "base/thread_own.h"
 #include "service/body/body.h"
 #include "service/core/state.h"
 #include <assert.h>
@@ -38,33 +39,22 @@ struct body_writer {
     struct commit *leaving;
 };
 
-static _Thread_local ZSTD_CCtx *thread_context;
-static pthread_key_t context_key;
-static pthread_once_t context_once = PTHREAD_ONCE_INIT;
-
-static void context_free(void *p)
+static void *context_make(void)
 {
-    ZSTD_freeCCtx(p);
+    ZSTD_CCtx *c = ZSTD_createCCtx();
+
+    if (!c)
+        die("out of memory");
+    return c;
 }
 
-static void context_make_key(void)
+static void context_free(void *c)
 {
-    if (pthread_key_create(&context_key, context_free) != 0)
-        die("out of thread keys");
+    ZSTD_freeCCtx(c);
 }
 
-/* A compressor is 100 KiB and costs more to make than to use: each thread keeps one. It is never held over a wait. */
-static ZSTD_CCtx *own_context(void)
-{
-    pthread_once(&context_once, context_make_key);
-    if (!thread_context) {
-        thread_context = ZSTD_createCCtx();
-        if (!thread_context)
-            die("out of memory");
-        pthread_setspecific(context_key, thread_context);
-    }
-    return thread_context;
-}
+/* A compressor is 100 KiB and costs more to make than to use. */
+static struct thread_own contexts = THREAD_OWN(context_make, context_free);
 
 struct body_writer *body_begin(struct service *svc)
 {
@@ -185,7 +175,7 @@ static void pack(struct body_writer *w, bool last)
 
     buf_init(&packed, bound + 1);
     if (plain.n)
-        n = ZSTD_compressCCtx(own_context(), buf_room(&packed, bound), bound, plain.p, plain.n,
+        n = ZSTD_compressCCtx(thread_own(&contexts), buf_room(&packed, bound), bound, plain.p, plain.n,
                               (int)PARAM_INT(body, compression_level));
     w->stored_plain = !is_large(w) && (plain.n == 0 || ZSTD_isError(n) || n >= plain.n);
     if (!w->stored_plain) {

@@ -73,16 +73,6 @@ bool service_sleep(struct service *svc, int64_t ms)
 
 /* ---- what the doors ask ---- */
 
-struct id service_node(const struct service *svc)
-{
-    return svc->node;
-}
-
-struct id service_operator_account(const struct service *svc)
-{
-    return svc->operator_account;
-}
-
 bool service_ready(struct service *svc, struct err *e)
 {
     struct err why = { 0 };

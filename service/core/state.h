@@ -55,8 +55,6 @@ struct service {
 
 /* ---- what the doors ask ---- */
 
-struct id service_node(const struct service *svc);
-struct id service_operator_account(const struct service *svc);
 /* True while mail can be accepted: store up, room on the disk. Asked at MAIL and by /readyz. ERR_BUSY,
  * ERR_STORAGE_FULL. */
 bool service_ready(struct service *svc, struct err *e);

@@ -42,7 +42,7 @@ static void first_start_makes_the_operator_and_its_key(void **state)
     assert_true(key.n >= 40);
     must(h, auth_key(as(h, NULL), key, &who));
     assert_int_equal(who->scopes, SCOPE_ALL);
-    assert_true(id_equal(who->account_id, service_operator_account(h->svc)));
+    assert_true(id_equal(who->account_id, h->svc->operator_account));
     assert_int_equal(mode_of(h, "admin.key"), 0600);
     assert_int_equal(mode_of(h, "server.key"), 0600);
     assert_int_equal(mode_of(h, "node.id"), 0600);
@@ -52,15 +52,15 @@ static void later_starts_change_nothing(void **state)
 {
     struct house *h = *state;
     const char *admin = slurp(h, "admin.key"), *server = slurp(h, "server.key");
-    struct id node = service_node(h->svc), operator= service_operator_account(h->svc);
+    struct id node = h->svc->node, operator= h->svc->operator_account;
     uint8_t wrap = h->svc->wrap_key.b[0];
 
     service_close(&h->svc);
     house_open(h);
     assert_string_equal(slurp(h, "admin.key"), admin);
     assert_string_equal(slurp(h, "server.key"), server);
-    assert_true(id_equal(service_node(h->svc), node));
-    assert_true(id_equal(service_operator_account(h->svc), operator));
+    assert_true(id_equal(h->svc->node, node));
+    assert_true(id_equal(h->svc->operator_account, operator));
     assert_int_equal(h->svc->wrap_key.b[0], wrap);
 }
 
