@@ -274,30 +274,38 @@ static sqlite3_stmt *fixed(struct conn *c, char op, const char *sql, struct err 
     return q ? q : statement_add(c, &shape, sql, e);
 }
 
+/* The number that a statement answers with, -1 on failure. */
+static int64_t ask_number(struct conn *c, sqlite3_stmt *q, struct err *e)
+{
+    int64_t n = -1;
+
+    if (sqlite3_step(q) == SQLITE_ROW)
+        n = sqlite3_column_int64(q, 0);
+    else
+        conn_err(c, e);
+    sqlite3_reset(q);
+    return n;
+}
+
 /* 1 when the chunk is there with these bytes, 0 when with others, -1 on failure. */
-static int chunk_same(struct conn *c, const struct op *op, struct err *e)
+static int64_t chunk_same(struct conn *c, const struct op *op, struct err *e)
 {
     sqlite3_stmt *q = fixed(c, 's', "SELECT bytes = ? FROM _blob WHERE id = ? AND n = ?", e);
-    int same = -1;
 
     if (!q)
         return -1;
     sqlite3_bind_blob64(q, 1, op->bytes.p, op->bytes.n, SQLITE_STATIC);
     sqlite3_bind_blob(q, 2, op->id.b, sizeof op->id.b, SQLITE_STATIC);
     sqlite3_bind_int64(q, 3, op->chunk);
-    if (sqlite3_step(q) == SQLITE_ROW)
-        same = sqlite3_column_int(q, 0);
-    else
-        conn_err(c, e);
-    sqlite3_reset(q);
-    return same;
+    return ask_number(c, q, e);
 }
 
 static enum done blob_put(struct conn *c, struct batch *b, size_t i, struct err *e)
 {
     const struct op *op = &b->ops[i];
     sqlite3_stmt *q = fixed(c, 'p', "INSERT INTO _blob (id, n, bytes) VALUES (?, ?, ?) ON CONFLICT DO NOTHING", e);
-    int rc, same;
+    int64_t same;
+    int rc;
 
     if (!q)
         return FAILED;
@@ -339,17 +347,13 @@ static enum done blob_require(struct conn *c, struct batch *b, size_t i, int64_t
 {
     const struct op *op = &b->ops[i];
     sqlite3_stmt *q = fixed(c, 'n', "SELECT count(*) FROM _blob WHERE id = ? AND n < ?", e);
-    int64_t n = -1;
+    int64_t n;
 
     if (!q)
         return FAILED;
     sqlite3_bind_blob(q, 1, op->id.b, sizeof op->id.b, SQLITE_STATIC);
     sqlite3_bind_int64(q, 2, op->chunk);
-    if (sqlite3_step(q) == SQLITE_ROW)
-        n = sqlite3_column_int64(q, 0);
-    else
-        conn_err(c, e);
-    sqlite3_reset(q);
+    n = ask_number(c, q, e);
     if (n >= 0 && (n != op->chunk || lost != op->mark))
         batch_fails(b, i, FAULT_MISSING, "chunk", e);
     return n < 0 ? FAILED : n == op->chunk && lost == op->mark ? DONE : FAULTY;
