@@ -164,8 +164,11 @@ void conn_end(struct engine *e, struct conn **c)
     free(x);
 }
 
+/* Out of the pools first and ended then: other fibers have turns while a connection ends, and change the pools. */
 void conn_reap(struct engine *e, int64_t now)
 {
+    struct conn *old = NULL;
+
     for (struct way *w = e->ways; w; w = w->hh.next)
         for (struct conn **at = &w->idle; *at;) {
             struct conn *c = *at;
@@ -175,8 +178,15 @@ void conn_reap(struct engine *e, int64_t now)
                 continue;
             }
             *at = c->next;
-            conn_end(e, &c);
+            c->next = old;
+            old = c;
         }
+    while (old) {
+        struct conn *c = old;
+
+        old = c->next;
+        conn_end(e, &c);
+    }
 }
 
 void conns_end(struct engine *e)

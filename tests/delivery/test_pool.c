@@ -1,0 +1,126 @@
+/* The pool of connections: what was idle for long is ended while other fibers take what is beside it. The peers are the
+ * other ends of sockets, and say nothing. */
+#include "base/clock.h"
+#include "delivery/engine_private.h"
+#include "tests/net/net_test.h"
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum { CONNS = 4, SILENT = 1000000 };
+
+static struct {
+    struct engine engine;
+    struct mx_host hosts[1];
+    struct site *site;
+    int peers[CONNS];
+    struct conn *taken;
+    atomic_bool done;
+} w;
+
+/* The next in the pool, at its head: idle for so long. */
+static void add_conn(size_t i, int64_t idle)
+{
+    struct stream_options options = { 4096, 4096 };
+    struct conn *c = calloc(1, sizeof *c);
+    struct stream *s;
+    int pair[2];
+
+    assert_non_null(c);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair), 0);
+    w.peers[i] = pair[1];
+    s = stream_socket(pair[0], &options);
+    *c = (struct conn){ .next = w.site->way->idle, .engine = &w.engine, .way = w.site->way, .arena = arena_new(65536) };
+    c->address = w.hosts[0].address;
+    c->client = client_new(&s, BYTES("us.test"), c->arena);
+    c->opened_at = clock_monotonic();
+    c->idle_since = c->opened_at - idle;
+    w.site->way->idle = c;
+    way_tell(&w.engine, c->way, PATH_OPENED);
+}
+
+/* Comes to its turn while the first of the old ones ends. */
+static void take(void *arg)
+{
+    (void)arg;
+    w.taken = conn_take(&w.engine, w.site);
+    atomic_store(&w.done, true);
+}
+
+static void reap(void *arg)
+{
+    struct err e = { 0 };
+
+    (void)arg;
+    for (size_t i = 0; i < CONNS; i++)
+        add_conn(i, i == CONNS - 1 ? 0 : SILENT);
+    assert_true(fiber_start(ENGINE_LOOP, take, NULL, &e));
+    conn_reap(&w.engine, clock_monotonic());
+    while (!atomic_load(&w.done))
+        fiber_sleep_until(in_ms(1));
+}
+
+static void stop(void *arg)
+{
+    (void)arg;
+    conn_end(&w.engine, &w.taken);
+    conns_end(&w.engine);
+}
+
+/* Runs on the engine's loop to its end. */
+static void on_loop(void (*run)(void *arg))
+{
+    struct net_task t = { .run = run };
+    struct err e = { 0 };
+
+    waiter_init(&t.done);
+    assert_true(fiber_start(ENGINE_LOOP, net_task_run, &t, &e));
+    waiter_wait(&t.done);
+}
+
+static void begin(void)
+{
+    struct sched_limits limits = { 100, 10, 50 };
+
+    assert_true(network_parse(BYTES("192.0.2.7"), &w.hosts[0].address));
+    w.engine.wake = signal_new();
+    w.engine.sched = sched_new(&limits);
+    w.site = calloc(1, sizeof *w.site);
+    assert_non_null(w.site);
+    w.site->plan = (struct mx_plan){ .hosts = w.hosts, .n = 1 };
+    w.site->way = way_get(&w.engine, BYTES("far.test"));
+    w.site->way->per_connection = 100;
+}
+
+static void end(void)
+{
+    for (size_t i = 0; i < CONNS; i++)
+        close(w.peers[i]);
+    free(w.site);
+    ways_free(&w.engine);
+    sched_free(&w.engine.sched);
+    signal_free(&w.engine.wake);
+}
+
+static void old_ones_end_beside_one_that_is_taken(void **state)
+{
+    (void)state;
+    begin();
+    on_loop(reap);
+    assert_non_null(w.taken);
+    assert_null(w.site->way->idle);
+    assert_int_equal(w.site->way->path.open, 1);
+    on_loop(stop);
+    assert_int_equal(w.site->way->path.open, 0);
+    for (int64_t until = in_ms(20000); atomic_load(&w.engine.fibers) && clock_monotonic() < until;)
+        usleep(1000);
+    assert_int_equal(atomic_load(&w.engine.fibers), 0);
+    end();
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(old_ones_end_beside_one_that_is_taken),
+    };
+    return cmocka_run_group_tests(tests, net_up, net_down);
+}
