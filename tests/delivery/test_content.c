@@ -2,22 +2,7 @@
 #include "tests/base/check.h"
 
 #include "delivery/content.h"
-
-/* A text that comes in pieces of a given size. */
-struct pieces {
-    struct bytes text;
-    size_t size, at;
-};
-
-static bool next_piece(void *ctx, struct bytes *piece, struct err *e)
-{
-    struct pieces *p = ctx;
-
-    (void)e;
-    *piece = bytes_head(bytes_from(p->text, p->at), p->size);
-    p->at += piece->n;
-    return true;
-}
+#include "tests/delivery/pieces.h"
 
 static bool send_all(struct bytes trace, struct bytes body, size_t size, struct buf *out, struct err *e)
 {
@@ -107,13 +92,6 @@ static void nul_and_eight_bits_pass(void **state)
     assert_true(send_all(NO_BYTES, BYTES("a\0\xFF\r\n"), 2, &out, &e));
     assert_bytes(buf_bytes(&out), BYTES("a\0\xFF\r\n.\r\n"));
     buf_clear(&out);
-}
-
-static bool broken(void *ctx, struct bytes *piece, struct err *e)
-{
-    (void)ctx;
-    (void)piece;
-    return err_set(e, ERR_GONE, "gone");
 }
 
 static void a_source_that_fails_ends_it(void **state)

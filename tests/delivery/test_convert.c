@@ -2,30 +2,7 @@
 #include "tests/mail/suite.h"
 
 #include "delivery/convert.h"
-
-struct pieces {
-    struct bytes text;
-    size_t size, at;
-};
-
-static bool next_piece(void *ctx, struct bytes *piece, struct err *e)
-{
-    struct pieces *p = ctx;
-
-    (void)e;
-    *piece = bytes_head(bytes_from(p->text, p->at), p->size);
-    p->at += piece->n;
-    return true;
-}
-
-static bool from_start(void *ctx, struct err *e)
-{
-    struct pieces *p = ctx;
-
-    (void)e;
-    p->at = 0;
-    return true;
-}
+#include "tests/delivery/pieces.h"
 
 static const struct mime_limits limits = {
     .fields = { .header_value = 65536 }, .depth = 20, .parts = 500, .part_header = 65536, .top_header = 65536
@@ -222,13 +199,6 @@ static void content_survives(void **state)
         buf_clear(&out);
         buf_clear(&got);
     }
-}
-
-static bool broken(void *ctx, struct bytes *piece, struct err *e)
-{
-    (void)ctx;
-    (void)piece;
-    return err_set(e, ERR_GONE, "gone");
 }
 
 static void a_source_that_fails_is_told(void **state)

@@ -2,24 +2,10 @@
  * end. */
 #include "delivery/content.h"
 #include "smtp/text.h"
+#include "tests/delivery/pieces.h"
 #include <assert.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-struct pieces {
-    struct bytes text;
-    size_t size, at;
-};
-
-static bool next_piece(void *ctx, struct bytes *piece, struct err *e)
-{
-    struct pieces *p = ctx;
-
-    (void)e;
-    *piece = bytes_head(bytes_from(p->text, p->at), p->size);
-    p->at += piece->n;
-    return true;
-}
 
 static bool take(void *ctx, struct bytes piece)
 {

@@ -1,33 +1,10 @@
 /* Conversion: what comes out has seven bits behind its header, is as long as was said, needs no second conversion, and
  * does not depend on how the mail was cut into pieces. */
 #include "delivery/convert.h"
+#include "tests/delivery/pieces.h"
 #include <assert.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-struct pieces {
-    struct bytes text;
-    size_t size, at;
-};
-
-static bool next_piece(void *ctx, struct bytes *piece, struct err *e)
-{
-    struct pieces *p = ctx;
-
-    (void)e;
-    *piece = bytes_head(bytes_from(p->text, p->at), p->size);
-    p->at += piece->n;
-    return true;
-}
-
-static bool from_start(void *ctx, struct err *e)
-{
-    struct pieces *p = ctx;
-
-    (void)e;
-    p->at = 0;
-    return true;
-}
 
 static const struct mime_limits limits = {
     .fields = { .header_value = 4096 }, .depth = 8, .parts = 50, .part_header = 4096, .top_header = 4096
