@@ -1,17 +1,8 @@
 /* The dialogue with another server, over memory: what we say to what it answers, and what each recipient is told. Bytes
  * come one by one, so that nothing is heard before its time unless a case wants it. */
-/* cmocka.h wants these before it. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "tests/mail/suite.h"
 
-#include <cmocka.h>
-
-#include "base/params.h"
 #include "delivery/client.h"
-
-static struct arena *arena;
 
 enum { HELO_IS_NO_WAY = 1, TWO_MESSAGES = 2, STOPS = 4, CONTENT_FAILS = 8, AT_ONCE = 16, LOGS_IN = 32 };
 
@@ -254,9 +245,9 @@ static const char *const words[] = { [ANSWER_REPLY] = "",           [ANSWER_CLOS
                                      [ANSWER_TLS] = "tls ",         [ANSWER_CONTENT] = "content ",
                                      [ANSWER_STOPPED] = "stopped ", [ANSWER_WAITS] = "waits " };
 
-static void is(const struct dialogue *d, const struct answer *x, const char *want)
+static void is(const struct dialogue *d, const struct answer *x, const char *want, struct arena *a)
 {
-    const char *got = arena_printf(arena, "%s %s%d", step_text(x->at), words[x->what], x->reply.code);
+    const char *got = arena_printf(a, "%s %s%d", step_text(x->at), words[x->what], x->reply.code);
 
     if (strcmp(got, want) != 0)
         fail_msg("%s: '%s' instead of '%s'", d->what, got, want);
@@ -311,11 +302,11 @@ static bool introduced(const struct dialogue *d, struct client *c, struct answer
            (!(d->how & LOGS_IN) || client_login(c, BYTES("jo"), BYTES("secret"), x));
 }
 
-static void hold(const struct dialogue *d)
+static void hold(const struct dialogue *d, struct arena *a)
 {
     struct stream_options o = { 8192, 65536 };
     bool at_once = d->how & AT_ONCE;
-    struct bytes in = at_once ? arena_bytesf(arena, "%s%s", PLAIN OK OK "354 go\r\n", d->server) : bytes_of(d->server);
+    struct bytes in = at_once ? arena_bytesf(a, "%s%s", PLAIN OK OK "354 go\r\n", d->server) : bytes_of(d->server);
     struct answer x, each[3];
     struct err e = { 0 };
     struct client *c;
@@ -324,24 +315,24 @@ static void hold(const struct dialogue *d)
 
     buf_init(&out, 65536);
     s = stream_memory(in, at_once ? 0 : 1, &out, &o);
-    c = client_new(&s, BYTES("us.test"), arena);
+    c = client_new(&s, BYTES("us.test"), a);
     if (!introduced(d, c, &x)) {
         if (!d->greeted)
             fail_msg("%s: not greeted", d->what);
-        is(d, &x, d->greeted);
+        is(d, &x, d->greeted, a);
     } else {
         assert_null(d->greeted);
         assert_true(bytes_equal(client_greeted_as(c), BYTES("peer.test")));
         for (int i = 0; i < (d->how & TWO_MESSAGES ? 2 : 1); i++)
             send(d, c, each);
         for (size_t i = 0; i < d->n; i++)
-            is(d, &each[i], d->want[i]);
+            is(d, &each[i], d->want[i], a);
     }
     if (d->broken && client_is_usable(c))
         fail_msg("%s: the connection should not be used again", d->what);
     stream_flush(client_stream(c), &e); /* a memory has no reason to wait */
     client_quit(&c);
-    if (d->broken && strstr(arena_text(arena, buf_bytes(&out)), "QUIT"))
+    if (d->broken && strstr(arena_text(a, buf_bytes(&out)), "QUIT"))
         fail_msg("%s: QUIT on a connection of no use", d->what);
     if (!at_once && !bytes_starts(buf_bytes(&out), bytes_of(d->client)))
         fail_msg("%s: said\n%.*s", d->what, SHOW(buf_bytes(&out)));
@@ -353,10 +344,9 @@ static void hold(const struct dialogue *d)
 
 static void dialogues_go_as_written(void **state)
 {
-    (void)state;
-    for (size_t i = 0; i < sizeof dialogues / sizeof *dialogues; i++) {
-        arena_reset(arena);
-        hold(&dialogues[i]);
+    for (size_t i = 0; i < COUNT(dialogues); i++) {
+        arena_reset(*state);
+        hold(&dialogues[i], *state);
     }
 }
 
@@ -373,14 +363,13 @@ static void words_behind_starttls_cut_it(void **state)
     struct stream *s;
     struct buf out;
 
-    (void)state;
     assert_true(tls_client_new(&tls, &e));
     wish.client = tls;
     wish.name = BYTES("peer.test");
     buf_init(&out, 65536);
     s = stream_memory(BYTES(HI "250-peer.test\r\n250 STARTTLS\r\n220 go\r\n250-peer.test\r\n250 AUTH PLAIN\r\n"), 0,
                       &out, &o);
-    c = client_new(&s, BYTES("us.test"), arena);
+    c = client_new(&s, BYTES("us.test"), *state);
     assert_true(client_greet(c, true, &x));
     assert_true(client_offer(c)->starttls);
     assert_false(client_start_tls(c, &wish, &result, &x));
@@ -391,26 +380,9 @@ static void words_behind_starttls_cut_it(void **state)
     buf_clear(&out);
 }
 
-static int setup(void **state)
-{
-    (void)state;
-    params_init();
-    arena = arena_new(1 << 24);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    arena_free(&arena);
-    params_free();
-    return 0;
-}
-
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(dialogues_go_as_written),
-                                        cmocka_unit_test(words_behind_starttls_cut_it) };
+    const struct CMUnitTest tests[] = { ARENA_TEST(dialogues_go_as_written), ARENA_TEST(words_behind_starttls_cut_it) };
 
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, NULL, NULL);
 }

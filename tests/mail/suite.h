@@ -1,9 +1,11 @@
-/* tests/mail/suite.h - the public suites that tests/mail reads where they lie, and an arena for each test. */
+/* tests/mail/suite.h - the public suites that tests/mail reads where they lie, and what its tests begin with: an arena
+ * for each, crypt_init for a program. */
 #ifndef TESTS_MAIL_SUITE_H
 #define TESTS_MAIL_SUITE_H
 #include "tests/base/check.h"
 
 #include "base/arena.h"
+#include "base/crypt.h"
 #include "base/params.h"
 #include <json-c/json.h>
 
@@ -19,6 +21,15 @@ static inline int arena_teardown(void **state)
     struct arena *a = *state;
 
     arena_free(&a);
+    params_free();
+    return 0;
+}
+
+/* For the group of a program whose tests sign, seal or hash. */
+static inline int crypt_setup(void **state)
+{
+    (void)state;
+    crypt_init();
     return 0;
 }
 

@@ -552,13 +552,6 @@ static void canonical_forms_of_the_suite(void **state)
     buf_clear(&got);
 }
 
-static int begin(void **state)
-{
-    (void)state;
-    crypt_init();
-    return 0;
-}
-
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -570,5 +563,5 @@ int main(void)
         cmocka_unit_test(canonical_forms_of_the_suite),
     };
 
-    return cmocka_run_group_tests(tests, begin, NULL);
+    return cmocka_run_group_tests(tests, crypt_setup, NULL);
 }

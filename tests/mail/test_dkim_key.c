@@ -1,7 +1,6 @@
 /* mail/dkim_key.h: keys that are read, written and refused; records as the DNS has them */
 #include "tests/mail/suite.h"
 
-#include "base/crypt.h"
 #include "mail/dkim_key.h"
 
 #define RECORD "v=DKIM1; k=ed25519; p=11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=" /* RFC 8463 appendix A */
@@ -116,13 +115,6 @@ static void records_are_cut_for_zone_files(void **state)
     buf_clear(&text);
 }
 
-static int begin(void **state)
-{
-    (void)state;
-    crypt_init();
-    return 0;
-}
-
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -132,5 +124,5 @@ int main(void)
         cmocka_unit_test(records_are_cut_for_zone_files),
     };
 
-    return cmocka_run_group_tests(tests, begin, NULL);
+    return cmocka_run_group_tests(tests, crypt_setup, NULL);
 }

@@ -335,13 +335,6 @@ static void loops_are_seen(void **state)
     buf_clear(&mark);
 }
 
-static int begin(void **state)
-{
-    (void)state;
-    crypt_init();
-    return 0;
-}
-
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -352,5 +345,5 @@ int main(void)
         ARENA_TEST(what_cannot_be_written),          ARENA_TEST(loops_are_seen),
     };
 
-    return cmocka_run_group_tests(tests, begin, NULL);
+    return cmocka_run_group_tests(tests, crypt_setup, NULL);
 }

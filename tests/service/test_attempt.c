@@ -1,16 +1,9 @@
 /* What an attempt looks like, in `last` and in events: an answer of ours, and all that a network can have said. */
-#include "base/params.h"
-#include "service/queue/outcome.h"
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "tests/mail/suite.h"
 
-#include <cmocka.h>
+#include "service/queue/outcome.h"
 
 #define NOW INT64_C(1795254720000) /* 2026-11-21T09:52:00Z */
-
-static struct arena *arena;
 
 static void is_text(struct bytes got, const char *want)
 {
@@ -22,10 +15,9 @@ static void an_answer_of_ours_names_no_network(void **state)
 {
     struct verdict v = verdict_of(CAUSE_NO_USER, NOW);
 
-    (void)state;
     assert_int_equal(v.outcome, OUTCOME_BOUNCED);
     is_text(
-        attempt_json(v.attempt, NOW, arena),
+        attempt_json(v.attempt, NOW, *state),
         "{\"at\":\"2026-11-21T09:52:00.000Z\",\"mx\":null,\"ip\":null,\"tls\":null,\"command\":null,\"code\":550,"
         "\"enhanced\":\"5.1.1\",\"text\":\"No such user\",\"cause\":\"unknown_user\",\"permanence\":\"permanent\"}");
 }
@@ -46,8 +38,7 @@ static void what_a_network_said_is_all_there(void **state)
                          .rule = BYTES("away-rate"),
                          .delays = { .queue = 1, .connect = 20, .data = 300 } };
 
-    (void)state;
-    is_text(attempt_json(&t, NOW, arena),
+    is_text(attempt_json(&t, NOW, *state),
             "{\"at\":\"2026-11-21T09:52:00.001Z\",\"mx\":\"mx.away.test\",\"ip\":\"192.0.2.1\",\"source\":\"west-1\","
             "\"tls\":{\"version\":\"TLSv1.3\",\"verified\":true},\"command\":\"RCPT\",\"code\":421,"
             "\"enhanced\":\"4.7.0\",\"text\":\"slow \\\"down\\\"\",\"cause\":\"rate\",\"permanence\":\"temporary\","
@@ -61,14 +52,14 @@ struct want {
 };
 
 /* A delivery that leaves has its next time in send_at, local work in due_at. */
-static void stands_so(const struct want *want, struct bytes flow)
+static void stands_so(const struct want *want, struct bytes flow, struct arena *a)
 {
     struct delivery_row d = { .expires_at = NOW + 100000, .due_at = NOW - 1, .lease_until = NOW + 1 };
     struct verdict v = verdict_of(want->cause, NOW);
     bool waits = flow.p && want->cause != CAUSE_STUCK;
 
     d.flow = flow;
-    outcome_apply(&d, &v, NOW, arena);
+    outcome_apply(&d, &v, NOW, a);
     is_text(d.status, want->status);
     assert_int_equal(d.attempts, want->tried);
     assert_int_equal(d.final_at, want->final ? NOW : 0);
@@ -95,37 +86,20 @@ static void where_each_leaves_a_delivery(void **state)
         { CAUSE_STUCK, "held", true, false, true },
     };
 
-    (void)state;
-    assert_int_equal(sizeof all / sizeof *all, CAUSES);
+    assert_int_equal(COUNT(all), CAUSES);
     for (size_t i = 0; i < CAUSES; i++) {
-        stands_so(&all[i], NO_BYTES);
-        stands_so(&all[i], BYTES("away.test/n/a/b"));
+        stands_so(&all[i], NO_BYTES, *state);
+        stands_so(&all[i], BYTES("away.test/n/a/b"), *state);
     }
-}
-
-static int setup(void **state)
-{
-    (void)state;
-    params_init();
-    arena = arena_new(1024 * 1024);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    arena_free(&arena);
-    params_free();
-    return 0;
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(an_answer_of_ours_names_no_network),
-        cmocka_unit_test(what_a_network_said_is_all_there),
-        cmocka_unit_test(where_each_leaves_a_delivery),
+        ARENA_TEST(an_answer_of_ours_names_no_network),
+        ARENA_TEST(what_a_network_said_is_all_there),
+        ARENA_TEST(where_each_leaves_a_delivery),
     };
 
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, NULL, NULL);
 }
