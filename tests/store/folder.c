@@ -39,6 +39,12 @@ void folder_empty(void)
         closedir(d);
 }
 
+void folder_fresh(char *url, size_t n)
+{
+    folder_empty();
+    snprintf(url, n, "sqlite:%s", folder_path("test.db"));
+}
+
 void folder_remove(void)
 {
     folder_empty();

@@ -23,8 +23,7 @@ static char url[512];
 static int set_up(void **state)
 {
     (void)state;
-    folder_empty();
-    snprintf(url, sizeof url, "sqlite:%s", folder_path("test.db"));
+    folder_fresh(url, sizeof url);
     return 0;
 }
 

@@ -35,8 +35,7 @@ static struct arena *a;
 static int set_up(void **state)
 {
     (void)state;
-    folder_empty();
-    snprintf(url, sizeof url, "sqlite:%s", folder_path("test.db"));
+    folder_fresh(url, sizeof url);
     a = arena_new(16 << 20);
     return 0;
 }
