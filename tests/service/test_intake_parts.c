@@ -33,17 +33,13 @@ static int64_t one_size(struct world *w, struct intake_in in)
     struct recipient to = checked(w, "bo@example.test");
     struct intake *k;
     struct intake_out out;
-    struct entry_row *entries;
-    size_t n;
 
     in.recipients = &to;
     in.n_recipients = 1;
     must(&w->c, intake_begin(&w->c, &in, &k));
     must(&w->c, intake_append(k, &w->c, FROM_US));
     must(&w->c, intake_commit(&k, &w->c, &out));
-    entries = entries_in(w, w->bo.inbox_id, &n);
-    assert_int_equal(n, 1);
-    return entries[0].size;
+    return only_entry(w, w->bo.inbox_id).size;
 }
 
 /* Both in one batch; the second does not fit any more, and bounces without the first. */
@@ -166,6 +162,19 @@ static size_t filed(struct world *w)
     return of_ana + of_bo;
 }
 
+/* A request under this key that is no replay files them all. */
+static void many_are_filed(struct world *w, struct many *m, const struct principal *who)
+{
+    struct idempotency key;
+
+    ask_many(w, who, &key);
+    assert_false(key.replayed);
+    begin_many(w, m, SOURCE_API, NULL);
+    must(&w->c, commit_many(w, m));
+    end_many(w, m, true);
+    assert_int_equal(filed(w), MANY);
+}
+
 /* All or none, and a replay answers all: mail after mail is there once. */
 static void many_mails_under_one_key(void **state)
 {
@@ -176,12 +185,7 @@ static void many_mails_under_one_key(void **state)
     struct buf want;
     struct bytes ignored;
 
-    ask_many(w, &who, &key);
-    assert_false(key.replayed);
-    begin_many(w, &m, SOURCE_API, NULL);
-    must(&w->c, commit_many(w, &m));
-    end_many(w, &m, true);
-    assert_int_equal(filed(w), MANY);
+    many_are_filed(w, &m, &who);
     for (size_t i = 0; i < MANY; i++)
         assert_int_equal(message_of_id(w, m.out[i].message_id).n_delivered, 1);
     ask_many(w, &who, &key);
@@ -210,12 +214,7 @@ static void one_that_fails_leaves_none_of_many(void **state)
     assert_false(commit_many(w, &m));
     end_many(w, &m, false);
     assert_int_equal(filed(w), 0);
-    ask_many(w, &who, &key);
-    assert_false(key.replayed);
-    begin_many(w, &m, SOURCE_API, NULL);
-    must(&w->c, commit_many(w, &m));
-    end_many(w, &m, true);
-    assert_int_equal(filed(w), MANY);
+    many_are_filed(w, &m, &who);
 }
 
 /* What is not theirs fails them all, and leaves nothing. */
