@@ -47,9 +47,10 @@ void engine_left(struct engine *e)
     atomic_fetch_sub(&e->fibers, 1);
 }
 
+/* Draining comes first, and ends what waits for a peer: that is no fault of the peer's. */
 bool engine_stops(const struct engine *e)
 {
-    return atomic_load(&e->stopping);
+    return atomic_load(&e->stopping) || net_draining();
 }
 
 bool engine_may_send(struct engine *e)
