@@ -8,6 +8,7 @@
 #include <assert.h>
 
 #define SITE_ARENA ((size_t)1024 * 1024)
+#define AGAIN_MS   1000 /* before hosts are asked for again where no fiber was left to ask */
 
 /* ---- routes ---- */
 
@@ -139,17 +140,15 @@ struct asking {
     struct site *s;
 };
 
-static void move_waiting(struct engine *e, struct site *s)
+/* The flows go on, at that time: on `path`, or where they are. */
+static void let_go(struct engine *e, struct site *s, struct bytes path, int64_t at)
 {
-    struct bytes path = { s->way->name, s->way->name_n };
-    int64_t now = queue_now(e->svc);
-
     while (s->waiting) {
         struct waiting *w = s->waiting;
         struct bytes flow = { w->flow, w->n };
 
         s->waiting = w->next;
-        sched_poke(e->sched, flow, path, now);
+        sched_poke(e->sched, flow, path, at);
         sched_ended(e->sched, flow, 1);
         free(w);
     }
@@ -162,9 +161,8 @@ static void ask_fiber(void *arg)
 
     hosts_find(e, a->s);
     a->s->state = SITE_READY;
-    move_waiting(e, a->s);
-    if (e->sched)
-        signal_raise(e->wake);
+    let_go(e, a->s, (struct bytes){ a->s->way->name, a->s->way->name_n }, queue_now(e->svc));
+    signal_raise(e->wake);
     free(a);
     engine_left(e);
 }
@@ -199,11 +197,9 @@ void site_await(struct engine *e, struct bytes place, struct bytes flow)
     *a = (struct asking){ e, s };
     if (engine_spawn(e, ask_fiber, a))
         return;
-    free(a); /* no fibers are left, or we stop: asked again when a flow of it is picked again */
-    s->plan = (struct mx_plan){ .verdict = MX_TEMPORARY, .why = BYTES("too much at once") };
-    hosts_join(e, s, site_name(s));
-    s->state = SITE_READY;
-    move_waiting(e, s);
+    free(a); /* no fiber is left */
+    let_go(e, s, NO_BYTES, queue_now(e->svc) + AGAIN_MS);
+    site_drop(e, s);
 }
 
 void sites_reap(struct engine *e, int64_t now)

@@ -1,7 +1,10 @@
 """Mail that leaves: sent through the API of a live server to a peer that follows a script, by way of a relay."""
 import base64
 import email
+import http.client
+import json
 import os
+import socket
 import threading
 
 import pytest
@@ -277,6 +280,28 @@ def test_what_waits_is_sent_after_a_restart(tmp_path):
         ended(s, m)
         s.stop()
         assert len(peer.mails) == 1
+
+
+def test_mail_waits_where_no_fiber_is_left():
+    """All are with who has connected. The engine asks again from time to time, and leaves its loop to the others."""
+    mail = json.dumps({"from": "app@example.test", "to": ["x@far.test"], "text": "The quick brown walrus.\n"})
+    with Peer() as peer, by_relay(peer) as s:
+        s.make("/v1/domains", {"name": "example.test"})
+        s.stop()
+        s.env["POSTRIDER_NET_FIBERS_MAX"] = "100"
+        s.start()
+        api = http.client.HTTPConnection(s.doors["api"].removeprefix("http://"), timeout=60)
+        api.connect()
+        crowd = [socket.create_connection(api.sock.getpeername()) for _ in range(120)]
+        api.request("POST", "/v1/messages", mail, {"Authorization": f"Bearer {s.key}", "Content-Type": "application/json"})
+        assert api.getresponse().status == 202
+        until(lambda: s.log_text().count("no fiber") >= 4)
+        assert not peer.mails
+        for one in crowd:
+            one.close()
+        until(lambda: peer.mails)
+        assert s.log_text().count("no fiber") < 20
+        api.close()
 
 
 def test_a_stop_waits_for_the_mail_under_way(tmp_path):
