@@ -66,7 +66,8 @@ void path_event(struct path *p, enum path_event event, int64_t now);
 int path_window(struct path *p, int64_t now);
 /* Whether one more connection may be begun: fewer than path_window are open, and it is not quiet. */
 bool path_may_connect(struct path *p, int64_t now);
-/* When the path can change by time alone: the end of DEAD, of quiet, the next step of M'. 0: it will not. */
+/* When the path can change by time alone: the end of DEAD, of quiet, the next step of M'. 0: it will not.
+ * For what is shown of a suspension; the engine looks often enough not to ask. */
 int64_t path_next(const struct path *p, int64_t now);
 /* True once after a PROBE worked. */
 bool path_revived(struct path *p);

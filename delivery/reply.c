@@ -11,11 +11,6 @@ void reply_begin(struct reply_reader *r)
     r->ended = r->broken = false;
 }
 
-bool reply_begun(const struct reply_reader *r)
-{
-    return !r->ended && (r->lines > 0 || r->line_seen > 0);
-}
-
 static bool is_digit(char c)
 {
     return c >= '0' && c <= '9';

@@ -37,8 +37,6 @@ struct reply_reader {
 void reply_begin(struct reply_reader *r);
 /* Reads on; *used: how much of the chunk, all of it with REPLY_MORE. After DONE or BROKEN nothing is read. */
 enum reply_state reply_read(struct reply_reader *r, struct bytes chunk, size_t *used);
-/* Some bytes have come, but no whole reply: a connection that ends here was cut in the middle of one. */
-bool reply_begun(const struct reply_reader *r);
 /* One line of a reply's text after the other; *rest starts as reply.text. False at the end. */
 bool reply_next_line(struct bytes *rest, struct bytes *line);
 /* Appends the text as one line, its lines joined by a blank: for logs, events and reports. */

@@ -100,7 +100,6 @@ static struct flow *flow_new(struct sched *s, struct bytes name, const struct fl
 
     f->name_n = name.n;
     f->class = class_of(parts->class);
-    f->weight = SCHED_WEIGHT;
     f->account = account_of(s, parts->account);
     f->account->flows++;
     f->lane = lane_of(s, path);
@@ -223,27 +222,6 @@ void sched_move(struct sched *s, struct bytes flow, struct bytes path)
         move_to(s, f, path);
 }
 
-void sched_drop(struct sched *s, struct bytes flow)
-{
-    struct flow *f = flow_find(s, flow);
-
-    if (!f)
-        return;
-    f->send_at = 0;
-    if (f->state != FLOW_PICKED) {
-        stop_waiting(s, f);
-        flow_look(s, f);
-    }
-}
-
-void sched_weight(struct sched *s, struct bytes flow, unsigned weight)
-{
-    struct flow *f = flow_find(s, flow);
-
-    if (f)
-        f->weight = weight ? weight : 1;
-}
-
 void sched_window(struct sched *s, struct bytes path, int window)
 {
     struct lane *l = lane_of(s, path);
@@ -305,18 +283,6 @@ int64_t sched_next(const struct sched *s)
 void sched_counts(const struct sched *s, struct sched_counts *out)
 {
     *out = (struct sched_counts){ HASH_COUNT(s->flows), HASH_COUNT(s->lanes), s->ready, s->running };
-}
-
-bool sched_look(const struct sched *s, struct bytes flow, struct bytes *path, int *running, int64_t *send_at)
-{
-    const struct flow *f = flow_find(s, flow);
-
-    if (!f)
-        return false;
-    *path = (struct bytes){ f->lane->name, f->lane->name_n };
-    *running = f->running;
-    *send_at = f->send_at;
-    return true;
 }
 
 /* Whole tables at once: nobody is to be found any more. */

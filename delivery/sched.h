@@ -13,9 +13,9 @@
  *     sleep until sched_next(s)
  *
  * Order. Across paths by turns. Within a path classes h, n, l (high, normal, bulk) share by weight 8:4:1 of cost, and
- * one slot is kept for h where the window is 3 or more. Within a class flows share by their weight (10, or what was
- * said of the account), in turns of up to that many transactions, as by deficit round robin: over any time in which two
- * flows wait, their shares differ by at most a turn. Cost is sched_cost(recipients, bytes), known only after the claim:
+ * one slot is kept for h where the window is 3 or more. Within a class flows share alike, in turns of up to
+ * SCHED_TURN transactions, as by deficit round robin: over any time in which two flows wait, their shares differ by at
+ * most a turn. Cost is sched_cost(recipients, bytes), known only after the claim:
  * who had more than was due waits until the others have had as much. All paths together: connections_max; an account
  * gets at most account_share percent of that while another one waits for something that could be had.
  *
@@ -26,7 +26,7 @@
 #define DELIVERY_SCHED_H
 #include "base/bytes.h"
 
-enum { SCHED_FLOW_MAX = 384, SCHED_WEIGHT = 10, SCHED_COST_BYTES = 256 * 1024 };
+enum { SCHED_FLOW_MAX = 384, SCHED_TURN = 10, SCHED_COST_BYTES = 256 * 1024 };
 
 struct sched_limits {
     size_t flows_max;    /* delivery.flows_max */
@@ -51,10 +51,6 @@ bool sched_flow_read(struct bytes flow, struct flow_name *out);
 bool sched_poke(struct sched *s, struct bytes flow, struct bytes path, int64_t send_at);
 /* Moves a flow to another path, with what it waits for. Nothing for one that is not known. */
 void sched_move(struct sched *s, struct bytes flow, struct bytes path);
-/* Nothing of it is waiting: it is forgotten, once what was begun has ended. */
-void sched_drop(struct sched *s, struct bytes flow);
-/* An account's weight (SCHED_WEIGHT when never said), for the flow's next turns. */
-void sched_weight(struct sched *s, struct bytes flow, unsigned weight);
 
 /* How many transactions may run at once on a path, those that run included. A path is made by its first window and
  * forgotten when its window is 0 and nothing lies on it. */
@@ -80,6 +76,4 @@ struct sched_counts {
     int running;
 };
 void sched_counts(const struct sched *s, struct sched_counts *out);
-/* Whether a flow is known, how much of it runs, and when it is due; for the API. */
-bool sched_look(const struct sched *s, struct bytes flow, struct bytes *path, int *running, int64_t *send_at);
 #endif

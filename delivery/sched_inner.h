@@ -49,8 +49,7 @@ struct flow {
     struct lane *lane, *to; /* to: where it goes once nothing of it runs */
     struct account *account;
     int64_t send_at; /* when its next rows are due; 0: not known to have any */
-    int64_t served;  /* cost it had, divided by its weight */
-    unsigned weight;
+    int64_t served;  /* cost it had */
     int class;
     int running, granted;
     enum flow_state state;

@@ -1,6 +1,6 @@
 /* delivery/sched_pick.c - whose turn it is.
  *
- * Shares are kept by what was served: each flow has a measure, cost divided by weight, and whoever has had least goes
+ * Shares are kept by what was served: each flow has a measure, its cost so far, and whoever has had least goes
  * next; classes likewise above them. That is deficit round robin without rounds: the shares are the same, a debt is
  * paid by waiting until the others have had as much, and finding the next one does not depend on how many are in debt.
  * Who comes anew starts where the others are, so that having been idle is worth nothing. */
@@ -51,7 +51,7 @@ void lane_update(struct sched *s, struct lane *l)
 
 void flow_charge(struct flow *f, int64_t cost)
 {
-    f->served += cost * SCALE / (f->weight ? f->weight : 1);
+    f->served += cost;
     f->lane->class[f->class].served += cost * SCALE / class_weights[f->class];
 }
 
@@ -133,7 +133,7 @@ static int least(int a, int b)
     return a < b ? a : b;
 }
 
-/* A turn: as much as the weight is worth, or all there is room for when nobody else waits here. */
+/* A turn: SCHED_TURN, or all there is room for when nobody else waits here. */
 static int turn_of(const struct sched *s, const struct flow *f, bool fair)
 {
     const struct lane *l = f->lane;
@@ -141,7 +141,7 @@ static int turn_of(const struct sched *s, const struct flow *f, bool fair)
     int slots = least(lane_room(l, f->class), s->limits.connections_max - s->running);
 
     if (waiting > 1)
-        slots = least(slots, (int)f->weight);
+        slots = least(slots, SCHED_TURN);
     return fair ? least(slots, account_room(s, f->account)) : slots;
 }
 

@@ -159,24 +159,6 @@ static void all_lines_have_a_maximum(void **state)
     }
 }
 
-static void half_a_reply_is_known(void **state)
-{
-    struct reply_reader r;
-    size_t used = 0;
-
-    (void)state;
-    reply_begin(&r);
-    assert_false(reply_begun(&r));
-    reply_read(&r, BYTES("2"), &used);
-    assert_true(reply_begun(&r));
-    reply_read(&r, BYTES("50-x\r\n"), &used);
-    assert_true(reply_begun(&r));
-    assert_int_equal(reply_read(&r, BYTES("250 x\r\n"), &used), REPLY_DONE);
-    assert_false(reply_begun(&r));
-    assert_int_equal(reply_read(&r, BYTES("250 y\r\n"), &used), REPLY_DONE);
-    assert_int_equal(used, 0);
-}
-
 static void lines_in_one(void **state)
 {
     struct buf out;
@@ -193,7 +175,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(replies_are_read),       cmocka_unit_test(a_line_is_kept_up_to_its_maximum),
         cmocka_unit_test(a_character_is_not_cut), cmocka_unit_test(all_lines_have_a_maximum),
-        cmocka_unit_test(half_a_reply_is_known),  cmocka_unit_test(lines_in_one),
+        cmocka_unit_test(lines_in_one),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -43,12 +43,15 @@ static void the_table_is_bounded(void **state)
     struct sched_limits small = { .flows_max = 2, .connections_max = 10, .account_share = 50 };
     struct sched *s = sched_new(&small);
     struct sched_counts n;
+    struct pick p;
 
     (void)state;
     assert_true(sched_poke(s, BYTES("a/n/x/y"), NO_BYTES, 1) && sched_poke(s, BYTES("b/n/x/y"), NO_BYTES, 1));
     assert_false(sched_poke(s, BYTES("c/n/x/y"), NO_BYTES, 1));
     assert_true(sched_poke(s, BYTES("a/n/x/y"), NO_BYTES, 1));
-    sched_drop(s, BYTES("a/n/x/y"));
+    sched_window(s, BYTES(""), 1); /* what has nothing any more is forgotten */
+    assert_int_equal(sched_pick(s, 1, &p, 1), 1);
+    sched_claimed(s, p.flow, 0, 0, 0);
     assert_true(sched_poke(s, BYTES("c/n/x/y"), NO_BYTES, 1));
     sched_counts(s, &n);
     assert_int_equal(n.flows, 2);
@@ -105,10 +108,7 @@ static void a_claim_that_found_nothing_gives_its_slots_back(void **state)
 static void plans_come_first(void **state)
 {
     struct sched *s = sched_new(&limits);
-    struct bytes path;
     struct pick p[4];
-    int64_t at = 0;
-    int running = 0;
 
     (void)state;
     sched_poke(s, BYTES("a/n/x/y"), NO_BYTES, 1);
@@ -118,8 +118,6 @@ static void plans_come_first(void **state)
     assert_bytes(p[0].path, BYTES(""));
     sched_move(s, BYTES("a/n/x/y"), BYTES("p"));
     sched_claimed(s, BYTES("a/n/x/y"), 0, 0, 1);
-    assert_true(sched_look(s, BYTES("a/n/x/y"), &path, &running, &at));
-    assert_bytes(path, BYTES("p"));
     sched_window(s, BYTES("p"), 1);
     assert_int_equal(sched_pick(s, 1, p, 4), 1);
     assert_bytes(p[0].path, BYTES("p"));
@@ -159,8 +157,8 @@ enum { FLOWS = 64, RUNNING = 4096 };
 struct played {
     char name[64];
     const char *path;
-    int weight, cost; /* of each transaction, in the mean */
-    int64_t rows;     /* left */
+    int cost;     /* of each transaction, in the mean */
+    int64_t rows; /* left */
     int64_t served, begun, waited_from, longest_wait;
 };
 
@@ -192,14 +190,13 @@ static struct played *played_of(struct world *w, struct bytes name)
     return NULL;
 }
 
-static struct played *add_flow(struct world *w, const char *path, char class, int account, int weight, int cost)
+static struct played *add_flow(struct world *w, const char *path, char class, int account, int cost)
 {
     struct played *f = &w->flow[w->n++];
 
-    *f = (struct played){ .path = path, .weight = weight, .cost = cost, .rows = INT64_MAX / 4, .waited_from = w->now };
+    *f = (struct played){ .path = path, .cost = cost, .rows = INT64_MAX / 4, .waited_from = w->now };
     flow_name(f->name, path, class, account, (int)w->n);
     assert_true(sched_poke(w->s, bytes_of(f->name), bytes_of(path), w->now));
-    sched_weight(w->s, bytes_of(f->name), (unsigned)weight);
     return f;
 }
 
@@ -261,8 +258,8 @@ static void world_free(struct world *w)
     free(w);
 }
 
-/* Of flows that always have something, each gets its weight's share of what a path carries, within one turn (so
- * many transactions as its weight, or as the path is wide), at every moment: whatever their mails cost, and however
+/* Of flows that always have something, each gets the same share of what a path carries, within one turn
+ * (SCHED_TURN transactions, or as many as the path is wide), at every moment: whatever their mails cost, and however
  * wide the path is. */
 static void no_flow_waits_longer_than_its_share(void **state)
 {
@@ -275,7 +272,7 @@ static void no_flow_waits_longer_than_its_share(void **state)
 
         sched_window(w->s, BYTES("p"), windows[k]);
         for (int i = 0; i < 12; i++) {
-            struct played *f = add_flow(w, "p", 'n', i, i % 3 ? 10 : 30, 1 + (i * 7) % 50);
+            struct played *f = add_flow(w, "p", 'n', i, 1 + (i * 7) % 50);
 
             most_cost = most_cost < 2 * f->cost ? 2 * f->cost : most_cost;
         }
@@ -284,7 +281,7 @@ static void no_flow_waits_longer_than_its_share(void **state)
 
             step(w);
             for (size_t i = 0; i < w->n; i++) {
-                double share = (double)w->flow[i].served / w->flow[i].weight;
+                double share = (double)w->flow[i].served / SCHED_TURN;
 
                 least = share < least ? share : least;
                 most = share > most ? share : most;
@@ -304,10 +301,10 @@ static void one_mail_passes_a_million(void **state)
 
     (void)state;
     sched_window(w->s, BYTES("p"), 4);
-    bulk = add_flow(w, "p", 'n', 1, 10, 5);
+    bulk = add_flow(w, "p", 'n', 1, 5);
     for (int t = 0; t < 1000; t++)
         step(w);
-    one = add_flow(w, "p", 'n', 2, 10, 1);
+    one = add_flow(w, "p", 'n', 2, 1);
     one->rows = 1;
     for (int t = 0; t < 12 && one->rows; t++)
         step(w);
@@ -323,9 +320,9 @@ static void classes_share_by_weight(void **state)
 
     (void)state;
     sched_window(w->s, BYTES("p"), 13);
-    h = add_flow(w, "p", 'h', 1, 10, 3);
-    n = add_flow(w, "p", 'n', 2, 10, 5);
-    l = add_flow(w, "p", 'l', 3, 10, 9);
+    h = add_flow(w, "p", 'h', 1, 3);
+    n = add_flow(w, "p", 'n', 2, 5);
+    l = add_flow(w, "p", 'l', 3, 9);
     for (int t = 0; t < 20000; t++)
         step(w);
     assert_in_range(h->served * 100 / n->served, 180, 220); /* 8 : 4 */
@@ -342,11 +339,11 @@ static void being_idle_is_worth_nothing(void **state)
 
     (void)state;
     sched_window(w->s, BYTES("p"), 2);
-    l = add_flow(w, "p", 'l', 1, 10, 2);
+    l = add_flow(w, "p", 'l', 1, 2);
     for (int t = 0; t < 5000; t++)
         step(w);
-    h = add_flow(w, "p", 'h', 2, 10, 2);
-    late = add_flow(w, "p", 'l', 3, 10, 2);
+    h = add_flow(w, "p", 'h', 2, 2);
+    late = add_flow(w, "p", 'l', 3, 2);
     before = l->served;
     for (int t = 0; t < 2000; t++)
         step(w);
@@ -365,7 +362,7 @@ static void all_paths_together_have_a_maximum(void **state)
     (void)state;
     for (size_t i = 0; i < COUNT(paths); i++) {
         sched_window(w->s, bytes_of(paths[i]), 20);
-        add_flow(w, paths[i], 'n', (int)i, 10, 4);
+        add_flow(w, paths[i], 'n', (int)i, 4);
     }
     for (int t = 0; t < 5000; t++) {
         step(w);
@@ -399,16 +396,16 @@ static void an_account_has_its_share(void **state)
     for (size_t i = 0; i < COUNT(paths); i++)
         sched_window(w->s, bytes_of(paths[i]), 20);
     for (size_t i = 0; i < 4; i++)
-        add_flow(w, paths[i], 'n', 1, 10, 4);
+        add_flow(w, paths[i], 'n', 1, 4);
     for (int t = 0; t < 200; t++)
         step(w);
     assert_int_equal(running_of(w, "/a1/"), 40);
-    add_flow(w, "closed", 'n', 3, 10, 4);
+    add_flow(w, "closed", 'n', 3, 4);
     for (int t = 0; t < 200; t++)
         step(w);
     assert_int_equal(running_of(w, "/a1/"), 40);
-    add_flow(w, "p4", 'n', 2, 10, 4);
-    add_flow(w, "p5", 'n', 2, 10, 4);
+    add_flow(w, "p4", 'n', 2, 4);
+    add_flow(w, "p5", 'n', 2, 4);
     for (int t = 0; t < 200; t++)
         step(w);
     assert_in_range(running_of(w, "/a1/"), 18, 22);
@@ -428,7 +425,7 @@ static void whatever_happens_it_adds_up(void **state)
     for (size_t i = 0; i < COUNT(paths); i++)
         sched_window(w->s, bytes_of(paths[i]), window[i]);
     for (int i = 0; i < 40; i++)
-        add_flow(w, paths[i % 3], "hnl"[i % 3], i % 5, 1 + i, 1 + i)->rows = 5;
+        add_flow(w, paths[i % 3], "hnl"[i % 3], i % 5, 1 + i)->rows = 5;
     for (int t = 0; t < 20000; t++) {
         struct played *f = &w->flow[draw(w, (unsigned)w->n)];
         unsigned k = draw(w, COUNT(paths));
@@ -439,8 +436,7 @@ static void whatever_happens_it_adds_up(void **state)
             sched_window(w->s, bytes_of(paths[k]), window[k]);
             break;
         case 1: sched_move(w->s, bytes_of(f->name), bytes_of(paths[k])); break;
-        case 2: sched_drop(w->s, bytes_of(f->name)); break;
-        case 3:
+        case 2:
             f->rows += 3;
             assert_true(sched_poke(w->s, bytes_of(f->name), NO_BYTES, w->now + draw(w, 50)));
             break;
