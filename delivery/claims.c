@@ -35,11 +35,10 @@ static void held_begin(struct engine *e, struct claimed *c, struct work *w)
     w->held = h;
 }
 
-void held_end(struct engine *e, struct work *w)
+void held_end(struct work *w)
 {
     struct held *h = w->held;
 
-    (void)e;
     h->prev->next = h->next;
     h->next->prev = h->prev;
     w->held = NULL;
@@ -112,7 +111,7 @@ static bool run_begin(struct engine *e, struct claimed *c, const struct picked *
         return true;
     for (size_t i = 0; i < r->n; i++) /* no fiber is left: their leases end by themselves */
         for (size_t j = 0; j < r->list[i].n; j++)
-            held_end(e, r->list[i].works[j]);
+            held_end(r->list[i].works[j]);
     p->site->users--;
     c->users--;
     return false;
@@ -178,7 +177,7 @@ static struct site *site_of(struct engine *e, const struct pick *p, struct arena
         site_await(e, place, flow);
         return NULL;
     }
-    path = (struct bytes){ s->way->name, s->way->name_n };
+    path = way_name(s->way);
     if (bytes_equal(path, p->path))
         return s;
     sched_claimed(e->sched, flow, 0, 0, queue_now(e->svc));
@@ -248,7 +247,7 @@ static void claim(struct engine *e, struct picked *all, size_t n)
             runs_begin(e, c, &all[i], works);
         else
             sched_claimed(e->sched, all[i].want.flow, 0, 0, queue_now(e->svc) + AWAY_MS);
-        site_leave(e, all[i].site);
+        site_leave(all[i].site);
     }
     claimed_leave(&c);
 }
@@ -285,7 +284,7 @@ static void claim_beside(struct engine *e, struct arena *a, struct picked *all, 
     e->claiming--;
     for (size_t i = 0; i < n; i++) {
         sched_claimed(e->sched, all[i].want.flow, 0, 0, queue_now(e->svc) + AWAY_MS);
-        site_leave(e, all[i].site);
+        site_leave(all[i].site);
     }
     arena_free(&a);
 }

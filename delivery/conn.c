@@ -79,18 +79,17 @@ void tls_memory_free(struct engine *e)
 
 /* ---- the pool ---- */
 
-static const struct mx_host *host_of(const struct site *s, const struct conn *c)
+static void conn_free(struct conn *c)
 {
-    for (size_t i = 0; i < s->plan.n; i++)
-        if (memcmp(s->plan.hosts[i].address.address, c->address.address, sizeof c->address.address) == 0)
-            return &s->plan.hosts[i];
-    return NULL;
+    client_drop(&c->client);
+    arena_free(&c->arena);
+    free(c);
 }
 
 /* What the domain asks of a connection that was made for another one. */
 static bool satisfies(const struct site *s, const struct conn *c)
 {
-    const struct mx_host *h = host_of(s, c);
+    const struct mx_host *h = site_host(s, &c->address);
 
     if (!h)
         return false;
@@ -144,8 +143,7 @@ static void quit_fiber(void *arg)
 
     client_arena(c->client, c->arena);
     client_quit(&c->client);
-    arena_free(&c->arena);
-    free(c);
+    conn_free(c);
     engine_left(e);
 }
 
@@ -159,9 +157,7 @@ void conn_end(struct engine *e, struct conn **c)
     way_tell(e, x->way, PATH_CLOSED);
     if (client_is_usable(x->client) && engine_spawn(e, quit_fiber, x))
         return;
-    client_drop(&x->client);
-    arena_free(&x->arena);
-    free(x);
+    conn_free(x);
 }
 
 /* Out of the pools first and ended then: other fibers have turns while a connection ends, and change the pools. */
@@ -192,6 +188,17 @@ void conn_reap(struct engine *e, int64_t now)
 void conns_end(struct engine *e)
 {
     conn_reap(e, CLOCK_NEVER);
+}
+
+void conns_free(struct engine *e)
+{
+    for (struct way *w = e->ways; w; w = w->hh.next)
+        while (w->idle) {
+            struct conn *c = w->idle;
+
+            w->idle = c->next;
+            conn_free(c);
+        }
 }
 
 /* ---- a new one ---- */
@@ -226,8 +233,7 @@ static bool log_in(struct conn *c, const struct demand *d, struct answer *out)
         return refuse(out, STEP_AUTH, ANSWER_TLS, "no login without TLS with a verified name");
     if (!read_secret(d->route->auth_secret, c->arena, &secret))
         return refuse(out, STEP_AUTH, ANSWER_TLS, "delivery.relay_secret_file cannot be read");
-    c->logged_in = client_login(c->client, d->route->auth_user, secret, out);
-    return c->logged_in;
+    return client_login(c->client, d->route->auth_user, secret, out);
 }
 
 static bool start_tls(struct engine *e, struct conn *c, const struct demand *d, struct answer *out)
@@ -303,10 +309,27 @@ static bool make_room(struct engine *e, struct way *w)
     return path_may_connect(&w->path, clock_monotonic());
 }
 
+static struct conn *conn_new(struct engine *e, struct way *w, const struct mx_host *h)
+{
+    struct conn *c = calloc(1, sizeof *c);
+
+    if (!c)
+        die("out of memory: a connection");
+    c->arena = arena_new(GREET_ARENA);
+    c->engine = e;
+    c->way = w;
+    c->address = h->address;
+    c->mx = arena_copy(c->arena, h->name);
+    network_show(&c->address, c->ip);
+    c->opened_at = clock_monotonic();
+    way_tell(e, w, PATH_OPENED);
+    return c;
+}
+
 struct conn *conn_make(struct engine *e, struct way *w, const struct demand *d, int64_t until, struct answer *out,
                        struct tls_result *tls, bool *loops, struct arena *a)
 {
-    bool needed = d->tls == ROUTE_TLS_REQUIRE || d->tls == ROUTE_TLS_VERIFY;
+    bool needed = d->tls == ROUTE_TLS_REQUIRE || d->tls == ROUTE_TLS_VERIFY, ok;
     struct conn *c;
 
     *loops = false;
@@ -314,30 +337,16 @@ struct conn *conn_make(struct engine *e, struct way *w, const struct demand *d, 
         refuse(out, STEP_CONNECT, ANSWER_STOPPED, "no connection may be made now");
         return NULL;
     }
-    c = calloc(1, sizeof *c);
-    if (!c)
-        die("out of memory: a connection");
-    c->arena = arena_new(GREET_ARENA);
-    c->engine = e;
-    c->way = w;
-    c->address = d->host->address;
-    c->mx = arena_copy(c->arena, d->host->name);
-    network_show(&c->address, c->ip);
-    c->opened_at = clock_monotonic();
-    way_tell(e, w, PATH_OPENED);
-    if (connect_to(c, d, until, out) && client_greet(c->client, needed, out)) {
-        *loops = is_ourselves(c, d);
-        if (!*loops && secure(e, c, d, out) && log_in(c, d, out)) {
-            *tls = c->tls;
-            return c;
-        }
-    }
+    c = conn_new(e, w, d->host);
+    ok = connect_to(c, d, until, out) && client_greet(c->client, needed, out);
+    *loops = ok && is_ourselves(c, d);
+    ok = ok && !*loops && secure(e, c, d, out) && log_in(c, d, out);
     *tls = c->tls;
+    if (ok)
+        return c;
     out->reply.text = arena_copy(a, out->reply.text);
     out->reply.enhanced = arena_copy(a, out->reply.enhanced);
     way_tell(e, w, PATH_CLOSED);
-    client_drop(&c->client);
-    arena_free(&c->arena);
-    free(c);
+    conn_free(c);
     return NULL;
 }

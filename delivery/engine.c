@@ -367,15 +367,7 @@ void engine_free(struct engine **out)
         return;
     queue_listen(e->svc, NULL);
     hear(e, false);
-    for (struct way *w = e->ways; w; w = w->hh.next)
-        while (w->idle) { /* cut, with the net gone */
-            struct conn *c = w->idle;
-
-            w->idle = c->next;
-            client_drop(&c->client);
-            arena_free(&c->arena);
-            free(c);
-        }
+    conns_free(e);
     sites_free(e);
     ways_free(e);
     tls_memory_free(e);

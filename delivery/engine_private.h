@@ -51,7 +51,6 @@ struct conn {
     struct bytes mx; /* name of the host */
     char ip[NETWORK_TEXT];
     enum security security;
-    bool logged_in;
     struct tls_result tls;
     int64_t opened_at, idle_since; /* monotonic */
     struct attempt_delays delays;  /* of its making; told with its first message */
@@ -78,10 +77,9 @@ bool way_is_shut(struct way *w);
 void way_suspend(struct engine *e, struct way *w, struct bytes why);
 void ways_reap(struct engine *e); /* those that nobody takes */
 void ways_free(struct engine *e);
+struct bytes way_name(const struct way *w);
 
 /* ---- sites ---- */
-
-enum site_state { SITE_NEW, SITE_ASKING, SITE_READY };
 
 struct waiting { /* a flow, by name */
     struct waiting *next;
@@ -92,11 +90,11 @@ struct waiting { /* a flow, by name */
 
 struct site {
     UT_hash_handle hh;
+    struct engine *engine;
     struct arena *arena; /* of all below */
     struct route route;
     struct mx_plan plan;
-    struct way *way;
-    enum site_state state;
+    struct way *way;         /* NULL: its hosts are still asked for */
     int64_t until;           /* monotonic: how long the plan holds */
     unsigned unusable;       /* plans in a row that came to MX_UNUSABLE */
     struct waiting *waiting; /* flows that move when the plan is made */
@@ -111,7 +109,7 @@ struct site *site_ready(struct engine *e, struct bytes place);
 /* The flow waits until the plan is made, which begins now if nobody makes it; its slot on the path "" is given back
  * then. */
 void site_await(struct engine *e, struct bytes place, struct bytes flow);
-void site_leave(struct engine *e, struct site *s);
+void site_leave(struct site *s);
 /* Its hosts are asked for again before the next use. */
 void site_stale(struct site *s);
 /* What changes by time: windows, and what may go at once since its hosts are back. */
@@ -120,6 +118,8 @@ void ways_look(struct engine *e);
 void sites_reap(struct engine *e, int64_t now);
 void sites_free(struct engine *e);
 struct bytes site_name(const struct site *s);
+/* The host of its plan that has the address; NULL: none by now. */
+const struct mx_host *site_host(const struct site *s, const struct network *address);
 
 /* ---- plans ---- */
 
@@ -150,6 +150,7 @@ void conn_keep(struct engine *e, struct conn *c); /* into the pool */
 void conn_end(struct engine *e, struct conn **c); /* hangs up, with QUIT where that is heard */
 void conn_reap(struct engine *e, int64_t now);    /* what was idle for too long */
 void conns_end(struct engine *e);
+void conns_free(struct engine *e); /* cuts them, with the net gone */
 
 /* TLS failed with an address: is it to be left out now? */
 bool tls_is_avoided(struct engine *e, const struct network *address, int port);
@@ -181,7 +182,7 @@ struct run {
     struct site *site;
     struct way *way;
     struct transaction *list;
-    size_t n, room;
+    size_t n;
     char flow[SCHED_FLOW_MAX + 1];
 };
 void run_main(void *arg);
@@ -189,7 +190,7 @@ void run_main(void *arg);
 /* Picks, claims, begins runs. False: nothing was to be done. */
 bool claims_step(struct engine *e);
 void leases_renew(struct engine *e);
-void held_end(struct engine *e, struct work *w);
+void held_end(struct work *w);
 
 /* What came of one recipient in an attempt. */
 struct fate {

@@ -51,7 +51,7 @@ void run_main(void *arg)
         conn_keep(e, conn);
     way_update(e, r->way);
     sched_ended(e->sched, bytes_of(r->flow), 1);
-    site_leave(e, r->site);
+    site_leave(r->site);
     claimed_leave(&claimed);
     signal_raise(e->wake);
     engine_left(e);

@@ -129,7 +129,7 @@ void turn_settle(struct turn *t)
     for (size_t i = 0; i < t->n; i++) {
         if (!t->fates[i].unsent)
             tell(t, &t->fates[i]);
-        held_end(t->engine, t->fates[i].work);
+        held_end(t->fates[i].work);
     }
     tell_flow(t);
 }

@@ -77,6 +77,15 @@ struct bytes site_name(const struct site *s)
     return (struct bytes){ s->name, s->name_n };
 }
 
+const struct mx_host *site_host(const struct site *s, const struct network *address)
+{
+    for (size_t i = 0; i < s->plan.n; i++)
+        if (network_holds(&s->plan.hosts[i].address, address))
+            return &s->plan.hosts[i];
+    return NULL;
+}
+
+/* For the route of now. */
 static struct site *site_new(struct engine *e, struct bytes place)
 {
     struct site *s = calloc(1, sizeof *s + place.n + 1);
@@ -85,7 +94,9 @@ static struct site *site_new(struct engine *e, struct bytes place)
         die("out of memory: a site");
     memcpy(s->name, place.p, place.n);
     s->name_n = place.n;
+    s->engine = e;
     s->arena = arena_new(SITE_ARENA);
+    engine_route(s->arena, &s->route);
     HASH_ADD(hh, e->sites, name, place.n, s);
     return s;
 }
@@ -99,17 +110,16 @@ static void site_free(struct site *s)
     free(s);
 }
 
-static void site_drop(struct engine *e, struct site *s)
+static void site_drop(struct site *s)
 {
-    HASH_DEL(e->sites, s);
+    HASH_DEL(s->engine->sites, s);
     s->dropped = true;
     if (!s->users)
         site_free(s);
 }
 
-void site_leave(struct engine *e, struct site *s)
+void site_leave(struct site *s)
 {
-    (void)e;
     assert(s->users > 0);
     if (--s->users == 0 && s->dropped)
         site_free(s);
@@ -132,74 +142,64 @@ struct site *site_ready(struct engine *e, struct bytes place)
 {
     struct site *s = site_find(e, place);
 
-    return s && s->state == SITE_READY && clock_monotonic() < s->until ? s : NULL;
+    return s && s->way && clock_monotonic() < s->until ? s : NULL;
 }
 
-struct asking {
-    struct engine *e;
-    struct site *s;
-};
-
 /* The flows go on, at that time: on `path`, or where they are. */
-static void let_go(struct engine *e, struct site *s, struct bytes path, int64_t at)
+static void let_go(struct site *s, struct bytes path, int64_t at)
 {
     while (s->waiting) {
         struct waiting *w = s->waiting;
         struct bytes flow = { w->flow, w->n };
 
         s->waiting = w->next;
-        sched_poke(e->sched, flow, path, at);
-        sched_ended(e->sched, flow, 1);
+        sched_poke(s->engine->sched, flow, path, at);
+        sched_ended(s->engine->sched, flow, 1);
         free(w);
     }
 }
 
 static void ask_fiber(void *arg)
 {
-    struct asking *a = arg;
-    struct engine *e = a->e;
+    struct site *s = arg;
+    struct engine *e = s->engine;
 
-    hosts_find(e, a->s);
-    a->s->state = SITE_READY;
-    let_go(e, a->s, (struct bytes){ a->s->way->name, a->s->way->name_n }, queue_now(e->svc));
+    hosts_find(e, s);
+    let_go(s, way_name(s->way), queue_now(e->svc));
     signal_raise(e->wake);
-    free(a);
     engine_left(e);
+}
+
+static void wait_for(struct site *s, struct bytes flow)
+{
+    struct waiting *w = malloc(sizeof *w + flow.n + 1);
+
+    if (!w)
+        die("out of memory: a plan");
+    w->n = flow.n;
+    memcpy(w->flow, flow.p, flow.n);
+    w->next = s->waiting;
+    s->waiting = w;
 }
 
 void site_await(struct engine *e, struct bytes place, struct bytes flow)
 {
     struct site *s = site_find(e, place);
-    struct waiting *w = malloc(sizeof *w + flow.n + 1);
-    struct asking *a = malloc(sizeof *a);
     unsigned unusable = s ? s->unusable : 0;
 
-    if (!w || !a)
-        die("out of memory: a plan");
-    if (s && s->state == SITE_READY) {
-        site_drop(e, s);
-        s = NULL;
-    }
-    if (!s) {
-        s = site_new(e, place);
-        s->unusable = unusable;
-        engine_route(s->arena, &s->route);
-    }
-    w->n = flow.n;
-    memcpy(w->flow, flow.p, flow.n);
-    w->next = s->waiting;
-    s->waiting = w;
-    if (s->state == SITE_ASKING) {
-        free(a);
+    if (s && !s->way) {
+        wait_for(s, flow);
         return;
     }
-    s->state = SITE_ASKING;
-    *a = (struct asking){ e, s };
-    if (engine_spawn(e, ask_fiber, a))
+    if (s) /* its plan has run out */
+        site_drop(s);
+    s = site_new(e, place);
+    s->unusable = unusable;
+    wait_for(s, flow);
+    if (engine_spawn(e, ask_fiber, s))
         return;
-    free(a); /* no fiber is left */
-    let_go(e, s, NO_BYTES, queue_now(e->svc) + AGAIN_MS);
-    site_drop(e, s);
+    let_go(s, NO_BYTES, queue_now(e->svc) + AGAIN_MS); /* no fiber is left */
+    site_drop(s);
 }
 
 void sites_reap(struct engine *e, int64_t now)
@@ -207,8 +207,8 @@ void sites_reap(struct engine *e, int64_t now)
     struct site *s, *next_s;
 
     HASH_ITER (hh, e->sites, s, next_s) {
-        if (s->state == SITE_READY && now >= s->until)
-            site_drop(e, s);
+        if (s->way && now >= s->until)
+            site_drop(s);
     }
     ways_reap(e);
 }
@@ -225,6 +225,6 @@ void sites_free(struct engine *e)
             free(one);
         }
         s->users = 0;
-        site_drop(e, s);
+        site_drop(s);
     }
 }

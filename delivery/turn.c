@@ -123,14 +123,6 @@ static bool any_open(const struct turn *t)
     return false;
 }
 
-static const struct mx_host *host_of_conn(const struct turn *t)
-{
-    for (size_t i = 0; i < t->site->plan.n; i++)
-        if (network_holds(&t->site->plan.hosts[i].address, &t->conn->address))
-            return &t->site->plan.hosts[i];
-    return NULL;
-}
-
 static void try_host(struct turn *t)
 {
     struct candidate c = t->candidates[t->host++];
@@ -225,7 +217,7 @@ static enum path_event worse(enum path_event a, enum path_event b)
 
 static void judge_all(struct turn *t, const struct answer *each, const size_t *which, size_t n)
 {
-    const struct mx_host *h = host_of_conn(t);
+    const struct mx_host *h = site_host(t->site, &t->conn->address);
     enum path_event event = PATH_NOTHING;
     const struct err *why = client_err(t->conn->client);
     bool close = false, settled = false;

@@ -10,6 +10,11 @@
 
 #define SUSPEND_MS 300000
 
+struct bytes way_name(const struct way *w)
+{
+    return (struct bytes){ w->name, w->name_n };
+}
+
 static struct way *way_find(struct engine *e, struct bytes name)
 {
     struct way *w;
@@ -52,7 +57,7 @@ void way_update(struct engine *e, struct way *w)
     if (window == w->told)
         return;
     w->told = window;
-    sched_window(e->sched, (struct bytes){ w->name, w->name_n }, window);
+    sched_window(e->sched, way_name(w), window);
     signal_raise(e->wake);
 }
 
@@ -64,7 +69,7 @@ void way_tell(struct engine *e, struct way *w, enum path_event event)
         return;
     path_event(&w->path, event, clock_monotonic());
     if (w->path.state != before)
-        log_info("delivery", LOG_BYTES("path", ((struct bytes){ w->name, w->name_n })),
+        log_info("delivery", LOG_BYTES("path", way_name(w)),
                  LOG_TEXT("state", w->path.state == PATH_OPEN   ? "open"
                                    : w->path.state == PATH_DEAD ? "dead"
                                                                 : "probe"));
@@ -81,7 +86,7 @@ bool way_is_shut(struct way *w)
 void way_suspend(struct engine *e, struct way *w, struct bytes why)
 {
     w->shut_until = clock_monotonic() + SUSPEND_MS;
-    log_error("delivery", LOG_BYTES("path", ((struct bytes){ w->name, w->name_n })), LOG_TEXT("state", "suspended"),
+    log_error("delivery", LOG_BYTES("path", way_name(w)), LOG_TEXT("state", "suspended"),
               LOG_TEXT("reason", "the login is refused: see delivery.relay_user and delivery.relay_secret_file"),
               LOG_BYTES("text", why));
     way_update(e, w);
@@ -90,10 +95,8 @@ void way_suspend(struct engine *e, struct way *w, struct bytes why)
 /* The lane of sched's stays, open: a flow that still lies there is picked once more, and has its hosts asked for. */
 static void way_forget(struct engine *e, struct way *w)
 {
-    struct bytes name = { w->name, w->name_n };
-
     if (w->told < 1)
-        sched_window(e->sched, name, 1);
+        sched_window(e->sched, way_name(w), 1);
     assert(e->ways && w->hh.tbl);
     HASH_DEL(e->ways, w);
     free(w);
