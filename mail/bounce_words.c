@@ -61,8 +61,7 @@ static bool leads(struct bytes before)
     if (text.n == 0 || text.n > LABEL_MAX || (text.p[text.n - 1] != ':' && text.p[text.n - 1] != ';'))
         return false;
     buf_init(&low, LABEL_MAX);
-    for (size_t i = 0; i < text.n; i++)
-        buf_addc(&low, char_lower(text.p[i]));
+    buf_add_lower(&low, text);
     other = bounce_holds(buf_bytes(&low), not_these);
     buf_clear(&low);
     return !other;

@@ -23,6 +23,12 @@ static inline char char_lower(char c)
     return c >= 'A' && c <= 'Z' ? (char)(c + ('a' - 'A')) : c;
 }
 
+static inline void buf_add_lower(struct buf *b, struct bytes text)
+{
+    for (size_t i = 0; i < text.n; i++)
+        buf_addc(b, char_lower(text.p[i]));
+}
+
 static inline bool char_is_8bit(char c)
 {
     return (unsigned char)c >= 0x80;

@@ -49,15 +49,16 @@ static const struct bytes permanence_texts[] = { BYTES_ROW("undetermined"), BYTE
 static const struct bytes phase_texts[] = { BYTES_ROW("any"),   BYTES_ROW("connect"), BYTES_ROW("hello"),
                                             BYTES_ROW("mail"),  BYTES_ROW("rcpt"),    BYTES_ROW("data"),
                                             BYTES_ROW("untold") };
+enum { PHASES = sizeof phase_texts / sizeof *phase_texts };
 
-static bool find_text(const struct bytes *texts, size_t n, struct bytes text, size_t *out)
+/* Its place; n: it is none of them. */
+static size_t find_text(const struct bytes *texts, size_t n, struct bytes text)
 {
-    for (size_t i = 0; i < n; i++)
-        if (bytes_equal(texts[i], text)) {
-            *out = i;
-            return true;
-        }
-    return false;
+    size_t i = 0;
+
+    while (i < n && !bytes_equal(texts[i], text))
+        i++;
+    return i;
 }
 
 struct bytes why_text(enum why why)
@@ -67,12 +68,11 @@ struct bytes why_text(enum why why)
 
 bool why_of(struct bytes text, enum why *out)
 {
-    size_t i = 0;
-    bool found = find_text(why_texts, WHYS, text, &i);
+    size_t i = find_text(why_texts, WHYS, text);
 
-    if (found)
+    if (i < WHYS)
         *out = (enum why)i;
-    return found;
+    return i < WHYS;
 }
 
 struct bytes permanence_text(enum permanence p)
@@ -82,12 +82,11 @@ struct bytes permanence_text(enum permanence p)
 
 bool permanence_of(struct bytes text, enum permanence *out)
 {
-    size_t i = 0;
-    bool found = find_text(permanence_texts, PERMANENCES, text, &i);
+    size_t i = find_text(permanence_texts, PERMANENCES, text);
 
-    if (found)
+    if (i < PERMANENCES)
         *out = (enum permanence)i;
-    return found;
+    return i < PERMANENCES;
 }
 
 bool meaning_suppresses(struct meaning m)
@@ -184,8 +183,7 @@ static bool read_member(struct bytes name, struct json_object *value, size_t num
         r->code = text;
     else if (bytes_equal(name, BYTES("enhanced")) && codes_ok(text))
         r->enhanced = text;
-    else if (bytes_equal(name, BYTES("phase")) &&
-             find_text(phase_texts, sizeof phase_texts / sizeof *phase_texts, text, &at))
+    else if (bytes_equal(name, BYTES("phase")) && (at = find_text(phase_texts, PHASES, text)) < PHASES)
         r->phase = at;
     else if (bytes_equal(name, BYTES("cause")) && why_of(text, &r->why))
         at = 0; /* nothing more to do */

@@ -141,8 +141,7 @@ void dkim_header_relaxed(const struct header *field, struct buf *out)
     struct bytes value = bytes_trim(field->value);
     bool blank = false;
 
-    for (size_t i = 0; i < field->name.n; i++)
-        buf_addc(out, char_lower(field->name.p[i]));
+    buf_add_lower(out, field->name);
     buf_addc(out, ':');
     for (size_t i = 0; i < value.n; i++) {
         char c = value.p[i];

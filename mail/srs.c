@@ -24,8 +24,7 @@ static void write_mac(const struct crypt_key *key, char prefix, const struct byt
     buf_addc(&text, prefix);
     for (size_t i = 0; i < n; i++) {
         buf_addc(&text, 0);
-        for (size_t k = 0; k < parts[i].n; k++)
-            buf_addc(&text, char_lower(parts[i].p[k]));
+        buf_add_lower(&text, parts[i]);
     }
     crypt_keyed_hash(key, buf_bytes(&text), hash);
     base32_write(hash, MAC_BYTES, out);

@@ -17,8 +17,7 @@ static void mac_of(const uint8_t *token, const struct crypt_key *key, struct byt
 
     buf_init(&text, MAC_AT + domain.n);
     buf_add(&text, (struct bytes){ (const char *)token, MAC_AT });
-    for (size_t i = 0; i < domain.n; i++)
-        buf_addc(&text, char_lower(domain.p[i]));
+    buf_add_lower(&text, domain);
     crypt_keyed_hash(key, buf_bytes(&text), hash);
     buf_clear(&text);
     memcpy(mac, hash, MAC);
