@@ -7,7 +7,6 @@
 #include "base/params.h"
 #include "delivery/engine_private.h"
 
-#define CLAIMS_MAX  8 /* at once */
 #define CLAIM_ARENA ((size_t)64 * 1024 * 1024)
 #define STEP_ARENA  ((size_t)4 * 1024 * 1024)
 #define AWAY_MS     1000

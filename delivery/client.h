@@ -1,7 +1,7 @@
 /* delivery/client.h - the dialogue with one host, over any stream: a socket, TLS on it, or memory in tests (RFC 5321).
  *
  *     struct client *c = client_new(&stream, BYTES("mail.example.org"));
- *     client_greet(c, &answer)                        its greeting, EHLO or HELO: client_offer says what it can do
+ *     client_greet(c, tls_wanted, &answer)            its greeting, EHLO or HELO: client_offer says what it can do
  *     client_start_tls(c, &wish, &result, &answer)    what it offered before is forgotten, EHLO again
  *     client_login(c, user, password, &answer)
  *     client_send(c, &envelope, each)                 as often as the host takes another message

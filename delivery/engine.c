@@ -247,9 +247,11 @@ static bool sending_begin(struct engine *e)
     return true;
 }
 
+/* With all claims out, one that ends wakes us: what is due meanwhile does not. */
 static int64_t sleep_until(const struct engine *e, int64_t now)
 {
-    int64_t due = sched_next(e->sched), until = now + (e->ways || e->sites ? LOOK_EVERY_MS : IDLE_MS);
+    int64_t due = e->claiming < CLAIMS_MAX ? sched_next(e->sched) : 0,
+            until = now + (e->ways || e->sites ? LOOK_EVERY_MS : IDLE_MS);
 
     if (due && due - queue_now(e->svc) < until - now)
         until = now + (due > queue_now(e->svc) ? due - queue_now(e->svc) : 1);

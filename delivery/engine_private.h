@@ -187,6 +187,7 @@ struct run {
 };
 void run_main(void *arg);
 
+#define CLAIMS_MAX 8 /* at once */
 /* Picks, claims, begins runs. False: nothing was to be done. */
 bool claims_step(struct engine *e);
 void leases_renew(struct engine *e);

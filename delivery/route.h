@@ -1,5 +1,8 @@
 /* delivery/route.h - which way a recipient's mail leaves: the first route that matches, the account's before the
- * operator's, each in order of position. Asked anew at every attempt, so that a change holds for what waits. Pure. */
+ * operator's, each in order of position. Asked anew at every attempt, so that a change holds for what waits. Pure.
+ *
+ * Until routes are rows there is one, which the engine makes of the parameters (engine_route), and nothing is matched.
+ */
 #ifndef DELIVERY_ROUTE_H
 #define DELIVERY_ROUTE_H
 #include "base/id.h"

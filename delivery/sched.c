@@ -90,6 +90,7 @@ static void lane_forget(struct sched *s, struct lane *l)
         return;
     for (int c = 0; c < CLASSES; c++)
         heap_clear(&l->class[c].ready);
+    assert(s->lanes && l->hh.tbl);
     HASH_DELETE(hh, s->lanes, l);
     free(l);
 }

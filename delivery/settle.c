@@ -14,11 +14,6 @@
 #define AGAIN_MOST 2000
 #define NOTE_MS    3000 /* after so long in vain it is noted in the data folder */
 
-static const char *security_text(const struct attempt *x)
-{
-    return x->tls.p ? "yes" : NULL;
-}
-
 static void count(enum outcome o, bool ambiguous)
 {
     metric_add(METRIC_delivery_delivered_total, o == OUTCOME_DELIVERED);
@@ -43,7 +38,7 @@ static void tell(const struct turn *t, const struct fate *f)
              LOG_BYTES("message", id_text(t->arena, message_kind.prefix, d->message_id)),
              LOG_BYTES("from", f->work->message->envelope_from), LOG_BYTES("rcpt", d->email),
              LOG_INT("attempt", d->attempts + 1), LOG_BYTES("mx", x->mx), LOG_BYTES("ip", x->ip),
-             LOG_TEXT("tls", security_text(x)), LOG_INT("code", x->code), LOG_BYTES("enhanced", x->enhanced),
+             LOG_TEXT("tls", x->tls.p ? "yes" : NULL), LOG_INT("code", x->code), LOG_BYTES("enhanced", x->enhanced),
              LOG_BYTES("text", x->text), LOG_TEXT("result", outcome_row(o)->status), LOG_BYTES("cause", x->cause),
              LOG_BYTES("rule", x->rule), LOG_TEXT("ambiguous", f->judgement.ambiguous ? "yes" : NULL),
              LOG_INT("ms", x->delays.data));
