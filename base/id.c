@@ -92,15 +92,24 @@ int64_t id_time(struct id id)
     return ms;
 }
 
+static uint64_t get_big_endian(const uint8_t b[8])
+{
+    uint64_t n = 0;
+
+    for (size_t i = 0; i < 8; i++)
+        n = n << 8 | b[i];
+    return n;
+}
+
 /* 128 bits behind two zero bits are 26 digits of 5 bits. */
 static void encode(const uint8_t b[16], char out[SUFFIX])
 {
-    for (int i = 0; i < SUFFIX; i++) {
-        unsigned digit = 0;
+    uint64_t high = get_big_endian(b), low = get_big_endian(b + 8);
 
-        for (int bit = i * 5 - 2; bit < i * 5 + 3; bit++)
-            digit = digit << 1 | (bit < 0 ? 0u : (unsigned)(b[bit / 8] >> (7 - bit % 8)) & 1u);
-        out[i] = alphabet[digit];
+    for (size_t i = SUFFIX; i-- > 0;) {
+        out[i] = alphabet[low & 31];
+        low = low >> 5 | high << 59;
+        high >>= 5;
     }
 }
 

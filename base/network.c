@@ -156,14 +156,33 @@ bool network_list_reaches(struct bytes list, const struct network *address)
            (network_carried(address, &carried) && network_list_holds(list, &carried));
 }
 
+/* inet_ntop without its printf: every connection shows two. */
+static size_t show_ipv4(const uint8_t b[4], char *out)
+{
+    char *at = out;
+
+    for (size_t i = 0; i < 4; i++) {
+        if (i)
+            *at++ = '.';
+        if (b[i] >= 100)
+            *at++ = (char)('0' + b[i] / 100);
+        if (b[i] >= 10)
+            *at++ = (char)('0' + b[i] / 10 % 10);
+        *at++ = (char)('0' + b[i] % 10);
+    }
+    *at = '\0';
+    return (size_t)(at - out);
+}
+
 struct bytes network_show(const struct network *n, char out[NETWORK_TEXT])
 {
     bool four = network_is_ipv4(n);
     int prefix = four ? n->length - MAPPED_BITS : n->length;
-    size_t used = 0;
+    size_t used;
 
-    inet_ntop(four ? AF_INET : AF_INET6, four ? n->address + 12 : n->address, out, NETWORK_TEXT);
-    used = strlen(out);
+    if (!four)
+        inet_ntop(AF_INET6, n->address, out, NETWORK_TEXT);
+    used = four ? show_ipv4(n->address + 12, out) : strlen(out);
     if (!network_is_address(n))
         used += (size_t)snprintf(out + used, NETWORK_TEXT - used, "/%d", prefix);
     return (struct bytes){ out, used };

@@ -55,21 +55,22 @@ static struct id name_of(struct call *c, struct bytes user)
 static bool has(struct known *k, struct id id)
 {
     struct passed *p;
+    bool there;
 
+    pthread_mutex_lock(&k->mutex);
     HASH_FIND(hh, k->all, &id, sizeof id, p);
-    return p && p->until > clock_monotonic();
+    there = p && p->until > clock_monotonic();
+    pthread_mutex_unlock(&k->mutex);
+    return there;
 }
 
 enum standing known_standing(struct call *c, struct bytes user)
 {
     struct known *k = c->svc->auth->known;
-    struct id pair = name_of(c, user), network = name_of(c, NO_BYTES);
-    enum standing s;
 
-    pthread_mutex_lock(&k->mutex);
-    s = has(k, pair) ? STANDING_KNOWN : has(k, network) ? STANDING_NETWORK : STANDING_STRANGER;
-    pthread_mutex_unlock(&k->mutex);
-    return s;
+    if (has(k, name_of(c, user)))
+        return STANDING_KNOWN;
+    return has(k, name_of(c, NO_BYTES)) ? STANDING_NETWORK : STANDING_STRANGER;
 }
 
 static void note(struct known *k, struct id id)
