@@ -166,6 +166,7 @@ TYPEID(typeid_key, "key")
 TYPEID(typeid_mbx, "mbx")
 TYPEID(typeid_msg, "msg")
 TYPEID(typeid_thr, "thr")
+TYPEID(typeid_str, "str")
 
 #define ID_WRONG "Not an id of this kind"
 static const struct format formats[FORMATS] = {
@@ -189,6 +190,7 @@ static const struct format formats[FORMATS] = {
     [FORMAT_typeid_mbx] = { typeid_mbx, "invalid_id", ID_WRONG },
     [FORMAT_typeid_msg] = { typeid_msg, "invalid_id", ID_WRONG },
     [FORMAT_typeid_thr] = { typeid_thr, "invalid_id", ID_WRONG },
+    [FORMAT_typeid_str] = { typeid_str, "invalid_id", ID_WRONG },
 };
 
 const struct format *schema_format(enum schema_format f)

@@ -55,14 +55,17 @@ enum route_result route_find(const char *method, struct bytes path, struct arena
 {
     struct bytes whole = NO_BYTES;
 
+    const char *taken = NULL; /* a path as it is goes before one with a parameter, which comes later in the contract */
+
     *out = (struct route_match){ 0 };
     if (!percent_decode(path, false, a, &whole))
         return ROUTE_MALFORMED;
     for (size_t i = 0; i < n_routes; i++) {
         struct bytes parameters[ROUTE_PARAMETERS] = { NO_BYTES, NO_BYTES };
 
-        if (!matches(routes[i].path, path, parameters))
+        if ((taken && strcmp(taken, routes[i].path) != 0) || !matches(routes[i].path, path, parameters))
             continue;
+        taken = routes[i].path;
         if (!method_fits(&routes[i], method)) {
             allow(out, &routes[i], a);
             continue;

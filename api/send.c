@@ -8,6 +8,7 @@
 #include "base/crypt.h"
 #include "base/params.h"
 #include "service/message/message.h"
+#include "service/queue/suppression.h"
 
 /* ---- addresses: a text or an object, one or a list ---- */
 
@@ -154,6 +155,17 @@ static void attachments_read(struct request *r, struct message_send_in *in)
     in->attachment_at = at;
 }
 
+static unsigned bypass_read(struct request *r)
+{
+    size_t n;
+    struct bytes *reasons = json_texts(r->call.arena, json_member(r->body, "bypass"), &n);
+    unsigned bits = 0;
+
+    for (size_t i = 0; i < n; i++)
+        bits |= suppression_bypass(suppression_reason_of(reasons[i]));
+    return bits;
+}
+
 /* ---- the whole ---- */
 
 struct reading {
@@ -182,6 +194,7 @@ static void json_to_in(void *arg)
     in->save_to_sent = body_bool(r, "save_to_sent");
     in->no_store = body_bool(r, "no_store");
     in->expires_after = body_int(r, "expires_after");
+    in->bypass = bypass_read(r);
 }
 
 static bool json_send_in(struct request *r, struct message_send_in *in)

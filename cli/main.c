@@ -16,6 +16,7 @@ static const struct {
     { "key", resource_main, "API keys" },
     { "message", resource_main, "what was sent" },
     { "mailbox", resource_main, "mailboxes and what is in them" },
+    { "suppression", resource_main, "addresses that get no mail" },
     { "config", resource_main, "parameters" },
     { "store", store_main, "store copy FROM TO: everything into another store" },
     { "sync", sync_main, "count again what is kept counted, and put it right" },
@@ -59,7 +60,7 @@ static int help(int argc, char **argv)
     }
     puts("usage: postrider COMMAND …\n");
     for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
-        printf("  %-9s %s\n", commands[i].name, commands[i].help);
+        printf("  %-11s %s\n", commands[i].name, commands[i].help);
     puts("\n  help [COMMAND | exit-codes], version\n");
     print_flags("flags of every command but serve", client_flags);
     return EXIT_FINE;

@@ -1,4 +1,4 @@
-/* cli/resource.c - domain, user, key, message, mailbox, config: a row of verbs.c makes one request.
+/* cli/resource.c - domain, user, key, message, mailbox, suppression, config: a row of verbs.c makes one request.
  *
  * No subcommand has code of its own: words and flags become the path, the query and the body by the row, and the answer
  * is printed by the resource's table. What cannot be read or sent ends before anything is sent; deleting asks first. */
@@ -97,6 +97,11 @@ static struct json_object *word_json(const struct verb *v, const char *field, co
 
     if (strcmp(v->noun, "config") == 0)
         return word ? setting_value(word) : NULL;
+    if (strcmp(field, "emails") == 0) {
+        target = json_object_new_array();
+        json_object_array_add(target, json_object_new_string(word));
+        return target;
+    }
     if (strcmp(field, "target") != 0)
         return json_object_new_string(word);
     target = json_object_new_object();

@@ -64,6 +64,20 @@ static const struct flag message_list[] = {
     { "until", FLAG_TEXT, "until", true, "RFC 3339 time" },
     END,
 };
+static const struct flag suppression_list[] = {
+    LISTING,
+    { "email", FLAG_TEXT, "email", true, "of this address" },
+    { "reason", FLAG_TEXT, "reason", true, "bounce, complaint, unsubscribe, manual or import" },
+    { "since", FLAG_TEXT, "since", true, "RFC 3339 time" },
+    END,
+};
+static const struct flag suppression_add[] = {
+    { "reason", FLAG_TEXT, "reason", false, "manual (standard), bounce, complaint, unsubscribe or import" },
+    { "topic", FLAG_TEXT, "topic", false, "only for mail of this topic" },
+    { "text", FLAG_TEXT, "text", false, "why, for people" },
+    { "expires-at", FLAG_TEXT, "expires_at", false, "RFC 3339 time" },
+    END,
+};
 static const struct flag mailbox_add[] = { { "parent", FLAG_TEXT, "parent_id", false, "mailbox it lies in" }, END };
 static const struct flag mailbox_set[] = {
     { "name", FLAG_TEXT, "name", false, "its new name" },
@@ -115,6 +129,13 @@ const struct verb verbs[] = {
     { "mailbox", "raw", "GET", "/v1/entries/{1}/raw", 1, NULL, none, NULL, "ENTRY-ID: the mail as it is" },
     { "mailbox", "move", "PATCH", "/v1/entries/{1}", 2, "-,mailbox_id", none, NULL, "ENTRY-ID MAILBOX-ID" },
     { "mailbox", "remove", "DELETE", "/v1/entries/{1}", 1, NULL, none, NULL, "ENTRY-ID: for good" },
+    { "suppression", "list", "GET", "/v1/suppressions", 0, NULL, suppression_list, &suppression_members,
+      "who gets no mail" },
+    { "suppression", "add", "POST", "/v1/suppressions", 1, "email", suppression_add, NULL,
+      "ADDRESS: gets no mail of applications" },
+    { "suppression", "remove", "POST", "/v1/suppressions/remove", 1, "emails", none, NULL, "ADDRESS: gets mail again" },
+    { "suppression", "check", "GET", "/v1/suppressions/check?email={1}", 1, NULL, none, NULL,
+      "ADDRESS: does it get mail?" },
     { "config", "list", "GET", "/v1/settings?limit=100", 0, NULL, none, &setting_members, "all parameters" },
     { "config", "get", "GET", "/v1/settings/{1}", 1, NULL, none, NULL, "NAME" },
     { "config", "explain", "GET", "/v1/settings/{1}", 1, NULL, none, NULL,

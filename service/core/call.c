@@ -101,7 +101,8 @@ static unsigned scopes_here(const struct call *c)
 }
 
 /* What changes things other than mail that is sent. */
-#define SCOPE_CHANGES (SCOPE_MAIL_WRITE | SCOPE_DOMAINS | SCOPE_USERS | SCOPE_KEYS | SCOPE_SETTINGS | SCOPE_OPERATOR)
+#define SCOPE_CHANGES                                                                                                  \
+    (SCOPE_MAIL_WRITE | SCOPE_DOMAINS | SCOPE_USERS | SCOPE_KEYS | SCOPE_SETTINGS | SCOPE_OPERATOR | SCOPE_SUPPRESSIONS)
 
 bool call_may(struct call *c, unsigned scope)
 {

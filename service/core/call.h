@@ -8,7 +8,8 @@
 #include "base/json.h"
 #include "service/core/kinds.h"
 
-/* What a credential may do; the names are those of the API ("messages:read"). */
+/* What a credential may do; the names are those of the API ("messages:read"). Keys hold them as bits: new ones come at
+ * the end. */
 /* clang-format off */
 #define SCOPE_LIST(X) \
     X(SEND, "send") \
@@ -21,7 +22,8 @@
     X(KEYS, "keys") \
     X(SETTINGS, "settings") \
     X(METRICS, "metrics") \
-    X(OPERATOR, "operator")
+    X(OPERATOR, "operator") \
+    X(SUPPRESSIONS, "suppressions")
 /* clang-format on */
 enum scope_number {
 #define X(name, text) SCOPE_NUMBER_##name,

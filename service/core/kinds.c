@@ -191,6 +191,7 @@ static const struct field message_fields[] = {
     FIELD(INT, message_row, longest_line),
     FIELD(ID, message_row, domain_id),
     FIELD(BYTES, message_row, thread_root),
+    FIELD(INT, message_row, bypass),
 };
 /* "content" holds what still has content of its own to erase: not the mail that came in. */
 static const struct index message_indexes[] = {
@@ -357,6 +358,23 @@ static const struct index event_indexes[] = {
 };
 KIND(event, "evt", INDEXES(event), .watched = true);
 
+static const struct field suppression_fields[] = {
+    FIELD(ID, suppression_row, id),           FIELD(ID, suppression_row, account_id),
+    FIELD(TEXT, suppression_row, email),      FIELD(TEXT, suppression_row, reason),
+    FIELD(INT, suppression_row, strength),    FIELD(ID, suppression_row, stream_id),
+    FIELD(TEXT, suppression_row, topic),      FIELD(ID, suppression_row, delivery_id),
+    FIELD(TEXT, suppression_row, text),       FIELD(TIME, suppression_row, created_at),
+    FIELD(TIME, suppression_row, expires_at),
+};
+/* What acceptance asks is found by the id. "account" is the order of lists, since the id says no time; "email" finds
+ * all streams and topics of an address. */
+static const struct index suppression_indexes[] = {
+    { .name = "account", .fields = { "account_id", "created_at" } },
+    { .name = "email", .fields = { "account_id", "email", "created_at" } },
+    { .name = "expires", .fields = { "expires_at" }, .when = "expires_at" },
+};
+KIND(suppression, "sup", INDEXES(suppression));
+
 static const struct field consumer_fields[] = {
     FIELD(ID, consumer_row, id),
     FIELD(TEXT, consumer_row, name),
@@ -397,8 +415,8 @@ static const struct field upgrade_fields[] = { FIELD(ID, upgrade_row, id), FIELD
 KIND(upgrade, "upg", .indexes = NULL);
 
 const struct kind *const all_kinds[] = {
-    &account_kind,        &domain_kind,  &user_kind,        &address_kind, &key_kind,      &setting_kind,
-    &setting_change_kind, &node_kind,    &idempotency_kind, &body_kind,    &message_kind,  &tag_kind,
-    &delivery_kind,       &mailbox_kind, &entry_kind,       &event_kind,   &consumer_kind, &throttle_kind,
-    &limit_kind,          &change_kind,  &upgrade_kind,     &copy_kind,    NULL,
+    &account_kind,        &domain_kind,  &user_kind,        &address_kind, &key_kind,         &setting_kind,
+    &setting_change_kind, &node_kind,    &idempotency_kind, &body_kind,    &message_kind,     &tag_kind,
+    &delivery_kind,       &mailbox_kind, &entry_kind,       &event_kind,   &consumer_kind,    &throttle_kind,
+    &limit_kind,          &change_kind,  &upgrade_kind,     &copy_kind,    &suppression_kind, NULL,
 };

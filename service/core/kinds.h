@@ -135,6 +135,7 @@ struct message_row {
     /* Of the author (From), for keys that are bound to domains; null for what came in, and in rows of before there was
      * this field: keys that are bound do not reach those. */
     struct id domain_id;
+    int64_t bypass; /* suppressions that are passed over: bits of suppression_bypass */
 };
 
 struct tag_row { /* one for each tag of a message, for lists by tag */
@@ -219,6 +220,21 @@ struct event_row { /* watched */
     struct id domain_id; /* of the delivery, else of the message; of `mail.read` the user's */
 };
 
+/* An address that gets no mail of the account, or of one stream or topic of it: queue/suppression.h. The id is made of
+ * account, email, stream and topic. */
+struct suppression_row {
+    struct id id, account_id;
+    struct bytes email; /* the local part without case, too */
+    struct bytes reason;
+    int64_t strength;    /* of the reason: the stronger one stays */
+    struct id stream_id; /* null: the whole account */
+    struct bytes topic;
+    struct id delivery_id; /* that told */
+    struct bytes text;
+    int64_t created_at; /* with this reason */
+    int64_t expires_at;
+};
+
 struct consumer_row { /* how far a reader of the whole feed is: service/message/feed.h. The id is made of the name */
     struct id id;
     struct bytes name, cursor;
@@ -251,6 +267,6 @@ struct upgrade_row { /* at most one: see upgrade.h */
 
 extern const struct kind change_kind, account_kind, domain_kind, user_kind, address_kind, key_kind, setting_kind,
     setting_change_kind, node_kind, idempotency_kind, body_kind, message_kind, tag_kind, delivery_kind, mailbox_kind,
-    entry_kind, event_kind, consumer_kind, throttle_kind, limit_kind, upgrade_kind, copy_kind;
+    entry_kind, event_kind, consumer_kind, throttle_kind, limit_kind, upgrade_kind, copy_kind, suppression_kind;
 extern const struct kind *const all_kinds[]; /* NULL-terminated, for store_open */
 #endif

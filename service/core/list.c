@@ -142,6 +142,18 @@ static size_t note_fits(struct call *c, struct look *l, const char *rows, size_t
     return n;
 }
 
+/* When a row was made: its id says so, but one that is made of what the row is of. */
+static int64_t made_at(const struct query *q, const void *row)
+{
+    const struct index *x = q->index ? kind_index(q->kind, q->index) : NULL;
+    bool tells = false;
+
+    for (size_t i = 0; x && i < INDEX_FIELDS && x->fields[i]; i++)
+        tells = tells || strcmp(x->fields[i], "created_at") == 0;
+    return tells ? value_of(kind_field(q->kind, "created_at"), row).number
+                 : id_time(value_of(&q->kind->fields[0], row).id);
+}
+
 /* Looks at one chunk, and forgets it. */
 static bool look_chunk(struct call *c, struct look *l, size_t most)
 {
@@ -165,7 +177,7 @@ static bool look_chunk(struct call *c, struct look *l, size_t most)
     if (n) {
         const char *last = (const char *)rows + (n - 1) * size;
 
-        l->last = value_of(&l->query.kind->fields[0], last).id;
+        l->last_at = made_at(&l->query, last);
         buf_reset(&l->place);
         buf_add(&l->place, store_cursor(&l->query, last, c->arena));
     }
@@ -185,7 +197,7 @@ bool look_run(struct call *c, struct look *l, struct list_end *end)
         ok = look_chunk(c, l, most);
     end->more = l->full || !l->end;
     if (end->more && l->n < l->limit)
-        end->searched_to = id_time(l->last);
+        end->searched_to = l->last_at;
     end->last = l->full ? look_place(c, l, l->n - 1) : arena_copy(c->arena, buf_bytes(&l->place));
     if (l->n)
         end->first = look_place(c, l, 0);

@@ -25,10 +25,10 @@ struct look {
     bool (*take)(struct call *c, struct look *l, const void *rows, size_t n, struct id *fits);
     /* the walk's own */
     const char *names[LOOK_NAMES];
-    bool full;      /* there is one more than the page holds */
-    bool end;       /* nothing is left behind what was looked at */
-    size_t looked;  /* rows */
-    struct id last; /* looked at */
+    bool full;       /* there is one more than the page holds */
+    bool end;        /* nothing is left behind what was looked at */
+    size_t looked;   /* rows */
+    int64_t last_at; /* when the last that was looked at was made */
     struct bytes after;
     struct buf place, places;
     struct id ids[LOOK_MOST]; /* what fits, in reading order; behind each its place, `ends` in `places` */

@@ -265,7 +265,7 @@ static bool delete_events(struct sweep *s)
 /* Rows of these kinds are used again, and live longer then: each goes only if its time is past still. */
 static bool is_used_again(const struct kind *k)
 {
-    return k == &throttle_kind || k == &limit_kind;
+    return k == &throttle_kind || k == &limit_kind || k == &suppression_kind;
 }
 
 static bool delete_past(struct sweep *s, const struct kind *k, const char *index, const char *field)
@@ -333,7 +333,8 @@ bool sweep_round(struct service *svc, size_t *n, struct err *e)
     ok = queue_expire(svc, &given_up, e) && erase_contents(&s) && delete_messages(&s) && delete_deliveries(&s) &&
          delete_past(&s, &tag_kind, "expires", "expires_at") && delete_events(&s) &&
          delete_past(&s, &throttle_kind, "expires", "expires_at") &&
-         delete_past(&s, &limit_kind, "expires", "expires_at") && forget_changes(&s) && sweep_bodies(&s) &&
+         delete_past(&s, &limit_kind, "expires", "expires_at") &&
+         delete_past(&s, &suppression_kind, "expires", "expires_at") && forget_changes(&s) && sweep_bodies(&s) &&
          idempotency_sweep(svc, &kept_answers, e);
     arena_free(&s.arena);
     *n = s.rows + kept_answers + given_up;

@@ -134,6 +134,26 @@ static bool give_index_key(struct upgrade *u, const void *row, bool *done)
     return commit(u, b, done);
 }
 
+/* ---- 4: who might do everything in an account may do what is new ---- */
+
+#define TENANT_BEFORE                                                                                                  \
+    (SCOPE_SEND | SCOPE_MESSAGES_READ | SCOPE_DELIVERIES_WRITE | SCOPE_MAIL_READ | SCOPE_MAIL_WRITE | SCOPE_DOMAINS |  \
+     SCOPE_USERS | SCOPE_KEYS)
+
+static bool give_scopes(struct upgrade *u, const void *row, bool *done)
+{
+    const struct key_row *key = row;
+    const struct cond same = COND("scopes", IS, V_INT(key->scopes));
+    const struct set more = SET("scopes", V_INT(key->scopes | SCOPE_SUPPRESSIONS));
+    struct batch *b = batch_new(u->arena);
+
+    *done = (key->scopes & TENANT_BEFORE) != TENANT_BEFORE || (key->scopes & SCOPE_SUPPRESSIONS);
+    if (*done)
+        return true;
+    batch_update(b, &key_kind, key->id, &same, 1, &more, 1);
+    return commit(u, b, done);
+}
+
 /* ---- the steps ---- */
 
 static const struct step {
@@ -143,6 +163,7 @@ static const struct step {
     { &user_kind, count_changes },
     { &mailbox_kind, name_rightly },
     { &user_kind, give_index_key },
+    { &key_kind, give_scopes },
 };
 #define STEPS (sizeof steps / sizeof *steps)
 

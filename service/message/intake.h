@@ -35,6 +35,7 @@ struct intake_in {
     bool dsn_wanted, no_store, save_to_sent;
     struct bytes sent_address; /* whose Sent, with save_to_sent */
     int64_t expires_after;     /* seconds, 0: delivery.expires_after */
+    unsigned bypass;           /* suppressions that are passed over: bits of suppression_bypass */
 };
 
 struct recipient_out {

@@ -19,6 +19,7 @@ struct party {
 struct target {
     const struct recipient *recipient;
     struct verdict verdict;
+    const struct verdict *suppressed; /* NULL: it is not */
     struct delivery_row delivery;
     struct directory_user user; /* of a mailbox */
     bool filed;                 /* by this batch; `filing` says where in it */

@@ -31,6 +31,7 @@ struct message_send_in {
     struct send_address envelope_from; /* pointer NULL: not given */
     bool dsn, save_to_sent, no_store;
     int64_t expires_after; /* seconds, 0: not given */
+    unsigned bypass;       /* suppressions that are passed over: bits of suppression_bypass; needs that scope */
     /* Instead of all above: a whole mail. Envelope from `raw_from`, `raw_to` where given, else from its header. */
     bool is_raw;
     struct source raw;

@@ -107,6 +107,7 @@ static void party_row(struct intake *k, struct call *c, struct id account, bool 
     row->tags = k->in.tags;
     row->metadata = k->in.metadata;
     row->no_store = k->in.no_store;
+    row->bypass = k->in.bypass;
     row->dsn_wanted = k->in.dsn_wanted;
     if (c->who && c->who->kind == WHO_KEY)
         row->key_id = c->who->id;
@@ -121,6 +122,42 @@ static size_t party_of(struct intake *k, struct call *c, struct plan *p, struct 
             return i;
     party_row(k, c, account, p->n_parties == 0, &p->parties[p->n_parties].row);
     return p->n_parties++;
+}
+
+/* ---- who is suppressed ---- */
+
+/* Applications keep to the account's list, users write to whom they like. */
+static bool keeps_to_list(const struct intake *k, const struct call *c)
+{
+    return is_outbound(k) && c->who && !c->who->test && (c->who->kind == WHO_KEY || c->who->kind == WHO_SOCKET);
+}
+
+/* One look for all recipients elsewhere; where there are none, none. */
+static bool find_suppressed(struct intake *k, struct call *c, struct plan *p)
+{
+    struct suppression_row *rows;
+    struct target **of;
+    struct bytes *emails;
+    size_t n = 0;
+
+    if (!keeps_to_list(k, c))
+        return true;
+    of = arena_array(k->arena, p->n, sizeof *of);
+    emails = arena_array(k->arena, p->n, sizeof *emails);
+    for (size_t i = 0; i < p->n; i++)
+        if (k->in.recipients[i].kind == RECIPIENT_REMOTE) {
+            of[n] = &p->targets[i];
+            emails[n++] = k->in.recipients[i].email;
+        }
+    if (!n)
+        return true;
+    rows = arena_array(k->arena, n, sizeof *rows);
+    if (!suppression_find(c->svc, k->arena, c->account, emails, n, k->in.bypass, rows, &c->err))
+        return false;
+    for (size_t i = 0; i < n; i++)
+        if (!id_is_none(rows[i].id))
+            of[i]->suppressed = suppression_verdict(k->arena, &rows[i]);
+    return true;
 }
 
 /* ---- outcomes ---- */
@@ -191,6 +228,8 @@ static bool plan_target(struct intake *k, struct call *c, struct target *t, stru
         decide(k, t, play_first(r->email, &cause) ? cause : CAUSE_NO_USER);
     else if (test && r->kind != RECIPIENT_CAPTURED) /* reaches no mailbox */
         decide(k, t, CAUSE_FILED);
+    else if (t->suppressed)
+        t->verdict = *t->suppressed;
     else if (r->kind == RECIPIENT_LOCAL)
         return plan_mailbox(k, c, t, seen, boxes);
     else if (r->kind == RECIPIENT_REMOTE && service_is_live(c->svc))
@@ -264,6 +303,8 @@ bool plan_accept(struct intake *k, struct call *c, struct plan *p)
     p->targets = arena_array(k->arena, p->n, sizeof *p->targets);
     p->parties = arena_array(k->arena, p->n + 1, sizeof *p->parties);
     seen_init(&seen, p->n, k->arena);
+    if (!find_suppressed(k, c, p))
+        return false;
     if (is_outbound(k) || k->in.source == SOURCE_SYSTEM)
         party_of(k, c, p, c->account);
     for (size_t i = 0; i < p->n; i++) {

@@ -1,4 +1,5 @@
-/* service/queue/attempt.c - the answers that are ours, and how any answer is shown: see attempt.h. */
+/* service/queue/attempt.c - the answers that are ours, and how any answer is shown: see attempt.h. Ours are rows of a
+ * table; what no network was asked about is null in them. */
 #include "service/queue/attempt.h"
 #include "base/json.h"
 #include <assert.h>
@@ -39,6 +40,8 @@ static const struct {
                              BECAUSE("content_gone", "permanent") },
     [CAUSE_STUCK] = { OUTCOME_HELD, ANSWER(451, "4.3.0", "Set aside: the server could not file it"),
                       BECAUSE("internal", "temporary") },
+    [CAUSE_SUPPRESSED] = { OUTCOME_SUPPRESSED, ANSWER(550, "5.7.1", "Not sent: the recipient is suppressed"),
+                           BECAUSE("suppressed", "permanent") },
 };
 
 struct verdict verdict_of(enum cause cause, int64_t now)

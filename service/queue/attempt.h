@@ -17,7 +17,8 @@ enum outcome {
     OUTCOME_EXPIRED,
     OUTCOME_CANCELLED,
     OUTCOME_FAILED,
-    OUTCOME_HELD, /* until somebody ends it, or its time does */
+    OUTCOME_HELD,       /* until somebody ends it, or its time does */
+    OUTCOME_SUPPRESSED, /* the account sends nothing there: service/queue/suppression.h */
     OUTCOMES
 };
 
@@ -58,6 +59,7 @@ enum cause {
     CAUSE_CANCELLED,
     CAUSE_CONTENT_GONE, /* its message or content is no longer there */
     CAUSE_STUCK,        /* ending it failed again and again */
+    CAUSE_SUPPRESSED,
     CAUSES
 };
 struct verdict verdict_of(enum cause cause, int64_t now);

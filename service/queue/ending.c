@@ -119,6 +119,8 @@ static void add_one(struct endings *list, struct ending *e, struct batch *b, str
     }
     ending_tell(b, a, m, &told, e->verdict.outcome, has_guest ? &guest : NULL, e->guest_domain, now);
     tell_more(e, b, a, m, &told, now);
+    if (e->suppresses)
+        suppression_add(b, a, e->suppresses);
 }
 
 /* ---- the message ---- */

@@ -3,7 +3,7 @@
  *   - each delivery, on condition that it is still as it was read (token and status): where it stands, its last
  *     attempt, when it is due again; of one that is over also the keys, which are cleared,
  *   - the counters of the message and of the messages that other accounts have of it (guests),
- *   - the events of both,
+ *   - the events of both, and who is suppressed from now on,
  *   - once nothing is left to do, the content of a message that asked not to be kept; the mark by which the sweep looks
  *     at a body that has one way less to it (body_mark).
  *
@@ -16,6 +16,7 @@
 #ifndef SERVICE_ENDING_H
 #define SERVICE_ENDING_H
 #include "service/queue/outcome.h"
+#include "service/queue/suppression.h"
 
 struct ending {
     const struct delivery_row *row; /* as it was read */
@@ -24,6 +25,7 @@ struct ending {
     int64_t failures;              /* of ours, to be noted with it; 0: as they are */
     bool ambiguous;                /* the peer may have taken it all the same: told by an event */
     const struct id *source;       /* the address it has to leave from next time; NULL: as it is (we have but one) */
+    const struct suppressing *suppresses; /* its recipient, from now on; NULL: nobody */
     /* What is learnt of it. */
     bool lost;       /* somebody else's by now */
     bool guest_gone; /* the guest's message is no more */

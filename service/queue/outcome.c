@@ -17,6 +17,7 @@ static const struct outcome_row rows[] = {
     [OUTCOME_CANCELLED] = { "cancelled", "email.cancelled", "n_cancelled" },
     [OUTCOME_FAILED] = { "failed", "email.failed", "n_failed" },
     [OUTCOME_HELD] = { "held", "email.held", "n_held" },
+    [OUTCOME_SUPPRESSED] = { "suppressed", "email.suppressed", "n_failed" },
 };
 
 const struct outcome_row *outcome_row(enum outcome o)
@@ -96,7 +97,7 @@ void outcome_apply(struct delivery_row *d, const struct verdict *v, int64_t now,
 {
     d->status = bytes_of(outcome_row(v->outcome)->status);
     if (v->attempt) {
-        d->attempts += v->outcome != OUTCOME_EXPIRED;
+        d->attempts += v->outcome != OUTCOME_EXPIRED && v->outcome != OUTCOME_SUPPRESSED;
         d->last = attempt_json(v->attempt, now, a);
     }
     set_times(d, v, now);

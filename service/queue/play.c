@@ -4,10 +4,8 @@ static const struct {
     const char *local;
     enum cause first;
 } plays[] = {
-    { "delivered", CAUSE_FILED },
-    { "bounced", CAUSE_PLAYED_REFUSAL },
-    { "deferred", CAUSE_PLAYED_DEFERRAL },
-    { "expired", CAUSE_PLAYED_DEFERRAL },
+    { "delivered", CAUSE_FILED },         { "bounced", CAUSE_PLAYED_REFUSAL }, { "deferred", CAUSE_PLAYED_DEFERRAL },
+    { "expired", CAUSE_PLAYED_DEFERRAL }, { "suppressed", CAUSE_SUPPRESSED },
 };
 
 /* The part of local before "+label". */

@@ -1,5 +1,5 @@
-/* service/queue/play.h - the addresses of sandbox.test: delivered@, bounced@, deferred@, expired@, each with any
- * +label. */
+/* service/queue/play.h - the addresses of sandbox.test: delivered@, bounced@, deferred@, expired@, suppressed@, each
+ * with any +label. */
 #ifndef SERVICE_PLAY_H
 #define SERVICE_PLAY_H
 #include "service/queue/attempt.h"

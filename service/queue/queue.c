@@ -4,14 +4,13 @@
  * Everything here is a look along the index "flow" {flow, send_at} or an update by id, so no call costs more for a
  * queue that is long. What is learnt by the way is put right at once: a row that an older build beside us ended keeps
  * its flow, and would be met by each claim, were it not cleared by the first. */
-#include "service/queue/queue.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/params.h"
 #include "service/body/seal.h"
 #include "service/core/state.h"
-#include "service/queue/ending.h"
 #include "service/queue/outcome.h"
+#include "service/queue/queue_private.h"
 #include <assert.h>
 
 #define HURRY_MS   3600000 /* a message that has no longer than this is hurried */
@@ -285,7 +284,8 @@ bool queue_claim(struct service *svc, const struct want *wants, size_t n, struct
 {
     assert(n > 0 && n <= QUEUE_WANTS);
     return claim_rows(svc, wants, n, a, out, n_out, e) && drop_ended(svc, a, *out, n_out, e) &&
-           look_up(svc, a, *out, *n_out, e) && mark_lapsed(svc, a, *out, *n_out, e) && arena_check(a, e);
+           look_up(svc, a, *out, *n_out, e) && mark_lapsed(svc, a, *out, *n_out, e) &&
+           queue_drop_suppressed(svc, a, *out, n_out, e) && arena_check(a, e);
 }
 
 /* ---- leases ---- */

@@ -76,7 +76,8 @@ struct work {
 };
 
 /* Claims up to `most` due rows of each flow; *out lies in the arena, flow by flow. A row whose lease ran out before
- * (somebody died in the middle of it) gets the event email.ambiguous here. */
+ * (somebody died in the middle of it) gets the event email.ambiguous here; what has waited, and whose recipient is
+ * suppressed by now, ends here. */
 bool queue_claim(struct service *svc, const struct want *wants, size_t n, struct arena *a, struct work **out,
                  size_t *n_out, struct err *e);
 

@@ -7,7 +7,7 @@
 #include "base/params.h"
 #include "service/core/state.h"
 #include "service/queue/ending.h"
-#include "service/queue/queue.h"
+#include "service/queue/queue_private.h"
 
 static bool commit(struct service *svc, struct arena *a, struct endings *list, struct err *e)
 {
@@ -44,7 +44,7 @@ static bool finish(struct service *svc, struct arena *a, struct done *each, size
                                    .ambiguous = each[i].ambiguous,
                                    .source = each[i].source,
                                    .lost = each[i].work->lost || each[i].written };
-    ok = commit(svc, a, &list, e);
+    ok = queue_find_suppressed(svc, a, each, ends, n, e) && commit(svc, a, &list, e);
     for (size_t i = 0; ok && i < n; i++) {
         each[i].work->lost = ends[i].lost && !each[i].written;
         each[i].written = !each[i].work->lost;

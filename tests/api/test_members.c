@@ -30,6 +30,7 @@ static const struct {
     { &setting_members, "Setting", NULL, "SettingUpdate" },
     { &setting_change_members, "SettingChange", NULL, NULL },
     { &me_members, "Me", NULL, NULL },
+    { &suppression_members, "Suppression", "SuppressionGiven", NULL },
 };
 
 static struct json_object *document;

@@ -92,7 +92,7 @@ def test_every_object_has_exactly_its_fields(server, tenant):
     key = account.pop("key")
     check(account)
     check(key, more="secret", mine=mine)
-    assert set(key["scopes"]) == {"send", "messages:read", "deliveries:write", "mail:read", "mail:write", "domains", "users", "keys"}
+    assert set(key["scopes"]) == {"send", "messages:read", "deliveries:write", "mail:read", "mail:write", "domains", "users", "keys", "suppressions"}
     check(tenant.domain, mine=mine)
     check(tenant.user, mine=mine)
     sent = tenant.send()

@@ -188,6 +188,9 @@ static const struct asked {
     { &domain_kind, "account", { { "account_id", IS } } },
     { &address_kind, "user", { { "user_id", IS } } },
     { &key_kind, "account", { { "account_id", IS } } },
+    { &suppression_kind, "account", { { "account_id", IS } } },
+    { &suppression_kind, "account", { { "account_id", IS }, { "created_at", AT_LEAST } } },
+    { &suppression_kind, "email", { { "account_id", IS }, { "email", IS } } },
     /* the look-ups of each mail and login, by unique keys */
     { &address_kind, "address", { { "address", IS } } },
     { &user_kind, "address", { { "address", IS } } },
@@ -202,6 +205,7 @@ static const struct asked {
     { &tag_kind, "expires", { { "expires_at", AT_MOST } } },
     { &limit_kind, "expires", { { "expires_at", AT_MOST } } },
     { &throttle_kind, "expires", { { "expires_at", AT_MOST } } },
+    { &suppression_kind, "expires", { { "expires_at", AT_MOST } } },
     { &address_kind, "account", { { "account_id", IS } } },
     { &address_kind, "domain", { { "domain_id", IS } } },
     { &setting_change_kind, "name", { { "name", IS } } },
