@@ -77,14 +77,32 @@ class Drip:
             time.sleep(self.pause)
 
 
+def resumes(hello):
+    """Does a ClientHello bring a ticket? RFC 8446 4.1.2 and 4.2.11, RFC 5077 3.2: pre_shared_key, or a session_ticket that is not empty."""
+    at = 43 + 1 + hello[43]  # record and handshake header, version, random; the session id
+    at += 2 + int.from_bytes(hello[at:at + 2], "big")
+    at += 1 + hello[at]
+    end = at + 2 + int.from_bytes(hello[at:at + 2], "big")
+    at += 2
+    while at < end:
+        kind, size = int.from_bytes(hello[at:at + 2], "big"), int.from_bytes(hello[at + 2:at + 4], "big")
+        if kind == 41 or (kind == 35 and size):
+            return True
+        at += 4 + size
+    return False
+
+
 class Starttls:
-    """What happens behind the 220: "good", or a fault."""
+    """What happens behind the 220: "good", or a fault. "tickets": only who brings none gets on."""
 
     def __init__(self, how="good"):
         self.how = how
 
     def run(self, session):
-        session.say("220 go")
+        session.say("220 go\r\n250 said in clear" if self.how == "behind" else "220 go")
+        if self.how == "tickets" and resumes(session.socket.recv(4096, socket.MSG_PEEK)):
+            session.peer.resumed += 1
+            raise Cut()
         if self.how == "stall":
             Silence().run(session)
         if self.how == "garbage":
@@ -217,10 +235,12 @@ class Peer:
         self.name, self.offers = name, list(offers)
         self.script = {k: list(v) if isinstance(v, (list, tuple)) else [v] for k, v in script.items()}
         self.mails, self.seen, self.log, self.sessions = [], [], [], 0
+        self.names, self.resumed = [], 0  # server names that TLS clients asked for (SNI); sessions that brought a ticket
         self.reached = threading.Event()
         self.lock, self.open = threading.Lock(), set()
         self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self.context.load_cert_chain(certificate() / "cert.pem", certificate() / "key.pem")
+        self.context.sni_callback = lambda _, asked, __: self.names.append(asked)
         self.socket = socket.create_server((host, port), backlog=200)
         self.host, self.port = self.socket.getsockname()[:2]
         self.address = f"{self.host}:{self.port}"
