@@ -6,9 +6,8 @@
 #include "base/params.h"
 #include <unbound.h>
 
-/* A domain name on the wire, uncompressed, as text without the last dot; the root is "". What is not printable, and a
- * dot or backslash within a label, becomes \DDD (RFC 1035 5.1), so the text never holds control characters. */
-static bool read_name(struct arena *a, struct bytes wire, struct bytes *out)
+/* The root is "". What is not printable, and a dot or backslash within a label, becomes \DDD (RFC 1035 5.1). */
+bool dns_name_read(struct arena *a, struct bytes wire, struct bytes *out)
 {
     struct buf text;
     bool ended = false;
@@ -71,10 +70,10 @@ static bool read_mx(struct arena *a, struct bytes wire, struct dns_record *out)
     if (wire.n < 3)
         return false;
     out->preference = (uint16_t)((uint8_t)wire.p[0] << 8 | (uint8_t)wire.p[1]);
-    return read_name(a, bytes_from(wire, 2), &out->data);
+    return dns_name_read(a, bytes_from(wire, 2), &out->data);
 }
 
-static bool read_record(struct arena *a, int type, struct bytes wire, struct dns_record *out)
+bool dns_record_read(struct arena *a, int type, struct bytes wire, struct dns_record *out)
 {
     switch (type) {
     case DNS_A: return wire.n == 4 && read_raw(a, wire, 4, &out->data);
@@ -82,7 +81,7 @@ static bool read_record(struct arena *a, int type, struct bytes wire, struct dns
     case DNS_TLSA: return read_raw(a, wire, 4, &out->data);
     case DNS_TXT: return read_strings(a, wire, &out->data);
     case DNS_MX: return read_mx(a, wire, out);
-    default: return read_name(a, wire, &out->data); /* NS, CNAME, PTR, and the first name of SOA */
+    default: return dns_name_read(a, wire, &out->data); /* NS, CNAME, PTR, and the first name of SOA */
     }
 }
 
@@ -94,11 +93,11 @@ static void read_records(struct arena *a, const struct ub_result *r, struct dns_
         n++;
     out->records = arena_array(a, n ? n : 1, sizeof *out->records);
     for (size_t i = 0; i < n; i++)
-        if (read_record(a, r->qtype, (struct bytes){ r->data[i], (size_t)r->len[i] }, &out->records[out->n]))
+        if (dns_record_read(a, r->qtype, (struct bytes){ r->data[i], (size_t)r->len[i] }, &out->records[out->n]))
             out->n++;
 }
 
-static const char *rcode_text(int rcode)
+const char *dns_rcode_text(int rcode)
 {
     static const char *const names[] = { "no error",     "format error",    "server failure",
                                          "no such name", "not implemented", "refused" };
@@ -129,7 +128,7 @@ void dns_answer_read(struct arena *a, const struct ub_result *r, struct dns_answ
     else if (r->nxdomain)
         explain(a, DNS_NO_NAME, BYTES("no such name"), out);
     else if (r->rcode != 0)
-        explain(a, DNS_FAILED, arena_bytesf(a, "the server says: %s", rcode_text(r->rcode)), out);
+        explain(a, DNS_FAILED, arena_bytesf(a, "the server says: %s", dns_rcode_text(r->rcode)), out);
     else if (r->havedata)
         read_records(a, r, out);
     if (!r->bogus && (r->nxdomain || r->rcode == 0))
