@@ -13,7 +13,7 @@ bool api_domain_list(struct request *r)
 bool api_domain_create(struct request *r)
 {
     struct domain_create_in in = { 0 };
-    struct domain_row out;
+    struct domain_view out;
 
     in.named = body_members(r, &domain_members, &in.given);
     answer_kept(r, HTTP_CREATED, &domain_members);
@@ -23,7 +23,7 @@ bool api_domain_create(struct request *r)
 bool api_domain_get(struct request *r)
 {
     const struct domain_get_in in = { .id = r->parameter[0] };
-    struct domain_row out;
+    struct domain_view out;
 
     return domain_get(&r->call, &in, &out) && answer_object(r, HTTP_OK, &domain_members, &out);
 }
@@ -31,7 +31,7 @@ bool api_domain_get(struct request *r)
 bool api_domain_update(struct request *r)
 {
     struct domain_update_in in = { .id = r->parameter[0] };
-    struct domain_row out;
+    struct domain_view out;
 
     in.named = body_members(r, &domain_members, &in.given);
     return domain_update(&r->call, &in, &out) && answer_object(r, HTTP_OK, &domain_members, &out);
@@ -47,8 +47,19 @@ bool api_domain_delete(struct request *r)
 bool api_domain_verify(struct request *r)
 {
     const struct domain_verify_in in = { .id = r->parameter[0], .force = body_bool(r, "force") };
-    struct domain_row out;
+    struct domain_view out;
 
     answer_kept(r, HTTP_OK, &domain_members);
     return domain_verify(&r->call, &in, &out) && answer_object(r, HTTP_OK, &domain_members, &out);
+}
+
+bool api_domain_dkim_import(struct request *r)
+{
+    const struct domain_dkim_import_in in = { .id = r->parameter[0],
+                                              .selector = body_text(r, "selector"),
+                                              .private_key = body_text(r, "private_key") };
+    struct domain_view out;
+
+    answer_kept(r, HTTP_CREATED, &domain_members);
+    return domain_dkim_import(&r->call, &in, &out) && answer_object(r, HTTP_CREATED, &domain_members, &out);
 }

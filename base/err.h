@@ -48,6 +48,7 @@
     X(INTERNAL, 500, "internal", "451 4.3.0", "-ERR [SYS/TEMP]", "Internal error; the request id finds it in the log") \
     X(BUSY, 503, "unavailable", "451 4.3.0", "-ERR [SYS/TEMP]", "Try again later")                                     \
     X(MEMORY, 503, "unavailable", "452 4.3.1", "-ERR [SYS/TEMP]", "Too much is held at once; try again later")         \
+    X(UNSIGNED, 503, "unavailable", "451 4.7.5", "-ERR [SYS/TEMP]", NULL)                                              \
     X(QUEUE_FULL, 503, "queue_full", "451 4.3.2", "-ERR [SYS/TEMP]", "Too much is waiting; try again later")           \
     X(STORAGE_FULL, 507, "storage_full", "452 4.3.1", "-ERR [SYS/TEMP]", "The server's disk is full")                  \
     X(MAILBOX_FULL, 409, "conflict", "452 4.2.2", "-ERR", NULL)                                                        \

@@ -14,7 +14,8 @@ enum flag_type {
     FLAG_NUMBER,
     FLAG_SWITCH,
     FLAG_TEXTS,
-    FLAG_FILE /* a file's content as text, "-": standard input */
+    FLAG_FILE, /* the first line of a file, "-": standard input */
+    FLAG_WHOLE /* all of it */
 };
 
 /* One --flag of a command. `field` is where it goes in the request (JSON member, or query parameter with `query`);

@@ -34,8 +34,8 @@ void resource_help(const char *noun)
         }
 }
 
-/* The first line of a file, for secrets; false, after a word to the user, when there is none. */
-static bool file_text(const struct command_line *l, const char *name, struct json_object **out)
+/* A file, or its first line, for secrets; false, after a word to the user, when there is none. */
+static bool file_text(const struct command_line *l, const char *name, bool whole, struct json_object **out)
 {
     FILE *f = strcmp(name, "-") == 0 ? stdin : fopen(name, "r");
     static char text[FILE_MAX];
@@ -48,10 +48,10 @@ static bool file_text(const struct command_line *l, const char *name, struct jso
         output_error(l, "cannot read %s", name);
         return false;
     }
-    for (line = 0; line < n && text[line] != '\n' && text[line] != '\r'; line++)
+    for (line = 0; line < n && (whole || (text[line] != '\n' && text[line] != '\r')); line++)
         continue;
     if (line == 0 || line == sizeof text || memchr(text, 0, line)) {
-        output_error(l, "no line of text begins %s", name);
+        output_error(l, "%s holds no such text", name);
         return false;
     }
     *out = json_object_new_string_len(text, (int)line);
@@ -70,7 +70,8 @@ static bool flag_json(const struct command_line *l, const struct flag_value *v, 
         *out = json_object_new_int64(number);
         return true;
     case FLAG_SWITCH: *out = json_object_new_boolean(true); return true;
-    case FLAG_FILE: return file_text(l, v->text, out);
+    case FLAG_FILE:
+    case FLAG_WHOLE: return file_text(l, v->text, v->flag->type == FLAG_WHOLE, out);
     case FLAG_TEXTS:
         *out = before ? json_object_get(before) : json_object_new_array();
         json_object_array_add(*out, json_object_new_string(v->text));

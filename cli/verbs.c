@@ -26,6 +26,10 @@ static const struct flag domain_add[] = {
 };
 static const struct flag domain_verify[] = { { "force", FLAG_SWITCH, "force", false, "mark as verified (operators)" },
                                              END };
+static const struct flag domain_key[] = {
+    { "key-file", FLAG_WHOLE, "private_key", false, "file with the private key (PEM), - for standard input" },
+    END,
+};
 static const struct flag user_list[] = { LISTING, { "domain", FLAG_TEXT, "domain", true, "of this domain" }, END };
 #define USER_FLAGS                                                                                                     \
     { "name", FLAG_TEXT, "name", false, "full name" },                                                                 \
@@ -91,6 +95,8 @@ const struct verb verbs[] = {
     { "domain", "show", "GET", "/v1/domains/{1}", 1, NULL, none, NULL, "DOMAIN" },
     { "domain", "set", "PATCH", "/v1/domains/{1}", 1, NULL, domain_add, NULL, "DOMAIN: changes what the flags say" },
     { "domain", "verify", "POST", "/v1/domains/{1}/verify", 1, NULL, domain_verify, NULL, "DOMAIN" },
+    { "domain", "import-key", "POST", "/v1/domains/{1}/dkim", 2, "-,selector", domain_key, NULL,
+      "DOMAIN SELECTOR: a DKIM key of your own" },
     { "domain", "delete", "DELETE", "/v1/domains/{1}", 1, NULL, none, NULL, "DOMAIN" },
     { "user", "list", "GET", "/v1/users", 0, NULL, user_list, &user_members, "all users" },
     { "user", "add", "POST", "/v1/users", 1, "address", user_add, NULL, "ADDRESS: a new user" },

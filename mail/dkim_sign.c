@@ -9,7 +9,7 @@
 #include <openssl/evp.h>
 #include <string.h>
 
-enum { FOLD_AT = 76, HEADER_MAX = 4 << 20, FEEDBACK_PART = 60 };
+enum { FOLD_AT = 76, OWN_MAX = DKIM_NAMES_MAX + 2048, FEEDBACK_PART = 60 };
 
 /* Once more than they are there: ALWAYS also where there is none, PRESENT only where there is one (a list adds its own
  * List-* to mail that had none, and should be able to). */
@@ -63,63 +63,141 @@ struct found {
     const struct signed_field *field;
 };
 
-struct signing {
-    const struct dkim_signing *s;
+struct dkim_fields {
+    EVP_MD_CTX *hash;    /* of the signed fields in their relaxed form */
+    struct buf names;    /* h=, folded */
+    size_t line;         /* length of the last line of names */
+    struct buf relaxed;  /* the field that is hashed now */
     struct found *found; /* as they stand in the header */
     size_t n_found;
-    struct buf names;     /* h=, folded */
-    struct buf canonical; /* the signed fields */
-    size_t line;          /* length of the last line of names */
-    char bh[64];
 };
 
-static void add_name(struct signing *g, const char *name)
+static void add_name(struct dkim_fields *f, const char *name)
 {
     size_t n = strlen(name) + 1;
 
-    if (g->names.n)
-        buf_addc(&g->names, ':');
-    if (g->line + n > FOLD_AT) {
-        buf_adds(&g->names, "\r\n\t ");
-        g->line = 2;
+    if (f->names.n)
+        buf_addc(&f->names, ':');
+    if (f->line + n > FOLD_AT) {
+        buf_adds(&f->names, "\r\n\t ");
+        f->line = 2;
     }
-    buf_adds(&g->names, name);
-    g->line += n;
+    buf_adds(&f->names, name);
+    f->line += n;
 }
 
-/* Collects the fields that are to be signed: one walk, for a header may hold thousands of one name. */
-static void find_fields(struct signing *g, struct bytes header)
+static const struct signed_field *field_of(struct bytes name)
 {
-    struct bytes rest = header;
+    for (size_t i = 0; i < FIELDS; i++)
+        if (bytes_equal_nocase(name, bytes_of(signed_fields[i].name)))
+            return &signed_fields[i];
+    return NULL;
+}
+
+static size_t count_fields(struct bytes header)
+{
     struct header h;
     size_t n = 0;
 
-    while (header_next(&rest, &h))
-        n++;
-    g->found = calloc(n + 1, sizeof *g->found);
-    if (!g->found)
-        die("out of memory");
     while (header_next(&header, &h))
-        for (size_t i = 0; i < FIELDS; i++)
-            if (bytes_equal_nocase(h.name, bytes_of(signed_fields[i].name)))
-                g->found[g->n_found++] = (struct found){ h, &signed_fields[i] };
+        n++;
+    return n;
+}
+
+/* Collects the fields that are to be signed: one walk, for a header may hold thousands of one name. */
+static void find_fields(struct dkim_fields *f, struct bytes header)
+{
+    struct header h;
+
+    while (header_next(&header, &h)) {
+        const struct signed_field *field = field_of(h.name);
+
+        if (field)
+            f->found[f->n_found++] = (struct found){ h, field };
+    }
+}
+
+static void hash_field(struct dkim_fields *f, const struct header *h)
+{
+    buf_reset(&f->relaxed);
+    dkim_header_relaxed(h, &f->relaxed);
+    buf_adds(&f->relaxed, "\r\n");
+    if (EVP_DigestUpdate(f->hash, f->relaxed.p, f->relaxed.n) != 1)
+        die("SHA-256 failed");
 }
 
 /* From the bottom up (RFC 6376 5.4.2), and once more for nothing. */
-static void add_field(struct signing *g, const struct signed_field *f)
+static void add_field(struct dkim_fields *f, const struct signed_field *field)
 {
     size_t n = 0;
 
-    for (size_t i = g->n_found; i--;)
-        if (g->found[i].field == f) {
-            dkim_header_relaxed(&g->found[i].header, &g->canonical);
-            buf_adds(&g->canonical, "\r\n");
-            add_name(g, f->name);
+    for (size_t i = f->n_found; i--;)
+        if (f->found[i].field == field) {
+            hash_field(f, &f->found[i].header);
+            add_name(f, field->name);
             n++;
         }
-    if (f->over == ALWAYS || (f->over == PRESENT && n))
-        add_name(g, f->name);
+    if (field->over == ALWAYS || (field->over == PRESENT && n))
+        add_name(f, field->name);
 }
+
+void dkim_fields_free(struct dkim_fields **f)
+{
+    if (!*f)
+        return;
+    EVP_MD_CTX_free((*f)->hash);
+    buf_clear(&(*f)->names);
+    free(*f);
+    *f = NULL;
+}
+
+static struct dkim_fields *fields_new(void)
+{
+    struct dkim_fields *f = calloc(1, sizeof *f);
+
+    if (!f || !(f->hash = EVP_MD_CTX_new()) || EVP_DigestInit_ex(f->hash, EVP_sha256(), NULL) != 1)
+        die("no SHA-256");
+    f->line = 3;
+    buf_init(&f->names, DKIM_NAMES_MAX);
+    return f;
+}
+
+bool dkim_fields_take(struct dkim_fields **out, struct bytes above, struct bytes header, struct err *e)
+{
+    struct dkim_fields *f;
+    size_t n;
+    bool ok;
+
+    *out = NULL;
+    header = bytes_head(header, header_end(header));
+    n = header_count(above, "From") + header_count(header, "From");
+    if (n != 1)
+        return err_set(e, ERR_INVALID, "Mail with %zu From fields is not signed", n);
+    f = fields_new();
+    f->found = calloc(count_fields(above) + count_fields(header), sizeof *f->found);
+    if (!f->found)
+        die("out of memory");
+    buf_init(&f->relaxed, header.n + above.n + 2);
+    find_fields(f, above);
+    find_fields(f, header);
+    for (size_t i = 0; i < FIELDS; i++)
+        add_field(f, &signed_fields[i]);
+    free(f->found);
+    f->found = NULL;
+    buf_clear(&f->relaxed);
+    ok = !f->names.overflowed || err_set(e, ERR_HEADERS_TOO_LARGE, "The header has too many fields to be signed");
+    if (ok)
+        *out = f;
+    else
+        dkim_fields_free(&f);
+    return ok;
+}
+
+struct signing {
+    const struct dkim_signing *s;
+    const struct dkim_fields *fields;
+    char bh[64];
+};
 
 /* Up to "b=". */
 static void write_field(const struct signing *g, const struct dkim_by *by, struct buf *out)
@@ -129,10 +207,10 @@ static void write_field(const struct signing *g, const struct dkim_by *by, struc
              (long long)(g->s->now / 1000));
     if (g->s->valid)
         buf_addf(out, " x=%lld;", (long long)((g->s->now + g->s->valid) / 1000));
-    buf_addf(out, "\r\n\th=%.*s;\r\n\tbh=%s;\r\n\tb=", SHOW(buf_bytes(&g->names)), g->bh);
+    buf_addf(out, "\r\n\th=%.*s;\r\n\tbh=%s;\r\n\tb=", SHOW(buf_bytes(&g->fields->names)), g->bh);
 }
 
-static void hash_with(EVP_MD_CTX *fields, struct bytes last, uint8_t hash[DKIM_HASH])
+static void hash_with(const EVP_MD_CTX *fields, struct bytes last, uint8_t hash[DKIM_HASH])
 {
     EVP_MD_CTX *ctx = EVP_MD_CTX_new();
 
@@ -160,8 +238,7 @@ static void write_base64_folded(struct bytes signature, struct buf *out)
     buf_clear(&text);
 }
 
-static bool sign_by(const struct signing *g, const struct dkim_by *by, EVP_MD_CTX *fields, struct buf *out,
-                    struct err *e)
+static bool sign_by(const struct signing *g, const struct dkim_by *by, struct buf *out, struct err *e)
 {
     struct buf own, relaxed, signature;
     uint8_t hash[DKIM_HASH];
@@ -169,14 +246,14 @@ static bool sign_by(const struct signing *g, const struct dkim_by *by, EVP_MD_CT
     struct bytes rest;
     bool ok = false;
 
-    buf_init(&own, HEADER_MAX);
-    buf_init(&relaxed, HEADER_MAX);
+    buf_init(&own, OWN_MAX);
+    buf_init(&relaxed, OWN_MAX);
     buf_init(&signature, DKIM_SIGNATURE_MAX);
     write_field(g, by, &own);
     rest = buf_bytes(&own);
     header_next(&rest, &h);
     dkim_header_relaxed(&h, &relaxed);
-    hash_with(fields, buf_bytes(&relaxed), hash);
+    hash_with(g->fields->hash, buf_bytes(&relaxed), hash);
     ok = dkim_key_sign(by->key, hash, &signature, e);
     if (ok) {
         buf_add(out, buf_bytes(&own));
@@ -188,50 +265,35 @@ static bool sign_by(const struct signing *g, const struct dkim_by *by, EVP_MD_CT
     return ok;
 }
 
-static bool sign_all(struct signing *g, struct buf *out, struct err *e)
+bool dkim_sign_fields(const struct dkim_signing *s, const struct dkim_fields *f, const uint8_t body_hash[DKIM_HASH],
+                      struct buf *out, struct err *e)
 {
-    EVP_MD_CTX *fields = EVP_MD_CTX_new();
-    struct buf made;
+    struct signing g = { .s = s, .fields = f };
+    struct buf made, bh;
     bool ok = true;
 
-    if (!fields || EVP_DigestInit_ex(fields, EVP_sha256(), NULL) != 1 ||
-        EVP_DigestUpdate(fields, g->canonical.p, g->canonical.n) != 1)
-        die("no SHA-256");
+    buf_init(&bh, sizeof g.bh);
+    crypt_to_base64((struct bytes){ (const char *)body_hash, DKIM_HASH }, CRYPT_BASE64, &bh);
+    snprintf(g.bh, sizeof g.bh, "%.*s", SHOW(buf_bytes(&bh)));
+    buf_clear(&bh);
     buf_init(&made, out->max - out->n);
-    for (size_t i = 0; i < g->s->n_by && ok; i++)
-        ok = sign_by(g, &g->s->by[i], fields, &made, e);
-    if (ok && (made.overflowed || g->canonical.overflowed || g->names.overflowed))
-        ok = err_set(e, ERR_TOO_LARGE, "The header is too long to be signed");
+    for (size_t i = 0; i < s->n_by && ok; i++)
+        ok = sign_by(&g, &s->by[i], &made, e);
+    if (ok && made.overflowed)
+        ok = err_set(e, ERR_TOO_LARGE, "The signatures find no room");
     if (ok)
         buf_add(out, buf_bytes(&made));
     buf_clear(&made);
-    EVP_MD_CTX_free(fields);
     return ok;
 }
 
 bool dkim_sign(const struct dkim_signing *s, struct bytes header, const uint8_t body_hash[DKIM_HASH], struct buf *out,
                struct err *e)
 {
-    struct signing g = { .s = s, .line = 3 };
-    struct buf bh;
-    bool ok = false;
+    struct dkim_fields *f = NULL;
+    bool ok = dkim_fields_take(&f, NO_BYTES, header, e) && dkim_sign_fields(s, f, body_hash, out, e);
 
-    header = bytes_head(header, header_end(header));
-    if (header_count(header, "From") != 1)
-        return err_set(e, ERR_INVALID, "Mail with %zu From fields is not signed", header_count(header, "From"));
-    buf_init(&g.names, HEADER_MAX);
-    buf_init(&g.canonical, HEADER_MAX);
-    buf_init(&bh, sizeof g.bh);
-    crypt_to_base64((struct bytes){ (const char *)body_hash, DKIM_HASH }, CRYPT_BASE64, &bh);
-    snprintf(g.bh, sizeof g.bh, "%.*s", SHOW(buf_bytes(&bh)));
-    find_fields(&g, header);
-    for (size_t i = 0; i < FIELDS; i++)
-        add_field(&g, &signed_fields[i]);
-    ok = sign_all(&g, out, e);
-    free(g.found);
-    buf_clear(&bh);
-    buf_clear(&g.names);
-    buf_clear(&g.canonical);
+    dkim_fields_free(&f);
     return ok;
 }
 

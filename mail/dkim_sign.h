@@ -35,6 +35,20 @@ struct dkim_signing {
 bool dkim_sign(const struct dkim_signing *s, struct bytes header, const uint8_t body_hash[DKIM_HASH], struct buf *out,
                struct err *e);
 
+/* The same in two steps, for who has the header first and the body later:
+ *
+ *     dkim_fields_take(&f, above, header, e)     `above`: fields that will stand before those of `header`
+ *     dkim_sign_fields(&s, f, body_hash, &out, e)
+ *     dkim_fields_free(&f)
+ * What is kept of the header are its hash and the names of what was signed: DKIM_NAMES_MAX bytes, beyond which it is
+ * ERR_HEADERS_TOO_LARGE (some thousand fields that all are to be signed). */
+#define DKIM_NAMES_MAX 16384
+struct dkim_fields;
+bool dkim_fields_take(struct dkim_fields **out, struct bytes above, struct bytes header, struct err *e);
+bool dkim_sign_fields(const struct dkim_signing *s, const struct dkim_fields *f, const uint8_t body_hash[DKIM_HASH],
+                      struct buf *out, struct err *e);
+void dkim_fields_free(struct dkim_fields **f); /* *f may be NULL */
+
 /* "Feedback-ID: STREAM:ACCOUNT:postrider", by which complaints are counted at Gmail for each stream and account (what
  * is counted is the signed domain's alone); characters that could part it become '-'. To be written before signing,
  * which covers it. */

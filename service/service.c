@@ -17,6 +17,7 @@
 #include "service/identity/auth.h"
 #include "service/identity/auth_turn.h"
 #include "service/identity/directory.h"
+#include "service/identity/dkim_signer.h"
 #include "service/identity/first_start.h"
 #include "service/keep/copy.h"
 #include "service/keep/past.h"
@@ -91,6 +92,7 @@ bool service_open(const struct service_options *o, struct service **out, struct 
     id_format("", id_new(), svc->boot);
     svc->started_at = clock_wall();
     svc->directory = directory_new();
+    svc->dkim = dkim_cache_new();
     svc->limits = limits_new();
     svc->retries = retries_new();
     svc->past = past_places_new();
@@ -121,10 +123,12 @@ void service_close(struct service **svc)
     feed_free(&s->feed);
     snapshots_free(&s->snapshots);
     directory_free(&s->directory);
+    dkim_cache_free(&s->dkim);
     store_close(&s->store);
     crypt_wipe(&s->wrap_key, sizeof s->wrap_key);
     crypt_wipe(&s->idempotency_key, sizeof s->idempotency_key);
     crypt_wipe(&s->answer_key, sizeof s->answer_key);
+    crypt_wipe(&s->secret_key, sizeof s->secret_key);
     crypt_wipe(&s->remember_key, sizeof s->remember_key);
     free(s->data_dir);
     free(s);

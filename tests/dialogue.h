@@ -70,11 +70,11 @@ static inline void office_fill(struct office *o)
     struct domain_create_in domain = { .given = { .name = BYTES("example.org") } };
     struct domain_verify_in verify = { .id = BYTES("example.org"), .force = true };
     const struct principal *who = NULL;
-    struct domain_row row;
+    struct domain_view out;
 
     must(o, auth_socket(&o->call, getuid(), &who) && call_act_as(&o->call, who, NO_BYTES), "login");
-    must(o, domain_create(&o->call, &domain, &row), "domain");
-    must(o, domain_verify(&o->call, &verify, &row), "verify");
+    must(o, domain_create(&o->call, &domain, &out), "domain");
+    must(o, domain_verify(&o->call, &verify, &out), "verify");
     user_add(o, "ana@example.org", 0);
     user_add(o, "bo@example.org", 0);
     user_add(o, "full@example.org", 1);

@@ -23,13 +23,27 @@ KIND(account, "acc", .indexes = NULL);
 static const struct field domain_fields[] = {
     FIELD(ID, domain_row, id),           FIELD(ID, domain_row, account_id),  FIELD(TEXT, domain_row, name),
     FIELD(TEXT, domain_row, inbound),    FIELD(TEXT, domain_row, catch_all), FIELD(TIME, domain_row, verified_at),
-    FIELD(TIME, domain_row, created_at), FIELD(INT, domain_row, addresses),
+    FIELD(TIME, domain_row, created_at), FIELD(INT, domain_row, addresses),  FIELD(INT, domain_row, dkim_keys),
 };
 static const struct index domain_indexes[] = {
     { .name = "name", .unique = true, .fields = { "name" } },
     { .name = "account", .fields = { "account_id" } },
 };
 KIND(domain, "dom", INDEXES(domain));
+
+static const struct field dkim_fields[] = {
+    FIELD(ID, dkim_row, id),           FIELD(ID, dkim_row, account_id),     FIELD(ID, dkim_row, domain_id),
+    FIELD(TEXT, dkim_row, selector),   FIELD(TEXT, dkim_row, algorithm),    FIELD(TEXT, dkim_row, status),
+    FIELD(TEXT, dkim_row, record),     FIELD(BYTES, dkim_row, private_key), FIELD(TEXT, dkim_row, wrap),
+    FIELD(INT, dkim_row, bits),        FIELD(BOOL, dkim_row, imported),     FIELD(TIME, dkim_row, created_at),
+    FIELD(TIME, dkim_row, seen_at),    FIELD(TIME, dkim_row, active_at),    FIELD(TIME, dkim_row, retired_at),
+    FIELD(TIME, dkim_row, revoked_at),
+};
+static const struct index dkim_indexes[] = {
+    { .name = "selector", .unique = true, .fields = { "domain_id", "selector" } },
+    { .name = "domain", .fields = { "domain_id" } },
+};
+KIND(dkim, "dkm", INDEXES(dkim));
 
 static const struct field user_fields[] = {
     FIELD(ID, user_row, id),
@@ -415,8 +429,8 @@ static const struct field upgrade_fields[] = { FIELD(ID, upgrade_row, id), FIELD
 KIND(upgrade, "upg", .indexes = NULL);
 
 const struct kind *const all_kinds[] = {
-    &account_kind,        &domain_kind,  &user_kind,        &address_kind, &key_kind,         &setting_kind,
-    &setting_change_kind, &node_kind,    &idempotency_kind, &body_kind,    &message_kind,     &tag_kind,
-    &delivery_kind,       &mailbox_kind, &entry_kind,       &event_kind,   &consumer_kind,    &throttle_kind,
-    &limit_kind,          &change_kind,  &upgrade_kind,     &copy_kind,    &suppression_kind, NULL,
+    &account_kind,        &domain_kind, &dkim_kind,        &user_kind,     &address_kind,  &key_kind,   &setting_kind,
+    &setting_change_kind, &node_kind,   &idempotency_kind, &body_kind,     &message_kind,  &tag_kind,   &delivery_kind,
+    &mailbox_kind,        &entry_kind,  &event_kind,       &consumer_kind, &throttle_kind, &limit_kind, &change_kind,
+    &upgrade_kind,        &copy_kind,   &suppression_kind, NULL,
 };

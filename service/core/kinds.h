@@ -21,6 +21,21 @@ struct domain_row {
     struct bytes catch_all; /* an address or null */
     int64_t verified_at, created_at;
     int64_t addresses; /* how many it has, as account.domains */
+    int64_t dkim_keys; /* likewise */
+};
+
+/* A key that signs mail of a domain: service/identity/dkim.h. */
+struct dkim_row {
+    struct id id, account_id, domain_id;
+    struct bytes selector;          /* unique in the domain */
+    struct bytes algorithm, status; /* rsa|ed25519, next|active|retiring|revoked */
+    struct bytes record;            /* the TXT record, with the public half */
+    struct bytes private_key, wrap; /* PKCS#8, sealed; name of the key that it is sealed with. Null once revoked */
+    int64_t bits;
+    bool imported;
+    int64_t created_at;
+    int64_t seen_at; /* when its record was last found and right; null: never */
+    int64_t active_at, retired_at, revoked_at;
 };
 
 struct user_row {
@@ -265,8 +280,9 @@ struct upgrade_row { /* at most one: see upgrade.h */
     int64_t step; /* the last one that is done */
 };
 
-extern const struct kind change_kind, account_kind, domain_kind, user_kind, address_kind, key_kind, setting_kind,
-    setting_change_kind, node_kind, idempotency_kind, body_kind, message_kind, tag_kind, delivery_kind, mailbox_kind,
-    entry_kind, event_kind, consumer_kind, throttle_kind, limit_kind, upgrade_kind, copy_kind, suppression_kind;
+extern const struct kind change_kind, account_kind, domain_kind, dkim_kind, user_kind, address_kind, key_kind,
+    setting_kind, setting_change_kind, node_kind, idempotency_kind, body_kind, message_kind, tag_kind, delivery_kind,
+    mailbox_kind, entry_kind, event_kind, consumer_kind, throttle_kind, limit_kind, upgrade_kind, copy_kind,
+    suppression_kind;
 extern const struct kind *const all_kinds[]; /* NULL-terminated, for store_open */
 #endif

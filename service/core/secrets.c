@@ -164,6 +164,7 @@ bool secrets_open(struct service *svc, struct err *e)
         crypt_derive(&k.key, BYTES("wrap"), &svc->wrap_key);
         crypt_derive(&k.key, BYTES("idempotency"), &svc->idempotency_key);
         crypt_derive(&k.key, BYTES("answer"), &svc->answer_key);
+        crypt_derive(&k.key, BYTES("secret"), &svc->secret_key);
         crypt_key_new(&svc->remember_key);
     }
     crypt_wipe(&k, sizeof k);
@@ -182,6 +183,31 @@ struct id id_of_name(const struct service *svc, const char *purpose, struct byte
     crypt_keyed_hash(&svc->idempotency_key, buf_bytes(&text), hash);
     buf_clear(&text);
     return id_of_hash(hash);
+}
+
+/* ---- secrets in rows ---- */
+
+struct bytes secret_seal(const struct service *svc, struct id row, struct bytes text, struct arena *a)
+{
+    struct bytes sealed;
+    struct buf out;
+
+    buf_init(&out, text.n + CRYPT_SEAL_EXTRA);
+    if (!crypt_seal(&svc->secret_key, text, (struct bytes){ (const char *)row.b, sizeof row.b }, &out))
+        die("%zu bytes cannot be sealed", text.n);
+    sealed = arena_copy(a, buf_bytes(&out));
+    buf_clear(&out);
+    return sealed;
+}
+
+bool secret_open(const struct service *svc, struct id row, struct bytes sealed, struct bytes wrap, struct buf *out,
+                 struct err *e)
+{
+    if (bytes_equal(wrap, bytes_of(svc->wrap_name)) &&
+        crypt_open(&svc->secret_key, sealed, (struct bytes){ (const char *)row.b, sizeof row.b }, out))
+        return true;
+    return err_set(e, ERR_SEALED, "It is sealed with the server key %.*s and does not open with %s", SHOW(wrap),
+                   svc->wrap_name);
 }
 
 /* ---- keys of users ---- */

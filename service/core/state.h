@@ -36,8 +36,10 @@ struct service {
     struct crypt_key wrap_key;        /* wraps users' keys and content keys */
     struct crypt_key idempotency_key; /* hashes of requests, and of names (id_of_name) */
     struct crypt_key answer_key;      /* seals kept answers */
+    struct crypt_key secret_key;      /* seals secrets of rows: secret_seal */
     struct crypt_key remember_key;    /* hashes of verified passwords; random, new in every process */
     struct directory *directory;      /* service/identity/directory.h */
+    struct dkim_cache *dkim;          /* service/identity/dkim_signer.h */
     struct auth *auth;                /* service/identity/auth.c: throttles, remembered logins, key cache */
     struct limits *limits;            /* service/core/limits.h */
     struct retries *retries;          /* service/core/retry.h */

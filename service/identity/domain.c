@@ -6,8 +6,10 @@
 #include "service/identity/domain.h"
 #include "mail/address.h"
 #include "service/core/member.h"
+#include "service/core/retry.h"
 #include "service/core/state.h"
 #include "service/identity/directory.h"
+#include "service/identity/dkim.h"
 
 static bool missing(struct call *c)
 {
@@ -42,28 +44,66 @@ bool domain_of_account(struct call *c, struct bytes text, struct domain_row *out
     return !found && c->err.code != ERR_MISSING ? false : missing(c);
 }
 
+bool domain_reached(struct call *c, struct bytes id, struct domain_row *out)
+{
+    return call_may(c, SCOPE_DOMAINS) && domain_of_account(c, id, out) && (call_reaches(c, out->id) || missing(c));
+}
+
 static bool domain_find(struct call *c, struct bytes id, void *out)
 {
-    struct domain_row *row = out;
+    return domain_reached(c, id, out);
+}
 
-    return call_may(c, SCOPE_DOMAINS) && domain_of_account(c, id, row) && (call_reaches(c, row->id) || missing(c));
+bool domain_show(struct call *c, struct domain_view *out)
+{
+    struct dkim_row *keys;
+
+    if (!dkim_ensure(c, &out->row, &keys, &out->n_dkim))
+        return false;
+    out->dkim = keys;
+    return true;
+}
+
+/* Those of older builds that nobody has looked at by itself have no keys yet. */
+static bool show_all(struct call *c, const struct domain_row *rows, struct domain_list_out *out)
+{
+    struct id *ids = arena_array(c->arena, out->n ? out->n : 1, sizeof *ids);
+    struct dkim_row *keys;
+    size_t n_keys;
+
+    out->rows = arena_array(c->arena, out->n ? out->n : 1, sizeof *out->rows);
+    for (size_t i = 0; i < out->n; i++)
+        ids[i] = rows[i].id;
+    if (!dkim_list(c, ids, out->n, &keys, &n_keys))
+        return false;
+    for (size_t i = 0; i < out->n; i++) {
+        struct domain_view *v = &out->rows[i];
+
+        v->row = rows[i];
+        for (size_t j = 0; j < n_keys; j++)
+            if (id_equal(keys[j].domain_id, v->row.id) && v->n_dkim++ == 0)
+                v->dkim = &keys[j];
+    }
+    return true;
 }
 
 bool domain_list(struct call *c, const struct domain_list_in *in, struct domain_list_out *out)
 {
     struct query q = { .kind = &domain_kind, .index = "account", .n_conds = 1 };
+    void *rows = NULL;
 
     *out = (struct domain_list_out){ 0 };
     if (!call_may(c, SCOPE_DOMAINS))
         return false;
     q.conds[0] = COND("account_id", IS, V_ID(c->account));
     query_reached(c, &q, "id");
-    return call_list(c, &q, &in->page, (void **)&out->rows, &out->n, &out->page);
+    return call_list(c, &q, &in->page, &rows, &out->n, &out->page) && show_all(c, rows, out);
 }
 
-bool domain_get(struct call *c, const struct domain_get_in *in, struct domain_row *out)
+bool domain_get(struct call *c, const struct domain_get_in *in, struct domain_view *out)
 {
-    return domain_find(c, in->id, out);
+    *out = (struct domain_view){ 0 };
+    return domain_reached(c, in->id, &out->row) && domain_show(c, out);
 }
 
 /* ---- the members ---- */
@@ -129,6 +169,26 @@ static void show_records(struct jw *w, const void *row)
     jw_raw(w, BYTES("[]"));
 }
 
+static void show_dkim(struct jw *w, const void *row)
+{
+    const struct domain_view *v = row;
+
+    jw_array(w);
+    for (size_t i = 0; i < v->n_dkim; i++) {
+        const struct dkim_row *key = &v->dkim[i];
+
+        jw_object(w);
+        jw_key_text(w, "selector", key->selector);
+        jw_key_text(w, "algorithm", key->algorithm);
+        jw_key_int(w, "bits", key->bits);
+        jw_key_text(w, "status", key->status);
+        jw_key_time(w, "seen_at", key->seen_at);
+        jw_key_time(w, "created_at", key->created_at);
+        jw_object_end(w);
+    }
+    jw_array_end(w);
+}
+
 static const struct member domain_list_[] = {
     MEMBER(ID, domain_row, id, .prefix = "dom", .column = true),
     MEMBER(ID, domain_row, account_id, .prefix = "acc"),
@@ -137,6 +197,7 @@ static const struct member domain_list_[] = {
     MEMBER(TEXT, domain_row, catch_all, .given = MADE | CHANGED, .rule = rule_catch_all),
     { .name = "status", .type = MEMBER_OWN, .show = show_status, .column = true },
     MEMBER(TIME, domain_row, verified_at),
+    { .name = "dkim", .type = MEMBER_OWN, .show = show_dkim },
     { .name = "records", .type = MEMBER_OWN, .show = show_records },
     MEMBER(TIME, domain_row, created_at),
 };
@@ -144,71 +205,114 @@ MEMBERS(domain, .object = "domain", .path = "/v1/domains/", .kind = &domain_kind
 
 /* ---- changes ---- */
 
-bool domain_create(struct call *c, const struct domain_create_in *in, struct domain_row *out)
+/* Asked before keys are made for it, which takes longer than all the rest; the unique name decides. */
+static bool is_free(struct call *c, struct bytes name)
+{
+    struct domain_row row;
+
+    if (by_name(c, name, &row))
+        return err_set(&c->err, ERR_CONFLICT, "The domain exists already");
+    return call_was_missing(c);
+}
+
+static bool insert(struct call *c, struct domain_view *out)
 {
     struct batch *b = batch_new(c->arena);
+    struct dkim_row *pair = arena_array(c->arena, 2, sizeof *pair);
     const struct set more = ADD("domains", 1);
 
-    *out = (struct domain_row){
-        .id = id_new(), .account_id = c->account, .inbound = BYTES("mailboxes"), .created_at = clock_wall()
+    if (!dkim_pair(c, &out->row, DKIM_ACTIVE, pair))
+        return false;
+    out->dkim = pair;
+    out->row.dkim_keys = (int64_t)(out->n_dkim = 2);
+    batch_insert(b, &domain_kind, &out->row, NULL, 0);
+    batch_insert(b, &dkim_kind, &pair[0], NULL, 0);
+    batch_insert(b, &dkim_kind, &pair[1], NULL, 0);
+    batch_update(b, &account_kind, c->account, NULL, 0, &more, 1);
+    if (call_commit(c, b, out, out->row.id))
+        return true;
+    return c->err.code == ERR_CONFLICT ? err_again(c, ERR_CONFLICT, "The domain exists already") : false;
+}
+
+bool domain_create(struct call *c, const struct domain_create_in *in, struct domain_view *out)
+{
+    *out = (struct domain_view){
+        .row = { .id = id_new(), .account_id = c->account, .inbound = BYTES("mailboxes"), .created_at = clock_wall() }
     };
     if (!call_may(c, SCOPE_DOMAINS))
         return false;
     if (c->who->n_domain_ids)
         return err_set(&c->err, ERR_SCOPE, "A key that is bound to domains makes no others");
-    if (!members_apply(c, &domain_members, &in->given, in->named | members_named(&domain_members, "name"), out) ||
-        !call_check(c))
-        return false;
-    batch_insert(b, &domain_kind, out, NULL, 0);
-    batch_update(b, &account_kind, c->account, NULL, 0, &more, 1);
-    if (call_commit(c, b, out, out->id)) {
-        directory_changed(c->svc);
-        return true;
-    }
-    return c->err.code == ERR_CONFLICT ? err_again(c, ERR_CONFLICT, "The domain exists already") : false;
-}
-
-bool domain_update(struct call *c, const struct domain_update_in *in, struct domain_row *out)
-{
-    const struct patch patch = {
-        .members = &domain_members, .given = &in->given, .named = in->named, .id = in->id, .find = domain_find
-    };
-
-    if (!members_patch(c, &patch, out))
+    if (!members_apply(c, &domain_members, &in->given, in->named | members_named(&domain_members, "name"), &out->row) ||
+        !call_check(c) || !is_free(c, out->row.name) || !insert(c, out))
         return false;
     directory_changed(c->svc);
     return true;
 }
 
-/* The count is raised by the batch that makes an address: of an address and a deletion at once only one passes. */
-bool domain_delete(struct call *c, const struct domain_delete_in *in, void *out)
+bool domain_update(struct call *c, const struct domain_update_in *in, struct domain_view *out)
 {
-    struct batch *b = batch_new(c->arena);
-    const struct cond unused = COND("addresses", IS, V_INT(0));
-    const struct set less = ADD("domains", -1);
-    struct domain_row row;
+    const struct patch patch = {
+        .members = &domain_members, .given = &in->given, .named = in->named, .id = in->id, .find = domain_find
+    };
 
-    (void)out;
-    if (!domain_find(c, in->id, &row))
+    *out = (struct domain_view){ 0 };
+    if (!members_patch(c, &patch, &out->row))
         return false;
-    batch_delete(b, &domain_kind, row.id, &unused, 1);
-    batch_update(b, &account_kind, row.account_id, NULL, 0, &less, 1);
-    if (call_commit(c, b, NULL, row.id)) {
-        directory_changed(c->svc);
-        return true;
-    }
-    if (c->err.code == ERR_CONFLICT)
-        err_again(c, batch_failure(b).fault == FAULT_MISSING ? ERR_MISSING : ERR_IN_USE, "The domain has addresses");
-    return false;
+    directory_changed(c->svc);
+    return domain_show(c, out);
 }
 
-bool domain_verify(struct call *c, const struct domain_verify_in *in, struct domain_row *out)
+/* The counts are raised by the batches that make an address or a key: of one of those and a deletion at once only one
+ * passes. A key that came meanwhile is taken along in the next try. */
+static bool delete_once(struct call *c, void *arg, bool *again)
+{
+    const struct domain_delete_in *in = arg;
+    struct batch *b = batch_new(c->arena);
+    const struct set less = ADD("domains", -1);
+    struct domain_row row;
+    struct dkim_row *keys;
+    struct batch_failure f;
+    size_t n;
+
+    if (!domain_reached(c, in->id, &row) || !dkim_list(c, &row.id, 1, &keys, &n))
+        return false;
+    const struct cond unused[] = { COND("addresses", IS, V_INT(0)), COND("dkim_keys", IS, V_INT((int64_t)n)) };
+
+    batch_delete(b, &domain_kind, row.id, unused, 2);
+    batch_update(b, &account_kind, row.account_id, NULL, 0, &less, 1);
+    for (size_t i = 0; i < n; i++)
+        batch_delete(b, &dkim_kind, keys[i].id, NULL, 0);
+    if (call_commit(c, b, NULL, row.id))
+        return true;
+    f = batch_failure(b);
+    if (c->err.code != ERR_CONFLICT)
+        return false;
+    *again = f.operation > 1 || (f.operation == 0 && f.fault == FAULT_CONDITION && strcmp(f.name, "dkim_keys") == 0);
+    return *again ? false
+                  : err_again(c, f.fault == FAULT_MISSING ? ERR_MISSING : ERR_IN_USE, "The domain has addresses");
+}
+
+bool domain_delete(struct call *c, const struct domain_delete_in *in, void *out)
+{
+    struct domain_delete_in arg = *in;
+
+    (void)out;
+    if (!retry_run(c, in->id, delete_once, &arg))
+        return false;
+    directory_changed(c->svc);
+    dkim_changed(c->svc);
+    return true;
+}
+
+bool domain_verify(struct call *c, const struct domain_verify_in *in, struct domain_view *out)
 {
     struct batch *b = batch_new(c->arena);
     bool may_force =
         c->who && id_equal(c->who->account_id, c->svc->operator_account) && (c->who->scopes & SCOPE_OPERATOR);
 
-    if (!domain_find(c, in->id, out))
+    *out = (struct domain_view){ 0 };
+    if (!domain_reached(c, in->id, &out->row))
         return false;
     if (!in->force) {
         call_fault(c, "/force", "not_available", "this build does not look up DNS records: an operator may force it");
@@ -216,12 +320,14 @@ bool domain_verify(struct call *c, const struct domain_verify_in *in, struct dom
     }
     if (!may_force)
         return err_set(&c->err, ERR_SCOPE, "Only an operator may force it");
-    if (!out->verified_at)
-        out->verified_at = clock_wall();
-    const struct set set = SET("verified_at", V_TIME(out->verified_at));
+    if (!domain_show(c, out))
+        return false;
+    if (!out->row.verified_at)
+        out->row.verified_at = clock_wall();
+    const struct set set = SET("verified_at", V_TIME(out->row.verified_at));
 
-    batch_update(b, &domain_kind, out->id, NULL, 0, &set, 1);
-    if (!call_commit(c, b, out, out->id))
+    batch_update(b, &domain_kind, out->row.id, NULL, 0, &set, 1);
+    if (!call_commit(c, b, out, out->row.id))
         return false;
     directory_changed(c->svc);
     return true;

@@ -86,14 +86,20 @@ static bool look_at_account(struct look *l, struct id id)
 static bool look_at_domain(struct look *l, struct id id)
 {
     struct looking addresses = { .kind = &address_kind, .index = "domain", .field = "domain_id", .id = id };
+    struct looking keys = { .kind = &dkim_kind, .index = "domain", .field = "domain_id", .id = id };
+    struct looked *looked;
     struct domain_row row;
-    int64_t n;
+    int64_t n = 0, n_keys = 0;
     bool there;
 
-    if (!store_look(l->st, &domain_kind, id, l->arena, &row, &there, l->e) || (there && !look_count(l, addresses, &n)))
+    if (!store_look(l->st, &domain_kind, id, l->arena, &row, &there, l->e) ||
+        (there && (!look_count(l, addresses, &n) || !look_count(l, keys, &n_keys))))
         return false;
-    if (there)
-        looked_value(look_row(l, &domain_kind, id, row.name), "addresses", row.addresses, n);
+    if (!there)
+        return true;
+    looked = look_row(l, &domain_kind, id, row.name);
+    looked_value(looked, "addresses", row.addresses, n);
+    looked_value(looked, "dkim_keys", row.dkim_keys, n_keys);
     return true;
 }
 

@@ -1,6 +1,7 @@
 /* service/keep/sync.h - derived values put right: what could be counted again, and is kept beside for speed.
  *
- *     account.domains, domain.addresses, user.addresses    how many there are
+ *     account.domains, domain.addresses and dkim_keys,
+ *     user.addresses                                       how many there are
  *     mailbox.total, unseen, bytes                         of its entries
  *     mailbox.uid_next, modseq                             above those of its entries: only raised
  *     user.modseq, uid_validity                            those of no mailbox are higher: only raised

@@ -12,7 +12,7 @@ OBJECTS = {
                "content_until key_id user_id request_id created_at",
     "delivery": "id message_id email kind attempts next_attempt_at expires_at entry_id created_at status last",
     "event": "id type at message_id delivery_id email tags metadata data",
-    "domain": "id name inbound catch_all status verified_at created_at records",
+    "domain": "id name inbound catch_all status verified_at created_at dkim records",
     "user": "id address name encryption quota used disabled save_sent send_as metadata last_login_at created_at",
     "address": "id address primary target created_at",
     "key": "id name mode scopes domain_ids allowed_ips expires_at last_used_at hint created_at",
@@ -476,6 +476,20 @@ def test_names_exist_once(server, tenant):
     tenant.make(f"/v1/users/{tenant.address}/mailboxes", box)
     fault(tenant.post(f"/v1/users/{tenant.address}/mailboxes", box), 409, "conflict")
     fault(tenant.post(f"/v1/users/{tenant.address}/mailboxes", {"name": "inbox"}), 409, "conflict")
+
+
+def test_keys_of_a_domain(server, tenant):
+    where = f"/v1/domains/{tenant.domain['name']}/dkim"
+    seed = "nWGxne/9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A="
+    assert [(k["algorithm"], k["bits"], k["status"]) for k in tenant.domain["dkim"]] == [("rsa", 2048, "active"), ("ed25519", 256, "active")]
+    a = tenant.post(where, {"selector": "Moved.2024", "private_key": seed})
+    assert a.status == 201 and a.json["object"] == "domain", a.json
+    assert [(k["selector"], k["algorithm"]) for k in a.json["dkim"]][1] == ("moved.2024", "ed25519")
+    assert tenant.get(f"/v1/domains/{tenant.domain['name']}").json["dkim"] == a.json["dkim"]
+    assert "private_key" not in str(a.json) and seed not in str(a.json)
+    fault(tenant.post(where, {"selector": "a..b", "private_key": seed}), 422, "validation_error", "/selector")
+    fault(tenant.post(where, {"selector": "a", "private_key": "?"}), 422, "validation_error", "/private_key")
+    fault(Tenant(server).post(where, {"selector": "a", "private_key": seed}), 404, "not_found")
 
 
 def test_verify(server, tenant):

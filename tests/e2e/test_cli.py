@@ -109,6 +109,13 @@ def test_a_fault_names_the_field(server):
     assert r.returncode == 1 and "/name" in r.stderr
 
 
+def test_a_key_comes_from_a_file(server):
+    fine(server, "domain", "add", "moved.test")
+    key = subprocess.run(["openssl", "genrsa", "-traditional", "1024"], capture_output=True, text=True, check=True).stdout
+    domain = fine(server, "domain", "import-key", "moved.test", "old", "--key-file", "-", input=key)
+    assert [k["bits"] for k in domain["dkim"] if k["selector"] == "old"] == [1024]
+
+
 def test_delete_asks(server):
     fine(server, "domain", "add", "gone.test")
     r = run(server, "domain", "delete", "gone.test")

@@ -167,10 +167,10 @@ static inline struct principal *tenant(struct house *h, const char *name)
 static inline struct domain_row domain(struct house *h, const struct principal *who, const char *name)
 {
     struct domain_create_in in = { .given = { .name = B(name) } };
-    struct domain_row out;
+    struct domain_view out;
 
     must(h, domain_create(as(h, who), &in, &out));
-    return out;
+    return out.row;
 }
 
 static inline struct user_row user(struct house *h, const struct principal *who, const char *address,

@@ -29,7 +29,8 @@ static void mail_finds_its_user(void **state)
 {
     struct house *h = *state;
     struct principal *p = tenant(h, "a");
-    struct domain_row d = domain(h, p, "a.test"), row;
+    struct domain_row d = domain(h, p, "a.test");
+    struct domain_view out;
     struct user_row ana = user(h, p, "ana@a.test", NULL), bo = user(h, p, "bo+x@a.test", NULL);
     struct domain_update_in all = { .id = text_of(h, "dom", d.id),
                                     .named = members_named(&domain_members, "catch_all") };
@@ -42,7 +43,7 @@ static void mail_finds_its_user(void **state)
     nobody(h, "bo@a.test");
     nobody(h, "eve@a.test");
     all.given.catch_all = BYTES("ana@a.test");
-    must(h, domain_update(as(h, p), &all, &row));
+    must(h, domain_update(as(h, p), &all, &out));
     assert_int_equal(found(h, "eve@a.test").how, FOUND_CATCH_ALL);
     assert_true(id_equal(found(h, "eve@a.test").id, ana.id));
     nobody(h, "eve@b.test");

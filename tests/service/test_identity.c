@@ -59,12 +59,12 @@ static void an_operator_acts_elsewhere(void **state)
     struct principal *p = tenant(h, "acme");
     struct bytes acme = text_of(h, "acc", p->account_id);
     struct domain_create_in in = { .given = { .name = BYTES("acme.test") } };
-    struct domain_row row;
+    struct domain_view out;
 
     call_init(&h->c, h->svc, h->arena, "test");
     must(h, call_act_as(&h->c, &h->operator, acme));
-    must(h, domain_create(&h->c, &in, &row));
-    assert_true(id_equal(row.account_id, p->account_id));
+    must(h, domain_create(&h->c, &in, &out));
+    assert_true(id_equal(out.row.account_id, p->account_id));
     call_renew(&h->c);
     wont(h, call_act_as(&h->c, &h->operator, text_of(h, "acc", id_new())), ERR_MISSING);
     wont(h, call_act_as(&h->c, p, text_of(h, "acc", h->operator.account_id)), ERR_SCOPE);
@@ -76,12 +76,12 @@ static void a_domain_name_exists_once(void **state)
     struct house *h = *state;
     struct principal *a = tenant(h, "a"), *b = tenant(h, "b");
     struct domain_create_in in = { .given = { .name = BYTES("Example.TEST.") } };
-    struct domain_row row;
+    struct domain_view out;
 
-    must(h, domain_create(as(h, a), &in, &row));
-    same(row.name, "example.test");
-    same(row.inbound, "mailboxes");
-    wont(h, domain_create(as(h, b), &in, &row), ERR_CONFLICT);
+    must(h, domain_create(as(h, a), &in, &out));
+    same(out.row.name, "example.test");
+    same(out.row.inbound, "mailboxes");
+    wont(h, domain_create(as(h, b), &in, &out), ERR_CONFLICT);
 }
 
 static void domain_names_are_checked(void **state)
@@ -89,12 +89,12 @@ static void domain_names_are_checked(void **state)
     static const char *const bad[] = { "", "a b.test", "[192.0.2.1]", "-a.test", "a..test", "sandbox.test" };
     struct house *h = *state;
     struct principal *p = tenant(h, "a");
-    struct domain_row row;
+    struct domain_view out;
 
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         struct domain_create_in in = { .given = { .name = B(bad[i]) } };
 
-        faults(h, domain_create(as(h, p), &in, &row), "/name");
+        faults(h, domain_create(as(h, p), &in, &out), "/name");
     }
 }
 
@@ -102,19 +102,21 @@ static void a_domain_is_found_by_name_and_id(void **state)
 {
     struct house *h = *state;
     struct principal *p = tenant(h, "a");
-    struct domain_row d = domain(h, p, "a.test"), row;
+    struct domain_row d = domain(h, p, "a.test");
+    struct domain_view out;
     struct domain_get_in by_id = { .id = text_of(h, "dom", d.id) }, by_name = { .id = BYTES("A.test") };
 
-    must(h, domain_get(as(h, p), &by_id, &row));
-    must(h, domain_get(as(h, p), &by_name, &row));
-    assert_true(id_equal(row.id, d.id));
+    must(h, domain_get(as(h, p), &by_id, &out));
+    must(h, domain_get(as(h, p), &by_name, &out));
+    assert_true(id_equal(out.row.id, d.id));
 }
 
 static void a_domain_is_changed(void **state)
 {
     struct house *h = *state;
     struct principal *p = tenant(h, "a");
-    struct domain_row d = domain(h, p, "a.test"), row;
+    struct domain_row d = domain(h, p, "a.test");
+    struct domain_view out;
     struct domain_update_in in = { .id = text_of(h, "dom", d.id),
                                    .named = members_named(&domain_members, "inbound,catch_all") };
     struct directory_domain known;
@@ -123,31 +125,32 @@ static void a_domain_is_changed(void **state)
     assert_true(known.inbound);
     in.given.inbound = BYTES("off");
     in.given.catch_all = BYTES("Ana@A.test");
-    faults(h, domain_update(as(h, p), &in, &row), "/catch_all"); /* nobody is there yet */
+    faults(h, domain_update(as(h, p), &in, &out), "/catch_all"); /* nobody is there yet */
     user(h, p, "ana@a.test", NULL);
-    must(h, domain_update(as(h, p), &in, &row));
-    same(row.catch_all, "ana@a.test");
+    must(h, domain_update(as(h, p), &in, &out));
+    same(out.row.catch_all, "ana@a.test");
     must(h, directory_domain(as(h, NULL), BYTES("A.TEST"), &known)); /* at once, not a second later */
     assert_false(known.inbound);
     in.given.inbound = BYTES("maybe");
     in.given.catch_all = NO_BYTES;
-    faults(h, domain_update(as(h, p), &in, &row), "/inbound");
+    faults(h, domain_update(as(h, p), &in, &out), "/inbound");
 }
 
 static void verifying_takes_an_operator(void **state)
 {
     struct house *h = *state;
     struct principal *p = tenant(h, "a");
-    struct domain_row d = domain(h, p, "a.test"), row;
+    struct domain_row d = domain(h, p, "a.test");
+    struct domain_view out;
     struct domain_verify_in in = { .id = text_of(h, "dom", d.id) };
 
-    faults(h, domain_verify(as(h, p), &in, &row), "/force");
+    faults(h, domain_verify(as(h, p), &in, &out), "/force");
     in.force = true;
-    wont(h, domain_verify(as(h, p), &in, &row), ERR_SCOPE);
+    wont(h, domain_verify(as(h, p), &in, &out), ERR_SCOPE);
     call_init(&h->c, h->svc, h->arena, "test");
     must(h, call_act_as(&h->c, &h->operator, text_of(h, "acc", p->account_id)));
-    must(h, domain_verify(&h->c, &in, &row));
-    assert_true(row.verified_at > 0);
+    must(h, domain_verify(&h->c, &in, &out));
+    assert_true(out.row.verified_at > 0);
 }
 
 static void a_domain_with_addresses_stays(void **state)
@@ -390,7 +393,8 @@ static void another_tenants_ids_are_missing(void **state)
 {
     struct house *h = *state;
     struct principal *a = tenant(h, "a"), *b = tenant(h, "b");
-    struct domain_row d = domain(h, a, "a.test"), d2;
+    struct domain_row d = domain(h, a, "a.test");
+    struct domain_view d2;
     struct user_row u = user(h, a, "ana@a.test", NULL), u2;
     struct key_row k;
     struct address_row r;
@@ -463,7 +467,8 @@ static void who_may_send_as_whom(void **state)
 {
     struct house *h = *state;
     struct principal *a = tenant(h, "a"), *b = tenant(h, "b"), bound = *a;
-    struct domain_row one = domain(h, a, "a.test"), more = domain(h, a, "more.test"), row;
+    struct domain_row one = domain(h, a, "a.test"), more = domain(h, a, "more.test");
+    struct domain_view out;
     struct user_row ana = user(h, a, "ana@a.test", NULL), bo = user(h, a, "bo@a.test", NULL);
     struct principal login = { .kind = WHO_USER, .id = ana.id, .account_id = a->account_id, .scopes = SCOPE_SEND };
     struct user_update_in in = { .id = text_of(h, "usr", ana.id),
@@ -485,7 +490,7 @@ static void who_may_send_as_whom(void **state)
     assert_false(may_send(h, &login, "bo@a.test"));
     assert_false(may_send(h, &login, "x@more.test"));
     all.given.catch_all = BYTES("ana@a.test");
-    must(h, domain_update(as(h, a), &all, &row));
+    must(h, domain_update(as(h, a), &all, &out));
     assert_false(may_send(h, &login, "nobody@a.test")); /* a catch-all gives no names */
     must(h, user_update(as(h, a), &in, &bo));
     assert_true(may_send(h, &login, "bo@a.test"));

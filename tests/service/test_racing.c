@@ -108,18 +108,18 @@ static bool change_domain(struct racer *r, struct call *c, int64_t round)
                                    .named = members_named(&domain_members, r->number ? "catch_all" : "inbound"),
                                    .given = { .inbound = round % 2 ? BYTES("off") : BYTES("mailboxes"),
                                               .catch_all = round % 2 ? BYTES("ana@a.test") : NO_BYTES } };
-    struct domain_row row;
+    struct domain_view out;
 
-    return domain_update(c, &in, &row);
+    return domain_update(c, &in, &out);
 }
 
 static bool domain_stands(struct racer *r, struct call *c, int64_t round)
 {
     struct domain_get_in in = { r->id };
-    struct domain_row row;
+    struct domain_view out;
 
-    return domain_get(c, &in, &row) &&
-           (r->number ? row.catch_all.p != NULL : bytes_equal(row.inbound, BYTES("off"))) == (round % 2 == 1);
+    return domain_get(c, &in, &out) &&
+           (r->number ? out.row.catch_all.p != NULL : bytes_equal(out.row.inbound, BYTES("off"))) == (round % 2 == 1);
 }
 
 static void a_domain_that_was_shut_stays_shut(void **state)

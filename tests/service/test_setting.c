@@ -205,10 +205,10 @@ static void another_nodes_change_arrives(void **state)
 
 static bool render(void *ctx, const void *out, struct buf *answer, struct bytes *location)
 {
-    const struct domain_row *row = out;
+    const struct domain_view *domain = out;
 
     (void)ctx;
-    buf_addf(answer, "{\"name\":\"%.*s\"}", SHOW(row->name));
+    buf_addf(answer, "{\"name\":\"%.*s\"}", SHOW(domain->row.name));
     *location = BYTES("/v1/domains/x");
     return true;
 }
@@ -225,14 +225,14 @@ static struct idempotency asking(struct house *h, const char *key, const char *b
 static bool make(struct house *h, const struct principal *who, struct idempotency *i, const char *name)
 {
     struct domain_create_in in = { .given = { .name = B(name) } };
-    struct domain_row row;
+    struct domain_view out;
     bool ok;
 
     as(h, who);
     h->c.idempotency = i;
     if (!idempotency_begin(&h->c))
         return false;
-    ok = i->replayed || domain_create(&h->c, &in, &row);
+    ok = i->replayed || domain_create(&h->c, &in, &out);
     idempotency_end(&h->c);
     return ok;
 }
@@ -291,7 +291,7 @@ static void the_row_commits_with_what_it_made(void **state)
     struct principal *p = tenant(h, "a");
     struct idempotency one = asking(h, "k1", "body"), two = one;
     struct domain_create_in in = { .given = { .name = BYTES("b.test") } };
-    struct domain_row row;
+    struct domain_view out;
     struct call late;
     struct domain_get_in get = { .id = BYTES("b.test") };
 
@@ -301,9 +301,9 @@ static void the_row_commits_with_what_it_made(void **state)
     assert_true(idempotency_begin(&late));
     idempotency_end(&late); /* as if its lock had run out */
     must(h, make(h, p, &one, "a.test"));
-    assert_false(domain_create(&late, &in, &row));
+    assert_false(domain_create(&late, &in, &out));
     assert_int_equal(late.err.code, ERR_IDEMPOTENCY_BUSY);
-    wont(h, domain_get(as(h, p), &get, &row), ERR_MISSING);
+    wont(h, domain_get(as(h, p), &get, &out), ERR_MISSING);
 }
 
 static void keys_and_kept_answers_end(void **state)

@@ -198,10 +198,10 @@ static bool drop_entry(struct things *t)
 static bool set_catch_all(struct things *t)
 {
     struct domain_update_in in = { .id = t->domain, .given = { .catch_all = B("ana@a.test") } };
-    struct domain_row row;
+    struct domain_view out;
 
     in.named = members_named(&domain_members, "catch_all");
-    return domain_update(t->c, &in, &row);
+    return domain_update(t->c, &in, &out);
 }
 
 static bool make_user(struct things *t)
