@@ -1,11 +1,15 @@
 """Several nodes over one MongoDB database: one of them sends, and another when that one is gone or does not move."""
+import contextlib
 import signal
 import threading
+import time
 
+import mongod
 import pytest
 from peer import Peer, Wait
 from server import Server, until
-from test_delivery import LIVE, ended, kinds, send
+from test_delivery import LIVE, by_relay, ended, kinds, send
+from test_delivery_crash import check_counts
 from test_two_processes import beside
 
 pytestmark = pytest.mark.own_store
@@ -48,3 +52,47 @@ def test_who_slept_past_the_lease_writes_nothing():
         assert ended(b, m)["x@far.test"]["last"]["text"] == "taken" and kinds(b, m).count("email.delivered") == 1
         a.stop()
         b.stop()
+
+
+def test_elections_while_mail_leaves(tmp_path):
+    """The primary steps down again and again: what was accepted arrives, no more often than marked, whatever a verdict had to wait for."""
+    members = mongod.ReplicaSet(3)
+    members.settled()
+    accepted, over = {}, threading.Event()
+
+    def step_down():
+        while not over.wait(2):
+            with contextlib.suppress(OSError):
+                at = members.primary()
+                if at is not None:
+                    members.command(at, {"replSetStepDown": 3, "secondaryCatchUpPeriodSecs": 2, "force": True}, 5)
+
+    try:
+        with Peer() as peer:
+            s = by_relay(peer, data=tmp_path / "data")
+            s.store = members.uri()
+            s.start()
+            term, since = members.term(), time.monotonic()
+            harm = threading.Thread(target=step_down)
+            harm.start()
+            while members.term() < term + 3 or len(accepted) < 60:
+                assert time.monotonic() - since < 200
+                to = [f"n{len(accepted)}-{j}@far{len(accepted) % 5}.test" for j in range(len(accepted) % 3 + 1)]
+                body = {"from": "app@example.test", "to": to, "subject": "Sturgeon", "text": "The quick brown walrus.\n"}
+                if not accepted:
+                    until(lambda: s.post("/v1/domains", {"name": "example.test"}).status in (201, 409))
+                answer = s.post("/v1/messages", body)
+                assert answer.status in (202, 503), answer
+                if answer.status == 202:
+                    accepted[answer.json["id"]] = to
+            over.set()
+            harm.join()
+            members.settled()
+            for m in accepted:
+                ended(s, {"id": m}, seconds=120)
+            twice = check_counts(s, accepted, peer.seen)
+            print(f"\n{members.term() - term} elections, {len(accepted)} mails, {twice} came twice and are marked")
+            s.stop()
+    finally:
+        over.set()
+        members.stop()
