@@ -68,6 +68,18 @@ struct id id_of_hash(const uint8_t *hash)
     return id;
 }
 
+struct id id_of_hash_at(const uint8_t *hash, int64_t wall)
+{
+    struct id id;
+
+    for (int i = 0; i < 6; i++)
+        id.b[i] = (uint8_t)(wall >> (40 - 8 * i));
+    memcpy(id.b + 6, hash, sizeof id.b - 6);
+    id.b[6] = (uint8_t)(0x70 | (id.b[6] & 0x0F)); /* RFC 9562 5.7 */
+    id.b[8] = (uint8_t)(0x80 | (id.b[8] & 0x3F));
+    return id;
+}
+
 bool id_is_none(struct id id)
 {
     return id_equal(id, NO_ID);

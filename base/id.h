@@ -25,5 +25,7 @@ bool id_parse(const char *prefix, struct bytes text, struct id *out);
 bool id_parse_any(struct bytes text, char *out_prefix, struct id *out);
 /* An id that is made of a hash's first 16 bytes (UUIDv8, RFC 9562 section 5.8): it says no time. */
 struct id id_of_hash(const uint8_t *hash);
+/* The same of a time: a UUIDv7 with those milliseconds and the first 10 bytes of the hash. */
+struct id id_of_hash_at(const uint8_t *hash, int64_t wall);
 int64_t id_time(struct id id); /* the UUIDv7's milliseconds */
 #endif

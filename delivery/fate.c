@@ -81,6 +81,7 @@ static void place(const struct turn *t, struct fate *f, const struct mx_host *h,
     x->delays.queue = t->at > f->work->row.created_at ? t->at - f->work->row.created_at : 0;
     x->delays.data = clock_monotonic() - t->began;
     if (t->conn) {
+        x->dsn = client_offer(t->conn->client)->dsn;
         x->delays.connect = t->conn->delays.connect;
         x->delays.tls = t->conn->delays.tls;
     }

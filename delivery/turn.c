@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/params.h"
 #include "delivery/engine_private.h"
+#include "service/queue/return_path.h"
 
 #define CONNECTS_MAX 5
 #define ATTEMPT_MS   300000
@@ -252,6 +253,13 @@ static void no_content(struct turn *t, const struct err *why)
         fates_unsent(t);
 }
 
+static struct bytes sender_of(const struct turn *t, const size_t *which, size_t n)
+{
+    const struct work *w = t->fates[which[0]].work;
+
+    return return_path_write(t->engine->svc, w->message, n == 1 ? w->row.id : NO_ID, t->arena);
+}
+
 static void transact(struct turn *t, const struct manner *how)
 {
     size_t *which = arena_array(t->arena, t->n, sizeof *which), n = choose(t, which);
@@ -266,7 +274,7 @@ static void transact(struct turn *t, const struct manner *how)
         return;
     }
     address(t, which, n, to);
-    e.sender = text->work->message->envelope_from;
+    e.sender = sender_of(t, which, n);
     e.content = (struct source_of){ outgo_next, text };
     e.may_finish = may_finish;
     e.ctx = t;

@@ -8,6 +8,7 @@
 #include "base/json.h"
 #include "mail/chars.h"
 #include <json-c/linkhash.h>
+#include <pthread.h>
 #include <string.h>
 
 #include "classify_rules.inc" /* made from classify_rules.json */
@@ -283,6 +284,24 @@ void classifier_free(struct classifier **c)
     arena_free(&(*c)->arena);
     free(*c);
     *c = NULL;
+}
+
+static struct classifier *without_own;
+
+static void make_shipped(void)
+{
+    struct err e = { 0 };
+
+    if (!classifier_new(NO_BYTES, &without_own, &e))
+        die("the rules that are built in: %s", e.message);
+}
+
+const struct classifier *classifier_shipped(void)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+    pthread_once(&once, make_shipped);
+    return without_own;
 }
 
 /* "x" stands for the class digit. A beginning ends where the code does or, when `dots`, before a dot. */

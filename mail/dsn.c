@@ -307,6 +307,7 @@ static void write_original(struct report *r)
     } else if (body_is_7bit(d->whole)) {
         buf_addf(r->out, "--%s\r\nContent-Type: message/rfc822\r\n\r\n", r->boundary);
         buf_add(r->out, d->whole);
+        buf_adds(r->out, "\r\n"); /* the boundary's, not the mail's (RFC 2046 5.1.1) */
     } else {
         buf_addf(r->out, "--%s\r\nContent-Type: message/global\r\nContent-Transfer-Encoding: base64\r\n\r\n",
                  r->boundary);

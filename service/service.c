@@ -24,6 +24,7 @@
 #include "service/keep/sweep.h"
 #include "service/keep/upgrade.h"
 #include "service/message/feed.h"
+#include "service/message/letter.h"
 #include "service/queue/due.h"
 #include <assert.h>
 #include <unistd.h>
@@ -100,6 +101,7 @@ bool service_open(const struct service_options *o, struct service **out, struct 
     svc->feed = feed_new();
     svc->snapshots = snapshots_new();
     svc->auth = auth_new();
+    svc->letters = &letters_filed;
     if (secret_folder(svc->data_dir, e) && node_open(svc, e) && open_store(svc, o, e) && node_keep(svc, e) &&
         open_parts(svc, o, e)) {
         *out = svc;
@@ -129,6 +131,7 @@ void service_close(struct service **svc)
     crypt_wipe(&s->idempotency_key, sizeof s->idempotency_key);
     crypt_wipe(&s->answer_key, sizeof s->answer_key);
     crypt_wipe(&s->secret_key, sizeof s->secret_key);
+    crypt_wipe(&s->token_key, sizeof s->token_key);
     crypt_wipe(&s->remember_key, sizeof s->remember_key);
     free(s->data_dir);
     free(s);

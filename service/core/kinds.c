@@ -203,6 +203,7 @@ static const struct field message_fields[] = {
     FIELD(BOOL, message_row, foreign_dkim),
     FIELD(BOOL, message_row, needs_utf8),
     FIELD(INT, message_row, longest_line),
+    FIELD(BOOL, message_row, token_path),
     FIELD(ID, message_row, domain_id),
     FIELD(BYTES, message_row, thread_root),
     FIELD(INT, message_row, bypass),
@@ -261,6 +262,7 @@ static const struct field delivery_fields[] = {
     FIELD(TIME, delivery_row, send_at),
     FIELD(ID, delivery_row, source_id),
     FIELD(TIME, delivery_row, warned),
+    FIELD(TIME, delivery_row, complained_at),
 };
 static const char *const delivery_open[] = { "queued", "sending", "deferred", "held", NULL };
 /* What people look for by status; delivered and captured ones, nearly all, are found through the account. */

@@ -147,6 +147,7 @@ struct message_row {
      * break, whether header or envelope sender need SMTPUTF8 (RFC 6531), asked for or not. */
     bool body_8bit, foreign_dkim, needs_utf8;
     int64_t longest_line;
+    bool token_path; /* its sender named no return path: it leaves with one of ours, see queue/return_path.h */
     /* Of the author (From), for keys that are bound to domains; null for what came in, and in rows of before there was
      * this field: keys that are bound do not reach those. */
     struct id domain_id;
@@ -180,9 +181,10 @@ struct delivery_row {
     /* Mail that leaves is no local work: due_at stays null. "site/class/account/stream", the unit of order, fairness
      * and claiming; null when final or held. */
     struct bytes flow;
-    int64_t send_at;     /* its next attempt */
-    struct id source_id; /* the address it has to leave from (greylisting); null while we have but one */
-    int64_t warned;      /* when its sender was mailed of the delay: reports come later, null so far */
+    int64_t send_at;       /* its next attempt */
+    struct id source_id;   /* the address it has to leave from (greylisting); null while we have but one */
+    int64_t complained_at; /* when its recipient called it spam */
+    int64_t warned;        /* when its sender was mailed of the delay */
 };
 
 struct mailbox_row {

@@ -37,6 +37,7 @@ struct service {
     struct crypt_key idempotency_key; /* hashes of requests, and of names (id_of_name) */
     struct crypt_key answer_key;      /* seals kept answers */
     struct crypt_key secret_key;      /* seals secrets of rows: secret_seal */
+    struct crypt_key token_key;       /* of return paths, number 1: service/queue/return_path.h */
     struct crypt_key remember_key;    /* hashes of verified passwords; random, new in every process */
     struct directory *directory;      /* service/identity/directory.h */
     struct dkim_cache *dkim;          /* service/identity/dkim_signer.h */
@@ -49,6 +50,7 @@ struct service {
     struct feed *feed;                /* service/message/feed.h */
     struct mail *mail;                /* the mail half's own, between due_start and due_stop */
     _Atomic(struct outlet *) outlet;  /* who is told of mail that leaves: service/queue/queue.h */
+    const struct letters *letters;    /* who files what the server writes: service/queue/report.h */
     int64_t started_at;
     char boot[ID_TEXT + 1]; /* tells this process from another that runs with the same node id */
     atomic_bool stopping;

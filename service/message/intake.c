@@ -51,7 +51,7 @@ bool intake_begin(struct call *c, const struct intake_in *in, struct intake **ou
     k->mime = structure_begin(k->parts);
     k->size_max = PARAM_INT(message, size_max);
     k->now = clock_wall();
-    k->message_id = id_new();
+    k->message_id = id_is_none(in->message_id) ? id_new() : in->message_id;
     buf_init(&k->head, (size_t)PARAM_INT(message, header_max) + 4);
     *out = k;
     return true;
@@ -61,6 +61,7 @@ void intake_drop(struct intake **k)
 {
     if (!*k)
         return;
+    report_drop(&(*k)->report);
     body_free(&(*k)->body);
     buf_clear(&(*k)->head);
     buf_clear(&(*k)->rewritten);
@@ -201,6 +202,14 @@ static bool mend_target(const struct intake *k, struct plan *p, struct batch_fai
     return false;
 }
 
+static bool mend_returned(struct plan *p, struct batch_failure f)
+{
+    for (size_t i = 0; i < p->n; i++)
+        if (returned_mend(p->targets[i].returned, f))
+            return true;
+    return false;
+}
+
 static bool explain(struct call *c, const struct intake *k, struct batch_failure f)
 {
     if (f.fault == FAULT_BOUND)
@@ -222,7 +231,8 @@ bool intake_mend(struct intake *k, struct call *c, struct batch_failure f)
 {
     if (c->err.code != ERR_CONFLICT || !is_ours(k, f))
         return false;
-    if (k->tries-- > 0 && (mend_sent(&k->plan, f) || (intake_is_lenient(k) && mend_target(k, &k->plan, f)))) {
+    if (k->tries-- > 0 && (mend_sent(&k->plan, f) || report_mend(k->report, f) || mend_returned(&k->plan, f) ||
+                           (intake_is_lenient(k) && mend_target(k, &k->plan, f)))) {
         c->err = (struct err){ 0 };
         arena_rewind(k->arena, k->planned);
         return true;
@@ -271,7 +281,7 @@ bool intake_end(struct intake *k, struct call *c)
         return false;
     if (!plan_accept(k, c, &k->plan))
         return false;
-    k->tries = k->plan.n + 1;
+    k->tries = k->plan.n + 2;
     k->planned = arena_mark(k->arena);
     return true;
 }
@@ -282,7 +292,7 @@ bool intake_build(struct intake *k, struct call *c, struct batch *b, struct inta
 
     k->first_op = (int)batch_count(b);
     plan_finish(k, c, &k->plan);
-    ok = plan_build(k, c, &k->plan, b);
+    ok = plan_build(k, c, &k->plan, b) && plan_report(k, c, &k->plan, b);
     k->end_op = (int)batch_count(b);
     if (ok)
         tell(&k->plan, c, out);
@@ -295,6 +305,7 @@ void intake_done(struct intake *k, struct call *c)
     const struct plan *p = &k->plan;
 
     body_kept(k->body);
+    report_done(k->report);
     for (size_t i = 0; i < p->n; i++)
         if (p->targets[i].filed)
             directory_add_used(c->svc, p->targets[i].user.id, p->targets[i].size);
@@ -317,7 +328,8 @@ static bool accept(struct intake *k, struct call *c, struct intake_out *out)
 
         if (!intake_build(k, c, b, out))
             return false;
-        if (call_commit(c, b, out, out->message_id))
+        if (!batch_count(b) ||
+            call_commit(c, b, out, out->message_id)) /* of what came back there may be nothing to say */
             break;
         if (!intake_mend(k, c, batch_failure(b)))
             return false;

@@ -26,6 +26,7 @@ struct intake_in {
     bool utf8; /* SMTPUTF8 was asked for, or we composed it: 8 bits in its header are UTF-8 as of RFC 6532 */
     struct bytes ret, envid; /* DSN (RFC 3461), or NO_BYTES */
     int64_t expected;        /* declared size or 0 */
+    struct id message_id;    /* NO_ID: a new one */
     bool file_later; /* local recipients are filed by due.h, however few: none of their quotas can refuse the batch */
     /* API only */
     struct bytes tags, metadata;        /* JSON or NO_BYTES */
@@ -33,6 +34,7 @@ struct intake_in {
     size_t n_tags;
     struct bytes people; /* JSON of from, to, cc, bcc, reply_to; NO_BYTES: taken from the header */
     bool dsn_wanted, no_store, save_to_sent;
+    bool token_path;           /* no envelope sender was named */
     struct bytes sent_address; /* whose Sent, with save_to_sent */
     int64_t expires_after;     /* seconds, 0: delivery.expires_after */
     unsigned bypass;           /* suppressions that are passed over: bits of suppression_bypass */

@@ -7,7 +7,9 @@
 #include "service/body/filing.h"
 #include "service/box/summary.h"
 #include "service/message/intake.h"
+#include "service/message/returned.h"
 #include "service/queue/outcome.h"
+#include "service/queue/report.h"
 
 /* ---- the plan of one accept batch ---- */
 
@@ -27,7 +29,8 @@ struct target {
     bool shares;                /* the mailbox of an earlier recipient: no entry of its own */
     size_t party;               /* of the mailbox */
     int first_op;
-    int64_t size; /* of the entry */
+    int64_t size;              /* of the entry */
+    struct returned *returned; /* mail that came back: no delivery of its own */
 };
 
 struct plan {
@@ -71,7 +74,9 @@ struct intake {
     struct plan plan;
     struct arena_mark planned; /* of the arena: what is behind it goes when the batch is built again */
     size_t tries;              /* how often it may be mended */
-    int first_op, end_op;      /* its operations in the batch that was built last */
+    struct endings ended;      /* what is over as soon as it is accepted, and what its sender is told of that */
+    struct report *report;
+    int first_op, end_op; /* its operations in the batch that was built last */
 };
 
 /* The header has come whole: checks it (one From that may be used, and Sender, no loop), removes Bcc and Resent-Bcc and
@@ -88,4 +93,6 @@ bool plan_accept(struct intake *k, struct call *c, struct plan *p);
 /* Counters, wrapped keys, times: once every outcome is certain; anew after one has changed. */
 void plan_finish(struct intake *k, struct call *c, struct plan *p);
 bool plan_build(struct intake *k, struct call *c, struct plan *p, struct batch *b);
+/* The report of what is over at once. */
+bool plan_report(struct intake *k, struct call *c, struct plan *p, struct batch *b);
 #endif

@@ -165,6 +165,7 @@ static bool send_streamed(struct raw *r, struct intake_out *out)
     k.envelope_from = arena_copy(r->c->arena, k.envelope_from);
     k.no_store = r->in->no_store;
     k.dsn_wanted = r->in->dsn;
+    k.token_path = !r->in->raw_from.p;
     k.expires_after = r->in->expires_after;
     send_received(r->c, &k);
     if (!intake_begin(r->c, &k, &intake))

@@ -173,7 +173,8 @@ static bool write_mail(struct call *c, const struct compose *m, struct buf *out)
     return job.ok;
 }
 
-static void describe(struct call *c, const struct message_send_in *in, struct compose *m)
+/* Its Message-ID holds its id, so that who names the one (a complaint) names the other. */
+static void describe(struct call *c, const struct message_send_in *in, struct id message, struct compose *m)
 {
     struct bytes domain;
     struct err ignored = { 0 };
@@ -197,7 +198,7 @@ static void describe(struct call *c, const struct message_send_in *in, struct co
                            .date = clock_wall(),
                            .limits = mail_limits_now() };
     m->message_id =
-        arena_bytesf(c->arena, "<%.*s@%.*s>", SHOW(id_text(c->arena, message_kind.prefix, id_new())), SHOW(domain));
+        arena_bytesf(c->arena, "<%.*s@%.*s>", SHOW(id_text(c->arena, message_kind.prefix, message)), SHOW(domain));
 }
 
 /* RFC 5321 4.1.3: an address literal stands where SMTP has a name. */
@@ -225,7 +226,7 @@ static bool hand_in(struct call *c, struct intake_in *k, struct bytes mail, stru
     return false;
 }
 
-static bool accept_composed(struct call *c, const struct message_send_in *in, struct compose *m,
+static bool accept_composed(struct call *c, const struct message_send_in *in, struct compose *m, struct id message,
                             const struct recipient *recipients, size_t n, struct intake_out *out)
 {
     struct intake_in k = { .envelope_from =
@@ -241,6 +242,8 @@ static bool accept_composed(struct call *c, const struct message_send_in *in, st
                            .dsn_wanted = in->dsn,
                            .no_store = in->no_store,
                            .save_to_sent = in->save_to_sent,
+                           .token_path = !in->envelope_from.pointer,
+                           .message_id = message,
                            .sent_address = in->from.address.email,
                            .expires_after = in->expires_after,
                            .bypass = in->bypass };
@@ -257,13 +260,14 @@ static bool send_composed(struct call *c, const struct message_send_in *in, stru
 {
     struct recipient *recipients, *next;
     struct thread thread = { 0 };
+    struct id message = id_new();
     struct compose m;
 
     send_check(c, in);
     if (!check_sent(c, in))
         return false;
     if (in->from.address.domain.p)
-        describe(c, in, &m);
+        describe(c, in, message, &m);
     if (in->in_reply_to.p && !thread_find(c, in->in_reply_to, &thread))
         return false;
     if (!call_check(c) || !sender_allowed(c, &in->from.address) ||
@@ -275,7 +279,8 @@ static bool send_composed(struct call *c, const struct message_send_in *in, stru
     if (!check_all(c, in->to, in->n_to, &next) || !check_all(c, in->cc, in->n_cc, &next) ||
         !check_all(c, in->bcc, in->n_bcc, &next))
         return false;
-    return accept_composed(c, in, &m, recipients, send_unique(c, recipients, (size_t)(next - recipients)), out);
+    return accept_composed(c, in, &m, message, recipients, send_unique(c, recipients, (size_t)(next - recipients)),
+                           out);
 }
 
 /* A test key may say what a live one will. */

@@ -109,6 +109,7 @@ static void party_row(struct intake *k, struct call *c, struct id account, bool 
     row->no_store = k->in.no_store;
     row->bypass = k->in.bypass;
     row->dsn_wanted = k->in.dsn_wanted;
+    row->token_path = k->in.token_path;
     if (c->who && c->who->kind == WHO_KEY)
         row->key_id = c->who->id;
     if (c->who && c->who->kind == WHO_USER)
@@ -287,6 +288,24 @@ static bool plan_sent(struct intake *k, struct call *c, struct plan *p)
     return true;
 }
 
+/* What came back is read; where nothing in it is known, it is kept for the operator. */
+static bool plan_returned(struct intake *k, struct call *c, struct target *t)
+{
+    struct bytes text =
+        arena_bytesf(k->arena, "Return-Path: <%.*s>\r\n%.*s", SHOW(k->in.envelope_from), SHOW(body_preview(k->body)));
+    struct recipient *kept;
+
+    if (!returned_read(c, t->recipient, text, k->arena, &t->returned))
+        return false;
+    if (t->returned)
+        return true;
+    kept = arena_alloc(k->arena, sizeof *kept);
+    *kept = *t->recipient;
+    kept->kind = RECIPIENT_CAPTURED;
+    t->recipient = kept;
+    return true;
+}
+
 static size_t party_of_target(struct intake *k, struct call *c, struct plan *p, const struct target *t)
 {
     if (t->recipient->kind == RECIPIENT_CAPTURED)
@@ -310,12 +329,17 @@ bool plan_accept(struct intake *k, struct call *c, struct plan *p)
     for (size_t i = 0; i < p->n; i++) {
         struct target *t = &p->targets[i];
         t->recipient = &k->in.recipients[i];
+        if (t->recipient->kind == RECIPIENT_RETURNED && !plan_returned(k, c, t))
+            return false;
+        if (t->returned)
+            continue;
         if (!plan_target(k, c, t, &seen, &boxes))
             return false;
         begin_delivery(k, t);
         t->party = party_of_target(k, c, p, t);
     }
-    assert(p->n_parties > 0);
+    if (!p->n_parties) /* all of it came back: nobody has a row of it */
+        party_row(k, c, c->account, true, &p->parties[0].row);
     return plan_sent(k, c, p);
 }
 
@@ -394,6 +418,8 @@ void plan_finish(struct intake *k, struct call *c, struct plan *p)
     for (size_t i = 0; i < p->n_parties; i++)
         zero_counters(&p->parties[i].row);
     for (size_t i = 0; i < p->n; i++) {
+        if (p->targets[i].returned)
+            continue;
         finish_delivery(k, c, p, &p->targets[i]);
         p->keeps = p->keeps || p->targets[i].filed || !outcome_is_final(p->targets[i].verdict.outcome);
         if (p->targets[i].recipient->kind == RECIPIENT_CAPTURED) /* no mailbox has it */
@@ -514,6 +540,10 @@ bool plan_build(struct intake *k, struct call *c, struct plan *p, struct batch *
     build_tags(k, &p->parties[0].row, b);
     for (size_t i = 0; i < p->n; i++) {
         struct target *t = &p->targets[i];
+        if (t->returned) {
+            returned_add(t->returned, b, k->arena, k->now);
+            continue;
+        }
         if (t->filed && !build_entry(k, c, p, t, b))
             return false;
         batch_insert(b, &delivery_kind, delivery_as_kept(k, t), NULL, 0);

@@ -10,6 +10,7 @@
 #include "service/identity/directory.h"
 #include "service/identity/sender.h"
 #include "service/message/postmaster.h"
+#include "service/message/returned.h"
 #include "service/queue/play.h"
 
 #define SANDBOX_DOMAIN "sandbox.test"
@@ -116,6 +117,7 @@ bool recipient_check(struct call *c, const struct recipient_check_in *in, struct
 {
     struct address address = in->address;
     struct bytes domain;
+    bool returned;
 
     *out = (struct recipient){ 0 };
     if (!address.domain.p) { /* RFC 5321 4.5.1: <Postmaster> is ours */
@@ -129,10 +131,11 @@ bool recipient_check(struct call *c, const struct recipient_check_in *in, struct
     if (c->who && bytes_equal(domain, BYTES(SANDBOX_DOMAIN))) {
         if (!address_normalize(&address, true, c->arena, &out->email, &c->err) || !check_sandbox(c, in, out))
             return false;
-    } else if (!check_domain(c, in, &address, out)) {
-        return false;
+        return limits_recipients(c, 1);
     }
-    return !c->who || limits_recipients(c, 1);
+    if (!returned_check(c, &address, domain, out, &returned))
+        return false;
+    return returned || (check_domain(c, in, &address, out) && (!c->who || limits_recipients(c, 1)));
 }
 
 bool sender_check(struct call *c, const struct address *sender)

@@ -3,23 +3,27 @@
 #ifndef SERVICE_RECIPIENT_H
 #define SERVICE_RECIPIENT_H
 #include "mail/address.h"
+#include "mail/token.h"
 #include "service/core/call.h"
 
 enum recipient_kind {
     RECIPIENT_LOCAL,
     RECIPIENT_REMOTE,
-    RECIPIENT_SANDBOX, /* @sandbox.test */
-    RECIPIENT_CAPTURED /* nobody's mailbox: kept for the account (service/message/postmaster.h) */
+    RECIPIENT_SANDBOX,  /* @sandbox.test */
+    RECIPIENT_CAPTURED, /* nobody's mailbox: kept for the account (service/message/postmaster.h) */
+    RECIPIENT_RETURNED  /* mail of ours that came back, service/message/returned.h: read, and not delivered */
 };
 
 struct recipient {
     struct bytes email; /* as we write it in the delivery */
     enum recipient_kind kind;
     struct id user_id;    /* LOCAL: who gets it */
-    struct id account_id; /* LOCAL: of that user; CAPTURED: who can read it */
+    struct id account_id; /* LOCAL: of that user; CAPTURED, RETURNED: who can read it */
     struct bytes dsn;     /* JSON {notify, orcpt} or NO_BYTES */
     int64_t room;         /* LOCAL: bytes up to the quota */
     bool missing, full;   /* LOCAL, only for API sends: born bounced 5.1.1 / 5.2.2 */
+    bool proven;          /* RETURNED: `token` says what it is about */
+    struct token token;
 };
 
 struct recipient_check_in {

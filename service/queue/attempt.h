@@ -37,6 +37,7 @@ struct attempt {
     struct bytes enhanced, text; /* the answer (RFC 5321 4.2, RFC 3463) */
     struct bytes cause, permanence, rule;
     struct attempt_delays delays;
+    bool dsn; /* who took it knows DSN, and tells the sender of its delivery (RFC 3461) */
 };
 
 struct verdict {

@@ -7,6 +7,7 @@
 #include "service/queue/ending.h"
 #include "base/crypt.h"
 #include "service/body/body.h"
+#include "service/queue/play.h"
 
 /* ---- one delivery ---- */
 
@@ -24,7 +25,7 @@ static struct cond *ours(const struct endings *list, const struct delivery_row *
 
 #define SETS_MOST 16
 
-static size_t sets_of(const struct ending *e, const struct delivery_row *after, struct set *sets)
+static size_t sets_of(const struct ending *e, const struct delivery_row *after, int64_t now, struct set *sets)
 {
     size_t n = 0;
 
@@ -39,6 +40,8 @@ static size_t sets_of(const struct ending *e, const struct delivery_row *after, 
         sets[n++] = SET("failures", V_INT(e->failures));
     if (e->source)
         sets[n++] = SET("source_id", V_ID(*e->source));
+    if (e->warns)
+        sets[n++] = SET("warned", V_TIME(now));
     if (e->row->flow.p) {
         sets[n++] = SET("flow", V_TEXT(after->flow));
         sets[n++] = SET("send_at", V_TIME(after->send_at));
@@ -68,7 +71,7 @@ static int add_row(const struct endings *list, const struct ending *e, struct ba
     conds = ours(list, e->row, a, &n_conds);
     if (!e->verdict.attempt)
         told->last = NO_BYTES;
-    return batch_update(b, &delivery_kind, e->row->id, conds, n_conds, sets, sets_of(e, told, sets));
+    return batch_update(b, &delivery_kind, e->row->id, conds, n_conds, sets, sets_of(e, told, now, sets));
 }
 
 /* From where it stood to where it stands, once. */
@@ -89,6 +92,8 @@ void ending_tell(struct batch *b, struct arena *a, const struct message_row *m, 
     event_record(b, a, m, d, came_in ? "email.received" : outcome_row(o)->event, now);
     if (guest && o == OUTCOME_DELIVERED) /* the delivery itself is not theirs to see */
         event_record(b, a, guest, &visitor, "email.received", now);
+    if (o == OUTCOME_DELIVERED && play_complains(d->email))
+        event_record(b, a, m, d, "email.complained", now);
 }
 
 /* Deferrals after which the sender is told of the delay. */
@@ -129,15 +134,11 @@ struct id message_id_for(struct id body, struct id account)
 {
     uint8_t hash[CRYPT_HASH];
     char both[2 * sizeof body.b];
-    struct id id = body; /* keeps its time */
 
     memcpy(both, body.b, sizeof body.b);
     memcpy(both + sizeof body.b, account.b, sizeof account.b);
     crypt_hash((struct bytes){ both, sizeof both }, hash);
-    memcpy(id.b + 6, hash, sizeof id.b - 6);
-    id.b[6] = (uint8_t)(0x70 | (id.b[6] & 0x0F)); /* RFC 9562 5.7 */
-    id.b[8] = (uint8_t)(0x80 | (id.b[8] & 0x3F));
-    return id;
+    return id_of_hash_at(hash, id_time(body)); /* keeps its time */
 }
 
 struct message_row message_stand_in(const struct delivery_row *d)

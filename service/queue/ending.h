@@ -26,6 +26,7 @@ struct ending {
     bool ambiguous;                /* the peer may have taken it all the same: told by an event */
     const struct id *source;       /* the address it has to leave from next time; NULL: as it is (we have but one) */
     const struct suppressing *suppresses; /* its recipient, from now on; NULL: nobody */
+    bool warns;                           /* its sender is mailed of the delay: set by report_begin */
     /* What is learnt of it. */
     bool lost;       /* somebody else's by now */
     bool guest_gone; /* the guest's message is no more */
@@ -46,6 +47,10 @@ struct endings {
 void endings_add(struct endings *list, struct batch *b, struct arena *a, int64_t now);
 /* False when the failure is of no operation of theirs. */
 bool endings_mend(struct endings *list, struct batch_failure f);
+
+/* Adds them, commits, and mends as often as that teaches something; with it goes what their sender is told by mail
+ * (report.h). Nothing to add is no failure. What is made lies in the arena until then. */
+bool endings_commit(struct service *svc, struct endings *list, struct arena *a, int64_t until, struct err *e);
 
 /* The events of one delivery: its sender's account hears of it, and the account of a mailbox of what came in. For
  * deliveries that are over as soon as they are made, beside endings_add. `guest` may be NULL. */

@@ -108,24 +108,30 @@ void outcome_apply(struct delivery_row *d, const struct verdict *v, int64_t now,
         d->entry_id = NO_ID;
 }
 
-/* {"attempt":1,"at":…,…,"next_at":…}: the attempt's number, what `last` holds, and when a deferred one is tried again.
- */
-static struct bytes event_data(const struct delivery_row *d, struct arena *a)
+/* {"attempt":1,"at":…,…,"next_at":…}: the attempt's number, what `last` holds, and when a deferred one is tried again;
+ * and what else there is to say. */
+static struct bytes event_data(const struct delivery_row *d, struct bytes more, struct arena *a)
 {
     char next[CLOCK_TEXT + 32] = "", at[CLOCK_TEXT];
     int64_t when;
 
     if (!d || !d->last.p)
-        return NO_BYTES;
+        return more.p ? arena_bytesf(a, "{%.*s}", SHOW(more)) : NO_BYTES;
     when = d->send_at ? d->send_at : d->due_at;
     if (when && bytes_equal(d->status, bytes_of(rows[OUTCOME_DEFERRED].status)))
         snprintf(next, sizeof next, ",\"next_at\":\"%.*s\"", SHOW(clock_rfc3339(when, at)));
-    return arena_bytesf(a, "{\"attempt\":%lld,%.*s%s}", (long long)d->attempts,
-                        SHOW(bytes_head(bytes_from(d->last, 1), d->last.n - 2)), next);
+    return arena_bytesf(a, "{\"attempt\":%lld,%.*s%s%s%.*s}", (long long)d->attempts,
+                        SHOW(bytes_head(bytes_from(d->last, 1), d->last.n - 2)), next, more.p ? "," : "", SHOW(more));
 }
 
 void event_record(struct batch *b, struct arena *a, const struct message_row *m, const struct delivery_row *d,
                   const char *type, int64_t now)
+{
+    event_record_more(b, a, m, d, type, NO_BYTES, now);
+}
+
+void event_record_more(struct batch *b, struct arena *a, const struct message_row *m, const struct delivery_row *d,
+                       const char *type, struct bytes more, int64_t now)
 {
     struct event_row *row = arena_alloc(a, sizeof *row);
 
@@ -137,7 +143,7 @@ void event_record(struct batch *b, struct arena *a, const struct message_row *m,
     row->at = now;
     row->tags = m->tags;
     row->metadata = m->metadata;
-    row->data = event_data(d, a);
+    row->data = event_data(d, more, a);
     row->expires_at = now + PARAM_INT(event, keep);
     row->domain_id = d ? d->domain_id : m->domain_id;
     if (d) {

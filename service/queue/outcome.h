@@ -29,4 +29,7 @@ void outcome_apply(struct delivery_row *d, const struct verdict *v, int64_t now,
  * data, and of a deferred one when it is tried again. */
 void event_record(struct batch *b, struct arena *a, const struct message_row *m, const struct delivery_row *d,
                   const char *type, int64_t now);
+/* `more`: JSON members that its data has beside these ("\"reason\":\"…\""). */
+void event_record_more(struct batch *b, struct arena *a, const struct message_row *m, const struct delivery_row *d,
+                       const char *type, struct bytes more, int64_t now);
 #endif

@@ -52,6 +52,7 @@ static void add_line(const struct done *d, struct arena *a, struct buf *out)
     jw_key_text(&w, "status", bytes_of(outcome_row(d->verdict.outcome)->status));
     jw_key_int(&w, "next_at", d->verdict.next_at);
     jw_key_bool(&w, "ambiguous", d->ambiguous);
+    jw_key_bool(&w, "dsn", d->verdict.attempt && d->verdict.attempt->dsn);
     jw_key_raw(&w, "last", d->verdict.attempt ? attempt_json(d->verdict.attempt, clock_wall(), a) : NO_BYTES);
     jw_object_end(&w);
     buf_addc(out, '\n');
@@ -134,7 +135,6 @@ static bool apply(struct service *svc, struct arena *a, struct json_object *line
     struct work work = { .message = &m };
     struct done done = { .work = &work };
     struct attempt *attempt = arena_alloc(a, sizeof *attempt);
-    struct json_object *ambiguous = json_member(line, "ambiguous");
     bool there = false;
     struct id id;
 
@@ -152,10 +152,11 @@ static bool apply(struct service *svc, struct arena *a, struct json_object *line
         m = message_stand_in(&work.row);
     if (json_member(line, "last")) {
         read_attempt(a, json_member(line, "last"), attempt);
+        attempt->dsn = json_object_get_boolean(json_member(line, "dsn"));
         done.verdict.attempt = attempt;
     }
     done.verdict.next_at = number(line, "next_at");
-    done.ambiguous = ambiguous && json_object_get_boolean(ambiguous);
+    done.ambiguous = json_object_get_boolean(json_member(line, "ambiguous"));
     return queue_finish(svc, a, &done, 1, e);
 }
 

@@ -5,7 +5,7 @@ static const struct {
     enum cause first;
 } plays[] = {
     { "delivered", CAUSE_FILED },         { "bounced", CAUSE_PLAYED_REFUSAL }, { "deferred", CAUSE_PLAYED_DEFERRAL },
-    { "expired", CAUSE_PLAYED_DEFERRAL }, { "suppressed", CAUSE_SUPPRESSED },
+    { "expired", CAUSE_PLAYED_DEFERRAL }, { "suppressed", CAUSE_SUPPRESSED },  { "complained", CAUSE_FILED },
 };
 
 /* The part of local before "+label". */
@@ -24,6 +24,11 @@ bool play_first(struct bytes email, enum cause *first)
             return true;
         }
     return false;
+}
+
+bool play_complains(struct bytes email)
+{
+    return bytes_ends(email, BYTES("@sandbox.test")) && bytes_equal_nocase(play_name(email), BYTES("complained"));
 }
 
 enum cause play_next(struct bytes email)

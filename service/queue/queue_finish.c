@@ -1,33 +1,13 @@
 /* service/queue/queue_finish.c - how attempts to other servers end, and what is past its time: see queue.h.
  *
- * The batch is that of ending.h. Each refusal of it teaches one thing, so the tries are bounded by what there is to
- * learn: two things of a delivery, three of the message. */
+ * The batch is that of ending.h. What it cannot be written by is the store's state, which passes, or one delivery,
+ * which is found by halves. */
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/params.h"
 #include "service/core/state.h"
 #include "service/queue/ending.h"
 #include "service/queue/queue_private.h"
-
-static bool commit(struct service *svc, struct arena *a, struct endings *list, struct err *e)
-{
-    int64_t until = clock_monotonic() + PARAM_INT(delivery, lease) / 4;
-    struct arena_mark clean = arena_mark(a);
-
-    for (size_t tries = 2 * list->n + 4; tries > 0; tries--) {
-        struct batch *b;
-
-        *e = (struct err){ 0 };
-        arena_rewind(a, clean);
-        b = batch_new(a);
-        endings_add(list, b, a, clock_wall());
-        if (!batch_count(b) || store_commit(svc->store, b, until, e))
-            return true;
-        if (e->code != ERR_CONFLICT || !endings_mend(list, batch_failure(b)))
-            return false;
-    }
-    return false;
-}
 
 static bool finish(struct service *svc, struct arena *a, struct done *each, size_t n, struct err *e)
 {
@@ -44,7 +24,8 @@ static bool finish(struct service *svc, struct arena *a, struct done *each, size
                                    .ambiguous = each[i].ambiguous,
                                    .source = each[i].source,
                                    .lost = each[i].work->lost || each[i].written };
-    ok = queue_find_suppressed(svc, a, each, ends, n, e) && commit(svc, a, &list, e);
+    ok = queue_find_suppressed(svc, a, each, ends, n, e) &&
+         endings_commit(svc, &list, a, clock_monotonic() + PARAM_INT(delivery, lease) / 4, e);
     for (size_t i = 0; ok && i < n; i++) {
         each[i].work->lost = ends[i].lost && !each[i].written;
         each[i].written = !each[i].work->lost;
@@ -184,7 +165,7 @@ static bool expire_one(struct service *svc, struct arena *a, const struct delive
     list.message_gone = !there;
     if (!there)
         m = message_stand_in(row);
-    if (!commit(svc, a, &list, e))
+    if (!endings_commit(svc, &list, a, clock_monotonic() + PARAM_INT(delivery, lease) / 4, e))
         return false;
     *done = !end.lost;
     if (*done)

@@ -12,6 +12,7 @@
 #include "service/core/state.h"
 #include "service/queue/ending.h"
 #include "service/queue/play.h"
+#include "service/queue/report.h"
 
 /* Rows, values and copies that ending one delivery takes, beside the texts that are counted. */
 #define ONE_MEMORY 8192
@@ -253,28 +254,38 @@ static void spread(struct slice *s)
 }
 
 /* Each try learns one thing of one part, or of the message. */
-static bool commit(struct slice *s, struct err *e)
+static bool commit_with(struct slice *s, struct report *r, struct err *e)
 {
     struct arena_mark clean = arena_mark(s->arena);
 
-    for (size_t tries = 4 * s->n + 4; tries > 0; tries--) {
+    for (size_t tries = 4 * s->n + 5; tries > 0; tries--) {
         struct batch *b;
 
         *e = (struct err){ 0 };
         arena_rewind(s->arena, clean);
         b = batch_new(s->arena);
-        if (!build(s, b, e))
+        if (!build(s, b, e) || !report_add(r, b, e))
             return false;
         if (!batch_count(b)) /* others were faster with all of them */
             return true;
         if (store_commit(s->svc->store, b, clock_monotonic() + PARAM_INT(delivery, lease) / 2, e)) {
             spread(s);
+            report_done(r);
             return true;
         }
-        if (e->code != ERR_CONFLICT || !mend(s, batch_failure(b)))
+        if (e->code != ERR_CONFLICT || !(mend(s, batch_failure(b)) || report_mend(r, batch_failure(b))))
             return false;
     }
     return false;
+}
+
+static bool commit(struct slice *s, struct err *e)
+{
+    struct report *r;
+    bool ok = report_begin(s->svc, &s->list, NO_BYTES, &r, e) && commit_with(s, r, e);
+
+    report_drop(&r);
+    return ok;
 }
 
 bool slice_end(struct service *svc, struct arena *a, const struct delivery_row *rows, size_t n, size_t *done,
@@ -324,16 +335,7 @@ static bool hold(struct service *svc, struct arena *a, const struct delivery_row
                           .failures = row->failures + 1 };
     struct endings list = { .message = &of, .each = &end, .n = 1 };
 
-    for (;;) {
-        struct batch *b = batch_new(a);
-
-        *e = (struct err){ 0 };
-        endings_add(&list, b, a, clock_wall());
-        if (!batch_count(b) || store_commit(svc->store, b, clock_monotonic() + PARAM_INT(delivery, lease) / 2, e))
-            return true;
-        if (e->code != ERR_CONFLICT || !endings_mend(&list, batch_failure(b)))
-            return false;
-    }
+    return endings_commit(svc, &list, a, clock_monotonic() + PARAM_INT(delivery, lease) / 2, e);
 }
 
 bool slice_failed(struct service *svc, struct arena *a, const struct delivery_row *row, bool *held, struct err *e)

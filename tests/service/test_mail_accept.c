@@ -206,6 +206,7 @@ static void sandbox_addresses_play(void **state)
         { "bounced+x@sandbox.test", "bounced", "bounced", "email.bounced" },
         { "deferred@sandbox.test", "deferred", "delivered", "email.delivered" },
         { "expired+2@sandbox.test", "deferred", "expired", "email.expired" },
+        { "complained@sandbox.test", "delivered", "delivered", "email.complained" },
         { "unheard-of@sandbox.test", "bounced", "bounced", "email.bounced" },
     };
     struct world *w = *state;

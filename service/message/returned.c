@@ -1,0 +1,378 @@
+/* service/message/returned.c - from a mail that came back to what it says of our deliveries: see returned.h.
+ *
+ * A token of one delivery names it, whatever address the report names: it may have been forwarded. A token of a message
+ * needs that address to tell which of its recipients is meant. Each change is on condition that the delivery still
+ * stands as it was read, so two reports of one failure bounce it once. */
+#include "service/message/returned.h"
+#include "base/clock.h"
+#include "base/params.h"
+#include "mail/bounce.h"
+#include "service/body/structure.h"
+#include "service/core/state.h"
+#include "service/message/postmaster.h"
+#include "service/queue/ending.h"
+#include "service/queue/return_path.h"
+
+#define FEEDBACK       "fbl" /* the address without a token that feedback loops are given */
+#define DELIVERIES_MAX 1000  /* of one message that are looked at */
+#define RECIPIENTS_MAX 100   /* of one report */
+#define TEXT_MAX       ((size_t)64 * 1024)
+#define TOLD_MAX       2000 /* bytes of the other server's words */
+
+enum says { SAYS_BOUNCED, SAYS_DELAYED, SAYS_COMPLAINED };
+
+/* One delivery, and what is said of it. */
+struct told {
+    const struct delivery_row *row; /* NULL: of the message, nobody knows which */
+    enum says says;
+    struct attempt attempt;
+    int op, count_op;
+    bool lost; /* it is so already */
+};
+
+struct returned {
+    struct message_row message;
+    bool message_gone;
+    struct bytes more; /* members of the events' data */
+    struct told *each;
+    size_t n;
+};
+
+/* ---- addresses ---- */
+
+static bool absent(struct call *c, const struct recipient *to)
+{
+    return err_set(&c->err, ERR_MISSING, "No such user <%.*s>", SHOW(to->email));
+}
+
+/* What is no token may be the address for feedback loops, and is ours to refuse where nobody else has the domain. */
+static bool without_token(struct call *c, const struct address *address, const struct return_domain *d,
+                          struct bytes domain, struct recipient *out, bool *taken)
+{
+    struct directory_domain found;
+
+    if (bytes_equal_nocase(address->local, BYTES(FEEDBACK)))
+        return true;
+    if (d->below.p && postmaster_is(address))
+        return directory_domain(c, d->below, &found) && postmaster_find(c, &found, 0, out);
+    *taken = !directory_domain(c, domain, &found);
+    if (*taken)
+        return call_was_missing(c) && absent(c, out);
+    *out = (struct recipient){ 0 };
+    return true;
+}
+
+bool returned_check(struct call *c, const struct address *address, struct bytes domain, struct recipient *out,
+                    bool *taken)
+{
+    struct return_domain d;
+    enum token_use use;
+
+    *taken = false;
+    if (!return_domain_find(c, domain, &d))
+        return false;
+    if (!d.is)
+        return true;
+    *taken = true;
+    if (!address_normalize(address, true, c->arena, &out->email, &c->err))
+        return false;
+    out->kind = RECIPIENT_RETURNED;
+    out->account_id = c->svc->operator_account;
+    switch (return_path_read(c->svc, address->local, domain, clock_wall(), &out->token, &use)) {
+    case TOKEN_GOOD: return (out->proven = !c->who) || absent(c, out);
+    case TOKEN_NONE: return without_token(c, address, &d, domain, out, taken);
+    default: return absent(c, out);
+    }
+}
+
+/* ---- what it is about ---- */
+
+static bool load_message(struct call *c, struct id id, struct arena *a, struct returned *x)
+{
+    bool there = false;
+
+    if (!store_look(c->store, &message_kind, id, a, &x->message, &there, &c->err))
+        return false;
+    x->message_gone = !there;
+    return true;
+}
+
+static bool load_deliveries(struct call *c, struct id message, struct arena *a, struct delivery_row **rows, size_t *n)
+{
+    struct query q = { .kind = &delivery_kind, .index = "message", .n_conds = 1, .limit = DELIVERIES_MAX };
+    void *found = NULL;
+
+    q.conds[0] = COND("message_id", IS, V_ID(message));
+    if (!store_find(c->store, &q, a, &found, n, &c->err))
+        return false;
+    *rows = found;
+    return true;
+}
+
+/* The deliveries that a token speaks of: none when they are past their retention. */
+static bool load(struct call *c, struct token t, struct arena *a, struct returned *x, struct delivery_row **rows,
+                 size_t *n)
+{
+    bool there = false;
+
+    *n = 0;
+    if (t.kind == TOKEN_MESSAGE)
+        return load_message(c, t.id, a, x) && load_deliveries(c, t.id, a, rows, n);
+    *rows = arena_alloc(a, sizeof **rows);
+    if (!store_look(c->store, &delivery_kind, t.id, a, *rows, &there, &c->err))
+        return false;
+    *n = there;
+    return !there || load_message(c, (*rows)->message_id, a, x);
+}
+
+/* ---- what is said ---- */
+
+static bool is_named(const struct bounce_recipient *r, const struct delivery_row *d)
+{
+    return bytes_equal_nocase(r->final, d->email) || bytes_equal_nocase(r->original, d->email);
+}
+
+/* Of a report that came to the token of one delivery: the recipient who is named, or whoever failed. */
+static const struct bounce_recipient *recipient_of(const struct bounce *b, const struct delivery_row *d)
+{
+    for (size_t i = 0; i < b->n; i++)
+        if (is_named(&b->recipients[i], d))
+            return &b->recipients[i];
+    for (size_t i = 0; i < b->n; i++)
+        if (b->recipients[i].action == DSN_FAILED)
+            return &b->recipients[i];
+    return b->n ? &b->recipients[0] : NULL;
+}
+
+static struct attempt attempt_of(const struct bounce *b, const struct bounce_recipient *r, int64_t now)
+{
+    return (struct attempt){ .at = now,
+                             .mx = r->remote_mta.n ? r->remote_mta : b->reporting_mta,
+                             .code = r->code,
+                             .enhanced = r->status,
+                             .text = bytes_head(r->reply, TOLD_MAX),
+                             .cause = why_text(r->meaning.why),
+                             .permanence = permanence_text(r->meaning.permanence),
+                             .rule = bytes_of(r->meaning.rule) };
+}
+
+/* A delivery that is not over is under way, or was taken without our knowing: its own outcome tells. */
+static bool take(struct call *c, struct returned *x, const struct delivery_row *d, const struct bounce *b,
+                 const struct bounce_recipient *r, int64_t now)
+{
+    struct told *t = &x->each[x->n];
+    bool open = d->flow.p != NULL;
+
+    if (open && r->action == DSN_FAILED && d->lease_until > store_now(c->store))
+        return err_set(&c->err, ERR_BUSY, "The delivery that this report is about has not been noted yet");
+    if (r->action != DSN_FAILED && r->action != DSN_DELAYED)
+        return true;
+    if (r->action == DSN_FAILED && !bytes_equal(d->status, BYTES("delivered")))
+        return true;
+    *t = (struct told){ .row = d, .says = r->action == DSN_FAILED ? SAYS_BOUNCED : SAYS_DELAYED };
+    t->attempt = attempt_of(b, r, now);
+    x->n++;
+    return true;
+}
+
+/* *known false: it names nobody whom the mail went to. */
+static bool read_report(struct call *c, struct token token, const struct bounce *b, struct arena *a, struct returned *x,
+                        bool *known)
+{
+    struct delivery_row *rows = NULL;
+    int64_t now = clock_wall();
+    size_t n, met = 0;
+
+    if (!load(c, token, a, x, &rows, &n))
+        return false;
+    x->more = BYTES("\"async\":true");
+    x->each = arena_array(a, n ? n : 1, sizeof *x->each);
+    for (size_t i = 0; i < n; i++) {
+        const struct bounce_recipient *r = NULL;
+
+        if (n == 1)
+            r = recipient_of(b, &rows[i]);
+        for (size_t j = 0; n > 1 && j < b->n && !r; j++)
+            r = is_named(&b->recipients[j], &rows[i]) ? &b->recipients[j] : NULL;
+        if (r && !take(c, x, &rows[i], b, r, now))
+            return false;
+        met += r != NULL;
+    }
+    *known = met > 0 || n == 0;
+    return true;
+}
+
+static struct bytes complaint_members(const struct bounce *b, struct arena *a)
+{
+    struct bytes json;
+    struct buf out;
+    struct jw w;
+
+    buf_init(&out, 4096);
+    jw_init(&w, &out);
+    jw_object(&w);
+    jw_key_text(&w, "feedback_type", b->feedback_type.n ? bytes_head(b->feedback_type, 100) : BYTES("abuse"));
+    jw_key_text(&w, "reported_by", b->reporting_mta.n ? bytes_head(b->reporting_mta, 255) : NO_BYTES);
+    jw_object_end(&w);
+    json = out.overflowed ? NO_BYTES : arena_copy(a, bytes_head(bytes_from(buf_bytes(&out), 1), out.n - 2));
+    buf_clear(&out);
+    return json;
+}
+
+/* Whose complaint it is: of one delivery, or of the one that is named; else of the message. */
+static const struct delivery_row *complained_of(const struct bounce *b, const struct delivery_row *rows, size_t n)
+{
+    for (size_t i = 0; n > 1 && i < n; i++)
+        for (size_t j = 0; j < b->n; j++)
+            if (is_named(&b->recipients[j], &rows[i]))
+                return &rows[i];
+    return n == 1 ? rows : NULL;
+}
+
+/* "<msg_…@example.org>": Message-IDs of ours hold the message's id. */
+static bool message_by_header(struct bytes header_id, struct token *out)
+{
+    struct bytes inner = bytes_head(bytes_from(header_id, 1), header_id.n > 2 ? header_id.n - 2 : 0), local, domain;
+
+    out->kind = TOKEN_MESSAGE;
+    return bytes_cut(inner, '@', &local, &domain) && id_parse(message_kind.prefix, local, &out->id);
+}
+
+/* Our return path in the complaint proves as much as the address it came to. */
+static bool token_of_complaint(struct call *c, const struct recipient *to, const struct bounce *b, struct token *out)
+{
+    size_t at = bytes_find_last(b->original_mail_from, '@');
+    struct bytes domain = bytes_from(b->original_mail_from, at + 1);
+    enum token_use use;
+
+    *out = to->token;
+    return to->proven ||
+           return_path_read(c->svc, bytes_head(b->original_mail_from, at), domain, clock_wall(), out, &use) ==
+               TOKEN_GOOD ||
+           message_by_header(b->original_id, out);
+}
+
+static bool read_complaint(struct call *c, const struct recipient *to, const struct bounce *b, struct arena *a,
+                           struct returned *x, bool *known)
+{
+    struct delivery_row *rows = NULL;
+    struct token token;
+    size_t n;
+
+    *known = false;
+    if (!b->complains || !token_of_complaint(c, to, b, &token))
+        return true;
+    if (!load(c, token, a, x, &rows, &n))
+        return false;
+    x->more = complaint_members(b, a);
+    x->each = arena_alloc(a, sizeof *x->each);
+    *x->each = (struct told){ .row = complained_of(b, rows, n), .says = SAYS_COMPLAINED };
+    x->n = n > 0 && !x->message_gone;
+    *known = x->n || to->proven;
+    return true;
+}
+
+bool returned_read(struct call *c, const struct recipient *to, struct bytes text, struct arena *a,
+                   struct returned **out)
+{
+    struct mime_limits limits = structure_limits();
+    struct bounce_reading how = {
+        .limits = &limits, .classifier = classifier_shipped(), .recipients_max = RECIPIENTS_MAX, .text_max = TEXT_MAX
+    };
+    struct returned *x = arena_alloc(a, sizeof *x);
+    bool known = false, ok = true;
+    struct bounce b;
+
+    bounce_read(&how, text, a, &b);
+    if (b.kind == BOUNCE_REPORT && to->proven)
+        ok = read_report(c, to->token, &b, a, x, &known);
+    else if (b.kind == BOUNCE_COMPLAINT)
+        ok = read_complaint(c, to, &b, a, x, &known);
+    else
+        known = b.kind == BOUNCE_AUTO_REPLY;
+    *out = known ? x : NULL;
+    return ok && arena_check(a, &c->err);
+}
+
+/* ---- the batch ---- */
+
+static void add_bounce(struct returned *x, struct told *t, struct batch *b, struct arena *a, int64_t now)
+{
+    struct verdict v = { .outcome = OUTCOME_BOUNCED, .attempt = &t->attempt };
+    struct message_row sum = { 0 };
+    struct delivery_row *after = arena_alloc(a, sizeof *after);
+    struct cond *was = arena_alloc(a, sizeof *was);
+    struct set *sets = arena_array(a, 3, sizeof *sets);
+
+    *after = *t->row;
+    after->status = bytes_of(outcome_row(v.outcome)->status);
+    after->last = attempt_json(&t->attempt, now, a);
+    *was = COND("status", IS, V_TEXT(t->row->status));
+    sets[0] = SET("status", V_TEXT(after->status));
+    sets[1] = SET("last", V_JSON(after->last));
+    sets[2] = SET("final_at", V_TIME(now));
+    t->op = (int)batch_count(b);
+    batch_update(b, &delivery_kind, t->row->id, was, 1, sets, 3);
+    outcome_count(&sum, OUTCOME_DELIVERED, -1);
+    outcome_count(&sum, OUTCOME_BOUNCED, 1);
+    if (!x->message_gone)
+        t->count_op = outcome_add(b, a, x->message.id, &sum);
+    event_record_more(b, a, &x->message, after, outcome_row(v.outcome)->event, x->more, now);
+}
+
+static void add_delay(const struct returned *x, const struct told *t, struct batch *b, struct arena *a, int64_t now)
+{
+    struct delivery_row *after = arena_alloc(a, sizeof *after);
+
+    *after = *t->row;
+    after->last = attempt_json(&t->attempt, now, a);
+    event_record_more(b, a, &x->message, after, "email.delayed", x->more, now);
+}
+
+static void add_complaint(const struct returned *x, struct told *t, struct batch *b, struct arena *a, int64_t now)
+{
+    struct delivery_row *row = arena_alloc(a, sizeof *row);
+    struct cond *first = arena_alloc(a, sizeof *first);
+    struct set *at = arena_alloc(a, sizeof *at);
+
+    if (t->row) {
+        *first = COND("complained_at", IS, V_TIME(0));
+        *at = SET("complained_at", V_TIME(now));
+        t->op = (int)batch_count(b);
+        batch_update(b, &delivery_kind, t->row->id, first, 1, at, 1);
+        *row = *t->row;
+        row->last = NO_BYTES;
+    }
+    event_record_more(b, a, &x->message, t->row ? row : NULL, "email.complained", x->more, now);
+}
+
+void returned_add(struct returned *x, struct batch *b, struct arena *a, int64_t now)
+{
+    for (size_t i = 0; i < x->n; i++) {
+        struct told *t = &x->each[i];
+
+        t->op = t->count_op = -1;
+        if (t->lost)
+            continue;
+        if (x->message_gone)
+            x->message = message_stand_in(t->row);
+        switch (t->says) {
+        case SAYS_BOUNCED: add_bounce(x, t, b, a, now); break;
+        case SAYS_DELAYED: add_delay(x, t, b, a, now); break;
+        case SAYS_COMPLAINED: add_complaint(x, t, b, a, now); break;
+        }
+    }
+}
+
+bool returned_mend(struct returned *x, struct batch_failure f)
+{
+    if (!x || f.operation < 0)
+        return false;
+    for (size_t i = 0; i < x->n; i++) {
+        if (f.operation == x->each[i].op)
+            return x->each[i].lost = true;
+        if (f.operation == x->each[i].count_op)
+            return x->message_gone = true;
+    }
+    return false;
+}

@@ -1,0 +1,25 @@
+/* service/queue/return_path.h - addresses of ours that say which mail came back (mail/token.h): what mail of the API
+ * leaves with, and what reports and complaints come to.
+ *
+ * Below the sender's own domain, rp.example.org, once its records lead there (SPF is then aligned); else at
+ * delivery.bounce_domain; where neither is there, the envelope sender stays what it was. Keys come from the server's
+ * key. */
+#ifndef SERVICE_RETURN_PATH_H
+#define SERVICE_RETURN_PATH_H
+#include "mail/token.h"
+#include "service/core/call.h"
+
+/* The sender's address of a transaction in which message `m` leaves. `one`: its only delivery, NO_ID of several. */
+struct bytes return_path_write(const struct service *svc, const struct message_row *m, struct id one, struct arena *a);
+
+/* Where mail of such a form comes to. */
+struct return_domain {
+    bool is;            /* one of those */
+    struct bytes below; /* rp.: the domain it stands below; NO_BYTES: delivery.bounce_domain */
+};
+/* `name` as domain_normalize has it. False when the store fails. */
+bool return_domain_find(struct call *c, struct bytes name, struct return_domain *out);
+/* A token of ours in an address; as old as it may be (TOKEN_OLD past it). */
+enum token_read return_path_read(const struct service *svc, struct bytes local, struct bytes domain, int64_t now,
+                                 struct token *t, enum token_use *use);
+#endif
