@@ -106,9 +106,28 @@ static struct json_object *word_json(const struct verb *v, const char *field, co
     if (strcmp(field, "target") != 0)
         return json_object_new_string(word);
     target = json_object_new_object();
+    if (strcmp(v->verb, "forward") == 0) {
+        json_object_object_add(target, "type", json_object_new_string("forward"));
+        json_object_object_add(target, "addresses", json_object_new_array());
+        json_object_array_add(json_object_object_get(target, "addresses"), json_object_new_string(word));
+        return target;
+    }
     json_object_object_add(target, "type", json_object_new_string("user"));
     json_object_object_add(target, "user_id", json_object_new_string(word));
     return target;
+}
+
+/* Of "target.user_id" the member `target`, which a word has made; *name is then what it is called there. */
+static struct json_object *holder_of(struct json_object *body, const char **name)
+{
+    const char *dot = strchr(*name, '.');
+    char outer[64];
+
+    if (!dot)
+        return body;
+    snprintf(outer, sizeof outer, "%.*s", (int)(dot - *name), *name);
+    *name = dot + 1;
+    return json_object_object_get(body, outer);
 }
 
 static void add_words(struct json_object *body, const struct verb *v, const struct command_line *l)
@@ -131,13 +150,15 @@ static bool make_body(const struct verb *v, const struct command_line *l, struct
     add_words(body, v, l);
     for (size_t i = 0; i < l->n_values; i++) {
         const struct flag *f = l->values[i].flag;
-        struct json_object *value = NULL;
+        struct json_object *value = NULL, *holder;
+        const char *name = f->field;
 
         if (!f->field || f->query)
             continue;
-        if (!flag_json(l, &l->values[i], json_object_object_get(body, f->field), &value))
+        holder = holder_of(body, &name);
+        if (!flag_json(l, &l->values[i], json_object_object_get(holder, name), &value))
             return false;
-        json_object_object_add(body, f->field, value);
+        json_object_object_add(holder, name, value);
     }
     return true;
 }

@@ -89,6 +89,12 @@ static const struct flag mailbox_set[] = {
     END,
 };
 
+static const struct flag user_forward[] = {
+    { "to", FLAG_TEXTS, "target.addresses", false, "and to this address; may be repeated" },
+    { "keep", FLAG_TEXT, "target.user_id", false, "user who gets a copy" },
+    END,
+};
+
 const struct verb verbs[] = {
     { "domain", "list", "GET", "/v1/domains", 0, NULL, listing, &domain_members, "all domains" },
     { "domain", "add", "POST", "/v1/domains", 1, "name", domain_add, NULL, "NAME: a new domain" },
@@ -105,6 +111,8 @@ const struct verb verbs[] = {
     { "user", "delete", "DELETE", "/v1/users/{1}", 1, NULL, user_delete, NULL, "USER" },
     { "user", "aliases", "GET", "/v1/addresses", 0, NULL, listing, &address_members, "all addresses" },
     { "user", "alias", "POST", "/v1/addresses", 2, "address,target", none, NULL, "ADDRESS USER-ID: one more address" },
+    { "user", "forward", "POST", "/v1/addresses", 2, "address,target", user_forward, NULL,
+      "ADDRESS TO: an address whose mail is sent on" },
     { "user", "unalias", "DELETE", "/v1/addresses/{1}", 1, NULL, none, NULL, "ADDRESS-ID" },
     { "key", "list", "GET", "/v1/keys", 0, NULL, listing, &key_members, "all keys" },
     { "key", "add", "POST", "/v1/keys", 0, NULL, key_add, NULL, "a new key; its secret is shown this once" },

@@ -71,7 +71,7 @@ void leases_renew(struct engine *e)
 static bool same_transaction(const struct transaction *t, const struct work *w)
 {
     return t->n < (size_t)PARAM_INT(delivery, recipients_max) &&
-           id_equal(t->works[0]->row.message_id, w->row.message_id);
+           id_equal(t->works[0]->row.message_id, w->row.message_id) && bytes_equal(t->works[0]->row.via, w->row.via);
 }
 
 /* Rows of one message stand together mostly: one is looked for backwards. */

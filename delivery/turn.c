@@ -39,7 +39,7 @@ static void read_needs(struct turn *t)
 {
     const struct message_row *m = t->fates[0].work->message;
 
-    t->needs = (struct needs){ .size = m->size,
+    t->needs = (struct needs){ .size = m->size + queue_mark_size(&t->fates[0].work->row),
                                .body_8bit = m->body_8bit,
                                .long_lines = m->longest_line > 998,
                                .utf8 = m->needs_utf8,
@@ -257,7 +257,7 @@ static struct bytes sender_of(const struct turn *t, const size_t *which, size_t 
 {
     const struct work *w = t->fates[which[0]].work;
 
-    return return_path_write(t->engine->svc, w->message, n == 1 ? w->row.id : NO_ID, t->arena);
+    return return_path_write(t->engine->svc, w->message, &w->row, n > 1, t->arena);
 }
 
 static void transact(struct turn *t, const struct manner *how)

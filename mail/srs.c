@@ -58,6 +58,13 @@ static bool is_srs(struct bytes local, char digit, struct bytes *rest)
     return true;
 }
 
+bool srs_is(struct bytes local)
+{
+    struct bytes rest;
+
+    return is_srs(local, '0', &rest) || is_srs(local, '1', &rest);
+}
+
 /* SRS1: *first is the first forwarder's domain, *rest what stood behind its "SRS0". */
 static bool cut_srs1(struct bytes rest, struct bytes *mac, struct bytes *first, struct bytes *behind)
 {

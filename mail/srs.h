@@ -25,6 +25,8 @@ enum srs {
  * null: nothing is added. ERR_TOO_LARGE: longer than an address may be. */
 bool srs_forward(const struct address *sender, const struct crypt_key *key, struct bytes domain, int64_t now,
                  struct arena *a, struct buf *out, struct err *e);
+/* Is the local part one of these, ours or not? */
+bool srs_is(struct bytes local);
 /* The address that a report to `local` (of a domain of ours) goes to, when SRS_GOOD. Any of the keys may be the one:
  * a former one is kept for SRS_DAYS. */
 enum srs srs_reverse(struct bytes local, const struct crypt_key *keys, size_t n_keys, int64_t now, struct arena *a,

@@ -119,12 +119,15 @@ static bool recipient_refused(struct smtp *s, struct bytes rcpt)
 
 static bool recipient_add(struct smtp *s, const struct address *address, const struct rcpt_params *p)
 {
-    struct recipient_check_in in = { .address = *address, .size = s->mail.size, .utf8_ok = s->mail.utf8 };
+    struct recipient_check_in in = {
+        .address = *address, .size = s->mail.size, .utf8_ok = s->mail.utf8, .from_nobody = !s->mail.from.n
+    };
     struct recipient one = { .email = NO_BYTES };
 
     if (!recipient_check(&s->call, &in, &one) || !arena_check(s->call.arena, &s->call.err))
         return recipient_refused(s, address->email);
     one.email = arena_copy(s->mail_arena, one.email);
+    one.forward = arena_copy(s->mail_arena, one.forward);
     one.dsn = rcpt_params_json(p, s->mail_arena);
     recipients_grow(&s->mail, s->mail_arena);
     if (arena_full(s->mail_arena))

@@ -82,7 +82,7 @@ KIND(user, "usr", INDEXES(user));
 static const struct field address_fields[] = {
     FIELD(ID, address_row, id),           FIELD(ID, address_row, account_id), FIELD(ID, address_row, domain_id),
     FIELD(ID, address_row, user_id),      FIELD(TEXT, address_row, address),  FIELD(BOOL, address_row, primary),
-    FIELD(TIME, address_row, created_at),
+    FIELD(TIME, address_row, created_at), FIELD(JSON, address_row, forward),
 };
 static const struct index address_indexes[] = {
     { .name = "address", .unique = true, .fields = { "address" } },
@@ -263,6 +263,7 @@ static const struct field delivery_fields[] = {
     FIELD(ID, delivery_row, source_id),
     FIELD(TIME, delivery_row, warned),
     FIELD(TIME, delivery_row, complained_at),
+    FIELD(TEXT, delivery_row, via),
 };
 static const char *const delivery_open[] = { "queued", "sending", "deferred", "held", NULL };
 /* What people look for by status; delivered and captured ones, nearly all, are found through the account. */

@@ -60,9 +60,10 @@ struct user_row {
 };
 
 struct address_row {
-    struct id id, account_id, domain_id, user_id;
-    struct bytes address; /* unique */
+    struct id id, account_id, domain_id, user_id; /* user_id: who gets its mail; null: it is only sent on */
+    struct bytes address;                         /* unique */
     bool primary;
+    struct bytes forward; /* JSON list of addresses that its mail is sent on to, or null */
     int64_t created_at;
 };
 
@@ -181,6 +182,7 @@ struct delivery_row {
     /* Mail that leaves is no local work: due_at stays null. "site/class/account/stream", the unit of order, fairness
      * and claiming; null when final or held. */
     struct bytes flow;
+    struct bytes via;      /* the address of ours that sends it on, or null: the return path is made of it (SRS) */
     int64_t send_at;       /* its next attempt */
     struct id source_id;   /* the address it has to leave from (greylisting); null while we have but one */
     int64_t complained_at; /* when its recipient called it spam */

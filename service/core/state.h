@@ -38,6 +38,7 @@ struct service {
     struct crypt_key answer_key;      /* seals kept answers */
     struct crypt_key secret_key;      /* seals secrets of rows: secret_seal */
     struct crypt_key token_key;       /* of return paths, number 1: service/queue/return_path.h */
+    struct crypt_key srs_key;         /* of those of forwards: the same */
     struct crypt_key remember_key;    /* hashes of verified passwords; random, new in every process */
     struct directory *directory;      /* service/identity/directory.h */
     struct dkim_cache *dkim;          /* service/identity/dkim_signer.h */

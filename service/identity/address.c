@@ -1,4 +1,5 @@
-/* service/identity/address.c - further addresses of users. The primary one comes and goes with its user.
+/* service/identity/address.c - further addresses: of users, and such as are sent on. The primary one comes and goes
+ * with its user.
  *
  * The batch that makes or takes an address changes the counters of its user and its domain too: so neither can be
  * deleted beside it. A move demands that the address is still with the user it was read with. */
@@ -67,7 +68,9 @@ bool address_list(struct call *c, const struct address_list_in *in, struct addre
     return call_list(c, &q, &in->page, (void **)&out->rows, &out->n, &out->page);
 }
 
-static bool find_target(struct call *c, struct bytes text, struct user_row *out)
+/* ---- the target ---- */
+
+static bool find_user(struct call *c, struct bytes text, struct user_row *out)
 {
     if (user_of_account(c, text, out) && call_reaches(c, out->domain_id))
         return true;
@@ -77,20 +80,94 @@ static bool find_target(struct call *c, struct bytes text, struct user_row *out)
     return true;
 }
 
+/* The form that deliveries have; one that is named twice, or is the address itself, would go round or come twice. */
+static bool add_forward(struct call *c, size_t i, struct bytes text, struct bytes self, struct bytes *list, size_t *n)
+{
+    const char *pointer = arena_printf(c->arena, "/target/addresses/%zu", i);
+    struct bytes plain;
+
+    if (!directory_email(c, text, &plain))
+        return false;
+    if (bytes_equal_nocase(plain, self))
+        return call_fault(c, pointer, "loop", "An address cannot be sent on to itself"), true;
+    for (size_t j = 0; j < *n; j++)
+        if (bytes_equal(list[j], plain))
+            return true;
+    list[(*n)++] = plain;
+    return true;
+}
+
+static struct bytes texts_json(struct arena *a, const struct bytes *list, size_t n)
+{
+    struct bytes json;
+    struct buf out;
+    struct jw w;
+
+    buf_init(&out, 64 * 1024);
+    jw_init(&w, &out);
+    jw_array(&w);
+    for (size_t i = 0; i < n; i++)
+        jw_text(&w, list[i]);
+    jw_array_end(&w);
+    json = arena_copy(a, buf_bytes(&out));
+    buf_clear(&out);
+    return json;
+}
+
+static bool read_forward(struct call *c, const struct address_target *t, struct bytes self, struct bytes *json)
+{
+    struct bytes *given, list[FORWARD_MOST];
+    size_t n_given, n = 0;
+
+    if (!members_texts(c, t->addresses, &given, &n_given))
+        return false;
+    if (n_given == 0 || n_given > FORWARD_MOST) {
+        call_fault(c, "/target/addresses", n_given ? "too_many" : "required", "One to %d addresses", FORWARD_MOST);
+        return true;
+    }
+    for (size_t i = 0; i < n_given; i++)
+        if (!add_forward(c, i, given[i], self, list, &n))
+            return false;
+    *json = texts_json(c->arena, list, n);
+    return true;
+}
+
+/* Takes the target into the row. */
+static bool find_target(struct call *c, const struct address_target *t, struct address_row *row)
+{
+    struct user_row user = { .id = NO_ID };
+
+    row->forward = NO_BYTES;
+    if (!t->forwards && !t->user.p)
+        call_fault(c, "/target/user_id", "required", "Who gets its mail");
+    if (!t->forwards && t->addresses.p)
+        call_fault(c, "/target/addresses", "not_allowed", "Only a forward has addresses");
+    if (t->user.p && !find_user(c, t->user, &user))
+        return false;
+    row->user_id = user.id;
+    return !t->forwards || read_forward(c, t, row->address, &row->forward);
+}
+
 /* ---- the members ---- */
 
 static void show_target(struct jw *w, const void *row)
 {
+    const struct address_row *a = row;
+
     jw_object(w);
-    jw_key_text(w, "type", BYTES("user"));
-    jw_key_id(w, "user_id", user_kind.prefix, ((const struct address_row *)row)->user_id);
+    jw_key_text(w, "type", a->forward.p ? BYTES("forward") : BYTES("user"));
+    if (a->forward.p)
+        jw_key_raw(w, "addresses", a->forward);
+    jw_key_id(w, "user_id", user_kind.prefix, a->user_id);
     jw_object_end(w);
 }
 
 static void read_target(struct json_object *value, struct arena *a, void *given)
 {
-    (void)a;
-    ((struct address_change *)given)->target = json_text(value, "user_id");
+    ((struct address_change *)given)->target =
+        (struct address_target){ .forwards = bytes_equal(json_text(value, "type"), BYTES("forward")),
+                                 .user = json_text(value, "user_id"),
+                                 .addresses = json_tree_text(a, json_member(value, "addresses")) };
 }
 
 static const struct member address_list_[] = {
@@ -115,28 +192,32 @@ static bool lost(struct call *c, const struct batch *b)
     return err_again(c, ERR_CONFLICT, "The domain, user or address has changed meanwhile");
 }
 
+static void count_user(struct batch *b, struct arena *a, struct id user, int64_t n)
+{
+    struct set *more = arena_alloc(a, sizeof *more);
+
+    *more = ADD("addresses", n);
+    if (!id_is_none(user))
+        batch_update(b, &user_kind, user, NULL, 0, more, 1);
+}
+
 bool address_create(struct call *c, const struct address_create_in *in, struct address_row *out)
 {
     struct batch *b = batch_new(c->arena);
     const struct set more = ADD("addresses", 1);
     struct domain_row domain;
-    struct user_row user;
     struct bytes plain;
 
-    if (!call_may(c, SCOPE_USERS) || !user_address_check(c, in->change.row.address, &plain, &domain) ||
-        !find_target(c, in->change.target, &user) || !call_check(c))
+    if (!call_may(c, SCOPE_USERS) || !user_address_check(c, in->change.row.address, &plain, &domain))
         return false;
     *out = (struct address_row){
-        .id = id_new(),
-        .account_id = c->account,
-        .domain_id = domain.id,
-        .user_id = user.id,
-        .address = plain,
-        .created_at = clock_wall(),
+        .id = id_new(), .account_id = c->account, .domain_id = domain.id, .address = plain, .created_at = clock_wall()
     };
+    if (!find_target(c, &in->change.target, out) || !call_check(c))
+        return false;
     batch_insert(b, &address_kind, out, NULL, 0);
     batch_update(b, &domain_kind, domain.id, NULL, 0, &more, 1);
-    batch_update(b, &user_kind, user.id, NULL, 0, &more, 1);
+    count_user(b, c->arena, out->user_id, 1);
     if (!call_commit(c, b, out, out->id))
         return lost(c, b);
     directory_changed(c->svc);
@@ -146,24 +227,23 @@ bool address_create(struct call *c, const struct address_create_in *in, struct a
 bool address_update(struct call *c, const struct address_update_in *in, struct address_row *out)
 {
     struct batch *b = batch_new(c->arena);
-    const struct set more = ADD("addresses", 1), less = ADD("addresses", -1);
-    struct user_row user;
+    struct id was;
 
     if (!address_find(c, in->id, out))
         return false;
     if (!(in->change.named & members_named(&address_members, "target")))
         return true;
-    if (!find_target(c, in->change.target, &user) || !call_check(c))
+    was = out->user_id;
+    if (!find_target(c, &in->change.target, out) || !call_check(c))
         return false;
-    if (out->primary && !id_equal(user.id, out->user_id))
+    if (out->primary && !id_equal(out->user_id, was))
         return err_set(&c->err, ERR_IN_USE, "A user's primary address stays with them");
-    const struct cond same = COND("user_id", IS, V_ID(out->user_id));
-    const struct set to = SET("user_id", V_ID(user.id));
+    const struct cond same = COND("user_id", IS, V_ID(was));
+    const struct set to[] = { SET("user_id", V_ID(out->user_id)), SET("forward", V_JSON(out->forward)) };
 
-    batch_update(b, &address_kind, out->id, &same, 1, &to, 1);
-    batch_update(b, &user_kind, out->user_id, NULL, 0, &less, 1);
-    batch_update(b, &user_kind, user.id, NULL, 0, &more, 1);
-    out->user_id = user.id;
+    batch_update(b, &address_kind, out->id, &same, 1, to, 2);
+    count_user(b, c->arena, was, -1);
+    count_user(b, c->arena, out->user_id, 1);
     if (!call_commit(c, b, out, out->id))
         return lost(c, b);
     directory_changed(c->svc);
@@ -185,7 +265,7 @@ bool address_delete(struct call *c, const struct address_delete_in *in, void *ou
 
     batch_delete(b, &address_kind, row.id, &same, 1);
     batch_update(b, &domain_kind, row.domain_id, NULL, 0, &less, 1);
-    batch_update(b, &user_kind, row.user_id, NULL, 0, &less, 1);
+    count_user(b, c->arena, row.user_id, -1);
     if (!call_commit(c, b, NULL, row.id))
         return lost(c, b);
     directory_changed(c->svc);

@@ -1,4 +1,5 @@
-/* service/identity/address.h - further addresses of users. A path may name one by id or by itself. */
+/* service/identity/address.h - further addresses, whose mail a user gets, other addresses get (a forward), or both. A
+ * path may name one by id or by itself. */
 #ifndef SERVICE_ADDRESS_H
 #define SERVICE_ADDRESS_H
 #include "service/core/call.h"
@@ -16,10 +17,17 @@ struct address_list_out {
     struct page_out page;
 };
 bool address_list(struct call *c, const struct address_list_in *in, struct address_list_out *out);
+/* Where its mail goes: to a user (id or address), on to other addresses, or both. */
+struct address_target {
+    bool forwards;
+    struct bytes user;      /* NO_BYTES: nobody here, of a forward */
+    struct bytes addresses; /* JSON list, of a forward; NO_BYTES: not given */
+};
+#define FORWARD_MOST 20 /* addresses that one is sent on to */
 struct address_change {
     struct address_row row;
-    struct bytes target; /* who gets its mail: id or address of a user */
-    uint64_t named;      /* of address_members */
+    struct address_target target;
+    uint64_t named; /* of address_members */
 };
 struct address_create_in {
     struct address_change change;

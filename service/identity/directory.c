@@ -11,7 +11,7 @@
 #define FRESH_MS  1000
 #define SHARDS    16
 #define NAME_MOST 330 /* an address and the mark before it */
-#define TEXTS     9
+#define TEXTS     10
 
 /* What is remembered of a name, or that there is nothing. The name begins with what it is of: 'd' a domain, 'a' an
  * address (whose user.id and user.how count), 'u' the 16 bytes of a user's id. Texts lie in `memory`. */
@@ -23,6 +23,7 @@ struct known {
     struct bytes name;
     struct directory_domain domain;
     struct directory_user user;
+    struct bytes forward; /* of an address; user.account_id and domain_id are its own then */
     char *memory;
 };
 
@@ -90,7 +91,8 @@ static void texts_of(struct known *k, struct bytes *texts[TEXTS])
 {
     struct bytes *all[TEXTS] = { &k->name,         &k->domain.name,    &k->domain.catch_all,
                                  &k->user.address, &k->user.user_key,  &k->user.user_key_wrap,
-                                 &k->user.send_as, &k->user.index_key, &k->user.index_key_wrap };
+                                 &k->user.send_as, &k->user.index_key, &k->user.index_key_wrap,
+                                 &k->forward };
 
     memcpy(texts, all, sizeof all);
 }
@@ -400,7 +402,10 @@ static bool try_address(struct question *q, struct bytes address, enum directory
     if (!read_by(q, &address_kind, "address", address, &row, &q->known.found, e))
         return false;
     q->known.user.id = row.user_id;
+    q->known.user.account_id = row.account_id;
+    q->known.user.domain_id = row.domain_id;
     q->known.user.how = how;
+    q->known.forward = row.forward;
     return true;
 }
 
@@ -431,18 +436,39 @@ static bool read_address(struct question *q, struct err *e)
     return q->known.found || try_catch_all(q, domain, e);
 }
 
-bool directory_find(struct call *c, const struct address *address, struct directory_user *out)
+static bool ask_address(struct question *q, struct call *c, const struct address *address)
 {
-    struct question q = { .c = c, .read = read_address, .address = address };
     struct bytes plain;
 
+    *q = (struct question){ .c = c, .read = read_address, .address = address };
     if (!address_normalize(address, true, c->arena, &plain, &c->err))
         return false;
     if (plain.n > NAME_MOST)
         return err_set(&c->err, ERR_MISSING, "No such address here");
-    q.known.name = mark(c->arena, 'a', plain);
-    if (!ask(&q, "address") || !directory_user(c, q.known.user.id, out))
+    q->known.name = mark(c->arena, 'a', plain);
+    return ask(q, "address");
+}
+
+bool directory_find(struct call *c, const struct address *address, struct directory_user *out)
+{
+    struct question q;
+
+    if (!ask_address(&q, c, address) || !directory_user(c, q.known.user.id, out))
         return false;
     out->how = q.known.user.how;
+    out->forwards = q.known.forward.p != NULL;
+    return true;
+}
+
+bool directory_forward(struct call *c, const struct address *address, struct directory_forward *out)
+{
+    struct question q;
+
+    if (!ask_address(&q, c, address))
+        return false;
+    if (!q.known.forward.p)
+        return err_set(&c->err, ERR_MISSING, "Nothing is sent on from this address");
+    *out =
+        (struct directory_forward){ q.known.user.account_id, q.known.user.domain_id, q.known.user.id, q.known.forward };
     return true;
 }

@@ -28,6 +28,14 @@ struct directory_user {
     struct bytes index_key, index_key_wrap; /* NO_BYTES: the user has none */
     struct id inbox_id, sent_id;            /* role mailboxes live as long as their user */
     enum directory_how how; /* of directory_find: by the address itself, without its +tag, or by catch-all */
+    bool forwards;          /* of directory_find: the address is sent on, too */
+};
+
+/* An address whose mail is sent on. */
+struct directory_forward {
+    struct id account_id, domain_id; /* of the address */
+    struct id user_id;               /* who gets it, too; none: nobody */
+    struct bytes to;                 /* JSON list of addresses */
 };
 
 /* A domain of ours by name in any form. ERR_MISSING; ERR_SYNTAX for what is no domain. */
@@ -36,6 +44,9 @@ bool directory_domain(struct call *c, struct bytes name, struct directory_domain
  * `inbound` and `disabled` are the caller's to judge. */
 bool directory_find(struct call *c, const struct address *address, struct directory_user *out);
 bool directory_user(struct call *c, struct id user_id, struct directory_user *out);
+/* Where mail for the address is sent on to, found as directory_find does, which knows only users. ERR_MISSING: nowhere.
+ */
+bool directory_forward(struct call *c, const struct address *address, struct directory_forward *out);
 /* An address as deliveries keep theirs, to look for it; what is none stays as it is. False when the store failed. */
 bool directory_email(struct call *c, struct bytes text, struct bytes *out);
 

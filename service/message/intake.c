@@ -170,9 +170,9 @@ bool intake_append(struct intake *k, struct call *c, struct bytes chunk)
     return k->head_done ? bytes_keep(k, c, chunk) : append_head(k, c, chunk);
 }
 
-bool intake_is_lenient(const struct intake *k)
+bool intake_is_lenient(const struct intake *k, const struct target *t)
 {
-    return k->in.source == SOURCE_API || k->in.source == SOURCE_SYSTEM;
+    return k->in.source == SOURCE_API || k->in.source == SOURCE_SYSTEM || t->from;
 }
 
 static bool mend_sent(struct plan *p, struct batch_failure f)
@@ -190,7 +190,8 @@ static bool mend_target(const struct intake *k, struct plan *p, struct batch_fai
 
     for (size_t i = 0; i < p->n; i++) {
         struct target *t = &p->targets[i];
-        if (!t->filed || f.operation < t->first_op || f.operation >= t->first_op + FILING_OPS)
+        if (!t->filed || !intake_is_lenient(k, t) || f.operation < t->first_op ||
+            f.operation >= t->first_op + FILING_OPS)
             continue;
         for (size_t j = i; j < p->n; j++)
             if (j == i || (p->targets[j].shares && id_equal(p->targets[j].user.id, t->user.id))) {
@@ -232,7 +233,7 @@ bool intake_mend(struct intake *k, struct call *c, struct batch_failure f)
     if (c->err.code != ERR_CONFLICT || !is_ours(k, f))
         return false;
     if (k->tries-- > 0 && (mend_sent(&k->plan, f) || report_mend(k->report, f) || mend_returned(&k->plan, f) ||
-                           (intake_is_lenient(k) && mend_target(k, &k->plan, f)))) {
+                           mend_target(k, &k->plan, f))) {
         c->err = (struct err){ 0 };
         arena_rewind(k->arena, k->planned);
         return true;
@@ -245,8 +246,9 @@ static bool status_is(const struct message_row *row, const char *status)
     return bytes_equal(message_status(row), bytes_of(status));
 }
 
-static void tell(const struct plan *p, struct call *c, struct intake_out *out)
+static void tell(const struct intake *k, struct call *c, struct intake_out *out)
 {
+    const struct plan *p = &k->plan;
     const struct message_row *row = &p->parties[0].row;
 
     *out = (struct intake_out){ .message_id = row->id,
@@ -256,9 +258,9 @@ static void tell(const struct plan *p, struct call *c, struct intake_out *out)
                                 .status = message_status(row),
                                 .created_at = row->created_at,
                                 .size = row->size,
-                                .n_recipients = p->n };
-    out->recipients = arena_array(c->arena, p->n ? p->n : 1, sizeof *out->recipients);
-    for (size_t i = 0; i < p->n; i++)
+                                .n_recipients = k->in.n_recipients };
+    out->recipients = arena_array(c->arena, out->n_recipients, sizeof *out->recipients);
+    for (size_t i = 0; i < out->n_recipients; i++)
         out->recipients[i] = (struct recipient_out){ .delivery_id = p->targets[i].delivery.id,
                                                      .email = arena_copy(c->arena, p->targets[i].recipient->email),
                                                      .status = outcome_answer(p->targets[i].verdict.outcome) };
@@ -295,7 +297,7 @@ bool intake_build(struct intake *k, struct call *c, struct batch *b, struct inta
     ok = plan_build(k, c, &k->plan, b) && plan_report(k, c, &k->plan, b);
     k->end_op = (int)batch_count(b);
     if (ok)
-        tell(&k->plan, c, out);
+        tell(k, c, out);
     return ok && arena_check(k->arena, &c->err);
 }
 

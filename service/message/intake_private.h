@@ -31,6 +31,9 @@ struct target {
     int first_op;
     int64_t size;              /* of the entry */
     struct returned *returned; /* mail that came back: no delivery of its own */
+    const struct target *from; /* the address that sends it on to this one; NULL: it was asked for */
+    enum cause refused;        /* why it is not tried; CAUSES: it is */
+    size_t owner;              /* party whose delivery it is */
 };
 
 struct plan {
@@ -85,9 +88,11 @@ bool intake_header(struct intake *k, struct call *c, struct bytes head, struct b
 /* Received line, summary and so on, once all bytes are there. */
 void intake_describe(struct intake *k);
 
-/* What we compose: recipients that are missing or full bounce by themselves, and refuse nothing. */
-bool intake_is_lenient(const struct intake *k);
+/* What we compose, or is sent on: recipients that are missing or full bounce by themselves, and refuse nothing. */
+bool intake_is_lenient(const struct intake *k, const struct target *t);
 
+/* Makes a target of every recipient, and of every address that the mail is sent on to. */
+bool plan_targets(struct intake *k, struct call *c, struct plan *p);
 /* Decides what becomes of every recipient. */
 bool plan_accept(struct intake *k, struct call *c, struct plan *p);
 /* Counters, wrapped keys, times: once every outcome is certain; anew after one has changed. */

@@ -143,9 +143,9 @@ static bool find_suppressed(struct intake *k, struct call *c, struct plan *p)
 
     if (!keeps_to_list(k, c))
         return true;
-    of = arena_array(k->arena, p->n, sizeof *of);
-    emails = arena_array(k->arena, p->n, sizeof *emails);
-    for (size_t i = 0; i < p->n; i++)
+    of = arena_array(k->arena, k->in.n_recipients, sizeof *of);
+    emails = arena_array(k->arena, k->in.n_recipients, sizeof *emails);
+    for (size_t i = 0; i < k->in.n_recipients; i++)
         if (k->in.recipients[i].kind == RECIPIENT_REMOTE) {
             of[n] = &p->targets[i];
             emails[n++] = k->in.recipients[i].email;
@@ -190,7 +190,7 @@ static bool plan_mailbox(struct intake *k, struct call *c, struct target *t, str
     struct target *first;
 
     if (!find_user(k, c, t)) {
-        if (c->err.code != ERR_MISSING || !intake_is_lenient(k))
+        if (c->err.code != ERR_MISSING || !intake_is_lenient(k, t))
             return false;
         c->err = (struct err){ 0 };
         decide(k, t, CAUSE_NO_USER);
@@ -210,9 +210,11 @@ static bool plan_mailbox(struct intake *k, struct call *c, struct target *t, str
 }
 
 /* The size of what we compose is known only now; SMTP's was announced, and the batch's bound holds for what was not. */
-static bool is_full(const struct intake *k, const struct recipient *r)
+static bool is_full(const struct intake *k, const struct target *t)
 {
-    return r->full || (intake_is_lenient(k) && r->kind == RECIPIENT_LOCAL && body_size(k->body) > r->room);
+    const struct recipient *r = t->recipient;
+
+    return r->full || (intake_is_lenient(k, t) && r->kind == RECIPIENT_LOCAL && body_size(k->body) > r->room);
 }
 
 static bool plan_target(struct intake *k, struct call *c, struct target *t, struct seen *seen, size_t *boxes)
@@ -221,9 +223,11 @@ static bool plan_target(struct intake *k, struct call *c, struct target *t, stru
     bool test = c->who && c->who->test;
     enum cause cause;
 
-    if (r->missing)
+    if (t->refused != CAUSES)
+        decide(k, t, t->refused);
+    else if (r->missing)
         decide(k, t, CAUSE_NO_USER);
-    else if (is_full(k, r))
+    else if (is_full(k, t))
         decide(k, t, CAUSE_MAILBOX_FULL);
     else if (r->kind == RECIPIENT_SANDBOX)
         decide(k, t, play_first(r->email, &cause) ? cause : CAUSE_NO_USER);
@@ -231,6 +235,8 @@ static bool plan_target(struct intake *k, struct call *c, struct target *t, stru
         decide(k, t, CAUSE_FILED);
     else if (t->suppressed)
         t->verdict = *t->suppressed;
+    else if (r->kind == RECIPIENT_FORWARD)
+        decide(k, t, CAUSE_FORWARDED);
     else if (r->kind == RECIPIENT_LOCAL)
         return plan_mailbox(k, c, t, seen, boxes);
     else if (r->kind == RECIPIENT_REMOTE && service_is_live(c->svc))
@@ -260,7 +266,9 @@ static void begin_delivery(struct intake *k, struct target *t)
     d->body_id = body_id(k->body);
     d->user_id = t->user.id;
     d->email = t->recipient->email;
-    d->kind = t->recipient->kind == RECIPIENT_LOCAL ? BYTES("local") : BYTES("remote");
+    d->kind = t->recipient->kind == RECIPIENT_LOCAL || t->recipient->kind == RECIPIENT_FORWARD ? BYTES("local")
+                                                                                               : BYTES("remote");
+    d->via = t->from ? t->from->recipient->email : NO_BYTES;
     d->site = bytes_from(d->email, bytes_find_last(d->email, '@') + 1);
     d->part = part_of(d->site);
     d->dsn = t->recipient->dsn;
@@ -306,11 +314,27 @@ static bool plan_returned(struct intake *k, struct call *c, struct target *t)
     return true;
 }
 
-static size_t party_of_target(struct intake *k, struct call *c, struct plan *p, const struct target *t)
+/* The account that has the mail. What is sent on, or goes back through a forward, is its address's. */
+static struct id account_of(const struct target *t)
 {
-    if (t->recipient->kind == RECIPIENT_CAPTURED)
-        return party_of(k, c, p, t->recipient->account_id);
-    return id_is_none(t->user.id) ? 0 : party_of(k, c, p, t->user.account_id);
+    const struct recipient *r = t->recipient;
+
+    if (!id_is_none(t->user.id))
+        return t->user.account_id;
+    if (r->kind != RECIPIENT_LOCAL && !id_is_none(r->account_id))
+        return r->account_id;
+    for (const struct target *from = t->from; from; from = from->from)
+        if (!id_is_none(from->recipient->account_id))
+            return from->recipient->account_id;
+    return NO_ID;
+}
+
+static void choose_parties(struct intake *k, struct call *c, struct plan *p, struct target *t)
+{
+    struct id account = account_of(t);
+
+    t->party = id_is_none(account) ? 0 : party_of(k, c, p, account);
+    t->owner = is_outbound(k) && !t->from ? 0 : t->party;
 }
 
 bool plan_accept(struct intake *k, struct call *c, struct plan *p)
@@ -318,8 +342,8 @@ bool plan_accept(struct intake *k, struct call *c, struct plan *p)
     struct seen seen;
     size_t boxes = 0;
 
-    p->n = k->in.n_recipients;
-    p->targets = arena_array(k->arena, p->n, sizeof *p->targets);
+    if (!plan_targets(k, c, p))
+        return false;
     p->parties = arena_array(k->arena, p->n + 1, sizeof *p->parties);
     seen_init(&seen, p->n, k->arena);
     if (!find_suppressed(k, c, p))
@@ -328,7 +352,6 @@ bool plan_accept(struct intake *k, struct call *c, struct plan *p)
         party_of(k, c, p, c->account);
     for (size_t i = 0; i < p->n; i++) {
         struct target *t = &p->targets[i];
-        t->recipient = &k->in.recipients[i];
         if (t->recipient->kind == RECIPIENT_RETURNED && !plan_returned(k, c, t))
             return false;
         if (t->returned)
@@ -336,7 +359,7 @@ bool plan_accept(struct intake *k, struct call *c, struct plan *p)
         if (!plan_target(k, c, t, &seen, &boxes))
             return false;
         begin_delivery(k, t);
-        t->party = party_of_target(k, c, p, t);
+        choose_parties(k, c, p, t);
     }
     if (!p->n_parties) /* all of it came back: nobody has a row of it */
         party_row(k, c, c->account, true, &p->parties[0].row);
@@ -345,16 +368,25 @@ bool plan_accept(struct intake *k, struct call *c, struct plan *p)
 
 /* ---- what follows from the outcomes ---- */
 
-/* The account whose delivery it is: the sender's, or for mail that came in the mailbox's own. */
-static struct message_row *owner(const struct intake *k, struct plan *p, const struct target *t)
+/* The account whose delivery it is: the sender's, or for mail that came in, or is sent on, the mailbox's own. */
+static struct message_row *owner(struct plan *p, const struct target *t)
 {
-    return &p->parties[is_outbound(k) ? 0 : t->party].row;
+    return &p->parties[t->owner].row;
+}
+
+static struct id domain_of(const struct intake *k, const struct message_row *own, const struct target *t)
+{
+    if (t->from)
+        return t->from->recipient->domain_id;
+    if (is_outbound(k))
+        return own->domain_id;
+    return id_is_none(t->user.id) ? t->recipient->domain_id : t->user.domain_id;
 }
 
 static void finish_delivery(struct intake *k, struct call *c, struct plan *p, struct target *t)
 {
     struct delivery_row *d = &t->delivery;
-    struct message_row *own = owner(k, p, t), *box = &p->parties[t->party].row;
+    struct message_row *own = owner(p, t), *box = &p->parties[t->party].row;
     enum outcome outcome = t->verdict.outcome;
 
     d->account_id = own->account_id;
@@ -363,7 +395,7 @@ static void finish_delivery(struct intake *k, struct call *c, struct plan *p, st
     if (t->leaves)
         d->flow = queue_flow(k->arena, d->site, queue_class(d->expires_at - k->now), own->account_id, NO_ID);
     d->guest_id = NO_ID;
-    d->domain_id = is_outbound(k) ? own->domain_id : t->user.domain_id;
+    d->domain_id = domain_of(k, own, t);
     d->attempts = 0;
     d->last = NO_BYTES;
     outcome_count(own, outcome, 1);
@@ -511,7 +543,7 @@ static void build_tags(struct intake *k, const struct message_row *m, struct bat
 
 static void build_events(struct intake *k, struct plan *p, const struct target *t, struct batch *b)
 {
-    const struct message_row *own = owner(k, p, t), *box = &p->parties[t->party].row;
+    const struct message_row *own = owner(p, t), *box = &p->parties[t->party].row;
 
     ending_tell(b, k->arena, own, &t->delivery, t->verdict.outcome, own == box ? NULL : box, t->user.domain_id, k->now);
 }
@@ -521,7 +553,7 @@ static const struct delivery_row *delivery_as_kept(struct intake *k, const struc
 {
     struct delivery_row *row;
 
-    if (!outcome_is_final(t->verdict.outcome) || !is_outbound(k) || t->party == 0)
+    if (!outcome_is_final(t->verdict.outcome) || t->owner == t->party)
         return &t->delivery;
     row = arena_alloc(k->arena, sizeof *row);
     *row = t->delivery;

@@ -4,7 +4,9 @@
  * the outside (no open relay, RFC 5321 3.6.2). Mail for a postmaster is always taken by somebody (RFC 5321 4.5.1). What
  * the directory tells of a user is given back at once, since a mail may have a thousand recipients. */
 #include "service/message/recipient.h"
+#include "base/clock.h"
 #include "base/params.h"
+#include "mail/srs.h"
 #include "service/core/limits.h"
 #include "service/core/state.h"
 #include "service/identity/directory.h"
@@ -20,6 +22,15 @@ static bool absent(struct call *c, const struct recipient_check_in *in, struct r
 {
     out->missing = true;
     return in->lenient || err_set(&c->err, ERR_MISSING, "No such user <%.*s>", SHOW(out->email));
+}
+
+static bool was_missing(struct call *c)
+{
+    bool missing = c->err.code == ERR_MISSING;
+
+    if (missing)
+        c->err = (struct err){ 0 };
+    return missing;
 }
 
 static bool check_sandbox(struct call *c, const struct recipient_check_in *in, struct recipient *out)
@@ -43,16 +54,35 @@ static bool find_user(struct call *c, const struct address *address, struct dire
     return found;
 }
 
+/* Where it is sent on to, if anywhere: asked only where there is no user, or more than that. */
+static bool find_forward(struct call *c, const struct address *address, struct recipient *out)
+{
+    struct directory_forward f;
+
+    if (!directory_forward(c, address, &f))
+        return was_missing(c);
+    out->forward = f.to;
+    out->domain_id = f.domain_id;
+    if (!id_is_none(f.user_id))
+        return true;
+    out->kind = RECIPIENT_FORWARD;
+    out->account_id = f.account_id;
+    return true;
+}
+
 static bool check_local(struct call *c, const struct recipient_check_in *in, const struct address *address,
                         const struct directory_domain *domain, struct recipient *out)
 {
     struct directory_user user = { 0 };
     bool found = find_user(c, address, &user);
 
-    if (!found && c->err.code != ERR_MISSING)
+    if (!found && !was_missing(c))
         return false;
-    c->err = (struct err){ 0 };
     out->kind = RECIPIENT_LOCAL;
+    if ((!found || user.forwards) && !find_forward(c, address, out))
+        return false;
+    if (out->kind == RECIPIENT_FORWARD)
+        return true;
     found = found && !user.disabled;
     if (found) {
         out->user_id = user.id;
@@ -95,6 +125,30 @@ static bool is_our_postmaster(struct call *c, bool known, const struct address *
            domain_normalize(PARAM_TEXT(server, hostname), c->arena, &host, &ignored) && bytes_equal(domain, host);
 }
 
+/* A report about mail that was sent on: to whom it was from, and from nobody else than <>, or everybody could relay. */
+static bool check_way_back(struct call *c, const struct recipient_check_in *in, const struct address *address,
+                           const struct directory_domain *domain, struct recipient *out)
+{
+    struct recipient_check_in back = *in;
+    struct bytes email;
+
+    out->email = address->email;
+    if (!in->from_nobody ||
+        srs_reverse(address->local, &c->svc->srs_key, 1, clock_wall(), c->arena, &email) != SRS_GOOD)
+        return absent(c, in, out);
+    if (!address_parse(email, c->arena, &back.address, &c->err))
+        return false;
+    back.from_nobody = false; /* what comes out is no such address again */
+    if (recipient_check(c, &back, out))
+        return true;
+    if (c->err.code != ERR_RELAY)
+        return false;
+    c->err = (struct err){ 0 };
+    out->kind = RECIPIENT_REMOTE;
+    out->account_id = domain->account_id;
+    return address_normalize(&back.address, false, c->arena, &out->email, &c->err);
+}
+
 static bool check_domain(struct call *c, const struct recipient_check_in *in, const struct address *address,
                          struct recipient *out)
 {
@@ -104,6 +158,8 @@ static bool check_domain(struct call *c, const struct recipient_check_in *in, co
     if (!known && c->err.code != ERR_MISSING)
         return false;
     c->err = (struct err){ 0 };
+    if (known && srs_is(address->local))
+        return check_way_back(c, in, address, &domain, out);
     if ((known && is_inside(c, &domain)) || is_our_postmaster(c, known, address))
         return address_normalize(address, true, c->arena, &out->email, &c->err) &&
                check_local(c, in, address, known ? &domain : NULL, out);

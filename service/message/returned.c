@@ -12,6 +12,7 @@
 #include "service/message/postmaster.h"
 #include "service/queue/ending.h"
 #include "service/queue/return_path.h"
+#include "service/queue/suppression.h"
 
 #define FEEDBACK       "fbl" /* the address without a token that feedback loops are given */
 #define DELIVERIES_MAX 1000  /* of one message that are looked at */
@@ -26,6 +27,7 @@ struct told {
     const struct delivery_row *row; /* NULL: of the message, nobody knows which */
     enum says says;
     struct attempt attempt;
+    const struct suppressing *suppresses; /* its recipient; NULL: nobody */
     int op, count_op;
     bool lost; /* it is so already */
 };
@@ -34,6 +36,7 @@ struct returned {
     struct message_row message;
     bool message_gone;
     struct bytes more; /* members of the events' data */
+    bool proven;       /* by a token */
     struct told *each;
     size_t n;
 };
@@ -239,17 +242,17 @@ static bool message_by_header(struct bytes header_id, struct token *out)
 }
 
 /* Our return path in the complaint proves as much as the address it came to. */
-static bool token_of_complaint(struct call *c, const struct recipient *to, const struct bounce *b, struct token *out)
+static bool token_of_complaint(struct call *c, const struct recipient *to, const struct bounce *b, struct token *out,
+                               bool *proven)
 {
     size_t at = bytes_find_last(b->original_mail_from, '@');
     struct bytes domain = bytes_from(b->original_mail_from, at + 1);
     enum token_use use;
 
     *out = to->token;
-    return to->proven ||
-           return_path_read(c->svc, bytes_head(b->original_mail_from, at), domain, clock_wall(), out, &use) ==
-               TOKEN_GOOD ||
-           message_by_header(b->original_id, out);
+    *proven = to->proven || return_path_read(c->svc, bytes_head(b->original_mail_from, at), domain, clock_wall(), out,
+                                             &use) == TOKEN_GOOD;
+    return *proven || message_by_header(b->original_id, out);
 }
 
 static bool read_complaint(struct call *c, const struct recipient *to, const struct bounce *b, struct arena *a,
@@ -260,7 +263,7 @@ static bool read_complaint(struct call *c, const struct recipient *to, const str
     size_t n;
 
     *known = false;
-    if (!b->complains || !token_of_complaint(c, to, b, &token))
+    if (!b->complains || !token_of_complaint(c, to, b, &token, &x->proven))
         return true;
     if (!load(c, token, a, x, &rows, &n))
         return false;
@@ -270,6 +273,44 @@ static bool read_complaint(struct call *c, const struct recipient *to, const str
     x->n = n > 0 && !x->message_gone;
     *known = x->n || to->proven;
     return true;
+}
+
+/* ---- who gets no mail from now on ---- */
+
+/* A refusal that holds for good and for this recipient, as of any server; a complaint that its token proves. */
+static bool is_to_suppress(const struct told *t, bool proven)
+{
+    enum why why;
+    enum permanence permanence;
+
+    if (!t->row || !bytes_equal(t->row->mode, BYTES("live")))
+        return false;
+    if (t->says == SAYS_COMPLAINED)
+        return proven;
+    return t->says == SAYS_BOUNCED && why_of(t->attempt.cause, &why) &&
+           permanence_of(t->attempt.permanence, &permanence) &&
+           meaning_suppresses((struct meaning){ .why = why, .permanence = permanence });
+}
+
+static bool find_suppressed(struct call *c, struct returned *x, bool proven, struct arena *a)
+{
+    struct suppressing *list = arena_array(a, x->n ? x->n : 1, sizeof *list);
+    size_t n = 0;
+
+    for (size_t i = 0; i < x->n; i++) {
+        struct told *t = &x->each[i];
+
+        if (!is_to_suppress(t, proven))
+            continue;
+        list[n] = (struct suppressing){ .account_id = t->row->account_id,
+                                        .email = t->row->email,
+                                        .reason = t->says == SAYS_BOUNCED ? SUPPRESSED_BOUNCE : SUPPRESSED_COMPLAINT,
+                                        .delivery_id = t->row->id,
+                                        .message_id = t->row->message_id,
+                                        .text = t->attempt.text };
+        t->suppresses = &list[n++];
+    }
+    return !n || suppression_look(c->svc, a, list, n, &c->err);
 }
 
 bool returned_read(struct call *c, const struct recipient *to, struct bytes text, struct arena *a,
@@ -291,7 +332,7 @@ bool returned_read(struct call *c, const struct recipient *to, struct bytes text
     else
         known = b.kind == BOUNCE_AUTO_REPLY;
     *out = known ? x : NULL;
-    return ok && arena_check(a, &c->err);
+    return ok && find_suppressed(c, x, x->proven, a) && arena_check(a, &c->err);
 }
 
 /* ---- the batch ---- */
@@ -356,6 +397,8 @@ void returned_add(struct returned *x, struct batch *b, struct arena *a, int64_t 
             continue;
         if (x->message_gone)
             x->message = message_stand_in(t->row);
+        if (t->suppresses)
+            suppression_add(b, a, t->suppresses);
         switch (t->says) {
         case SAYS_BOUNCED: add_bounce(x, t, b, a, now); break;
         case SAYS_DELAYED: add_delay(x, t, b, a, now); break;

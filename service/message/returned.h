@@ -8,7 +8,9 @@
  *   - delayed: email.delayed; delivered, or the answer of a machine: nothing;
  *   - a complaint: email.complained, once for a delivery. It may come to fbl+TOKEN@, or to fbl@ of the same domains
  *     (the address to give to feedback loops) with our return path or our Message-ID in it.
- * Anything else is captured for the operator. A report that is faster than our own note of the delivery is put off. */
+ * Who is unknown there for good, or complains by a token, gets no more mail of the account
+ * (service/queue/suppression.h). Anything else is captured for the operator. A report that is faster than our own note
+ * of the delivery is put off. */
 #ifndef SERVICE_RETURNED_H
 #define SERVICE_RETURNED_H
 #include "service/message/recipient.h"

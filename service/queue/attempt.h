@@ -59,6 +59,9 @@ enum cause {
     CAUSE_TIME_OVER,
     CAUSE_CANCELLED,
     CAUSE_CONTENT_GONE, /* its message or content is no longer there */
+    CAUSE_FORWARDED,    /* sent on: what becomes of it there are other deliveries */
+    CAUSE_LOOP,         /* it would be sent on in a circle */
+    CAUSE_UNVERIFIED,   /* sent on from a domain that may not leave the machine */
     CAUSE_STUCK,        /* ending it failed again and again */
     CAUSE_SUPPRESSED,
     CAUSES

@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/params.h"
+#include "mail/srs.h"
 #include "service/body/seal.h"
 #include "service/core/state.h"
 #include "service/queue/outcome.h"
@@ -328,15 +329,37 @@ bool queue_renew(struct service *svc, struct arena *a, struct work *const *each,
 
 /* ---- the bytes ---- */
 
+static struct bytes mark_of(const struct delivery_row *d, struct arena *a)
+{
+    struct bytes line = NO_BYTES;
+    struct buf text;
+
+    buf_init(&text, 1024);
+    if (d->via.p)
+        srs_mark(&text, d->via);
+    if (text.n)
+        line = arena_copy(a, buf_bytes(&text));
+    buf_clear(&text);
+    return line;
+}
+
+int64_t queue_mark_size(const struct delivery_row *d)
+{
+    return d->via.p ? (int64_t)(sizeof "Delivered-To: \r\n" - 1 + d->via.n) : 0;
+}
+
 bool queue_open(struct service *svc, struct arena *a, const struct work *w, struct content_out *out, struct err *e)
 {
+    struct bytes mark = mark_of(&w->row, a), trace = w->message->trace;
     struct crypt_key key;
     struct call c;
     bool ok;
 
+    if (mark.p)
+        trace = arena_bytesf(a, "%.*s%.*s", SHOW(mark), SHOW(trace));
     call_init(&c, svc, a, "delivery");
     ok = seal_open_server(svc, w->row.id, w->row.wrapped_key, w->row.wrap, &key, &c.err) &&
-         content_open(&c, w->row.body_id, &key, w->message->trace, out);
+         content_open(&c, w->row.body_id, &key, trace, out);
     crypt_wipe(&key, sizeof key);
     if (!ok)
         *e = c.err;

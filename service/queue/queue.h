@@ -81,9 +81,12 @@ struct work {
 bool queue_claim(struct service *svc, const struct want *wants, size_t n, struct arena *a, struct work **out,
                  size_t *n_out, struct err *e);
 
-/* The message's own trace lines and its body: the bytes that leave, to be read with content_next. ERR_GONE: they are no
- * more; ERR_SEALED: under a key that this server has not. */
+/* The message's own trace lines and its body: the bytes that leave, to be read with content_next; of what is sent on
+ * Delivered-To above them, by which we know it when it comes again. ERR_GONE: they are no more; ERR_SEALED: under a key
+ * that this server has not. */
 bool queue_open(struct service *svc, struct arena *a, const struct work *w, struct content_out *out, struct err *e);
+
+int64_t queue_mark_size(const struct delivery_row *d); /* of that Delivered-To line */
 
 struct done {
     struct work *work;

@@ -17,8 +17,8 @@ static bool is_judged(const struct work *w, int64_t now)
 {
     const struct message_row *m = w->message;
 
-    return !w->message_gone && bytes_equal(m->direction, BYTES("outbound")) && id_is_none(m->user_id) &&
-           (w->row.attempts > 0 || now - w->row.created_at > WAITED_MS);
+    return !w->message_gone && !w->row.via.p && bytes_equal(m->direction, BYTES("outbound")) &&
+           id_is_none(m->user_id) && (w->row.attempts > 0 || now - w->row.created_at > WAITED_MS);
 }
 
 /* NULL for those that may leave. They are of several accounts: one look for each run of an account and a bypass. */

@@ -303,12 +303,13 @@ static void tell_recipient(struct report *r, const struct ending *e, enum dsn_ac
 {
     const struct attempt *t = e->verdict.attempt;
 
-    *out = (struct dsn_recipient){ .address = e->row->email,
-                                   .original = member(r, e->row->dsn, "orcpt"),
-                                   .action = action,
-                                   .status = status_of(action, t),
-                                   .last_attempt = t && t->at ? t->at : now,
-                                   .retry_until = action == DSN_DELAYED ? e->row->expires_at : 0 };
+    *out =
+        (struct dsn_recipient){ .address = e->row->via.p ? e->row->via : e->row->email, /* theirs is not to be told */
+                                .original = member(r, e->row->dsn, "orcpt"),
+                                .action = action,
+                                .status = status_of(action, t),
+                                .last_attempt = t && t->at ? t->at : now,
+                                .retry_until = action == DSN_DELAYED ? e->row->expires_at : 0 };
     if (t)
         (void)why_of(t->cause, &out->why);
     if (e->verdict.outcome == OUTCOME_EXPIRED)

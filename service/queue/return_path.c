@@ -1,6 +1,7 @@
 #include "service/queue/return_path.h"
 #include "base/clock.h"
 #include "base/params.h"
+#include "mail/srs.h"
 #include "service/core/state.h"
 #include "service/identity/directory.h"
 
@@ -22,21 +23,45 @@ static struct bytes bounce_domain(struct arena *a)
     return name.n && domain_normalize(name, a, &plain, &ignored) ? plain : NO_BYTES;
 }
 
-struct bytes return_path_write(const struct service *svc, const struct message_row *m, struct id one, struct arena *a)
+static struct bytes by_token(const struct service *svc, struct token t, struct bytes domain, struct arena *a)
 {
-    struct token t = { id_is_none(one) ? TOKEN_MESSAGE : TOKEN_DELIVERY, id_is_none(one) ? m->id : one };
     struct token_key key = newest(svc);
-    struct bytes domain = bounce_domain(a), path = m->envelope_from;
+    struct bytes path;
     struct buf text;
 
-    if (m->token_path && domain.n) {
-        buf_init(&text, 512);
-        token_write(&t, &key, TOKEN_BOUNCE, domain, &text);
-        path = arena_copy(a, buf_bytes(&text));
-        buf_clear(&text);
-    }
+    buf_init(&text, 512);
+    token_write(&t, &key, TOKEN_BOUNCE, domain, &text);
+    path = arena_copy(a, buf_bytes(&text));
+    buf_clear(&text);
     crypt_wipe(&key, sizeof key);
     return path;
+}
+
+static struct bytes by_srs(const struct service *svc, struct bytes sender, struct bytes via, struct arena *a)
+{
+    struct bytes domain = bytes_from(via, bytes_find_last(via, '@') + 1), path = BYTES("");
+    struct err ignored = { 0 };
+    struct address from;
+    struct buf text;
+
+    buf_init(&text, 512);
+    if (address_parse(sender, a, &from, &ignored) &&
+        srs_forward(&from, &svc->srs_key, domain, clock_wall(), a, &text, &ignored))
+        path = arena_copy(a, buf_bytes(&text));
+    buf_clear(&text);
+    return path;
+}
+
+struct bytes return_path_write(const struct service *svc, const struct message_row *m, const struct delivery_row *d,
+                               bool several, struct arena *a)
+{
+    struct token t = { several ? TOKEN_MESSAGE : TOKEN_DELIVERY, several ? m->id : d->id };
+    struct bytes domain;
+
+    if (d->via.p && m->envelope_from.n)
+        return by_srs(svc, m->envelope_from, d->via, a);
+    domain = m->token_path ? bounce_domain(a) : NO_BYTES;
+    return domain.n ? by_token(svc, t, domain, a) : m->envelope_from;
 }
 
 bool return_domain_find(struct call *c, struct bytes name, struct return_domain *out)

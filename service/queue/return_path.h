@@ -9,8 +9,11 @@
 #include "mail/token.h"
 #include "service/core/call.h"
 
-/* The sender's address of a transaction in which message `m` leaves. `one`: its only delivery, NO_ID of several. */
-struct bytes return_path_write(const struct service *svc, const struct message_row *m, struct id one, struct arena *a);
+/* The sender's address of a transaction in which delivery `d` of message `m` leaves; `several`: with others, of the
+ * same `via`. What is sent on leaves with an address of the domain that sends it on (mail/srs.h), or with <> where the
+ * sender's is too long for that. */
+struct bytes return_path_write(const struct service *svc, const struct message_row *m, const struct delivery_row *d,
+                               bool several, struct arena *a);
 
 /* Where mail of such a form comes to. */
 struct return_domain {

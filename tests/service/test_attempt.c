@@ -83,6 +83,10 @@ static void where_each_leaves_a_delivery(void **state)
         { CAUSE_TIME_OVER, "expired", false, true, false },
         { CAUSE_CANCELLED, "cancelled", false, true, false },
         { CAUSE_CONTENT_GONE, "failed", true, true, false },
+        { CAUSE_SUPPRESSED, "suppressed", false, true, false },
+        { CAUSE_FORWARDED, "delivered", true, true, false },
+        { CAUSE_LOOP, "bounced", true, true, false },
+        { CAUSE_UNVERIFIED, "bounced", true, true, false },
         { CAUSE_STUCK, "held", true, false, true },
     };
 

@@ -69,10 +69,10 @@ static void an_alias_moves_and_goes(void **state)
     struct domain_row d = domain(h, p, "a.test");
     struct user_row ana = user(h, p, "ana@a.test", NULL), bo = user(h, p, "bo@a.test", NULL);
     struct address_create_in in = { .change = { .row = { .address = BYTES("info@a.test") },
-                                                .target = text_of(h, "usr", ana.id) } };
+                                                .target = { .user = text_of(h, "usr", ana.id) } } };
     struct address_list_in list = { .user = BYTES("ana@a.test") };
     struct address_list_out all;
-    struct address_update_in to = { .change = { .target = text_of(h, "usr", bo.id),
+    struct address_update_in to = { .change = { .target = { .user = text_of(h, "usr", bo.id) },
                                                 .named = members_named(&address_members, "target") } };
     struct address_delete_in gone;
     struct address_row row;
@@ -137,7 +137,7 @@ static void alias_needs_a_user(void **state)
     struct house *h = *state;
     struct principal *p = tenant(h, "a");
     struct address_create_in in = { .change = { .row = { .address = BYTES("x@elsewhere.test") },
-                                                .target = BYTES("usr_none") } };
+                                                .target = { .user = BYTES("usr_none") } } };
     struct address_row row;
 
     assert_false(address_create(as(h, p), &in, &row));

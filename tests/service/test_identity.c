@@ -256,7 +256,7 @@ static void an_address_exists_once(void **state)
     domain(h, p, "a.test");
     u = user(h, p, "ana@a.test", NULL);
     wont(h, user_create(as(h, p), &in, &out), ERR_CONFLICT);
-    alias.change.target = text_of(h, "usr", u.id);
+    alias.change.target.user = text_of(h, "usr", u.id);
     wont(h, address_create(as(h, p), &alias, &row), ERR_CONFLICT);
 }
 

@@ -1,6 +1,7 @@
 /* Mail that comes back: reports and complaints find the delivery that their address names, and change it once. */
 #include "mail/dsn.h"
 #include "service/queue/return_path.h"
+#include "service/queue/suppression.h"
 #include "tests/service/mail_world.h"
 #include "tests/service/queue_world.h"
 
@@ -34,10 +35,9 @@ static struct intake_out left(struct world *w, size_t n, const char *const *to)
 static const char *path_of(struct world *w, const struct intake_out *m)
 {
     struct message_row row = message_of_id(w, m->message_id);
+    struct delivery_row d = row_of(w, m->recipients[0].delivery_id);
 
-    return arena_text(
-        w->arena,
-        return_path_write(w->svc, &row, m->n_recipients == 1 ? m->recipients[0].delivery_id : NO_ID, w->arena));
+    return arena_text(w->arena, return_path_write(w->svc, &row, &d, m->n_recipients > 1, w->arena));
 }
 
 static struct bytes a_report(struct world *w, enum dsn_action action, const char *email)
@@ -72,6 +72,22 @@ static struct bytes a_report(struct world *w, enum dsn_action action, const char
           "Content-Type: message/feedback-report\r\n\r\nFeedback-Type: abuse\r\nUser-Agent: isp/1\r\nVersion: "        \
           "1\r\n" more "\r\n--x\r\nContent-Type: message/rfc822\r\n\r\nFrom: app@example.test\r\n" id                  \
           "\r\nx\r\n--x--\r\n")
+
+static const char *complaint_path(struct world *w, const struct intake_out *m)
+{
+    return arena_printf(w->arena, "fbl+%s", path_of(w, m) + 2);
+}
+
+static struct bytes arf_of(struct world *w, const char *field, struct bytes value)
+{
+    char *text = arena_text(w->arena, ARF("Original-Mail-From: <@@@>\r\n", "Message-ID: @@@\r\n"));
+    char *at = strstr(text, field);
+    char *mark;
+
+    assert_non_null(at);
+    mark = strstr(at, "@@@");
+    return arena_bytesf(w->arena, "%.*s%.*s%s", (int)(mark - text), text, SHOW(value), mark + 3);
+}
 
 static void comes(struct world *w, const char *to, struct bytes mail)
 {
@@ -126,6 +142,34 @@ static void a_report_bounces_it_once(void **state)
     assert_int_equal(events(w, m.message_id, "email.bounced"), 1);
     assert_int_equal(message_of_id(w, m.message_id).n_failed, 1);
     assert_int_equal(kept_for_operator(w), 0);
+}
+
+static bool is_suppressed(struct world *w, const char *email, enum suppression_reason why)
+{
+    struct bytes one = bytes_of(email);
+    struct suppression_row row;
+    struct err e = { 0 };
+
+    assert_true(suppression_find(w->svc, w->arena, w->account, &one, 1, 0, &row, &e));
+    return !id_is_none(row.id) && suppression_reason_of(row.reason) == why;
+}
+
+/* A proof is wanted: the Message-ID, which anybody may have seen, is none. */
+static void who_is_unknown_or_complains_gets_no_more(void **state)
+{
+    struct world *w = *state;
+    struct intake_out a = left(w, TO("a@far.test")), b = left(w, TO("b@far.test")), c = left(w, TO("c@far.test"));
+    struct intake_out d = left(w, TO("d@far.test"));
+
+    comes(w, path_of(w, &a), a_report(w, DSN_FAILED, "a@far.test"));
+    assert_true(is_suppressed(w, "a@far.test", SUPPRESSED_BOUNCE));
+    comes(w, complaint_path(w, &b), ARF("", ""));
+    assert_true(is_suppressed(w, "b@far.test", SUPPRESSED_COMPLAINT));
+    comes(w, "fbl@" BOUNCES, arf_of(w, "Message-ID", c.header_message_id));
+    assert_int_equal(events(w, c.message_id, "email.complained"), 1);
+    assert_false(is_suppressed(w, "c@far.test", SUPPRESSED_COMPLAINT));
+    comes(w, path_of(w, &d), a_report(w, DSN_DELAYED, "d@far.test"));
+    assert_false(is_suppressed(w, "d@far.test", SUPPRESSED_BOUNCE));
 }
 
 static void of_several_the_report_says_which(void **state)
@@ -228,11 +272,6 @@ static void what_is_under_way_is_put_off(void **state)
     assert_bytes(row_of(w, m.recipients[0].delivery_id).status, BYTES("bounced"));
 }
 
-static const char *complaint_path(struct world *w, const struct intake_out *m)
-{
-    return arena_printf(w->arena, "fbl+%s", path_of(w, m) + 2);
-}
-
 static void a_complaint_counts_once(void **state)
 {
     struct world *w = *state;
@@ -246,17 +285,6 @@ static void a_complaint_counts_once(void **state)
     assert_int_equal(kept_for_operator(w), 0);
 }
 
-static struct bytes arf_of(struct world *w, const char *field, struct bytes value)
-{
-    char *text = arena_text(w->arena, ARF("Original-Mail-From: <@@@>\r\n", "Message-ID: @@@\r\n"));
-    char *at = strstr(text, field);
-    char *mark;
-
-    assert_non_null(at);
-    mark = strstr(at, "@@@");
-    return arena_bytesf(w->arena, "%.*s%.*s%s", (int)(mark - text), text, SHOW(value), mark + 3);
-}
-
 static void a_complaint_finds_it_by_its_text(void **state)
 {
     struct world *w = *state;
@@ -264,7 +292,7 @@ static void a_complaint_finds_it_by_its_text(void **state)
 
     comes(w, "fbl@" BOUNCES, arf_of(w, "Original-Mail-From", bytes_of(path_of(w, &m))));
     assert_int_equal(events(w, m.message_id, "email.complained"), 1);
-    m = left(w, TO("x@far.test"));
+    m = left(w, TO("y@far.test")); /* who has complained gets no more */
     comes(w, "fbl@" BOUNCES, arf_of(w, "Message-ID", m.header_message_id));
     assert_int_equal(events(w, m.message_id, "email.complained"), 1);
     assert_int_equal(kept_for_operator(w), 0);
@@ -278,12 +306,14 @@ static void only_mail_without_a_sender_of_its_own_has_one(void **state)
     struct world *w = *state;
     struct message_send_in in = a_send(w, TO("x@far.test"));
     struct intake_out out;
+    struct delivery_row d;
     struct message_row row;
 
     in.envelope_from = at(w, "bounces@example.test", "/envelope_from");
     must(&w->c, message_send(&w->c, &in, &out));
     row = message_of_id(w, out.message_id);
-    assert_bytes(return_path_write(w->svc, &row, NO_ID, w->arena), BYTES("bounces@example.test"));
+    d = row_of(w, out.recipients[0].delivery_id);
+    assert_bytes(return_path_write(w->svc, &row, &d, false, w->arena), BYTES("bounces@example.test"));
 }
 
 int main(void)
@@ -291,6 +321,7 @@ int main(void)
 #define WORLD_TEST(name) cmocka_unit_test_setup_teardown(name, setup_returns, teardown)
     const struct CMUnitTest tests[] = {
         WORLD_TEST(a_report_bounces_it_once),
+        WORLD_TEST(who_is_unknown_or_complains_gets_no_more),
         WORLD_TEST(of_several_the_report_says_which),
         WORLD_TEST(a_delay_is_an_event),
         WORLD_TEST(machines_are_not_heard_and_people_are_kept),

@@ -223,7 +223,7 @@ static bool erase_user(struct things *t)
 
 static bool make_alias(struct things *t)
 {
-    struct address_create_in in = { .change = { .row = { .address = t->fresh }, .target = t->user } };
+    struct address_create_in in = { .change = { .row = { .address = t->fresh }, .target = { .user = t->user } } };
     struct address_row row;
 
     return address_create(t->c, &in, &row);
