@@ -31,7 +31,7 @@ static const struct action_text {
     [DSN_DELIVERED] = { "delivered", "Delivered", "Your mail was delivered to:" },
     [DSN_RELAYED] = { "relayed", "Relayed",
                       "Your mail was handed to a server that does not tell more about its delivery, for:" },
-    [DSN_EXPANDED] = { "expanded", "Delivered", "Your mail was delivered to a list and sent on to its members:" },
+    [DSN_EXPANDED] = { "expanded", "Delivered", "Your mail was delivered to an address that sends it on to others:" },
 };
 
 /* One sentence for people; what is not here is said by the reply alone. */

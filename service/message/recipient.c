@@ -189,8 +189,10 @@ bool recipient_check(struct call *c, const struct recipient_check_in *in, struct
             return false;
         return limits_recipients(c, 1);
     }
-    if (!returned_check(c, &address, domain, out, &returned))
-        return false;
+    if (!returned_check(c, &address, domain, out, &returned)) {
+        out->kind = RECIPIENT_LOCAL;
+        return c->err.code == ERR_MISSING && in->lenient && was_missing(c) && absent(c, in, out);
+    }
     return returned || (check_domain(c, in, &address, out) && (!c->who || limits_recipients(c, 1)));
 }
 

@@ -292,7 +292,7 @@ static bool is_to_suppress(const struct told *t, bool proven)
            meaning_suppresses((struct meaning){ .why = why, .permanence = permanence });
 }
 
-static bool find_suppressed(struct call *c, struct returned *x, bool proven, struct arena *a)
+static bool find_suppressed(struct call *c, struct returned *x, struct arena *a)
 {
     struct suppressing *list = arena_array(a, x->n ? x->n : 1, sizeof *list);
     size_t n = 0;
@@ -300,7 +300,7 @@ static bool find_suppressed(struct call *c, struct returned *x, bool proven, str
     for (size_t i = 0; i < x->n; i++) {
         struct told *t = &x->each[i];
 
-        if (!is_to_suppress(t, proven))
+        if (!is_to_suppress(t, x->proven))
             continue;
         list[n] = (struct suppressing){ .account_id = t->row->account_id,
                                         .email = t->row->email,
@@ -313,18 +313,34 @@ static bool find_suppressed(struct call *c, struct returned *x, bool proven, str
     return !n || suppression_look(c->svc, a, list, n, &c->err);
 }
 
-bool returned_read(struct call *c, const struct recipient *to, struct bytes text, struct arena *a,
-                   struct returned **out)
+/* Taking a stranger's mail apart is a worker's: it may be long, and HTML wants more stack than a fiber has. */
+struct reading {
+    struct bytes text;
+    struct arena *arena;
+    struct bounce *out;
+};
+
+static void read_work(void *arg)
 {
+    struct reading *job = arg;
     struct mime_limits limits = structure_limits();
     struct bounce_reading how = {
         .limits = &limits, .classifier = classifier_shipped(), .recipients_max = RECIPIENTS_MAX, .text_max = TEXT_MAX
     };
+
+    bounce_read(&how, job->text, job->arena, job->out);
+}
+
+bool returned_read(struct call *c, const struct recipient *to, struct bytes text, struct arena *a,
+                   struct returned **out)
+{
     struct returned *x = arena_alloc(a, sizeof *x);
     bool known = false, ok = true;
     struct bounce b;
 
-    bounce_read(&how, text, a, &b);
+    x->proven = to->proven;
+    if (!offload(POOL_CPU, read_work, &(struct reading){ text, a, &b }, &c->err))
+        return false;
     if (b.kind == BOUNCE_REPORT && to->proven)
         ok = read_report(c, to->token, &b, a, x, &known);
     else if (b.kind == BOUNCE_COMPLAINT)
@@ -332,7 +348,7 @@ bool returned_read(struct call *c, const struct recipient *to, struct bytes text
     else
         known = b.kind == BOUNCE_AUTO_REPLY;
     *out = known ? x : NULL;
-    return ok && find_suppressed(c, x, x->proven, a) && arena_check(a, &c->err);
+    return ok && find_suppressed(c, x, a) && arena_check(a, &c->err);
 }
 
 /* ---- the batch ---- */

@@ -67,6 +67,8 @@ static bool action_of(const struct ending *e, int64_t now, enum dsn_action *out)
     case OUTCOME_DEFERRED: *out = DSN_DELAYED; return is_late(d, now);
     case OUTCOME_DELIVERED:
         *out = t && t->mx.p ? DSN_RELAYED : DSN_DELIVERED; /* no other server: a mailbox, or one of sandbox.test */
+        if (t && t == verdict_of(CAUSE_FORWARDED, now).attempt)
+            *out = DSN_EXPANDED;
         return d->dsn.p && is_asked(d, NOTIFY_SUCCESS) && !(t && t->dsn);
     default: return false;
     }

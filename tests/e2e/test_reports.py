@@ -1,5 +1,6 @@
 """What senders are told: reports of failures by mail as Python's email reads them, and the reports of others about our mail, which Postfix
 writes and brings back to the address that says which mail it was."""
+import contextlib
 import email
 import email.policy
 import smtplib
@@ -7,6 +8,7 @@ import smtplib
 from peer import Peer
 from server import PASSWORD, Server, until
 from test_delivery import LIVE, by_relay, ended, kinds, send
+from test_delivery_crash import Killer
 from test_peers import Postfix, need_root
 
 BOUNCES = "b.example.test"
@@ -74,6 +76,33 @@ def test_of_the_api_where_it_is_asked_for():
         ended(s, send(s, "x@far.test"), "bounced")
         ended(s, send(s, "y@far.test", dsn=True), "bounced")
         assert fields(report(s, "app@example.test"))[1]["Final-Recipient"] == "rfc822; y@far.test" and len(s.entries("app@example.test")) == 1
+
+
+class KillAtRefusal(Killer):
+    def __call__(self, session, argument):
+        return "550 5.1.1 no" if self.done.is_set() else super().__call__(session, argument)
+
+
+def test_kill_9_doubles_no_report(tmp_path):
+    """It dies before the refusal, or right after it, while that is written down with its report."""
+    with Peer(offers=()) as peer:
+        s = by_relay(peer, data=tmp_path / "data").start()
+        s.user("ana@example.test")
+        for cycle in range(8):
+            killer = KillAtRefusal("550 5.1.1 no" if cycle % 4 else None, s)
+            peer.set(RCPT=killer)
+            with contextlib.suppress(OSError, smtplib.SMTPException):
+                submit(s, f"n{cycle}@far.test")
+            assert killer.done.wait(60)
+            s.process.wait(30)
+            s.start()
+            refused = until(lambda: (d := s.get("/v1/deliveries?status=bounced&limit=100").json["data"]) and len(d) == cycle + 1 and d, 60)
+        until(lambda: len(s.entries("ana@example.test")) >= 8, 60)
+        s.restart()  # and nothing more comes
+        told = s.entries("ana@example.test")
+        mails = [email.message_from_bytes(s.raw(e), policy=email.policy.default) for e in told]
+        assert sorted(fields(m)[1]["Final-Recipient"] for m in mails) == sorted(f"rfc822; {d['email']}" for d in refused)
+        s.stop()
 
 
 @need_root

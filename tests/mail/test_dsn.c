@@ -139,7 +139,7 @@ static void every_action_is_told(void **state)
         { DSN_DELAYED, "delayed", "Delayed: ", "need not send it" },
         { DSN_DELIVERED, "delivered", "Delivered: ", "was delivered to:" },
         { DSN_RELAYED, "relayed", "Relayed: ", "handed to a server" },
-        { DSN_EXPANDED, "expanded", "Delivered: ", "to a list" },
+        { DSN_EXPANDED, "expanded", "Delivered: ", "sends it on" },
     };
 
     for (size_t i = 0; i < COUNT(rows); i++) {

@@ -50,6 +50,33 @@ static struct delivery_row to_of(struct world *w, struct id message, const char 
     return (struct delivery_row){ 0 };
 }
 
+/* How many mails in Ana's mailbox hold the text. */
+static size_t told(struct world *w, const char *text)
+{
+    size_t n, found = 0;
+    struct entry_row *rows = entries_in(w, w->ana.inbox_id, &n);
+
+    act(w, &w->ana_login, "api");
+    for (size_t i = 0; i < n; i++) {
+        struct entry_raw_in in = { .id = id_of(w, &entry_kind, rows[i].id) };
+        struct content_out out;
+        struct bytes piece;
+        struct buf all;
+
+        must(&w->c, entry_raw(&w->c, &in, &out));
+        buf_init(&all, 1 << 20);
+        do {
+            must(&w->c, content_next(out.content, &piece, &w->c.err));
+            buf_add(&all, piece);
+        } while (piece.n);
+        content_close(&out.content);
+        buf_addc(&all, 0);
+        found += strstr(all.p, text) != NULL;
+        buf_clear(&all);
+    }
+    return found;
+}
+
 static void it_goes_to_each(void **state)
 {
     struct world *w = *state;
@@ -215,6 +242,38 @@ static void another_account_sees_one_delivery(void **state)
     assert_true(bytes_ends(path_of(w, theirs, "x@far.test"), BYTES("=other.test=app@example.test")));
 }
 
+/* Who asks for it hears that it was sent on; of what becomes of it there the address is named, not where it went. */
+static void what_its_sender_is_told(void **state)
+{
+    struct world *w = *state;
+    struct recipient to = { 0 };
+    struct intake_in in = {
+        .source = SOURCE_SUBMISSION, .envelope_from = BYTES("ana@example.test"), .recipients = &to, .n_recipients = 1
+    };
+    struct recipient_check_in check = { .address = at(w, "info@example.test", "").address };
+    struct attempt refused = { .code = 550, .mx = BYTES("mx.far.test"), .text = BYTES("No") };
+    struct intake *k = NULL;
+    struct intake_out out;
+    struct work *all;
+    size_t n;
+
+    forward(w, "info@example.test", "[\"x@far.test\"]", NO_ID);
+    act(w, &w->ana_login, "submission");
+    must(&w->c, recipient_check(&w->c, &check, &to));
+    to.dsn = BYTES("{\"notify\":\"SUCCESS,FAILURE\"}");
+    must(&w->c, intake_begin(&w->c, &in, &k));
+    must(&w->c, intake_append(k, &w->c, BYTES("From: ana@example.test\r\n\r\nx\r\n")));
+    must(&w->c, intake_commit(&k, &w->c, &out));
+    all = claimed(w, 9, &n);
+    assert_int_equal(n, 1);
+    finish(w, all, 1, (struct verdict){ .outcome = OUTCOME_BOUNCED, .attempt = &refused }, false);
+    work(w);
+    assert_int_equal(told(w, "Action: expanded"), 1);
+    assert_int_equal(told(w, "Action: failed"), 1);
+    assert_int_equal(told(w, "Final-Recipient: rfc822; info@example.test"), 2);
+    assert_int_equal(told(w, "x@far.test"), 0);
+}
+
 static void from_a_domain_of_nobody_nothing_leaves(void **state)
 {
     struct world *w = *state;
@@ -244,6 +303,7 @@ int main(void)
         WORLD_TEST(what_was_here_goes_no_further),
         WORLD_TEST(circles_end),
         WORLD_TEST(another_account_sees_one_delivery),
+        WORLD_TEST(what_its_sender_is_told),
         WORLD_TEST(from_a_domain_of_nobody_nothing_leaves),
     };
 

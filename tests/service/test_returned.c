@@ -316,6 +316,19 @@ static void only_mail_without_a_sender_of_its_own_has_one(void **state)
     assert_bytes(return_path_write(w->svc, &row, &d, false, w->arena), BYTES("bounces@example.test"));
 }
 
+/* Nobody of us proves anything by such an address. */
+static void a_send_to_one_bounces(void **state)
+{
+    struct world *w = *state;
+    struct intake_out m = left(w, TO("x@far.test")), again;
+    const char *path = path_of(w, &m);
+
+    act(w, &w->key, "api");
+    again = sent(w, 1, &path);
+    assert_bytes(again.recipients[0].status, BYTES("bounced"));
+    assert_bytes(row_of(w, m.recipients[0].delivery_id).status, BYTES("delivered"));
+}
+
 int main(void)
 {
 #define WORLD_TEST(name) cmocka_unit_test_setup_teardown(name, setup_returns, teardown)
@@ -329,6 +342,7 @@ int main(void)
         WORLD_TEST(what_is_under_way_is_put_off),
         WORLD_TEST(a_complaint_counts_once),
         WORLD_TEST(a_complaint_finds_it_by_its_text),
+        WORLD_TEST(a_send_to_one_bounces),
         WORLD_TEST(only_mail_without_a_sender_of_its_own_has_one),
     };
 
