@@ -223,6 +223,7 @@ struct turn { /* one attempt of one transaction */
     size_t n_candidates, room;
     int connects;
     bool judged; /* a recipient has a verdict of a peer: TLS is not given up any more */
+    struct bytes sender; /* as it was said: the return path of the last transaction */
     struct needs needs;
     struct convert_plan plan;   /* needs.converted: how */
     enum offer_refusal refusal; /* why a host was passed over; the message has it if all are */

@@ -55,7 +55,7 @@ static struct verdict_rules rules_of(const struct turn *t)
 static struct bytes command_of(const struct turn *t, const struct fate *f, enum step at)
 {
     switch (at) {
-    case STEP_MAIL: return arena_bytesf(t->arena, "MAIL FROM:<%.*s>", SHOW(f->work->message->envelope_from));
+    case STEP_MAIL: return arena_bytesf(t->arena, "MAIL FROM:<%.*s>", SHOW(t->sender));
     case STEP_RCPT: return arena_bytesf(t->arena, "RCPT TO:<%.*s>", SHOW(f->work->row.email));
     default: return bytes_of(step_text(at));
     }

@@ -36,7 +36,7 @@ static void tell(const struct turn *t, const struct fate *f)
     count(o, f->judgement.ambiguous);
     log_info("delivery", LOG_BYTES("id", id_text(t->arena, delivery_kind.prefix, d->id)),
              LOG_BYTES("message", id_text(t->arena, message_kind.prefix, d->message_id)),
-             LOG_BYTES("from", f->work->message->envelope_from), LOG_BYTES("rcpt", d->email),
+             LOG_BYTES("from", t->sender.p ? t->sender : f->work->message->envelope_from), LOG_BYTES("rcpt", d->email),
              LOG_INT("attempt", d->attempts + 1), LOG_BYTES("mx", x->mx), LOG_BYTES("ip", x->ip),
              LOG_TEXT("tls", x->tls.p ? "yes" : NULL), LOG_INT("code", x->code), LOG_BYTES("enhanced", x->enhanced),
              LOG_BYTES("text", x->text), LOG_TEXT("result", outcome_row(o)->status), LOG_BYTES("cause", x->cause),

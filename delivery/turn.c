@@ -274,7 +274,7 @@ static void transact(struct turn *t, const struct manner *how)
         return;
     }
     address(t, which, n, to);
-    e.sender = sender_of(t, which, n);
+    t->sender = e.sender = sender_of(t, which, n);
     e.content = (struct source_of){ outgo_next, text };
     e.may_finish = may_finish;
     e.ctx = t;

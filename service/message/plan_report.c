@@ -18,10 +18,25 @@ static bool begin(struct intake *k, struct call *c, const struct plan *p)
     return report_begin(c->svc, list, body_preview(k->body), &k->report, &c->err);
 }
 
+/* Mail that came back: it may be for who asked for a report by mail. One such address a mail, or its sender is odd. */
+static const struct returned *first_returned(const struct plan *p)
+{
+    for (size_t i = 0; i < p->n; i++)
+        if (p->targets[i].returned)
+            return p->targets[i].returned;
+    return NULL;
+}
+
 bool plan_report(struct intake *k, struct call *c, struct plan *p, struct batch *b)
 {
+    const struct returned *x = first_returned(p);
+
     report_drop(&k->report);
-    if (k->in.source != SOURCE_SUBMISSION && !(k->in.source == SOURCE_API && k->in.dsn_wanted))
+    if (x)
+        returned_endings(x, k->arena, &k->ended);
+    if (x && !report_begin(c->svc, &k->ended, NO_BYTES, &k->report, &c->err))
+        return false;
+    if (!x && k->in.source != SOURCE_SUBMISSION && !(k->in.source == SOURCE_API && k->in.dsn_wanted))
         return true;
-    return begin(k, c, p) && report_add(k->report, b, &c->err);
+    return (x || begin(k, c, p)) && report_add(k->report, b, &c->err);
 }

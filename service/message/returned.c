@@ -10,7 +10,6 @@
 #include "service/body/structure.h"
 #include "service/core/state.h"
 #include "service/message/postmaster.h"
-#include "service/queue/ending.h"
 #include "service/queue/return_path.h"
 #include "service/queue/suppression.h"
 
@@ -420,6 +419,18 @@ void returned_add(struct returned *x, struct batch *b, struct arena *a, int64_t 
         case SAYS_DELAYED: add_delay(x, t, b, a, now); break;
         case SAYS_COMPLAINED: add_complaint(x, t, b, a, now); break;
         }
+    }
+}
+
+void returned_endings(const struct returned *x, struct arena *a, struct endings *out)
+{
+    *out = (struct endings){ .message = &x->message, .each = arena_array(a, x->n ? x->n : 1, sizeof *out->each) };
+    for (size_t i = 0; i < x->n; i++) {
+        const struct told *t = &x->each[i];
+
+        if (!t->lost && t->says == SAYS_BOUNCED)
+            out->each[out->n++] =
+                (struct ending){ .row = t->row, .verdict = { .outcome = OUTCOME_BOUNCED, .attempt = &t->attempt } };
     }
 }
 

@@ -14,7 +14,7 @@
 #ifndef SERVICE_RETURNED_H
 #define SERVICE_RETURNED_H
 #include "service/message/recipient.h"
-#include "store/store.h"
+#include "service/queue/ending.h"
 
 /* Is the address one of these? ERR_MISSING: of their form, but no token of ours, or too old. Otherwise *out is
  * untouched. */
@@ -26,6 +26,8 @@ struct returned; /* what one mail says */
 bool returned_read(struct call *c, const struct recipient *to, struct bytes text, struct arena *a,
                    struct returned **out);
 void returned_add(struct returned *x, struct batch *b, struct arena *a, int64_t now);
+/* What it bounces, as endings, for the report to who asked for one; none: nothing. */
+void returned_endings(const struct returned *x, struct arena *a, struct endings *out);
 /* Learns from a refused batch; false when the failure is of no operation of its. */
 bool returned_mend(struct returned *x, struct batch_failure f);
 #endif

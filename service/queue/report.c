@@ -63,6 +63,7 @@ static bool action_of(const struct ending *e, int64_t now, enum dsn_action *out)
     switch (e->verdict.outcome) {
     case OUTCOME_BOUNCED:
     case OUTCOME_FAILED:
+    case OUTCOME_SUPPRESSED:
     case OUTCOME_EXPIRED: *out = DSN_FAILED; return is_asked(d, NOTIFY_FAILURE);
     case OUTCOME_DEFERRED: *out = DSN_DELAYED; return is_late(d, now);
     case OUTCOME_DELIVERED:
@@ -143,10 +144,14 @@ static bool wants_whole(const struct message_row *m)
     return m->size <= (int64_t)DSN_WHOLE_MAX && bytes_equal(json_part(m->dsn, "ret"), BYTES("\"FULL\""));
 }
 
+/* Of deliveries that were over before, the message has it, as long as its content is kept. */
 static bool open_key(struct report *r, struct crypt_key *key)
 {
+    const struct message_row *m = r->list->message;
     struct err ignored = { 0 };
 
+    if (seal_open_server(r->svc, m->id, m->wrapped_key, m->wrap, key, &ignored))
+        return true;
     for (size_t i = 0; i < r->list->n; i++) {
         const struct delivery_row *d = r->list->each[i].row;
 

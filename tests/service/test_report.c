@@ -332,6 +332,30 @@ static void one_that_is_there_keeps_nothing_back(void **state)
     assert_int_equal(n_reports(w), 1);
 }
 
+/* Also of what was noted while the store was away: who took it tells, and not we. */
+static void what_was_noted_knows_who_tells(void **state)
+{
+    struct world *w = *state;
+    struct attempt knows = gone_on;
+    struct verdict v[] = { { .outcome = OUTCOME_DELIVERED, .attempt = &knows },
+                           { .outcome = OUTCOME_DELIVERED, .attempt = &gone_on } };
+    struct done done = { 0 };
+    struct err e = { 0 };
+    size_t n;
+
+    go_live();
+    knows.dsn = true;
+    for (size_t i = 0; i < 2; i++) {
+        submit(w,
+               (struct submitted){ .from = "ana@example.test", .to = "x@far.test", .dsn = "{\"notify\":\"SUCCESS\"}" });
+        done = (struct done){ .work = claimed(w, 9, &n), .verdict = v[i] };
+        assert_int_equal(n, 1);
+        assert_true(outcomes_note(w->svc, &done, 1));
+        assert_true(outcomes_replay(w->svc, &e));
+        assert_int_equal(n_reports(w), i);
+    }
+}
+
 static void what_expires_tells_the_last_answer(void **state)
 {
     struct world *w = *state;
@@ -373,6 +397,7 @@ int main(void)
         WORLD_TEST(a_report_that_fails_is_an_event),
         WORLD_TEST(a_repeat_writes_none),
         WORLD_TEST(one_that_is_there_keeps_nothing_back),
+        WORLD_TEST(what_was_noted_knows_who_tells),
         WORLD_TEST(what_expires_tells_the_last_answer),
     };
 

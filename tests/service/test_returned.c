@@ -316,6 +316,28 @@ static void only_mail_without_a_sender_of_its_own_has_one(void **state)
     assert_bytes(return_path_write(w->svc, &row, &d, false, w->arena), BYTES("bounces@example.test"));
 }
 
+/* Who asked for reports by mail (dsn) gets one of what came back, too. */
+static void it_is_told_by_mail_where_that_was_asked_for(void **state)
+{
+    struct world *w = *state;
+    struct message_send_in in = a_send(w, TO("x@far.test"));
+    struct intake_out m;
+    struct work *all;
+    size_t n;
+
+    in.from = at(w, "ana@example.test", "/from");
+    in.dsn = true;
+    must(&w->c, message_send(&w->c, &in, &m));
+    all = claimed(w, 9, &n);
+    finish(w, all, n, delivered, false);
+    comes(w, path_of(w, &m), a_report(w, DSN_FAILED, "x@far.test"));
+    comes(w, path_of(w, &m), a_report(w, DSN_FAILED, "x@far.test"));
+    assert_bytes(row_of(w, m.recipients[0].delivery_id).status, BYTES("bounced"));
+    work(w);
+    entries_in(w, w->ana.inbox_id, &n);
+    assert_int_equal(n, 1);
+}
+
 /* Nobody of us proves anything by such an address. */
 static void a_send_to_one_bounces(void **state)
 {
@@ -342,6 +364,7 @@ int main(void)
         WORLD_TEST(what_is_under_way_is_put_off),
         WORLD_TEST(a_complaint_counts_once),
         WORLD_TEST(a_complaint_finds_it_by_its_text),
+        WORLD_TEST(it_is_told_by_mail_where_that_was_asked_for),
         WORLD_TEST(a_send_to_one_bounces),
         WORLD_TEST(only_mail_without_a_sender_of_its_own_has_one),
     };
