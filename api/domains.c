@@ -53,6 +53,15 @@ bool api_domain_verify(struct request *r)
     return domain_verify(&r->call, &in, &out) && answer_object(r, HTTP_OK, &domain_members, &out);
 }
 
+bool api_domain_dkim_rotate(struct request *r)
+{
+    const struct domain_dkim_rotate_in in = { .id = r->parameter[0] };
+    struct domain_view out;
+
+    answer_kept(r, HTTP_OK, &domain_members);
+    return domain_dkim_rotate(&r->call, &in, &out) && answer_object(r, HTTP_OK, &domain_members, &out);
+}
+
 bool api_domain_dkim_import(struct request *r)
 {
     const struct domain_dkim_import_in in = { .id = r->parameter[0],

@@ -18,6 +18,7 @@
 #include "service/identity/auth_turn.h"
 #include "service/identity/directory.h"
 #include "service/identity/dkim_signer.h"
+#include "service/identity/domain_watch.h"
 #include "service/identity/first_start.h"
 #include "service/keep/copy.h"
 #include "service/keep/past.h"
@@ -144,7 +145,7 @@ bool service_start(struct service *svc, struct err *e)
     charset_load(); /* no loop is to wait for the disk in the middle of a mail */
     return service_spawn(svc, node_heartbeat, e) && service_spawn(svc, settings_follow, e) &&
            service_spawn(svc, auth_background, e) && service_spawn(svc, feed_run, e) && due_start(svc, e) &&
-           sweep_start(svc, e);
+           sweep_start(svc, e) && service_spawn(svc, domain_watch, e);
 }
 
 void service_stop(struct service *svc)

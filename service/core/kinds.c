@@ -24,10 +24,13 @@ static const struct field domain_fields[] = {
     FIELD(ID, domain_row, id),           FIELD(ID, domain_row, account_id),  FIELD(TEXT, domain_row, name),
     FIELD(TEXT, domain_row, inbound),    FIELD(TEXT, domain_row, catch_all), FIELD(TIME, domain_row, verified_at),
     FIELD(TIME, domain_row, created_at), FIELD(INT, domain_row, addresses),  FIELD(INT, domain_row, dkim_keys),
+    FIELD(TEXT, domain_row, proof),      FIELD(TIME, domain_row, lost_at),   FIELD(BOOL, domain_row, return_path),
+    FIELD(TIME, domain_row, checked_at), FIELD(TIME, domain_row, check_at),  FIELD(JSON, domain_row, seen),
 };
 static const struct index domain_indexes[] = {
     { .name = "name", .unique = true, .fields = { "name" } },
     { .name = "account", .fields = { "account_id" } },
+    { .name = "check", .fields = { "check_at" } },
 };
 KIND(domain, "dom", INDEXES(domain));
 

@@ -22,6 +22,12 @@ struct domain_row {
     int64_t verified_at, created_at;
     int64_t addresses; /* how many it has, as account.domains */
     int64_t dkim_keys; /* likewise */
+    /* What its DNS said: identity/domain_check.h. */
+    struct bytes proof;           /* by what it is verified: "dns"; null: by an operator's word, or not at all */
+    int64_t lost_at;              /* when its records were found gone; null: they are there, or were never proved */
+    bool return_path;             /* reports come back by its own records */
+    int64_t checked_at, check_at; /* when it was asked, and will be; check_at null: due */
+    struct bytes seen;            /* JSON: every answer of the last check (mail/lookups.h) */
 };
 
 /* A key that signs mail of a domain: service/identity/dkim.h. */

@@ -5,6 +5,7 @@
  * not. All reads of one question are one job on a store thread. Shards, so that loops do not wait for one mutex. */
 #include "service/identity/directory.h"
 #include "service/core/state.h"
+#include "service/identity/domain_records.h"
 #define uthash_fatal(message) die("out of memory: the directory")
 #include <uthash.h>
 
@@ -258,7 +259,8 @@ static bool read_domain(struct question *q, struct err *e)
         .name = row.name,
         .catch_all = row.catch_all,
         .inbound = bytes_equal(row.inbound, BYTES("mailboxes")),
-        .verified = row.verified_at != 0,
+        .verified = domain_is_trusted(&row),
+        .return_path = row.return_path,
     };
     return true;
 }

@@ -12,7 +12,8 @@ struct directory_domain {
     struct id id, account_id;
     struct bytes name, catch_all; /* catch_all: an address or NO_BYTES */
     bool inbound;                 /* has mailboxes here: domain.inbound is "mailboxes" */
-    bool verified;
+    bool verified;                /* mail may leave for it, and come from other accounts: domain_is_trusted */
+    bool return_path;             /* reports come back by rp.NAME */
 };
 
 enum directory_how { FOUND_EXACT, FOUND_TAG, FOUND_CATCH_ALL };

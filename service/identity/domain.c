@@ -10,6 +10,8 @@
 #include "service/core/state.h"
 #include "service/identity/directory.h"
 #include "service/identity/dkim.h"
+#include "service/identity/domain_check.h"
+#include "service/identity/domain_records.h"
 
 static bool missing(struct call *c)
 {
@@ -61,7 +63,7 @@ bool domain_show(struct call *c, struct domain_view *out)
     if (!dkim_ensure(c, &out->row, &keys, &out->n_dkim))
         return false;
     out->dkim = keys;
-    return true;
+    return domain_records(c, out);
 }
 
 /* Those of older builds that nobody has looked at by itself have no keys yet. */
@@ -83,6 +85,8 @@ static bool show_all(struct call *c, const struct domain_row *rows, struct domai
         for (size_t j = 0; j < n_keys; j++)
             if (id_equal(keys[j].domain_id, v->row.id) && v->n_dkim++ == 0)
                 v->dkim = &keys[j];
+        if (!domain_records(c, v))
+            return false;
     }
     return true;
 }
@@ -159,14 +163,21 @@ static bool rule_catch_all(struct call *c, const void *given, void *out)
 
 static void show_status(struct jw *w, const void *row)
 {
-    jw_text(w, ((const struct domain_row *)row)->verified_at ? BYTES("verified") : BYTES("unverified"));
+    const struct domain_row *d = row;
+
+    jw_text(w, d->verified_at && !d->lost_at ? BYTES("verified") : BYTES("unverified"));
 }
 
-/* What to publish comes with outgoing mail. */
+static void show_verified_by(struct jw *w, const void *row)
+{
+    const struct domain_row *d = row;
+
+    jw_text(w, !d->verified_at || d->lost_at ? NO_BYTES : d->proof.p ? d->proof : BYTES("operator"));
+}
+
 static void show_records(struct jw *w, const void *row)
 {
-    (void)row;
-    jw_raw(w, BYTES("[]"));
+    jw_raw(w, ((const struct domain_view *)row)->records);
 }
 
 static void show_dkim(struct jw *w, const void *row)
@@ -196,7 +207,10 @@ static const struct member domain_list_[] = {
     MEMBER(TEXT, domain_row, inbound, .given = MADE | CHANGED, .rule = rule_inbound, .column = true),
     MEMBER(TEXT, domain_row, catch_all, .given = MADE | CHANGED, .rule = rule_catch_all),
     { .name = "status", .type = MEMBER_OWN, .show = show_status, .column = true },
-    MEMBER(TIME, domain_row, verified_at),
+    MEMBER(TIME, domain_view, verified_at),
+    { .name = "verified_by", .type = MEMBER_OWN, .show = show_verified_by },
+    MEMBER(TIME, domain_view, sends_until),
+    MEMBER(TIME, domain_row, checked_at),
     { .name = "dkim", .type = MEMBER_OWN, .show = show_dkim },
     { .name = "records", .type = MEMBER_OWN, .show = show_records },
     MEMBER(TIME, domain_row, created_at),
@@ -225,6 +239,9 @@ static bool insert(struct call *c, struct domain_view *out)
         return false;
     out->dkim = pair;
     out->row.dkim_keys = (int64_t)(out->n_dkim = 2);
+    out->row.check_at = out->row.created_at + PARAM_INT(domain, check_soon);
+    if (!domain_records(c, out))
+        return false;
     batch_insert(b, &domain_kind, &out->row, NULL, 0);
     batch_insert(b, &dkim_kind, &pair[0], NULL, 0);
     batch_insert(b, &dkim_kind, &pair[1], NULL, 0);
@@ -305,29 +322,36 @@ bool domain_delete(struct call *c, const struct domain_delete_in *in, void *out)
     return true;
 }
 
-bool domain_verify(struct call *c, const struct domain_verify_in *in, struct domain_view *out)
+/* An operator's word, which no answer of the DNS takes back. */
+static bool force(struct call *c, struct domain_view *v)
 {
     struct batch *b = batch_new(c->arena);
-    bool may_force =
-        c->who && id_equal(c->who->account_id, c->svc->operator_account) && (c->who->scopes & SCOPE_OPERATOR);
+    struct set sets[3];
+    bool fresh;
 
-    *out = (struct domain_view){ 0 };
-    if (!domain_reached(c, in->id, &out->row))
-        return false;
-    if (!in->force) {
-        call_fault(c, "/force", "not_available", "this build does not look up DNS records: an operator may force it");
-        return call_check(c);
-    }
-    if (!may_force)
+    if (!c->who || !id_equal(c->who->account_id, c->svc->operator_account) || !(c->who->scopes & SCOPE_OPERATOR))
         return err_set(&c->err, ERR_SCOPE, "Only an operator may force it");
-    if (!domain_show(c, out))
+    fresh = !v->row.verified_at || v->row.lost_at;
+    if (fresh)
+        v->row.verified_at = clock_wall();
+    v->row.lost_at = 0;
+    v->row.proof = NO_BYTES;
+    if (!domain_records(c, v))
         return false;
-    if (!out->row.verified_at)
-        out->row.verified_at = clock_wall();
-    const struct set set = SET("verified_at", V_TIME(out->row.verified_at));
+    if (fresh)
+        domain_event(c, b, v, "domain.verified");
+    sets[0] = SET("verified_at", V_TIME(v->row.verified_at));
+    sets[1] = SET("lost_at", V_TIME(0));
+    sets[2] = SET("proof", V_TEXT(NO_BYTES));
+    batch_update(b, &domain_kind, v->row.id, NULL, 0, sets, 3);
+    return call_commit(c, b, v, v->row.id);
+}
 
-    batch_update(b, &domain_kind, out->row.id, NULL, 0, &set, 1);
-    if (!call_commit(c, b, out, out->row.id))
+bool domain_verify(struct call *c, const struct domain_verify_in *in, struct domain_view *out)
+{
+    *out = (struct domain_view){ 0 };
+    if (!domain_reached(c, in->id, &out->row) || !domain_show(c, out) ||
+        !(in->force ? force(c, out) : domain_check(c, out)))
         return false;
     directory_changed(c->svc);
     return true;

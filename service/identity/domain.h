@@ -8,6 +8,10 @@ struct domain_view {
     struct domain_row row;
     const struct dkim_row *dkim; /* its keys, the oldest first (dkim.h) */
     size_t n_dkim;
+    /* By domain_records.h: */
+    struct bytes records; /* JSON: what it publishes, and how each record stands */
+    int64_t verified_at;  /* 0 while it has lost its records, and mail leaves for it until: */
+    int64_t sends_until;
 };
 
 struct domain_list_in {
@@ -41,7 +45,7 @@ bool domain_delete(struct call *c, const struct domain_delete_in *in, void *out)
 struct domain_verify_in {
     struct bytes id;
     bool force;
-}; /* without force ERR_INVALID in this build; force needs operator */
+}; /* force needs operator, and asks nobody; otherwise the DNS is asked now */
 bool domain_verify(struct call *c, const struct domain_verify_in *in, struct domain_view *out);
 struct domain_dkim_import_in {
     struct bytes id;
@@ -50,6 +54,12 @@ struct domain_dkim_import_in {
 /* A key that was made elsewhere. It signs at once where the active one of its algorithm was never seen in the DNS, in
  * whose place it comes; else once it has been seen. ERR_CONFLICT: the selector is taken. */
 bool domain_dkim_import(struct call *c, const struct domain_dkim_import_in *in, struct domain_view *out);
+
+struct domain_dkim_rotate_in {
+    struct bytes id;
+};
+/* The next keys, to be published; where they are there already, nothing. They sign once they were seen. */
+bool domain_dkim_rotate(struct call *c, const struct domain_dkim_rotate_in *in, struct domain_view *out);
 
 /* For service/: a domain of the account acted in, by id or name, whatever the scopes. ERR_MISSING. */
 bool domain_of_account(struct call *c, struct bytes id, struct domain_row *out);

@@ -98,6 +98,21 @@ static struct bytes rewrite(struct intake *k, struct bytes head, struct bytes he
     return buf_bytes(out);
 }
 
+/* The domain of the author or of the envelope that must not leave the machine yet: what refuses it is where it would.
+ */
+static bool note_untrusted(struct intake *k, struct call *c, const struct directory_domain *author)
+{
+    struct bytes envelope = k->in.envelope_from;
+    struct directory_domain domain = *author;
+
+    envelope = bytes_from(envelope, bytes_find_last(envelope, '@') + 1);
+    if (author->verified && envelope.n && !bytes_equal_nocase(envelope, author->name) &&
+        !directory_domain(c, envelope, &domain))
+        return call_was_missing(c);
+    k->untrusted = domain.verified ? NO_BYTES : domain.name;
+    return true;
+}
+
 bool intake_header(struct intake *k, struct call *c, struct bytes head, struct bytes *out)
 {
     struct bytes header = bytes_head(head, header_end(head));
@@ -114,6 +129,8 @@ bool intake_header(struct intake *k, struct call *c, struct bytes head, struct b
         !directory_domain(c, from.domain, &domain))
         return false;
     k->domain_id = domain.id;
+    if (!note_untrusted(k, c, &domain))
+        return false;
     k->people = k->in.people.p ? k->in.people : summary_people_json(header, k->arena);
     if (header_count(header, "Bcc") || header_count(header, "Resent-Bcc") || !header_count(header, "Date") ||
         !header_count(header, "Message-ID"))

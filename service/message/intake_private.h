@@ -64,7 +64,8 @@ struct intake {
     bool head_done;
     int64_t size_max, now;
     struct id message_id;
-    struct id domain_id; /* of From, when it is ours to send */
+    struct id domain_id;    /* of From, when it is ours to send */
+    struct bytes untrusted; /* a domain of sender or author that mail may not leave for; NO_BYTES: it may */
     struct bytes trace, people;
     struct summary summary;
     struct bytes summary_sealed; /* its JSON under the content key */

@@ -6,6 +6,7 @@
  * the deliveries. */
 #include "base/params.h"
 #include "service/core/state.h"
+#include "service/identity/domain_records.h"
 #include "service/message/intake_private.h"
 #include "service/queue/ending.h"
 #include "service/queue/play.h"
@@ -239,9 +240,11 @@ static bool plan_target(struct intake *k, struct call *c, struct target *t, stru
         decide(k, t, CAUSE_FORWARDED);
     else if (r->kind == RECIPIENT_LOCAL)
         return plan_mailbox(k, c, t, seen, boxes);
-    else if (r->kind == RECIPIENT_REMOTE && service_is_live(c->svc))
+    else if (r->kind == RECIPIENT_REMOTE && service_is_live(c->svc)) {
+        if (k->untrusted.p)
+            return domain_unverified(c, k->untrusted);
         decide(k, t, CAUSE_LEAVES);
-    else
+    } else
         decide(k, t, CAUSE_SANDBOX);
     return true;
 }

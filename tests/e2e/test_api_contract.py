@@ -12,7 +12,7 @@ OBJECTS = {
                "content_until key_id user_id request_id created_at",
     "delivery": "id message_id email kind attempts next_attempt_at expires_at entry_id created_at status last",
     "event": "id type at message_id delivery_id email tags metadata data",
-    "domain": "id name inbound catch_all status verified_at created_at dkim records",
+    "domain": "id name inbound catch_all status verified_at verified_by sends_until checked_at created_at dkim records",
     "user": "id address name encryption quota used disabled save_sent send_as metadata last_login_at created_at",
     "address": "id address primary target created_at",
     "key": "id name mode scopes domain_ids allowed_ips expires_at last_used_at hint created_at",
@@ -494,9 +494,7 @@ def test_keys_of_a_domain(server, tenant):
 
 def test_verify(server, tenant):
     where = f"/v1/domains/{tenant.domain['name']}/verify"
-    assert tenant.domain["status"] == "unverified" and tenant.domain["records"] == []
-    fault(tenant.post(where, {}), 422, "validation_error")
-    fault(tenant.post(where, {"force": False}), 422, "validation_error")
+    assert tenant.domain["status"] == "unverified" and {r["status"] for r in tenant.domain["records"]} == {"pending"}
     assert tenant.post(where, {"force": True}).status == 403
     a = Client(server, account=tenant.account["id"]).post(where, {"force": True})
     assert a.status == 200 and a.json["status"] == "verified" and TIME.match(a.json["verified_at"])

@@ -81,6 +81,7 @@ def test_elections_while_mail_leaves(tmp_path):
                 body = {"from": "app@example.test", "to": to, "subject": "Sturgeon", "text": "The quick brown walrus.\n"}
                 if not accepted:
                     until(lambda: s.post("/v1/domains", {"name": "example.test"}).status in (201, 409))
+                    until(lambda: s.post("/v1/domains/example.test/verify", {"force": True}).status == 200)
                 answer = s.post("/v1/messages", body)
                 assert answer.status in (202, 503), answer
                 if answer.status == 202:
