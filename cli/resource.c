@@ -4,6 +4,7 @@
  * is printed by the resource's table. What cannot be read or sent ends before anything is sent; deleting asks first. */
 #include "base/json.h"
 #include "cli/client.h"
+#include "cli/domain.h"
 #include "cli/verbs.h"
 #include <json-c/json.h>
 #include <unistd.h>
@@ -245,10 +246,13 @@ static int run(const struct verb *v, const struct command_line *l, const struct 
     result = client_result(l, &a);
     if (result == EXIT_FINE && v->members && !v->flags->name)
         result = take_pages(l, r->path, a.json);
+    if (result == EXIT_FINE && a.json && domain_answer(v, l, a.json, &result))
+        goto out;
     if (result == EXIT_FINE && a.json)
         output_answer(l, a.json, v->members);
     else if (result == EXIT_FINE)
         fwrite(a.body.p ? a.body.p : "", 1, a.body.n, stdout);
+out:
     client_answer_clear(&a);
     return result;
 }

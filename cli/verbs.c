@@ -26,6 +26,10 @@ static const struct flag domain_add[] = {
 };
 static const struct flag domain_verify[] = { { "force", FLAG_SWITCH, "force", false, "mark as verified (operators)" },
                                              END };
+static const struct flag domain_records[] = {
+    { "zone", FLAG_SWITCH, NULL, false, "as lines of a zone file" },
+    END,
+};
 static const struct flag domain_key[] = {
     { "key-file", FLAG_WHOLE, "private_key", false, "file with the private key (PEM), - for standard input" },
     END,
@@ -100,7 +104,13 @@ const struct verb verbs[] = {
     { "domain", "add", "POST", "/v1/domains", 1, "name", domain_add, NULL, "NAME: a new domain" },
     { "domain", "show", "GET", "/v1/domains/{1}", 1, NULL, none, NULL, "DOMAIN" },
     { "domain", "set", "PATCH", "/v1/domains/{1}", 1, NULL, domain_add, NULL, "DOMAIN: changes what the flags say" },
-    { "domain", "verify", "POST", "/v1/domains/{1}/verify", 1, NULL, domain_verify, NULL, "DOMAIN" },
+    { "domain", "verify", "POST", "/v1/domains/{1}/verify", 1, NULL, domain_verify, NULL, "DOMAIN: asks the DNS now" },
+    { "domain", "check", "POST", "/v1/domains/{1}/verify", 1, NULL, none, NULL,
+      "DOMAIN: asks the DNS now, and says what to mend" },
+    { "domain", "records", "GET", "/v1/domains/{1}", 1, NULL, domain_records, NULL,
+      "DOMAIN: what to publish, as it was seen last" },
+    { "domain", "rotate", "POST", "/v1/domains/{1}/dkim/rotate", 1, NULL, domain_records, NULL,
+      "DOMAIN: the next DKIM keys, to be published" },
     { "domain", "import-key", "POST", "/v1/domains/{1}/dkim", 2, "-,selector", domain_key, NULL,
       "DOMAIN SELECTOR: a DKIM key of your own" },
     { "domain", "delete", "DELETE", "/v1/domains/{1}", 1, NULL, none, NULL, "DOMAIN" },

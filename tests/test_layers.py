@@ -6,7 +6,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 BELOW = {"base": "", "net": "base", "http": "base", "mail": "base", "store": "net base", "service": "mail store net base",
          "api": "service mail http net base", "smtp": "service mail net base", "pop3": "service mail net base",
          "delivery": "service mail net base",
-         "cli": "api smtp pop3 delivery service net base"}
+         "cli": "api smtp pop3 delivery service mail net base"}
 # The folders of service/, from the lowest: each may use itself and those before it. service.c and service.h, which wire
 # them together, stand above all and are used by the doors alone.
 SERVICE = ["core", "identity", "body", "box", "queue", "message", "keep"]
