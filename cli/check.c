@@ -17,7 +17,7 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-enum { DNS_WAIT_MS = 3000, FREE_LOW_MIB = 1024, FREE_FAIL_MIB = 64 };
+enum { FREE_LOW_MIB = 1024, FREE_FAIL_MIB = 64 };
 
 void check_say(struct checkup *c, enum verdict v, const char *name, const char *found, const char *mend)
 {
@@ -160,24 +160,22 @@ struct bytes check_setting(struct checkup *c, const char *name)
 }
 
 /* What delivery, and the checks of what comes in, stand on. Mail between local users goes without. */
-static void check_dns(struct checkup *c)
+static void check_outward(struct checkup *c)
 {
-    struct dns_answer answer = { .result = DNS_FAILED };
+    static const enum param set[] = { PARAM_dns_servers, PARAM_dns_trust_anchor, PARAM_dns_insecure };
     struct err e = { 0 };
-    char found[300];
-    bool ok;
+    bool ok = true;
 
-    ok = param_set(PARAM_dns_servers, PARAM_FROM_FLAG, check_setting(c, "dns.servers"), &e) && dns_start(&e);
-    if (ok)
-        dns_ask(c->arena, BYTES("."), DNS_NS, clock_monotonic() + DNS_WAIT_MS, &answer);
-    ok = ok && answer.result == DNS_FOUND;
-    if (ok)
-        snprintf(found, sizeof found, "answers%s",
-                 answer.secure ? ", validated" : ", not validated (dns.trust_anchor)");
-    else
-        snprintf(found, sizeof found, "%.*s", SHOW(e.code ? bytes_of(e.message) : answer.why));
-    check_say(c, ok ? PASS : WARN, "dns", found,
-              "set dns.servers, or mend /etc/resolv.conf: mail to other servers needs names");
+    for (size_t i = 0; i < sizeof set / sizeof *set && ok; i++)
+        ok = param_set(set[i], PARAM_FROM_FLAG, check_setting(c, param_row(set[i])->name), &e);
+    if (!ok || !dns_start(&e)) {
+        check_say(c, WARN, "dns", e.message,
+                  "set dns.servers, or mend /etc/resolv.conf: mail to other servers needs names");
+        return;
+    }
+    check_resolver(c);
+    check_name(c);
+    check_port_25(c);
 }
 
 /* A server on this machine, whose files can be looked at. */
@@ -191,6 +189,9 @@ const struct flag check_flags[] = {
     { "store", FLAG_TEXT, NULL, false, "as `serve` is given it (POSTRIDER_STORE, the boot file)" },
     { "config", FLAG_TEXT, NULL, false, "boot file (POSTRIDER_CONFIG; postrider.json in the data folder)" },
     { "set", FLAG_TEXTS, NULL, false, "NAME=VALUE: a parameter as `serve` is given it, may be repeated" },
+    { "to", FLAG_TEXT, NULL, false, "HOST of another mail server: is port 25 open from here to it?" },
+    { "signed", FLAG_TEXT, NULL, false, "a domain that is signed, to try the resolver with (.)" },
+    { "unsigned", FLAG_TEXT, NULL, false, "one that is not (gmail.com)" },
     { NULL, FLAG_TEXT, NULL, false, NULL },
 };
 
@@ -238,7 +239,7 @@ int check_main(int argc, char **argv)
     if (is_local(&l)) {
         check_certificates(&c);
         check_doors(&c);
-        check_dns(&c);
+        check_outward(&c);
     }
     if (output_json(&l))
         puts(json_object_to_json_string_ext(c.results, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE));
