@@ -172,15 +172,15 @@ static bool whole_send(struct request *r, struct err *e)
 static void send(struct request *r)
 {
     struct err e = { 0 };
-    bool good, follows = r->follower && !r->is_error;
+    bool good, goes_on = r->goes_on && !r->is_error;
 
     if (r->content.content && !r->large.begun) {
         answer_begin(r, r->content.size);
         r->large.begun = true;
     }
-    if (follows)
+    if (goes_on)
         answer_begin(r, -1);
-    good = follows          ? r->x->no_body || follow_send(r, &e)
+    good = goes_on          ? r->x->no_body || r->goes_on(r, &e)
            : r->large.begun ? r->x->no_body || large_send(r, &e)
                             : whole_send(r, &e);
     exchange_write_end(r->x, !good);

@@ -88,7 +88,7 @@ static bool await(struct request *r, uint64_t seen, struct err *e)
     }
 }
 
-bool follow_send(struct request *r, struct err *e)
+static bool follow_send(struct request *r, struct err *e)
 {
     bool good = true, more = true;
 
@@ -133,18 +133,6 @@ static bool follow_begin(struct request *r)
     return true;
 }
 
-bool follow_wanted(const struct request *r)
-{
-    struct bytes rest = r->accept, type;
-
-    while (rest.n) {
-        bytes_cut(rest, ',', &type, &rest);
-        if (bytes_equal_nocase(bytes_trim(bytes_head(type, bytes_find(type, ';'))), BYTES("text/event-stream")))
-            return true;
-    }
-    return false;
-}
-
 bool follow_answer(struct request *r)
 {
     if (query_text(r, "before").p)
@@ -153,5 +141,6 @@ bool follow_answer(struct request *r)
         return false;
     r->status = HTTP_OK;
     r->type = "text/event-stream";
+    r->goes_on = follow_send;
     return true;
 }

@@ -37,3 +37,15 @@ void head_read(struct request *r)
     for (size_t i = 0; i < h->n; i++)
         read_one(r, &h->fields[i]);
 }
+
+bool head_accepts(const struct request *r, const char *type)
+{
+    struct bytes rest = r->accept, one;
+
+    while (rest.n) {
+        bytes_cut(rest, ',', &one, &rest);
+        if (bytes_equal_nocase(bytes_trim(bytes_head(one, bytes_find(one, ';'))), bytes_of(type)))
+            return true;
+    }
+    return false;
+}

@@ -109,7 +109,7 @@ bool api_delivery_event_list(struct request *r)
 
 bool api_event_list(struct request *r)
 {
-    return follow_wanted(r) ? follow_answer(r) : events(r, event_list);
+    return head_accepts(r, "text/event-stream") ? follow_answer(r) : events(r, event_list);
 }
 
 bool api_event_get(struct request *r)

@@ -78,21 +78,20 @@ static bool media_fits(struct request *r)
 
     if (!(flags & (ROUTE_JSON | ROUTE_STREAM)))
         return true;
-    r->is_rfc822 = flags & ROUTE_STREAM && type_is(r, BYTES("message/rfc822"));
-    if (r->is_rfc822 || (flags & ROUTE_JSON && type_is(r, BYTES("application/json"))))
+    r->is_streamed = flags & ROUTE_STREAM && type_is(r, bytes_of(r->route->stream));
+    if (r->is_streamed || (flags & ROUTE_JSON && type_is(r, BYTES("application/json"))))
         return true;
     if (!r->content_type.p && !has_body(r) && flags & ROUTE_JSON)
         return true; /* the missing body is then the fault */
-    return err_set(&r->call.err, ERR_MEDIA, "Send %s",
-                   !(flags & ROUTE_STREAM) ? "application/json"
-                   : flags & ROUTE_JSON    ? "application/json or message/rfc822"
-                                           : "message/rfc822");
+    return err_set(&r->call.err, ERR_MEDIA, "Send %s%s%s", flags & ROUTE_JSON ? "application/json" : "",
+                   flags & ROUTE_JSON && flags & ROUTE_STREAM ? " or " : "", r->route->stream ? r->route->stream : "");
 }
 
 static size_t body_most(const struct request *r)
 {
-    if (r->is_rfc822)
-        return (size_t)PARAM_INT(message, size_max);
+    if (r->is_streamed)
+        return (size_t)(type_is(r, BYTES("text/csv")) ? PARAM_INT(suppression, import_size)
+                                                      : PARAM_INT(message, size_max));
     return r->route->flags & ROUTE_JSON ? (size_t)PARAM_INT(api, request_max) : API_SMALL;
 }
 
@@ -204,7 +203,7 @@ static bool body_parse(struct request *r)
 /* An Idempotency-Key needs the whole of a streamed body, to compare it. */
 static bool body_read(struct request *r)
 {
-    if (r->is_rfc822)
+    if (r->is_streamed)
         return !r->key.p || exchange_collect(r->x, &r->call.err);
     return !(r->route->flags & ROUTE_JSON) || body_parse(r);
 }
@@ -345,7 +344,7 @@ void request_run(struct request *r)
     head_take(r);
     if (acceptable(r)) {
         r->call.deadline =
-            clock_monotonic() + PARAM_INT(api, call_deadline) + (r->is_rfc822 ? PARAM_INT(api, request_deadline) : 0);
+            clock_monotonic() + PARAM_INT(api, call_deadline) + (r->is_streamed ? PARAM_INT(api, request_deadline) : 0);
         line_works(r->x->line, true);
         if (!operate(r) || !arena_check(r->call.arena, &r->call.err) || !large_check(r, &r->call.err))
             problem_write(r);

@@ -34,7 +34,7 @@ struct request {
     struct bytes parameter[ROUTE_PARAMETERS];
     struct bytes authorization, content_type, content_encoding, forwarded_for, forwarded_proto, other_account, key,
         accept, last_event;
-    bool is_rfc822, collected_read;
+    bool is_streamed, collected_read;
     bool malformed; /* as HTTP: 400 invalid_request */
     bool is_unix;   /* came by the unix socket, from this uid */
     unsigned uid;
@@ -54,7 +54,9 @@ struct request {
     const char *code; /* of an error that has no enum err_code */
     struct content_out content;
     struct large large;
-    struct follower *follower; /* the answer goes on with what is new, from `place` on */
+    bool (*goes_on)(struct request *r, struct err *e); /* writes a body that does not end soon, or is long; or NULL */
+    void *going;                                       /* its own; what it makes next lies in `place` */
+    struct follower *follower;                         /* the answer goes on with what is new, from `place` on */
     struct buf place;
     bool from_end; /* the place that was asked for is none here */
 };
@@ -86,12 +88,12 @@ bool large_check(const struct request *r, struct err *e); /* ERR_MEMORY: the doo
 bool large_send(struct request *r, struct err *e);        /* what is not sent yet of one that has begun */
 void large_clear(struct request *r);
 /* ---- api/follow.c ---- */
-bool follow_wanted(const struct request *r);
 bool follow_answer(struct request *r); /* instead of a page of events */
-bool follow_send(struct request *r, struct err *e);
 
 /* ---- api/head.c: the header ---- */
 void head_read(struct request *r);
+/* Does the client ask for this type by its name? */
+bool head_accepts(const struct request *r, const char *type);
 
 /* ---- api/login.c ---- */
 bool request_login(struct request *r);
@@ -107,7 +109,7 @@ uint64_t body_members(const struct request *r, const struct members *m, void *gi
 struct bytes body_text(const struct request *r, const char *name);
 bool body_bool(const struct request *r, const char *name);
 int64_t body_int(const struct request *r, const char *name);
-struct source body_source(struct request *r); /* of a message/rfc822 body */
+struct source body_source(struct request *r); /* of a body that is taken as it comes */
 
 /* A POST makes something: tells what its kept answer (Idempotency-Key) will be. Before the service function. */
 void answer_kept(struct request *r, int status, const struct members *m);

@@ -8,7 +8,7 @@ enum route_flags {
     ROUTE_OPEN = 1,    /* needs no credential */
     ROUTE_USER = 2,    /* a user's address and password will do */
     ROUTE_JSON = 4,    /* takes application/json */
-    ROUTE_STREAM = 8,  /* takes message/rfc822 */
+    ROUTE_STREAM = 8,  /* takes its body as it comes, as `stream` */
     ROUTE_POST = 16,   /* takes Idempotency-Key */
     ROUTE_METRICS = 32 /* needs no credential while api.metrics_open is set */
 };
@@ -21,6 +21,7 @@ struct route {
     unsigned scopes, flags;
     const struct schema *body;                     /* of application/json, or NULL */
     const struct schema_property *query, *headers; /* never NULL */
+    const char *stream;                            /* "message/rfc822", "text/csv" */
 };
 
 extern const struct route routes[];

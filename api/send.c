@@ -228,7 +228,7 @@ bool api_message_send(struct request *r)
     struct intake_out out = { 0 };
 
     answer_kept(r, HTTP_ACCEPTED, &accepted_members);
-    if (r->is_rfc822)
+    if (r->is_streamed)
         raw_send_in(r, &in);
     else if (!json_send_in(r, &in))
         return false;

@@ -3,7 +3,60 @@
  * Handlers carry and decide nothing. One suppression is answered as an object, several are as a list, and so is what is
  * kept of an answer. */
 #include "api/request.h"
+#include "base/clock.h"
+#include "base/params.h"
 #include "service/queue/suppression.h"
+#include "service/queue/suppression_import.h"
+
+/* ---- the list as CSV ---- */
+
+static bool export_more(struct request *r)
+{
+    struct arena_mark mark = arena_mark(r->call.arena);
+    bool good;
+
+    r->call.deadline = clock_monotonic() + PARAM_INT(api, call_deadline);
+    good = auth_current(&r->call) && suppression_export(&r->call, r->going, &r->place);
+    if (good && r->place.overflowed)
+        good = err_set(&r->call.err, ERR_INTERNAL, "A piece of the list is too large");
+    arena_rewind(r->call.arena, mark);
+    return good;
+}
+
+/* Whoever reads slowly makes us hold one piece. */
+static bool export_send(struct request *r, struct err *e)
+{
+    const struct suppression_exporting *x = r->going;
+
+    for (;;) {
+        stream_deadline(r->x->line->stream, clock_monotonic() + PARAM_INT(api, answer_deadline));
+        if (!exchange_write(r->x, buf_bytes(&r->place), e) || !stream_flush(r->x->line->stream, e))
+            return false;
+        if (x->ended)
+            return true;
+        buf_reset(&r->place);
+        if (!export_more(r)) {
+            *e = r->call.err;
+            return false;
+        }
+    }
+}
+
+/* The first rows are read before the answer begins, so that what fails then is told. */
+static bool export_begin(struct request *r, const struct suppression_list_in *in)
+{
+    struct suppression_exporting *x = arena_alloc(r->call.arena, sizeof *x);
+
+    r->going = x;
+    buf_init(&r->place, SUPPRESSION_EXPORT_MOST);
+    if (!suppression_export_begin(&r->call, in, x) || !export_more(r))
+        return false;
+    r->status = HTTP_OK;
+    r->type = "text/csv; charset=utf-8";
+    r->disposition = BYTES("attachment; filename=\"suppressions.csv\"");
+    r->goes_on = export_send;
+    return true;
+}
 
 bool api_suppression_list(struct request *r)
 {
@@ -14,6 +67,8 @@ bool api_suppression_list(struct request *r)
                                             .since = query_time(r, "since") };
     struct suppression_list_out out = { 0 };
 
+    if (head_accepts(r, "text/csv"))
+        return export_begin(r, &in);
     return suppression_list(&r->call, &in, &out) &&
            answer_list(r, &out.page, &suppression_members, out.rows, out.n, sizeof *out.rows);
 }
@@ -77,12 +132,33 @@ static void read_rows(struct request *r, struct suppression_create_in *in)
     in->both = list && members_read(&suppression_members, r->body, r->call.arena, &(struct suppression_row){ 0 });
 }
 
+static bool import(struct request *r)
+{
+    const struct suppression_import_in in = { .csv = body_source(r) };
+    struct suppression_import_row out;
+
+    answer_kept(r, HTTP_ACCEPTED, &suppression_import_members);
+    if (!suppression_import(&r->call, &in, &out))
+        return false;
+    return answer_object(r, HTTP_ACCEPTED, &suppression_import_members, &out);
+}
+
+bool api_suppression_import_get(struct request *r)
+{
+    const struct suppression_import_get_in in = { .id = r->parameter[0] };
+    struct suppression_import_row out;
+
+    return suppression_import_get(&r->call, &in, &out) && answer_object(r, HTTP_OK, &suppression_import_members, &out);
+}
+
 bool api_suppression_create(struct request *r)
 {
     struct suppression_create_in in;
     struct suppression_create_out out = { 0 };
     struct jw w;
 
+    if (r->is_streamed)
+        return import(r);
     read_rows(r, &in);
     r->idempotency.render = render_created;
     if (!suppression_create(&r->call, &in, &out))

@@ -131,7 +131,7 @@ static void check_api(struct checkup *c)
 {
     struct client_answer a;
 
-    client_call(c->line, &(struct client_request){ "GET", "/readyz", NO_BYTES, NULL }, &a);
+    client_call(c->line, &(struct client_request){ .method = "GET", .path = "/readyz" }, &a);
     c->running = a.status != 0;
     if (!a.status)
         check_say(c, WARN, "server", a.error, "start it with `postrider serve`");
@@ -153,7 +153,7 @@ struct bytes check_setting(struct checkup *c, const char *name)
     if (!c->running)
         return param_find(bytes_of(name), &p) ? param_show(p, c->arena) : NO_BYTES;
     snprintf(path, sizeof path, "/v1/settings/%s", name);
-    client_call(c->line, &(struct client_request){ "GET", path, NO_BYTES, NULL }, &a);
+    client_call(c->line, &(struct client_request){ .method = "GET", .path = path }, &a);
     value = arena_copy(c->arena, json_text(a.json, "value"));
     client_answer_clear(&a);
     return value;

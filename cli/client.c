@@ -91,12 +91,28 @@ static bool can_send(const struct command_line *l, const struct client_request *
     return fits(t->key, "key", out) && fits(command_value(l, "account"), "account", out);
 }
 
+struct receiving {
+    CURL *curl;
+    FILE *to;
+    struct buf *body;
+};
+
 static size_t collect(char *p, size_t size, size_t n, void *ctx)
 {
-    struct buf *b = ctx;
+    struct receiving *r = ctx;
+    long status = 0;
 
-    buf_add(b, (struct bytes){ p, size * n });
-    return b->overflowed ? 0 : size * n;
+    if (r->to && curl_easy_getinfo(r->curl, CURLINFO_RESPONSE_CODE, &status) == CURLE_OK && status / 100 == 2)
+        return fwrite(p, 1, size * n, r->to);
+    buf_add(r->body, (struct bytes){ p, size * n });
+    return r->body->overflowed ? 0 : size * n;
+}
+
+static size_t supply(char *p, size_t size, size_t n, void *ctx)
+{
+    size_t got = fread(p, 1, size * n, ctx);
+
+    return got || !ferror((FILE *)ctx) ? got : CURL_READFUNC_ABORT;
 }
 
 static struct curl_slist *headers(const struct command_line *l, const struct client_request *r, const struct target *t)
@@ -109,6 +125,10 @@ static struct curl_slist *headers(const struct command_line *l, const struct cli
     list = curl_slist_append(list, line);
     /* No waiting for "100 Continue" before a large body. */
     list = curl_slist_append(list, "Expect:");
+    if (r->accept) {
+        snprintf(line, sizeof line, "Accept: %s", r->accept);
+        list = curl_slist_append(list, line);
+    }
     if (t->key) {
         snprintf(line, sizeof line, "Authorization: Bearer %s", t->key);
         list = curl_slist_append(list, line);
@@ -138,6 +158,7 @@ static void perform(CURL *curl, const struct command_line *l, const struct clien
                     struct client_answer *out)
 {
     const char *seconds = command_value(l, "timeout");
+    struct receiving receiving = { .curl = curl, .to = r->to, .body = &out->body };
     struct curl_slist *list = headers(l, r, t);
     int64_t timeout = 60;
     char url[URL_MOST + 1];
@@ -156,9 +177,20 @@ static void perform(CURL *curl, const struct command_line *l, const struct clien
         curl_easy_setopt(curl, CURLOPT_POSTFIELDS, r->body.p);
         curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)r->body.n);
     }
+    if (r->from) { /* of unknown length: in chunks */
+        curl_easy_setopt(curl, CURLOPT_UPLOAD, 1L);
+        curl_easy_setopt(curl, CURLOPT_READFUNCTION, supply);
+        curl_easy_setopt(curl, CURLOPT_READDATA, r->from);
+        curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, r->method);
+    }
     curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, collect);
-    curl_easy_setopt(curl, CURLOPT_WRITEDATA, &out->body);
-    curl_easy_setopt(curl, CURLOPT_TIMEOUT, (long)timeout);
+    curl_easy_setopt(curl, CURLOPT_WRITEDATA, &receiving);
+    if (r->from || r->to) { /* it takes as long as it takes, but not in silence */
+        curl_easy_setopt(curl, CURLOPT_LOW_SPEED_LIMIT, 1L);
+        curl_easy_setopt(curl, CURLOPT_LOW_SPEED_TIME, (long)timeout);
+    } else {
+        curl_easy_setopt(curl, CURLOPT_TIMEOUT, (long)timeout);
+    }
     curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
     code = curl_easy_perform(curl);

@@ -4,6 +4,7 @@
 #ifndef CLI_CLIENT_H
 #define CLI_CLIENT_H
 #include "cli/command.h"
+#include <stdio.h>
 
 struct client_answer {
     long status;              /* 0: no answer */
@@ -18,6 +19,9 @@ struct client_request {
     const char *method, *path; /* "/v1/domains?limit=3" */
     struct bytes body;         /* NO_BYTES: none */
     const char *content_type;  /* NULL: application/json */
+    const char *accept;        /* NULL: anything */
+    FILE *from;                /* instead of `body`: sent as it is read */
+    FILE *to;                  /* NULL: into the answer; else a 2xx answer's body is written there as it comes */
 };
 
 void client_call(const struct command_line *l, const struct client_request *r, struct client_answer *out);

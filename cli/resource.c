@@ -264,6 +264,30 @@ static struct bytes body_text(const struct verb *v, struct json_object *body)
     return bytes_of(json_object_to_json_string_ext(body, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE));
 }
 
+/* A file sent, or an answer written to standard output, however large. */
+static int run_media(const struct verb *v, const struct command_line *l, const char *path)
+{
+    struct client_request r = { .method = v->method, .path = path };
+    const char *name = v->n_words ? l->words[2] : NULL;
+    int result = EXIT_USAGE;
+
+    if (name) {
+        r.content_type = v->fields + 1;
+        r.from = strcmp(name, "-") == 0 ? stdin : fopen(name, "rb");
+        if (!r.from) {
+            output_error(l, "cannot read %s", name);
+            return EXIT_USAGE;
+        }
+    } else {
+        r.accept = v->fields + 1;
+        r.to = stdout;
+    }
+    result = run(v, l, &r);
+    if (r.from && r.from != stdin)
+        fclose(r.from);
+    return result;
+}
+
 int resource_main(int argc, char **argv)
 {
     const struct verb *v = argc > 1 ? find_verb(argv[0], argv[1]) : NULL;
@@ -292,8 +316,11 @@ int resource_main(int argc, char **argv)
         return EXIT_USAGE;
     }
     body = json_object_new_object();
-    if (make_body(v, &l, body))
-        result = run(v, &l, &(struct client_request){ v->method, path.p, body_text(v, body), NULL });
+    if (v->fields && v->fields[0] == '@')
+        result = run_media(v, &l, path.p);
+    else if (make_body(v, &l, body))
+        result =
+            run(v, &l, &(struct client_request){ .method = v->method, .path = path.p, .body = body_text(v, body) });
     json_object_put(body);
     buf_clear(&path);
     return result;

@@ -119,7 +119,7 @@ static int post(const struct command_line *l, const char *path, struct bytes bod
         printf("POST %s\n%.*s\n", path, SHOW(body));
         return EXIT_FINE;
     }
-    client_call(l, &(struct client_request){ "POST", path, body, type }, &a);
+    client_call(l, &(struct client_request){ .method = "POST", .path = path, .body = body, .content_type = type }, &a);
     result = client_result(l, &a);
     if (result == EXIT_FINE && strcmp(l->program, "sendmail") != 0)
         output_answer(l, a.json, NULL);

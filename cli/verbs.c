@@ -79,6 +79,12 @@ static const struct flag suppression_list[] = {
     { "since", FLAG_TEXT, "since", true, "RFC 3339 time" },
     END,
 };
+static const struct flag suppression_export[] = {
+    { "email", FLAG_TEXT, "email", true, "of this address" },
+    { "reason", FLAG_TEXT, "reason", true, "bounce, complaint, unsubscribe, manual or import" },
+    { "since", FLAG_TEXT, "since", true, "RFC 3339 time" },
+    END,
+};
 static const struct flag suppression_add[] = {
     { "reason", FLAG_TEXT, "reason", false, "manual (standard), bounce, complaint, unsubscribe or import" },
     { "topic", FLAG_TEXT, "topic", false, "only for mail of this topic" },
@@ -160,6 +166,12 @@ const struct verb verbs[] = {
     { "suppression", "remove", "POST", "/v1/suppressions/remove", 1, "emails", none, NULL, "ADDRESS: gets mail again" },
     { "suppression", "check", "GET", "/v1/suppressions/check?email={1}", 1, NULL, none, NULL,
       "ADDRESS: does it get mail?" },
+    { "suppression", "import", "POST", "/v1/suppressions", 1, "@text/csv", none, NULL,
+      "FILE: a CSV, - for standard input; goes on in the background" },
+    { "suppression", "progress", "GET", "/v1/suppressions/imports/{1}", 1, NULL, none, NULL,
+      "IMPORT-ID: what came of it so far" },
+    { "suppression", "export", "GET", "/v1/suppressions", 0, "@text/csv", suppression_export, NULL,
+      "all of them as CSV" },
     { "config", "list", "GET", "/v1/settings?limit=100", 0, NULL, none, &setting_members, "all parameters" },
     { "config", "get", "GET", "/v1/settings/{1}", 1, NULL, none, NULL, "NAME" },
     { "config", "explain", "GET", "/v1/settings/{1}", 1, NULL, none, NULL,

@@ -144,7 +144,8 @@ def flags_of(tables, document, operation, method):
     flags += ["ROUTE_STREAM"] if "x-stream" in operation else []
     flags += ["ROUTE_POST"] if method == "post" else []
     flags += [OPEN_WHEN[operation["x-open-when"]]] if "x-open-when" in operation else []
-    assert ("message/rfc822" in content) == ("x-stream" in operation)
+    assert "x-stream" not in operation or operation["x-stream"] in content
+    assert set(content) <= {"application/json", operation.get("x-stream")}
     return " | ".join(flags) or "0"
 
 
@@ -152,9 +153,10 @@ def route(tables, document, path, method, operation):
     body = tables.resolve(operation.get("requestBody", {})).get("content", {}).get("application/json")
     schema = "&" + tables.schema(body["schema"]) if body else "NULL"
     name = operation.get("operationId") or operation["x-handler"]
+    stream = f'"{operation["x-stream"]}"' if "x-stream" in operation else "NULL"
     return (f'    {{ "{method.upper()}", "{path}", api_{name}, "{name}", {scopes_of(operation)}, '
             f'{flags_of(tables, document, operation, method)}, {schema}, {parameters_of(tables, operation, "query")}, '
-            f'{parameters_of(tables, operation, "header")} }},')
+            f'{parameters_of(tables, operation, "header")}, {stream} }},')
 
 
 def operations(document):

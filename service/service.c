@@ -27,6 +27,7 @@
 #include "service/message/feed.h"
 #include "service/message/letter.h"
 #include "service/queue/due.h"
+#include "service/queue/suppression_import.h"
 #include <assert.h>
 #include <unistd.h>
 
@@ -152,6 +153,7 @@ void service_stop(struct service *svc)
 {
     atomic_store(&svc->stopping, true);
     due_poke(svc);
+    suppression_import_poke(svc);
     while (atomic_load(&svc->fibers) > 0)
         usleep(5000); /* a plain thread: the fibers end within a slice */
     due_stop(svc);

@@ -395,6 +395,37 @@ static const struct index suppression_indexes[] = {
 };
 KIND(suppression, "sup", INDEXES(suppression));
 
+static const struct field suppression_import_fields[] = {
+    FIELD(ID, suppression_import_row, id),
+    FIELD(ID, suppression_import_row, account_id),
+    FIELD(ID, suppression_import_row, body_id),
+    FIELD(BYTES, suppression_import_row, wrapped_key),
+    FIELD(TEXT, suppression_import_row, wrap),
+    FIELD(TEXT, suppression_import_row, status),
+    FIELD(BYTES, suppression_import_row, columns),
+    FIELD(INT, suppression_import_row, separator),
+    FIELD(INT, suppression_import_row, place),
+    FIELD(INT, suppression_import_row, row),
+    FIELD(INT, suppression_import_row, read),
+    FIELD(INT, suppression_import_row, added),
+    FIELD(INT, suppression_import_row, unchanged),
+    FIELD(JSON, suppression_import_row, faults),
+    FIELD(INT, suppression_import_row, n_faults),
+    FIELD(TIME, suppression_import_row, due_at),
+    FIELD(TIME, suppression_import_row, lease_until),
+    FIELD(INT, suppression_import_row, token),
+    FIELD(ID, suppression_import_row, holder),
+    FIELD(TIME, suppression_import_row, created_at),
+    FIELD(TIME, suppression_import_row, finished_at),
+    FIELD(TIME, suppression_import_row, expires_at),
+};
+static const struct index suppression_import_indexes[] = {
+    { .name = "due", .fields = { "due_at" }, .when = "due_at" },
+    { .name = "open", .fields = { "account_id" }, .when = "due_at" },
+    { .name = "expires", .fields = { "expires_at" }, .when = "expires_at" },
+};
+KIND(suppression_import, "imp", INDEXES(suppression_import));
+
 static const struct field consumer_fields[] = {
     FIELD(ID, consumer_row, id),
     FIELD(TEXT, consumer_row, name),
@@ -435,8 +466,30 @@ static const struct field upgrade_fields[] = { FIELD(ID, upgrade_row, id), FIELD
 KIND(upgrade, "upg", .indexes = NULL);
 
 const struct kind *const all_kinds[] = {
-    &account_kind,        &domain_kind, &dkim_kind,        &user_kind,     &address_kind,  &key_kind,   &setting_kind,
-    &setting_change_kind, &node_kind,   &idempotency_kind, &body_kind,     &message_kind,  &tag_kind,   &delivery_kind,
-    &mailbox_kind,        &entry_kind,  &event_kind,       &consumer_kind, &throttle_kind, &limit_kind, &change_kind,
-    &upgrade_kind,        &copy_kind,   &suppression_kind, NULL,
+    &account_kind,
+    &domain_kind,
+    &dkim_kind,
+    &user_kind,
+    &address_kind,
+    &key_kind,
+    &setting_kind,
+    &setting_change_kind,
+    &node_kind,
+    &idempotency_kind,
+    &body_kind,
+    &message_kind,
+    &tag_kind,
+    &delivery_kind,
+    &mailbox_kind,
+    &entry_kind,
+    &event_kind,
+    &consumer_kind,
+    &throttle_kind,
+    &limit_kind,
+    &change_kind,
+    &upgrade_kind,
+    &copy_kind,
+    &suppression_kind,
+    &suppression_import_kind,
+    NULL,
 };

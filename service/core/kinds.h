@@ -260,6 +260,23 @@ struct suppression_row {
     int64_t expires_at;
 };
 
+struct suppression_import_row { /* queue/suppression_import.h */
+    struct id id, account_id;
+    struct id body_id;              /* the file, until it is done */
+    struct bytes wrapped_key, wrap; /* its content key under the server's */
+    struct bytes status;            /* queued|running|done|failed */
+    struct bytes columns;           /* which cell is what: a byte for each */
+    int64_t separator;
+    int64_t place, row;             /* behind which byte and record it goes on */
+    int64_t read, added, unchanged; /* rows */
+    struct bytes faults;            /* JSON list */
+    int64_t n_faults;               /* in it */
+    int64_t due_at, lease_until, token;
+    struct id holder;
+    int64_t created_at, finished_at;
+    int64_t expires_at; /* of the row, once it is finished */
+};
+
 struct consumer_row { /* how far a reader of the whole feed is: service/message/feed.h. The id is made of the name */
     struct id id;
     struct bytes name, cursor;
@@ -293,6 +310,6 @@ struct upgrade_row { /* at most one: see upgrade.h */
 extern const struct kind change_kind, account_kind, domain_kind, dkim_kind, user_kind, address_kind, key_kind,
     setting_kind, setting_change_kind, node_kind, idempotency_kind, body_kind, message_kind, tag_kind, delivery_kind,
     mailbox_kind, entry_kind, event_kind, consumer_kind, throttle_kind, limit_kind, upgrade_kind, copy_kind,
-    suppression_kind;
+    suppression_kind, suppression_import_kind;
 extern const struct kind *const all_kinds[]; /* NULL-terminated, for store_open */
 #endif

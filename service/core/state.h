@@ -46,6 +46,7 @@ struct service {
     struct limits *limits;            /* service/core/limits.h */
     struct retries *retries;          /* service/core/retry.h */
     struct past_places *past;         /* service/keep/past.h */
+    struct id orphans;                /* service/keep/sweep.c: how far it looked for rows of accounts that are gone */
     struct turns *readings;           /* service/box/reading.h */
     struct snapshots *snapshots;      /* service/box/snapshot.h */
     struct feed *feed;                /* service/message/feed.h */

@@ -324,6 +324,63 @@ static bool forget_changes(struct sweep *s)
     return true;
 }
 
+/* ---- suppressions of accounts that are gone ---- */
+
+#define ORPHAN_LOOKS 100 /* accounts of one round; the next goes on behind them */
+
+static bool delete_suppressions(struct sweep *s, struct id account)
+{
+    static const char *const only[] = { "id", NULL };
+    struct query q = { .kind = &suppression_kind, .index = "account", .n_conds = 1, .only = only };
+    size_t n, done;
+    void *rows;
+
+    q.limit = slice_length();
+    q.conds[0] = COND("account_id", IS, V_ID(account));
+    do {
+        arena_reset(s->arena);
+        if (!store_find(s->svc->store, &q, s->arena, &rows, &n, s->e) ||
+            !delete_rows(s, &suppression_kind, rows, n, NULL, &done))
+            return false;
+    } while (n == q.limit && done && !s->svc->stopping);
+    return true;
+}
+
+/* The next account that has suppressions, behind svc->orphans. */
+static bool next_suppressing(struct sweep *s, bool *any)
+{
+    static const char *const only[] = { "id", "account_id", NULL };
+    struct query q = { .kind = &suppression_kind, .index = "account", .n_conds = 1, .limit = 1, .only = only };
+    void *rows;
+    size_t n;
+
+    arena_reset(s->arena);
+    q.conds[0] = COND("account_id", id_is_none(s->svc->orphans) ? IS_NOT : ABOVE, V_ID(s->svc->orphans));
+    if (!store_find(s->svc->store, &q, s->arena, &rows, &n, s->e))
+        return false;
+    *any = n > 0;
+    s->svc->orphans = n ? ((const struct suppression_row *)rows)->account_id : NO_ID;
+    return true;
+}
+
+static bool delete_orphans(struct sweep *s)
+{
+    bool any = true, there;
+
+    for (int i = 0; any && i < ORPHAN_LOOKS; i++) {
+        struct account_row account;
+
+        if (!next_suppressing(s, &any))
+            return false;
+        if (!any)
+            break;
+        if (!store_look(s->svc->store, &account_kind, s->svc->orphans, s->arena, &account, &there, s->e) ||
+            (!there && !delete_suppressions(s, s->svc->orphans)))
+            return false;
+    }
+    return true;
+}
+
 bool sweep_round(struct service *svc, size_t *n, struct err *e)
 {
     struct sweep s = { .svc = svc, .arena = arena_new(SWEEP_ARENA), .e = e };
@@ -334,8 +391,9 @@ bool sweep_round(struct service *svc, size_t *n, struct err *e)
          delete_past(&s, &tag_kind, "expires", "expires_at") && delete_events(&s) &&
          delete_past(&s, &throttle_kind, "expires", "expires_at") &&
          delete_past(&s, &limit_kind, "expires", "expires_at") &&
-         delete_past(&s, &suppression_kind, "expires", "expires_at") && forget_changes(&s) && sweep_bodies(&s) &&
-         idempotency_sweep(svc, &kept_answers, e);
+         delete_past(&s, &suppression_kind, "expires", "expires_at") &&
+         delete_past(&s, &suppression_import_kind, "expires", "expires_at") && delete_orphans(&s) &&
+         forget_changes(&s) && sweep_bodies(&s) && idempotency_sweep(svc, &kept_answers, e);
     arena_free(&s.arena);
     *n = s.rows + kept_answers + given_up;
     return ok;

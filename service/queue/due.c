@@ -14,6 +14,7 @@
 #include "service/queue/mail_private.h"
 #include "service/queue/queue.h"
 #include "service/queue/slice.h"
+#include "service/queue/suppression_import.h"
 
 #define ROUND_ARENA ((size_t)16 * 1024 * 1024) /* the claimed rows */
 #define SLICE_ARENA ((size_t)64 * 1024 * 1024) /* a message, its mailboxes and what is written; anew for each slice */
@@ -126,7 +127,7 @@ bool due_begin(struct service *svc, struct err *e)
 {
     struct claim claim = local_work(LEASE_MOST_MS);
 
-    return store_end_leases(svc->store, &claim, e) && queue_begin(svc, e);
+    return store_end_leases(svc->store, &claim, e) && queue_begin(svc, e) && suppression_import_begin(svc, e);
 }
 
 bool due_round(struct service *svc, size_t *n, struct err *e)
@@ -170,7 +171,8 @@ bool due_start(struct service *svc, struct err *e)
     if (!svc->mail)
         die("out of memory");
     svc->mail->poked = signal_new();
-    return service_spawn(svc, due_fiber, e);
+    svc->mail->imports = signal_new();
+    return service_spawn(svc, due_fiber, e) && suppression_import_start(svc, e);
 }
 
 void due_stop(struct service *svc)
@@ -178,6 +180,7 @@ void due_stop(struct service *svc)
     if (!svc->mail)
         return;
     signal_free(&svc->mail->poked);
+    signal_free(&svc->mail->imports);
     free(svc->mail);
     svc->mail = NULL;
 }

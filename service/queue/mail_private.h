@@ -3,6 +3,7 @@
 #define SERVICE_MAIL_PRIVATE_H
 struct signal;
 struct mail {
-    struct signal *poked; /* something may be due */
+    struct signal *poked;   /* something may be due */
+    struct signal *imports; /* a suppression_import, too */
 };
 #endif

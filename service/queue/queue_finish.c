@@ -35,7 +35,7 @@ static bool finish(struct service *svc, struct arena *a, struct done *each, size
 }
 
 /* The store's state, not what it was asked: it may take the same another time. */
-static bool passes(enum err_code code)
+bool queue_passes(enum err_code code)
 {
     return code == ERR_BUSY || code == ERR_QUEUE_FULL || code == ERR_STORAGE_FULL || code == ERR_TIMEOUT ||
            code == ERR_CLOSED;
@@ -52,7 +52,7 @@ bool queue_finish(struct service *svc, struct arena *a, struct done *each, size_
 {
     if (finish(svc, a, each, n, e))
         return true;
-    if (passes(e->code))
+    if (queue_passes(e->code))
         return false;
     if (n == 1)
         give_up(a, each, e);

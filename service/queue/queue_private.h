@@ -9,4 +9,6 @@ bool queue_drop_suppressed(struct service *svc, struct arena *a, struct work *al
 /* Which of these outcomes suppress their recipient: ends[i].suppresses. */
 bool queue_find_suppressed(struct service *svc, struct arena *a, const struct done *each, struct ending *ends, size_t n,
                            struct err *e);
+/* An error of the store's state, not of what it was asked: it may take the same another time. */
+bool queue_passes(enum err_code code);
 #endif

@@ -78,6 +78,11 @@ void suppression_tell(struct batch *b, struct arena *a, const struct suppression
 
 /* ---- the resource ---- */
 
+/* ERR_SCOPE for those without the scope, and for keys that see a part of the account only. */
+bool suppression_may(struct call *c);
+/* What was given of one, as what is to be added. What is wrong are faults at `where` and the member. */
+void suppression_given(struct call *c, const struct suppression_row *row, const char *where, struct suppressing *s);
+
 struct suppression_list_in {
     struct page page;
     struct bytes email, reason, stream;
@@ -89,6 +94,25 @@ struct suppression_list_out {
     struct page_out page;
 };
 bool suppression_list(struct call *c, const struct suppression_list_in *in, struct suppression_list_out *out);
+
+/* The whole list as CSV (base/csv.h), oldest first: what is added meanwhile stands at the end, and a row that becomes
+ * another moves there, so that none is left out. The page is none, and its filters are those of the list.
+ *
+ *     suppression_export_begin(c, &in, &x)
+ *     do
+ *         suppression_export(c, &x, &out)          the next rows, after a line of names; c->arena may be rewound
+ *     while (!x.ended) */
+#define SUPPRESSION_EXPORT_MOST ((size_t)768 * 1024) /* of one piece */
+struct suppression_exporting {
+    bool ended, begun;
+    struct query query;
+    struct bytes reason;
+    struct id stream;
+    size_t place_n;
+    char place[1024];
+};
+bool suppression_export_begin(struct call *c, const struct suppression_list_in *in, struct suppression_exporting *x);
+bool suppression_export(struct call *c, struct suppression_exporting *x, struct buf *out);
 
 #define SUPPRESSIONS_AT_ONCE 1000
 /* One, or `many` of them; a fault is told at /email, or at /data/3/email. */

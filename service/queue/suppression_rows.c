@@ -3,16 +3,18 @@
  * They are the account's as a whole: keys that see only a part of its mail (bound to domains, or of test mode) have no
  * part in them, as the list tells whom the others write to. An add is judged by what is there, on condition that it
  * still is, and looked at again where others were faster. */
+#include "base/csv.h"
 #include "service/core/member.h"
 #include "service/core/retry.h"
 #include "service/core/state.h"
 #include "service/queue/suppression.h"
+#include <assert.h>
 
 #define CHECK_ROWS  100
 #define REMOVE_ROWS 500
 #define EMAILS      64 /* asked for at once */
 
-static bool may(struct call *c)
+bool suppression_may(struct call *c)
 {
     if (!call_may(c, SCOPE_SUPPRESSIONS))
         return false;
@@ -69,9 +71,17 @@ static bool email_asked(struct call *c, struct bytes text, struct bytes *out)
            call_fault(c, "/email", "invalid_address", "%s", why.message);
 }
 
+static bool stream_asked(struct call *c, struct bytes text, struct id *out)
+{
+    *out = NO_ID;
+    return !text.p || id_parse("str", text, out) || call_fault(c, "/stream", "not_found", "No such stream") ||
+           call_check(c);
+}
+
 static bool choose(struct call *c, const struct suppression_list_in *in, struct query *q)
 {
     struct bytes email;
+    struct id stream;
 
     q->conds[q->n_conds++] = COND("account_id", IS, V_ID(c->account));
     if (in->email.p) {
@@ -84,13 +94,10 @@ static bool choose(struct call *c, const struct suppression_list_in *in, struct 
         q->conds[q->n_conds++] = COND("created_at", AT_LEAST, V_TIME(in->since));
     if (in->reason.p)
         q->conds[q->n_conds++] = COND("reason", IS, V_TEXT(in->reason));
-    if (in->stream.p) {
-        struct id stream;
-
-        if (!id_parse("str", in->stream, &stream))
-            return call_fault(c, "/stream", "not_found", "No such stream") || call_check(c);
+    if (!stream_asked(c, in->stream, &stream))
+        return false;
+    if (!id_is_none(stream))
         q->conds[q->n_conds++] = COND("stream_id", IS, V_ID(stream));
-    }
     return true;
 }
 
@@ -100,10 +107,95 @@ bool suppression_list(struct call *c, const struct suppression_list_in *in, stru
     void *rows = NULL;
 
     *out = (struct suppression_list_out){ 0 };
-    if (!may(c) || !choose(c, in, &q) || !call_list(c, &q, &in->page, &rows, &out->n, &out->page))
+    if (!suppression_may(c) || !choose(c, in, &q) || !call_list(c, &q, &in->page, &rows, &out->n, &out->page))
         return false;
     out->rows = rows;
     out->n = drop_past(c, out->rows, out->n);
+    return true;
+}
+
+/* ---- the whole list as CSV ---- */
+
+#define EXPORT_ROWS 200
+
+static void write_time(struct buf *out, int64_t wall)
+{
+    char text[CLOCK_TEXT];
+
+    buf_addc(out, ',');
+    if (wall)
+        buf_add(out, clock_rfc3339(wall, text));
+}
+
+static void write_id(struct buf *out, const char *prefix, struct id id)
+{
+    char text[ID_TEXT + 1];
+
+    buf_addc(out, ',');
+    if (!id_is_none(id))
+        buf_add(out, id_format(prefix, id, text));
+}
+
+static void write_row(struct buf *out, const struct suppression_row *row)
+{
+    csv_add(out, row->email);
+    buf_addc(out, ',');
+    csv_add(out, row->reason);
+    write_id(out, "str", row->stream_id);
+    buf_addc(out, ',');
+    csv_add(out, row->topic);
+    write_id(out, delivery_kind.prefix, row->delivery_id);
+    buf_addc(out, ',');
+    csv_add(out, row->text);
+    write_time(out, row->created_at);
+    write_time(out, row->expires_at);
+    buf_adds(out, "\r\n");
+}
+
+bool suppression_export_begin(struct call *c, const struct suppression_list_in *in, struct suppression_exporting *x)
+{
+    struct suppression_list_in led = { .email = in->email, .since = in->since }; /* the others pick from these */
+
+    *x = (struct suppression_exporting){ .reason = in->reason };
+    x->query = (struct query){ .kind = &suppression_kind, .index = "account", .limit = EXPORT_ROWS };
+    if (in->page.after.p || in->page.before.p || in->page.limit)
+        call_fault(c,
+                   in->page.limit     ? "/limit"
+                   : in->page.after.p ? "/after"
+                                      : "/before",
+                   "conflicting", "As CSV the list comes whole");
+    return suppression_may(c) && call_check(c) && stream_asked(c, in->stream, &x->stream) && choose(c, &led, &x->query);
+}
+
+static void keep_place(struct call *c, struct suppression_exporting *x, const struct suppression_row *last)
+{
+    struct bytes place = store_cursor(&x->query, last, c->arena);
+
+    assert(place.n <= sizeof x->place);
+    memcpy(x->place, place.p, place.n);
+    x->place_n = place.n;
+}
+
+bool suppression_export(struct call *c, struct suppression_exporting *x, struct buf *out)
+{
+    struct suppression_row *rows;
+    void *found = NULL;
+    size_t n;
+
+    if (!x->begun)
+        buf_adds(out, "email,reason,stream_id,topic,delivery_id,text,created_at,expires_at\r\n");
+    x->query.after = x->begun ? (struct bytes){ x->place, x->place_n } : NO_BYTES;
+    x->begun = true;
+    if (!store_find(c->store, &x->query, c->arena, &found, &n, &c->err))
+        return false;
+    rows = found;
+    for (size_t i = 0; i < n; i++)
+        if (!is_past(c, &rows[i]) && (!x->reason.p || bytes_equal(rows[i].reason, x->reason)) &&
+            (id_is_none(x->stream) || id_equal(rows[i].stream_id, x->stream)))
+            write_row(out, &rows[i]);
+    x->ended = n < EXPORT_ROWS;
+    if (!x->ended)
+        keep_place(c, x, &rows[n - 1]);
     return true;
 }
 
@@ -112,7 +204,7 @@ static bool find(struct call *c, struct bytes text, struct suppression_row *out)
     struct id id;
     bool there;
 
-    if (!may(c))
+    if (!suppression_may(c))
         return false;
     if (!id_parse(suppression_kind.prefix, text, &id))
         return missing(c);
@@ -147,7 +239,7 @@ static bool of_emails(struct call *c, const struct bytes *emails, size_t n, size
 bool suppression_check(struct call *c, const struct suppression_check_in *in, struct suppression_check_out *out)
 {
     *out = (struct suppression_check_out){ 0 };
-    if (!may(c))
+    if (!suppression_may(c))
         return false;
     if (!email_asked(c, in->email, &out->email))
         return call_check(c);
@@ -167,9 +259,9 @@ static bool commit(struct call *c, struct batch *b, const void *out)
     return (!batch_count(b) && !c->idempotency) || call_commit(c, b, out, NO_ID);
 }
 
-static const char *place(struct call *c, const struct suppression_create_in *in, size_t i, const char *member)
+static const char *place(struct call *c, const char *where, const char *member)
 {
-    return in->many ? arena_printf(c->arena, "/data/%zu/%s", i, member) : arena_printf(c->arena, "/%s", member);
+    return arena_printf(c->arena, "%s/%s", where, member);
 }
 
 static bool is_of_part(const struct suppression_row *row)
@@ -177,9 +269,9 @@ static bool is_of_part(const struct suppression_row *row)
     return !id_is_none(row->stream_id) || row->topic.p;
 }
 
-static void check_one(struct call *c, const struct suppression_create_in *in, size_t i, struct suppressing *s)
+void suppression_given(struct call *c, const struct suppression_row *row, const char *where, struct suppressing *s)
 {
-    const struct suppression_row *row = &in->rows[i];
+    struct bytes email;
     struct err why = { 0 };
 
     *s = (struct suppressing){ .account_id = c->account,
@@ -188,21 +280,21 @@ static void check_one(struct call *c, const struct suppression_create_in *in, si
                                .topic = row->topic,
                                .text = row->text,
                                .expires_at = row->expires_at };
-    if (!suppression_email(row->email, c->arena, &s->row.email, &why))
-        call_fault(c, place(c, in, i, "email"), "invalid_address", "%s", why.message);
+    if (!suppression_email(row->email, c->arena, &email, &why))
+        call_fault(c, place(c, where, "email"), "invalid_address", "%s", why.message);
     if (s->reason == SUPPRESSED_NOT)
-        call_fault(c, place(c, in, i, "reason"), "invalid_value", "bounce, complaint, unsubscribe, manual or import");
+        call_fault(c, place(c, where, "reason"), "invalid_value", "bounce, complaint, unsubscribe, manual or import");
     if (!id_is_none(row->stream_id))
-        call_fault(c, place(c, in, i, "stream_id"), "not_found", "No such stream in this account");
+        call_fault(c, place(c, where, "stream_id"), "not_found", "No such stream in this account");
     if (is_of_part(row) && (s->reason == SUPPRESSED_BOUNCE || s->reason == SUPPRESSED_COMPLAINT))
-        call_fault(c, place(c, in, i, "reason"), "conflicting",
+        call_fault(c, place(c, where, "reason"), "conflicting",
                    "Bounces and complaints hold for the whole account, not for a stream or topic");
     if (row->topic.p && (!row->topic.n || row->topic.n > SUPPRESSION_TOPIC_MAX || bytes_has_ctl_line(row->topic)))
-        call_fault(c, place(c, in, i, "topic"), "too_long", "1 to %d bytes, in one line", SUPPRESSION_TOPIC_MAX);
+        call_fault(c, place(c, where, "topic"), "too_long", "1 to %d bytes, in one line", SUPPRESSION_TOPIC_MAX);
     if (row->text.n > SUPPRESSION_TEXT_MAX || bytes_has_ctl_line(row->text))
-        call_fault(c, place(c, in, i, "text"), "too_long", "At most %d bytes, in one line", SUPPRESSION_TEXT_MAX);
+        call_fault(c, place(c, where, "text"), "too_long", "At most %d bytes, in one line", SUPPRESSION_TEXT_MAX);
     if (row->expires_at && row->expires_at <= store_now(c->store))
-        call_fault(c, place(c, in, i, "expires_at"), "in_the_past", "This time has passed");
+        call_fault(c, place(c, where, "expires_at"), "in_the_past", "This time has passed");
 }
 
 struct adding {
@@ -243,7 +335,7 @@ bool suppression_create(struct call *c, const struct suppression_create_in *in, 
     struct adding w = { .list = arena_array(c->arena, in->n ? in->n : 1, sizeof *w.list), .out = out };
 
     *out = (struct suppression_create_out){ .n = in->n, .many = in->many };
-    if (!may(c))
+    if (!suppression_may(c))
         return false;
     if (!in->n || in->n > SUPPRESSIONS_AT_ONCE)
         call_fault(c, in->many ? "/data" : "/email", in->n ? "too_many" : "required",
@@ -252,7 +344,7 @@ bool suppression_create(struct call *c, const struct suppression_create_in *in, 
     if (in->both)
         call_fault(c, "/data", "conflicting", "Give one suppression, or several as data");
     for (size_t i = 0; i < in->n && in->n <= SUPPRESSIONS_AT_ONCE; i++)
-        check_one(c, in, i, &w.list[i]);
+        suppression_given(c, &in->rows[i], in->many ? arena_printf(c->arena, "/data/%zu", i) : "", &w.list[i]);
     if (!call_check(c))
         return false;
     out->rows = arena_array(c->arena, in->n, sizeof *out->rows);
@@ -329,7 +421,7 @@ bool suppression_remove(struct call *c, const struct suppression_remove_in *in, 
     struct bytes *emails = arena_array(c->arena, in->n ? in->n : 1, sizeof *emails);
 
     *out = (struct suppression_remove_out){ 0 };
-    if (!may(c))
+    if (!suppression_may(c))
         return false;
     if (!in->n || in->n > SUPPRESSIONS_AT_ONCE)
         call_fault(c, "/emails", in->n ? "too_many" : "required", "1 to %d addresses", SUPPRESSIONS_AT_ONCE);

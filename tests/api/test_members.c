@@ -31,6 +31,7 @@ static const struct {
     { &setting_change_members, "SettingChange", NULL, NULL },
     { &me_members, "Me", NULL, NULL },
     { &suppression_members, "Suppression", "SuppressionGiven", NULL },
+    { &suppression_import_members, "SuppressionImport", NULL, NULL },
 };
 
 static struct json_object *document;

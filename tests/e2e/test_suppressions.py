@@ -1,13 +1,17 @@
 """Suppressions from the outside: who gets no mail, how that is told, and what makes it so."""
+import csv
+import io
 import json
 import subprocess
+import threading
 
 import pytest
 from api_client import Client
 from peer import Peer
 from sending import fault
-from server import BINARY, until
+from server import BINARY, Server, until
 from test_delivery import by_relay
+from test_two_processes import beside
 
 
 @pytest.fixture(scope="module")
@@ -127,6 +131,119 @@ def test_on_the_command_line(server):
     assert [r["email"] for r in cli(server, "list", "--email", "tty@cli.test")["data"]] == ["tty@cli.test"]
     assert cli(server, "remove", "tty@cli.test")["removed"] == 1
     assert not cli(server, "check", "tty@cli.test")["suppressed"]
+
+
+# ---- CSV ----
+
+CSV = {"Content-Type": "text/csv"}
+
+
+def done(c, a):
+    assert a.status == 202, a
+    return until(lambda: (i := c.get(f"/v1/suppressions/imports/{a.json['id']}").json)["finished_at"] and i)
+
+
+def exported(c, query=""):
+    a = c.get(f"/v1/suppressions{query}", headers={"Accept": "text/csv"})
+    assert a.status == 200 and a.headers["Content-Type"] == "text/csv; charset=utf-8", a
+    return list(csv.DictReader(io.StringIO(a.body.decode(), newline="")))
+
+
+def test_a_file_goes_in_and_comes_out(server):
+    c = Client(server, server.make("/v1/accounts", {"name": "csv"})["key"]["secret"])
+    rows = [{"email": "=cmd@csv.test", "reason": "complaint", "text": '=HYPERLINK("http://x","y")'},
+            {"email": "+a@csv.test", "reason": "", "text": "two\r\nlines are a fault"},
+            {"email": "b@csv.test", "reason": "bounce", "text": 'é, "quoted"; 中'}]
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, ["email", "reason", "text"])
+    writer.writeheader()
+    writer.writerows(rows)
+    i = done(c, c.post("/v1/suppressions", raw=b"\xef\xbb\xbf" + text.getvalue().encode(), headers=CSV))
+    assert {k: i[k] for k in ("object", "status", "read", "added", "unchanged")} == {
+        "object": "suppression_import", "status": "done", "read": 3, "added": 2, "unchanged": 0}
+    assert [(f["row"], f["column"]) for f in i["faults"]] == [(3, "text")]
+    shown = exported(c)
+    assert sorted((r["email"], r["reason"], r["text"]) for r in shown) == [
+        ("'=cmd@csv.test", "complaint", "'=HYPERLINK(\"http://x\",\"y\")"), ("b@csv.test", "bounce", 'é, "quoted"; 中')]
+    whole = c.get("/v1/suppressions", headers={"Accept": "text/csv"}).body
+    again = done(c, c.post("/v1/suppressions", raw=whole, headers=CSV))
+    assert (again["read"], again["added"], again["unchanged"], again["faults"]) == (2, 0, 2, [])
+    assert len(exported(c, "?reason=bounce")) == 1 and c.get("/v1/suppressions?limit=5", headers={"Accept": "text/csv"}).status == 422
+    assert c.get("/v1/suppressions/imports/imp_01k9qw6t5he8brjf0d3vnx2mza").status == 404
+
+
+def test_what_is_no_list_is_refused(api):
+    fault(api.post("/v1/suppressions", raw=b"name\r\nAna\r\n", headers=CSV), "/email")
+    fault(api.post("/v1/suppressions", raw=b"", headers=CSV), "/email")
+    assert api.post("/v1/suppressions", raw=b"a@b.test\r\n", headers={"Content-Type": "text/plain"}).status == 415
+    key = CSV | {"Idempotency-Key": "csv-1"}
+    first, second = (api.post("/v1/suppressions", raw=b"a@key.test\r\n", headers=key) for _ in range(2))
+    assert first.json == second.json and second.headers["Idempotency-Replayed"] == "true"
+
+
+def rows_of(n):
+    return b"email,text\r\n" + b"".join(b"m%d@many.test,line %d\r\n" % (i, i) for i in range(n))
+
+
+def test_an_import_survives_its_server(tmp_path):
+    with Server(data=tmp_path / "data") as s:
+        c = Client(s)
+        a = c.post("/v1/suppressions", raw=rows_of(12000), headers=CSV)
+        where = f"/v1/suppressions/imports/{a.json['id']}"
+        for _ in range(2):
+            read = c.get(where).json["read"]
+            until(lambda: c.get(where).json["read"] > read or c.get(where).json["finished_at"])
+            s.kill()
+            s.start()
+            c = Client(s)
+        i = done(c, a)
+        assert (i["read"], i["added"], i["unchanged"], i["faults"]) == (12000, 12000, 0, [])
+        assert {r["email"] for r in exported(c)} == {f"m{n}@many.test" for n in range(12000)}
+
+
+def test_adds_that_race_make_one_row_each(api):
+    """Some hundred addresses, added by several clients and an import at once: each is new for one of them alone."""
+    emails = [f"r{i}@race.test" for i in range(200)]
+    new, clients = [], [Client(api.server) for _ in range(4)]
+
+    def add(c, order):
+        for email in order:
+            a = c.post("/v1/suppressions", {"email": email})
+            assert a.status in (200, 201), a
+            new.append(a.status == 201)
+
+    a = api.post("/v1/suppressions", raw=b"\r\n".join(e.encode() for e in emails), headers=CSV)
+    threads = [threading.Thread(target=add, args=(c, emails[i * 50:] + emails[:i * 50])) for i, c in enumerate(clients)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    assert len(new) == 800 and sum(new) + done(api, a)["added"] == 200
+    assert len([r for r in exported(api) if r["email"].endswith("@race.test")]) == 200
+
+
+def test_files_on_the_command_line(server, tmp_path):
+    (tmp_path / "list.csv").write_bytes(rows_of(1500))
+    i = cli(server, "import", str(tmp_path / "list.csv"))
+    assert until(lambda: (p := cli(server, "progress", i["id"]))["finished_at"] and p)["added"] == 1500
+    r = subprocess.run([BINARY, "suppression", "export", "--data", str(server.data)], capture_output=True, timeout=60)
+    assert r.returncode == 0 and b"\r\nm1499@many.test,import,,,,line 1499," in r.stdout
+    r = subprocess.run([BINARY, "suppression", "import", "-", "--data", str(server.data)], input=b"nothing\r\n", capture_output=True, timeout=60)
+    assert r.returncode == 1 and b"/email" in r.stderr
+    assert subprocess.run([BINARY, "suppression", "import", "/nowhere", "--data", str(server.data)], capture_output=True).returncode == 2
+
+
+@pytest.mark.only_mongo("two servers on one store")
+def test_what_one_node_removes_the_other_sends_to():
+    with Server() as one, beside(one) as two:
+        one.make("/v1/domains", {"name": "send.test"})
+        a, b = Client(one), Client(two, one.key)
+        until(lambda: b.get("/v1/domains/send.test").status == 200)
+        for _ in range(10):
+            a.make("/v1/suppressions", {"email": "x@far.test"})
+            assert statuses(send(b, "x@far.test")) == {"x@far.test": "suppressed"}
+            b.make("/v1/suppressions/remove", {"emails": ["x@far.test"]})
+            assert statuses(send(a, "x@far.test")) == {"x@far.test": "captured"}
 
 
 # ---- what other servers say ----
