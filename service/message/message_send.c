@@ -11,6 +11,7 @@
 #include "service/identity/sender.h"
 #include "service/message/message_private.h"
 #include "service/message/send_check.h"
+#include "service/queue/return_path.h"
 
 /* Composing more than this is done on a worker. */
 #define COMPOSE_INLINE ((size_t)128 * 1024)
@@ -173,7 +174,7 @@ static bool write_mail(struct call *c, const struct compose *m, struct buf *out)
     return job.ok;
 }
 
-/* Its Message-ID holds its id, so that who names the one (a complaint) names the other. */
+/* Its Message-ID holds its id, covered: a complaint that names the one names the other to us. */
 static void describe(struct call *c, const struct message_send_in *in, struct id message, struct compose *m)
 {
     struct bytes domain;
@@ -198,7 +199,8 @@ static void describe(struct call *c, const struct message_send_in *in, struct id
                            .date = clock_wall(),
                            .limits = mail_limits_now() };
     m->message_id =
-        arena_bytesf(c->arena, "<%.*s@%.*s>", SHOW(id_text(c->arena, message_kind.prefix, message)), SHOW(domain));
+        arena_bytesf(c->arena, "<%.*s@%.*s>",
+                     SHOW(id_text(c->arena, message_kind.prefix, return_path_veil(c->svc, message))), SHOW(domain));
 }
 
 /* RFC 5321 4.1.3: an address literal stands where SMTP has a name. */

@@ -47,21 +47,25 @@ static bool absent(struct call *c, const struct recipient *to)
     return err_set(&c->err, ERR_MISSING, "No such user <%.*s>", SHOW(to->email));
 }
 
-/* What is no token may be the address for feedback loops, and is ours to refuse where nobody else has the domain. */
+/* What is no token may be the address for feedback loops, or the postmaster, who is somebody in every domain (RFC 5321
+ * 4.5.1); where the domain has mailboxes, too, it is an address like any other. */
 static bool without_token(struct call *c, const struct address *address, const struct return_domain *d,
                           struct bytes domain, struct recipient *out, bool *taken)
 {
     struct directory_domain found;
+    bool ours;
 
     if (bytes_equal_nocase(address->local, BYTES(FEEDBACK)))
         return true;
-    if (d->below.p && postmaster_is(address))
-        return directory_domain(c, d->below, &found) && postmaster_find(c, &found, 0, out);
-    *taken = !directory_domain(c, domain, &found);
-    if (*taken)
-        return call_was_missing(c) && absent(c, out);
-    *out = (struct recipient){ 0 };
-    return true;
+    ours = directory_domain(c, d->below.p ? d->below : domain, &found);
+    if (!ours && !call_was_missing(c))
+        return false;
+    if (ours && !d->below.p) {
+        *out = (struct recipient){ 0 };
+        *taken = false;
+        return true;
+    }
+    return postmaster_is(address) ? postmaster_find(c, ours ? &found : NULL, 0, out) : absent(c, out);
 }
 
 bool returned_check(struct call *c, const struct address *address, struct bytes domain, struct recipient *out,
@@ -231,40 +235,53 @@ static const struct delivery_row *complained_of(const struct bounce *b, const st
     return n == 1 ? rows : NULL;
 }
 
-/* "<msg_…@example.org>": Message-IDs of ours hold the message's id. */
-static bool message_by_header(struct bytes header_id, struct token *out)
+/* "<msg_…@example.org>": Message-IDs of ours hold the message's id, covered where we composed it. Loads it; the id in
+ * the row must be the same. */
+static bool load_by_header(struct call *c, struct bytes header_id, struct arena *a, struct returned *x,
+                           struct delivery_row **rows, size_t *n)
 {
     struct bytes inner = bytes_head(bytes_from(header_id, 1), header_id.n > 2 ? header_id.n - 2 : 0), local, domain;
+    struct id id;
 
-    out->kind = TOKEN_MESSAGE;
-    return bytes_cut(inner, '@', &local, &domain) && id_parse(message_kind.prefix, local, &out->id);
+    *n = 0;
+    if (!bytes_cut(inner, '@', &local, &domain) || !id_parse(message_kind.prefix, local, &id))
+        return true;
+    for (int covered = 1; covered >= 0; covered--) {
+        struct token t = { TOKEN_MESSAGE, covered ? return_path_veil(c->svc, id) : id };
+
+        if (!load_message(c, t.id, a, x))
+            return false;
+        if (!x->message_gone && bytes_equal(x->message.header_message_id, header_id))
+            return load_deliveries(c, t.id, a, rows, n);
+    }
+    x->message_gone = true;
+    return true;
 }
 
-/* Our return path in the complaint proves as much as the address it came to. */
-static bool token_of_complaint(struct call *c, const struct recipient *to, const struct bounce *b, struct token *out,
-                               bool *proven)
+/* By the address it came to, by our return path in it, which proves as much, or else by our Message-ID. */
+static bool load_complained(struct call *c, const struct recipient *to, const struct bounce *b, struct arena *a,
+                            struct returned *x, struct delivery_row **rows, size_t *n)
 {
     size_t at = bytes_find_last(b->original_mail_from, '@');
     struct bytes domain = bytes_from(b->original_mail_from, at + 1);
+    struct token token = to->token;
     enum token_use use;
 
-    *out = to->token;
-    *proven = to->proven || return_path_read(c->svc, bytes_head(b->original_mail_from, at), domain, clock_wall(), out,
-                                             &use) == TOKEN_GOOD;
-    return *proven || message_by_header(b->original_id, out);
+    x->proven = to->proven || return_path_read(c->svc, bytes_head(b->original_mail_from, at), domain, clock_wall(),
+                                               &token, &use) == TOKEN_GOOD;
+    return x->proven ? load(c, token, a, x, rows, n) : load_by_header(c, b->original_id, a, x, rows, n);
 }
 
 static bool read_complaint(struct call *c, const struct recipient *to, const struct bounce *b, struct arena *a,
                            struct returned *x, bool *known)
 {
     struct delivery_row *rows = NULL;
-    struct token token;
     size_t n;
 
     *known = false;
-    if (!b->complains || !token_of_complaint(c, to, b, &token, &x->proven))
+    if (!b->complains)
         return true;
-    if (!load(c, token, a, x, &rows, &n))
+    if (!load_complained(c, to, b, a, x, &rows, &n))
         return false;
     x->more = complaint_members(b, a);
     x->each = arena_alloc(a, sizeof *x->each);

@@ -64,6 +64,19 @@ struct bytes return_path_write(const struct service *svc, const struct message_r
     return domain.n ? by_token(svc, t, domain, a) : m->envelope_from;
 }
 
+/* Its time stays, and says how the rest is covered; so what covers it uncovers it, too. */
+struct id return_path_veil(const struct service *svc, struct id id)
+{
+    uint8_t cover[CRYPT_HASH];
+
+    crypt_keyed_hash(&svc->token_key, (struct bytes){ (const char *)id.b, 6 }, cover);
+    cover[6] &= 0x0F; /* version and variant of RFC 9562 stay */
+    cover[8] &= 0x3F;
+    for (size_t i = 6; i < sizeof id.b; i++)
+        id.b[i] ^= cover[i];
+    return id;
+}
+
 bool return_domain_find(struct call *c, struct bytes name, struct return_domain *out)
 {
     struct directory_domain domain;

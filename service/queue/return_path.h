@@ -15,6 +15,10 @@
 struct bytes return_path_write(const struct service *svc, const struct message_row *m, const struct delivery_row *d,
                                bool several, struct arena *a);
 
+/* A message's id as the Message-IDs that we make show it, and back: by these a complaint that bears nothing else finds
+ * its mail, while those who get it learn no id of another account. */
+struct id return_path_veil(const struct service *svc, struct id id);
+
 /* Where mail of such a form comes to. */
 struct return_domain {
     bool is;            /* one of those */

@@ -239,6 +239,9 @@ static void only_tokens_of_ours_are_taken(void **state)
     assert_false(is_taken(w, "b+nothing@" BOUNCES));
     assert_false(is_taken(w, "ana@" BOUNCES));
     assert_true(is_taken(w, "fbl@" BOUNCES));
+    assert_true(is_taken(w, "Postmaster@" BOUNCES));
+    assert_true(is_taken(w, "postmaster@rp.example.test"));
+    assert_false(is_taken(w, "ana@rp.example.test"));
     buf_init(&text, 512);
     old.id = id_of_hash_at(old.id.b, clock_wall() - TOKEN_AGE_MAX - 60000);
     token_write(&old, &key, TOKEN_BOUNCE, BYTES(BOUNCES), &text);
