@@ -6,6 +6,7 @@
 #include "service/body/structure.h"
 #include "service/identity/sender.h"
 #include "service/message/intake_private.h"
+#include "service/queue/return_path.h"
 
 /* Most addresses of From that are looked at: two are too many already. */
 #define FROM_LOOK 2
@@ -65,7 +66,8 @@ static bool is_blind(struct bytes name)
     return bytes_equal_nocase(name, BYTES("Bcc")) || bytes_equal_nocase(name, BYTES("Resent-Bcc"));
 }
 
-static void add_missing(struct intake *k, struct bytes header, const struct address *from, struct buf *out)
+static void add_missing(struct intake *k, const struct call *c, struct bytes header, const struct address *from,
+                        struct buf *out)
 {
     char date[CLOCK_TEXT + 8], id[ID_TEXT + 1];
     struct bytes domain;
@@ -77,11 +79,12 @@ static void add_missing(struct intake *k, struct bytes header, const struct addr
         return;
     if (!domain_normalize(from->domain, k->arena, &domain, &ignored))
         domain = PARAM_TEXT(server, hostname);
-    id_format(message_kind.prefix, k->message_id, id);
+    id_format(message_kind.prefix, return_path_veil(c->svc, k->message_id), id);
     buf_addf(out, "Message-ID: <%s@%.*s>\r\n", id, SHOW(domain));
 }
 
-static struct bytes rewrite(struct intake *k, struct bytes head, struct bytes header, const struct address *from)
+static struct bytes rewrite(struct intake *k, const struct call *c, struct bytes head, struct bytes header,
+                            const struct address *from)
 {
     struct bytes rest = header, behind = bytes_from(head, header.n);
     struct header field;
@@ -93,7 +96,7 @@ static struct bytes rewrite(struct intake *k, struct bytes head, struct bytes he
             buf_add(out, field.whole);
     if (out->n && !bytes_ends(buf_bytes(out), BYTES("\r\n")))
         buf_adds(out, "\r\n");
-    add_missing(k, header, from, out);
+    add_missing(k, c, header, from, out);
     buf_add(out, behind.n ? behind : BYTES("\r\n"));
     return buf_bytes(out);
 }
@@ -134,7 +137,7 @@ bool intake_header(struct intake *k, struct call *c, struct bytes head, struct b
     k->people = k->in.people.p ? k->in.people : summary_people_json(header, k->arena);
     if (header_count(header, "Bcc") || header_count(header, "Resent-Bcc") || !header_count(header, "Date") ||
         !header_count(header, "Message-ID"))
-        *out = rewrite(k, head, header, &from);
+        *out = rewrite(k, c, head, header, &from);
     return true;
 }
 

@@ -235,8 +235,8 @@ static const struct delivery_row *complained_of(const struct bounce *b, const st
     return n == 1 ? rows : NULL;
 }
 
-/* "<msg_…@example.org>": Message-IDs of ours hold the message's id, covered where we composed it. Loads it; the id in
- * the row must be the same. */
+/* "<msg_…@example.org>": Message-IDs that we make hold the message's id, covered. The one in its row must be the same.
+ */
 static bool load_by_header(struct call *c, struct bytes header_id, struct arena *a, struct returned *x,
                            struct delivery_row **rows, size_t *n)
 {
@@ -246,16 +246,10 @@ static bool load_by_header(struct call *c, struct bytes header_id, struct arena 
     *n = 0;
     if (!bytes_cut(inner, '@', &local, &domain) || !id_parse(message_kind.prefix, local, &id))
         return true;
-    for (int covered = 1; covered >= 0; covered--) {
-        struct token t = { TOKEN_MESSAGE, covered ? return_path_veil(c->svc, id) : id };
-
-        if (!load_message(c, t.id, a, x))
-            return false;
-        if (!x->message_gone && bytes_equal(x->message.header_message_id, header_id))
-            return load_deliveries(c, t.id, a, rows, n);
-    }
-    x->message_gone = true;
-    return true;
+    if (!load_message(c, return_path_veil(c->svc, id), a, x))
+        return false;
+    x->message_gone = x->message_gone || !bytes_equal(x->message.header_message_id, header_id);
+    return x->message_gone || load_deliveries(c, x->message.id, a, rows, n);
 }
 
 /* By the address it came to, by our return path in it, which proves as much, or else by our Message-ID. */

@@ -52,7 +52,21 @@ static struct bytes by_srs(const struct service *svc, struct bytes sender, struc
     return path;
 }
 
-struct bytes return_path_write(const struct service *svc, const struct message_row *m, const struct delivery_row *d,
+/* Of the author's own domain, once its records are seen to lead here; NO_BYTES: there is none. While the store is away
+ * it is taken for none: a report at the other domain is as good. */
+static struct bytes domain_for(struct service *svc, const struct message_row *m, struct arena *a)
+{
+    struct bytes name = bytes_from(m->envelope_from, bytes_find_last(m->envelope_from, '@') + 1);
+    struct directory_domain domain;
+    struct call c;
+
+    call_init(&c, svc, a, "delivery");
+    if (name.n && directory_domain(&c, name, &domain) && domain.return_path)
+        return arena_bytesf(a, BELOW "%.*s", SHOW(domain.name));
+    return bounce_domain(a);
+}
+
+struct bytes return_path_write(struct service *svc, const struct message_row *m, const struct delivery_row *d,
                                bool several, struct arena *a)
 {
     struct token t = { several ? TOKEN_MESSAGE : TOKEN_DELIVERY, several ? m->id : d->id };
@@ -60,7 +74,7 @@ struct bytes return_path_write(const struct service *svc, const struct message_r
 
     if (d->via.p && m->envelope_from.n)
         return by_srs(svc, m->envelope_from, d->via, a);
-    domain = m->token_path ? bounce_domain(a) : NO_BYTES;
+    domain = m->token_path ? domain_for(svc, m, a) : NO_BYTES;
     return domain.n ? by_token(svc, t, domain, a) : m->envelope_from;
 }
 

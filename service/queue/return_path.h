@@ -12,7 +12,7 @@
 /* The sender's address of a transaction in which delivery `d` of message `m` leaves; `several`: with others, of the
  * same `via`. What is sent on leaves with an address of the domain that sends it on (mail/srs.h), or with <> where the
  * sender's is too long for that. */
-struct bytes return_path_write(const struct service *svc, const struct message_row *m, const struct delivery_row *d,
+struct bytes return_path_write(struct service *svc, const struct message_row *m, const struct delivery_row *d,
                                bool several, struct arena *a);
 
 /* A message's id as the Message-IDs that we make show it, and back: by these a complaint that bears nothing else finds

@@ -319,6 +319,25 @@ static void only_mail_without_a_sender_of_its_own_has_one(void **state)
     assert_bytes(return_path_write(w->svc, &row, &d, false, w->arena), BYTES("bounces@example.test"));
 }
 
+/* Once its records are there, the author's own domain. */
+static void below_its_own_domain_where_that_leads_here(void **state)
+{
+    struct world *w = *state;
+    struct set good = SET("return_path", V_BOOL(true));
+    struct batch *b = batch_new(w->arena);
+    struct directory_domain d;
+    struct intake_out m;
+
+    must(&w->c, directory_domain(&w->c, BYTES("example.test"), &d));
+    batch_update(b, &domain_kind, d.id, NULL, 0, &good, 1);
+    commit(w, b);
+    directory_changed(w->svc);
+    m = left(w, TO("x@far.test"));
+    assert_true(bytes_ends(bytes_of(path_of(w, &m)), BYTES("@rp.example.test")));
+    comes(w, path_of(w, &m), a_report(w, DSN_FAILED, "x@far.test"));
+    assert_bytes(row_of(w, m.recipients[0].delivery_id).status, BYTES("bounced"));
+}
+
 /* Who asked for reports by mail (dsn) gets one of what came back, too. */
 static void it_is_told_by_mail_where_that_was_asked_for(void **state)
 {
@@ -367,6 +386,7 @@ int main(void)
         WORLD_TEST(what_is_under_way_is_put_off),
         WORLD_TEST(a_complaint_counts_once),
         WORLD_TEST(a_complaint_finds_it_by_its_text),
+        WORLD_TEST(below_its_own_domain_where_that_leads_here),
         WORLD_TEST(it_is_told_by_mail_where_that_was_asked_for),
         WORLD_TEST(a_send_to_one_bounces),
         WORLD_TEST(only_mail_without_a_sender_of_its_own_has_one),
