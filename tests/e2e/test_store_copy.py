@@ -22,8 +22,8 @@ pytestmark = pytest.mark.own_store
 
 ANA, BO = "ana@copy.test", "bo@copy.test"
 MANY = 1000
-STEPS = ["account", "domain", "user", "address", "key", "setting", "setting_change", "node", "idempotency", "body", "message", "tag",
-         "delivery", "mailbox", "entry", "event", "consumer", "throttle", "limit", "change", "upgrade", "chunk"]
+STEPS = ["account", "domain", "dkim", "user", "address", "key", "setting", "setting_change", "node", "idempotency", "body", "message", "tag",
+         "delivery", "mailbox", "entry", "event", "consumer", "throttle", "limit", "change", "upgrade", "suppression", "chunk"]
 
 
 def environment(**more):
