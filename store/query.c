@@ -240,19 +240,38 @@ struct bytes store_cursor(const struct query *q, const void *row, struct arena *
     return out;
 }
 
+/* What it says, into p->from; `room` is as for decode. */
+static bool cursor_read(const struct query *q, struct bytes cursor, char *room, struct plan *p)
+{
+    struct bytes raw;
+
+    *p = (struct plan){ .query = q, .index = q->index ? kind_index(q->kind, q->index) : NULL };
+    order_of(q, p);
+    return decode(cursor, room, &raw) && read_cursor(p, raw);
+}
+
 bool store_cursor_check(const struct query *q, struct bytes cursor)
 {
-    struct plan p = { .query = q, .index = q->index ? kind_index(q->kind, q->index) : NULL };
     char *room = malloc(CURSOR_MAX);
-    struct bytes raw;
+    struct plan p;
     bool ok;
 
     if (!room)
         die("out of memory: a cursor");
-    order_of(q, &p);
-    ok = decode(cursor, room, &raw) && read_cursor(&p, raw);
+    ok = cursor_read(q, cursor, room, &p);
     free(room);
     return ok;
+}
+
+bool store_cursor_read(const struct query *q, struct bytes cursor, struct arena *a, void *row)
+{
+    struct plan p;
+
+    if (!cursor_read(q, cursor, arena_alloc(a, CURSOR_MAX), &p))
+        return false;
+    for (size_t i = 0; i < p.n_order; i++)
+        value_put(p.order[i], row, &p.from[i]);
+    return true;
 }
 
 struct bytes watch_cursor(const struct kind *k, int64_t identity, struct bytes place, struct arena *a)

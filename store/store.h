@@ -242,6 +242,9 @@ bool store_find_some(struct store *st, const struct query *q, size_t bytes, stru
 struct bytes store_cursor(const struct query *q, const void *row, struct arena *a);
 /* True for text that could be a cursor of q. */
 bool store_cursor_check(const struct query *q, struct bytes cursor);
+/* The other way: fills the fields of *row that the cursor says, those of q's index and the id. False for text that is
+ * no cursor of q. */
+bool store_cursor_read(const struct query *q, struct bytes cursor, struct arena *a, void *row);
 
 bool store_blob_get(struct store *st, struct id id, unsigned n, struct arena *a, struct bytes *out, struct err *e);
 /* Many rows by id in one trip (read-ahead). Missing ones come back with a zero id. ids at most 64. */

@@ -4,6 +4,7 @@
 
 static size_t walk(struct query q, struct note *out, size_t most)
 {
+    struct note place = { 0 };
     size_t n = 0, got_now;
     void *rows;
 
@@ -15,6 +16,8 @@ static size_t walk(struct query q, struct note *out, size_t most)
         if (got_now) {
             q.after = store_cursor(&q, (struct note *)rows + got_now - 1, a);
             assert_true(store_cursor_check(&q, q.after));
+            assert_true(store_cursor_read(&q, q.after, a, &place));
+            assert_true(bytes_equal(store_cursor(&q, &place, a), q.after));
         }
     } while (got_now == q.limit);
     return n;
@@ -133,6 +136,7 @@ static void junk_cursors_are_refused(void **state)
     for (size_t i = 0; i < sizeof junk / sizeof *junk; i++) {
         q.after = bytes_of(junk[i]);
         assert_false(store_cursor_check(&q, q.after));
+        assert_false(store_cursor_read(&q, q.after, a, &n));
         assert_false(store_find(st, &q, a, &rows, &count, &e));
         assert_int_equal(e.code, ERR_INVALID);
     }
