@@ -367,7 +367,7 @@ static const struct field event_fields[] = {
     FIELD(ID, event_row, delivery_id), FIELD(ID, event_row, user_id),    FIELD(TEXT, event_row, type),
     FIELD(TEXT, event_row, email),     FIELD(TIME, event_row, at),       FIELD(JSON, event_row, tags),
     FIELD(JSON, event_row, metadata),  FIELD(JSON, event_row, data),     FIELD(TIME, event_row, expires_at),
-    FIELD(TEXT, event_row, mode),      FIELD(ID, event_row, domain_id),
+    FIELD(TEXT, event_row, mode),      FIELD(ID, event_row, domain_id),  FIELD(BYTES, event_row, bundle),
 };
 /* The events of one delivery are picked from those of its message. "feed" finds what is new of one account, however
  * much there is of others. */

@@ -243,6 +243,7 @@ struct event_row { /* watched */
     struct bytes tags, metadata, data; /* JSON or null */
     int64_t expires_at;
     struct id domain_id; /* of the delivery, else of the message; of `mail.read` the user's */
+    struct bytes bundle; /* further events of the same batch, packed: see queue/bundle.h; null: there are none */
 };
 
 /* An address that gets no mail of the account, or of one stream or topic of it: queue/suppression.h. The id is made of

@@ -3,7 +3,8 @@
  * What an index finds is read at once. Where filters pick from it, nobody knows how far the next row that fits is: so
  * the index is read in chunks of the few fields that the filters need, each chunk a job of its own, so that others come
  * between; the memory of a chunk is given back before the next. After api.list_look rows the answer says how far it
- * came. The rows that fit are loaded by their ids. */
+ * came. The rows that fit are loaded by their ids.
+ * What rows show (shown.h) is what filters judge, what is counted, and what cursors name. */
 #include "service/core/list.h"
 #include "base/params.h"
 #include "store/value.h"
@@ -112,7 +113,7 @@ static void add_name(const char **names, const char *name)
     names[n] = name;
 }
 
-/* What filters and cursors need. */
+/* What filters, cursors and what is shown need. */
 static void narrow(struct look *l, const struct cond *filters, size_t n)
 {
     const struct index *x = l->query.index ? kind_index(l->query.kind, l->query.index) : NULL;
@@ -122,13 +123,15 @@ static void narrow(struct look *l, const struct cond *filters, size_t n)
         add_name(l->names, x->fields[i]);
     for (size_t i = 0; i < n; i++)
         add_name(l->names, filters[i].field);
+    if (l->shown)
+        add_name(l->names, l->shown->field);
     l->query.only = l->names;
 }
 
 /* Notes those of a chunk that fit, until one more than the page has is found: that one is not looked at. */
-static size_t note_fits(struct call *c, struct look *l, const char *rows, size_t n, const struct id *fits)
+static size_t note_fits(struct call *c, struct look *l, const struct found *f, const struct id *fits)
 {
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < f->n; i++) {
         if (id_is_none(fits[i]) || (l->n && id_equal(fits[i], l->ids[l->n - 1])))
             continue;
         if (l->n == l->limit) {
@@ -136,10 +139,11 @@ static size_t note_fits(struct call *c, struct look *l, const char *rows, size_t
             return i;
         }
         l->ids[l->n] = fits[i];
-        buf_add(&l->places, store_cursor(&l->query, rows + i * l->query.kind->size, c->arena));
+        l->of[l->n] = f->of ? f->of[i] : fits[i];
+        buf_add(&l->places, store_cursor(&l->query, f->rows + i * l->query.kind->size, c->arena));
         l->ends[l->n++] = l->places.n;
     }
-    return n;
+    return f->n;
 }
 
 /* When a row was made: its id says so, but one that is made of what the row is of. */
@@ -158,24 +162,24 @@ static int64_t made_at(const struct query *q, const void *row)
 static bool look_chunk(struct call *c, struct look *l, size_t most)
 {
     struct arena_mark mark = arena_mark(c->arena);
-    size_t size = l->query.kind->size, n;
+    struct found f;
     struct id *fits;
-    void *rows;
+    size_t n;
 
     l->query.limit = l->looked ? LOOK_CHUNK : l->limit + 1;
     if (l->query.limit > most - l->looked)
         l->query.limit = most - l->looked;
     l->query.after = l->place.n ? buf_bytes(&l->place) : l->after;
-    if (!store_find(c->store, &l->query, c->arena, &rows, &n, &c->err))
+    if (!shown_find(c, &l->query, l->shown, 0, &f))
         return false;
-    fits = arena_array(c->arena, n, sizeof *fits);
-    if (n && !l->take(c, l, rows, n, fits))
+    l->end = !f.more;
+    fits = arena_array(c->arena, f.n, sizeof *fits);
+    if (f.n && !l->take(c, l, f.rows, f.n, fits))
         return false;
-    l->end = n < l->query.limit;
-    n = note_fits(c, l, rows, n, fits);
+    n = note_fits(c, l, &f, fits);
     l->looked += n;
     if (n) {
-        const char *last = (const char *)rows + (n - 1) * size;
+        const char *last = f.rows + (n - 1) * l->query.kind->size;
 
         l->last_at = made_at(&l->query, last);
         buf_reset(&l->place);
@@ -220,36 +224,58 @@ struct bytes look_place(struct call *c, const struct look *l, size_t i)
 static const char *row_of(const struct kind *k, const char *rows, size_t n, struct id id)
 {
     for (size_t i = 0; i < n; i++)
-        if (id_equal(value_of(&k->fields[0], rows + i * k->size).id, id))
+        if (id_equal(shown_id(k, rows, i), id))
             return rows + i * k->size;
     return NULL;
 }
 
-/* Whole rows of these ids, in their order, those that are gone left out; *cut: the page was full before all. */
-static bool list_load(struct call *c, const struct kind *k, const struct id *ids, size_t n, void **rows, size_t *loaded,
+/* The rows of what fits, each once. */
+static bool load_rows(struct call *c, const struct look *l, const struct kind *k, struct found *f)
+{
+    struct value *list = arena_array(c->arena, l->n, sizeof *list);
+    struct query q = { .kind = k, .n_conds = 1 };
+    void *rows;
+
+    for (size_t i = 0; i < l->n; i++)
+        if (!i || !id_equal(l->of[i], l->of[i - 1]))
+            list[q.limit++] = V_ID(l->of[i]);
+    q.descending = q.limit < 2 || id_compare(list[0].id, list[1].id) > 0;
+    q.conds[0] = COND_ONE_OF("id", list, q.limit);
+    if (!store_find_some(c->store, &q, (size_t)PARAM_INT(api, page_bytes), c->arena, &rows, &f->n, &f->more, &c->err))
+        return false;
+    f->rows = rows;
+    return true;
+}
+
+/* Whole rows of what fits, in its order, those that are gone left out; *cut: the page was full before all. */
+static bool list_load(struct call *c, const struct look *l, const struct kind *k, void **rows, size_t *loaded,
                       bool *cut)
 {
-    struct value *list = arena_array(c->arena, n + 1, sizeof *list);
-    struct query q = { .kind = k, .n_conds = 1, .limit = n, .descending = n < 2 || id_compare(ids[0], ids[1]) > 0 };
-    char *found, *out = arena_array(c->arena, n + 1, k->size);
-    size_t n_found, at = 0;
-    void *all;
+    size_t most = (size_t)PARAM_INT(api, page_bytes), bytes = 0;
+    char *out = arena_array(c->arena, l->n + 1, k->size);
+    char *parts = l->shown ? arena_array(c->arena, SHOWN_MOST, k->size) : NULL;
+    struct found f = { 0 };
 
     *rows = out;
     *loaded = 0;
-    *cut = false;
-    for (size_t i = 0; i < n; i++)
-        list[i] = V_ID(ids[i]);
-    q.conds[0] = COND_ONE_OF("id", list, n);
-    if (n && !store_find_some(c->store, &q, (size_t)PARAM_INT(api, page_bytes), c->arena, &all, &n_found, cut, &c->err))
+    if (l->n && !load_rows(c, l, k, &f))
         return false;
-    for (found = n ? all : NULL; at < n; at++) {
-        const char *row = row_of(k, found, n_found, ids[at]);
+    *cut = f.more;
+    for (size_t at = 0; at < l->n; at++) {
+        const char *row = row_of(k, f.rows, f.n, l->of[at]);
 
-        if (row)
-            memcpy(out + (*loaded)++ * k->size, row, k->size);
-        else if (*cut && *loaded)
+        if (!row && *cut && *loaded)
             break; /* the next page begins here */
+        if (row && l->shown)
+            row = row_of(k, parts, l->shown->show(row, parts), l->ids[at]);
+        if (!row)
+            continue;
+        memcpy(out + (*loaded)++ * k->size, row, k->size);
+        bytes += l->shown ? shown_bytes(k, row) : 0;
+        if (bytes >= most) {
+            *cut = true;
+            break;
+        }
     }
     return true;
 }
@@ -257,15 +283,15 @@ static bool list_load(struct call *c, const struct kind *k, const struct id *ids
 /* Loads what fits, as far as the page goes. */
 bool look_load(struct call *c, const struct look *l, const struct kind *k, void **rows, size_t *n, struct list_end *end)
 {
-    size_t size = k->size, at;
     struct id last;
+    size_t at;
     bool cut;
 
-    if (!list_load(c, k, l->ids, l->n, rows, n, &cut))
+    if (!list_load(c, l, k, rows, n, &cut))
         return false;
     if (!cut || !*n)
         return true;
-    last = value_of(&k->fields[0], (char *)*rows + (*n - 1) * size).id;
+    last = shown_id(k, *rows, *n - 1);
     for (at = 0; !id_equal(l->ids[at], last);)
         at++;
     end->more = end->more || at + 1 < l->n;
@@ -300,7 +326,8 @@ static bool pick(struct call *c, struct look *l, const void *rows, size_t n, str
     return true;
 }
 
-static bool filtered(struct call *c, struct query *q, struct picked *p, void **rows, size_t *n, struct list_end *end)
+static bool filtered(struct call *c, const struct query *q, struct picked *p, void **rows, size_t *n,
+                     struct list_end *end)
 {
     bool ok;
 
@@ -315,22 +342,40 @@ static bool filtered(struct call *c, struct query *q, struct picked *p, void **r
     return ok;
 }
 
-static bool direct(struct call *c, struct query *q, void **rows, size_t *n, struct list_end *end)
+/* How many of what is shown fill the page: what lies in few rows may be long. */
+static size_t fill(const struct query *q, const struct found *f)
 {
-    bool cut;
+    size_t most = (size_t)PARAM_INT(api, page_bytes), n = 0;
 
-    if (!store_find_some(c->store, q, (size_t)PARAM_INT(api, page_bytes), c->arena, rows, n, &cut, &c->err))
+    for (size_t bytes = 0; n < f->n && n < q->limit - 1 && bytes < most; n++)
+        bytes += shown_bytes(q->kind, f->rows + n * q->kind->size);
+    return n;
+}
+
+static bool direct(struct call *c, const struct query *q, const struct shown *as, void **rows, size_t *n,
+                   struct list_end *end)
+{
+    struct found f;
+
+    if (!shown_find(c, q, as, (size_t)PARAM_INT(api, page_bytes), &f))
         return false;
-    end->more = cut || *n == q->limit;
-    *n -= *n == q->limit;
+    *rows = f.rows;
+    *n = as ? fill(q, &f) : f.n - (f.n == q->limit);
+    end->more = f.more || *n < f.n;
     if (!*n)
         return true;
-    end->first = store_cursor(q, *rows, c->arena);
-    end->last = store_cursor(q, (char *)*rows + (*n - 1) * q->kind->size, c->arena);
+    end->first = store_cursor(q, f.rows, c->arena);
+    end->last = store_cursor(q, f.rows + (*n - 1) * q->kind->size, c->arena);
     return true;
 }
 
 bool call_list(struct call *c, struct query *q, const struct page *page, void **rows, size_t *n, struct page_out *out)
+{
+    return call_list_shown(c, q, NULL, page, rows, n, out);
+}
+
+bool call_list_shown(struct call *c, struct query *q, const struct shown *as, const struct page *page, void **rows,
+                     size_t *n, struct page_out *out)
 {
     struct picked *p = arena_alloc(c->arena, sizeof *p);
     struct list_end end = { 0 };
@@ -339,8 +384,9 @@ bool call_list(struct call *c, struct query *q, const struct page *page, void **
     *n = 0;
     if (!list_page(c, q, page))
         return false;
+    p->look.shown = as;
     p->n_filters = take_filters(q, p->filters);
-    if (p->n_filters ? !filtered(c, q, p, rows, n, &end) : !direct(c, q, rows, n, &end))
+    if (p->n_filters ? !filtered(c, q, p, rows, n, &end) : !direct(c, q, as, rows, n, &end))
         return false;
     list_turn(c, page, &end, *rows, *n, q->kind->size, out);
     return true;

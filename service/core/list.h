@@ -1,7 +1,7 @@
 /* service/core/list.h - inside service/: what lists are made of; most need call_list alone (service/core/call.h). */
 #ifndef SERVICE_LIST_H
 #define SERVICE_LIST_H
-#include "service/core/call.h"
+#include "service/core/shown.h"
 
 /* Reads the page into q: direction, cursor, limit (one more than is shown). What is wrong are faults. */
 bool list_page(struct call *c, struct query *q, const struct page *page);
@@ -13,6 +13,10 @@ struct list_end {
     int64_t searched_to;
 };
 
+/* call_list of rows that are shown as several; what the index does not look up is judged by what they show. */
+bool call_list_shown(struct call *c, struct query *q, const struct shown *as, const struct page *page, void **rows,
+                     size_t *n, struct page_out *out);
+
 /* A walk along an index, narrow and bounded: see list.c. `take` says of rows which row each leads to, NO_ID for one
  * that does not fit. */
 #define LOOK_CHUNK 250
@@ -23,6 +27,7 @@ struct look {
     struct query query; /* its `only` is what take and the cursors need */
     size_t limit;       /* of the page */
     bool (*take)(struct call *c, struct look *l, const void *rows, size_t n, struct id *fits);
+    const struct shown *shown; /* NULL: rows are shown as they are */
     /* the walk's own */
     const char *names[LOOK_NAMES];
     bool full;       /* there is one more than the page holds */
@@ -32,6 +37,7 @@ struct look {
     struct bytes after;
     struct buf place, places;
     struct id ids[LOOK_MOST]; /* what fits, in reading order; behind each its place, `ends` in `places` */
+    struct id of[LOOK_MOST];  /* the row to load for each */
     size_t ends[LOOK_MOST], n;
 };
 /* Looks, until the page is full; look_end always. */

@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "service/core/secrets.h"
 #include "service/core/state.h"
+#include "service/queue/bundle.h"
 
 #define MAKE_MS 30000
 
@@ -28,21 +29,34 @@ static bool make(struct service *svc, struct consumer_row *row, struct arena *a,
     return false;
 }
 
+/* The events of rows of the feed. */
+static void expand(const struct event_row *rows, size_t n, struct arena *a, struct consumer_read *out)
+{
+    size_t most = 0;
+
+    for (size_t i = 0; i < n; i++)
+        most += event_expand(&rows[i], NULL);
+    out->events = arena_array(a, most, sizeof *out->events);
+    for (size_t i = 0; i < n; i++)
+        out->n += event_expand(&rows[i], out->events + out->n);
+}
+
 /* A place of another database is none in a copy of it: there it begins anew, for nothing may be lost. */
 static bool read_events(struct service *svc, size_t limit, struct arena *a, struct consumer_read *out, struct err *e)
 {
     struct err why = { 0 };
     void *rows = NULL;
+    size_t n = 0;
 
-    if (!store_watch(svc->store, &event_kind, out->row.cursor, limit, 0, a, &rows, &out->n, &out->next, &why)) {
+    if (!store_watch(svc->store, &event_kind, out->row.cursor, limit, 0, a, &rows, &n, &out->next, &why)) {
         if (why.code != ERR_INVALID) {
             *e = why;
             return false;
         }
-        if (!store_watch(svc->store, &event_kind, NO_BYTES, limit, 0, a, &rows, &out->n, &out->next, e))
+        if (!store_watch(svc->store, &event_kind, NO_BYTES, limit, 0, a, &rows, &n, &out->next, e))
             return false;
     }
-    out->events = rows;
+    expand(rows, n, a, out);
     return true;
 }
 

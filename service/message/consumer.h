@@ -5,7 +5,8 @@
  *     do what r.events ask for, by operations of a batch b;
  *     consumer_move(b, &r, a);
  *     store_commit(st, b, ...);          ERR_CONFLICT at this operation: another node was faster, read again
- * So each event is done once, whoever dies. In a copy of the store it begins with the oldest event kept. */
+ * So each event is done once, whoever dies. In a copy of the store it begins with the oldest event kept. `limit` is of
+ * rows, of which each may hold some dozens of events (queue/bundle.h). */
 #ifndef SERVICE_MESSAGE_CONSUMER_H
 #define SERVICE_MESSAGE_CONSUMER_H
 #include "service/core/call.h"

@@ -8,6 +8,7 @@
 #include "service/box/summary.h"
 #include "service/message/intake.h"
 #include "service/message/returned.h"
+#include "service/queue/bundle.h"
 #include "service/queue/outcome.h"
 #include "service/queue/report.h"
 
@@ -16,6 +17,7 @@
 /* One account that gets a row of its own. */
 struct party {
     struct message_row row;
+    struct bundle told; /* its events, while the batch is built */
 };
 
 struct target {

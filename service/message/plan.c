@@ -372,9 +372,9 @@ bool plan_accept(struct intake *k, struct call *c, struct plan *p)
 /* ---- what follows from the outcomes ---- */
 
 /* The account whose delivery it is: the sender's, or for mail that came in, or is sent on, the mailbox's own. */
-static struct message_row *owner(struct plan *p, const struct target *t)
+static struct party *owner(struct plan *p, const struct target *t)
 {
-    return &p->parties[t->owner].row;
+    return &p->parties[t->owner];
 }
 
 static struct id domain_of(const struct intake *k, const struct message_row *own, const struct target *t)
@@ -389,7 +389,7 @@ static struct id domain_of(const struct intake *k, const struct message_row *own
 static void finish_delivery(struct intake *k, struct call *c, struct plan *p, struct target *t)
 {
     struct delivery_row *d = &t->delivery;
-    struct message_row *own = owner(p, t), *box = &p->parties[t->party].row;
+    struct message_row *own = &owner(p, t)->row, *box = &p->parties[t->party].row;
     enum outcome outcome = t->verdict.outcome;
 
     d->account_id = own->account_id;
@@ -544,11 +544,23 @@ static void build_tags(struct intake *k, const struct message_row *m, struct bat
     }
 }
 
+/* The first event of each account; what else it hears of this batch is gathered in its row. */
+static void build_party(struct intake *k, struct party *party, struct batch *b)
+{
+    struct event_row *accepted = event_make(k->arena, &party->row, NULL, "email.accepted", NO_BYTES, k->now);
+
+    batch_insert(b, &message_kind, &party->row, NULL, 0);
+    bundle_begin(&party->told, accepted);
+    batch_insert(b, &event_kind, accepted, NULL, 0);
+}
+
 static void build_events(struct intake *k, struct plan *p, const struct target *t, struct batch *b)
 {
-    const struct message_row *own = owner(p, t), *box = &p->parties[t->party].row;
+    struct party *own = owner(p, t), *box = &p->parties[t->party];
+    struct hearer sender = { &own->row, &own->told }, guest = { &box->row, &box->told };
 
-    ending_tell(b, k->arena, own, &t->delivery, t->verdict.outcome, own == box ? NULL : box, t->user.domain_id, k->now);
+    ending_tell(b, k->arena, &sender, &t->delivery, t->verdict.outcome, own == box ? NULL : &guest, t->user.domain_id,
+                k->now);
 }
 
 /* Another account's entry is not shown to the sender, once the delivery is over. */
@@ -568,10 +580,8 @@ bool plan_build(struct intake *k, struct call *c, struct plan *p, struct batch *
 {
     if (p->keeps)
         body_put(k->body, b, k->arena);
-    for (size_t i = 0; i < p->n_parties; i++) {
-        batch_insert(b, &message_kind, &p->parties[i].row, NULL, 0);
-        event_record(b, k->arena, &p->parties[i].row, NULL, "email.accepted", k->now);
-    }
+    for (size_t i = 0; i < p->n_parties; i++)
+        build_party(k, &p->parties[i], b);
     build_tags(k, &p->parties[0].row, b);
     for (size_t i = 0; i < p->n; i++) {
         struct target *t = &p->targets[i];

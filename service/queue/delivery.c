@@ -4,9 +4,11 @@
  * at. An entry's id is chosen at acceptance, and shown only when the entry is there. */
 #include "service/queue/delivery.h"
 #include "mail/address.h"
+#include "service/core/list.h"
 #include "service/core/member.h"
 #include "service/core/state.h"
 #include "service/identity/directory.h"
+#include "service/queue/bundle.h"
 
 static const struct member delivery_list_[] = {
     MEMBER(ID, delivery_row, id, .prefix = "dlv", .column = true),
@@ -118,11 +120,19 @@ bool delivery_get(struct call *c, const struct delivery_get_in *in, struct deliv
     return call_may(c, SCOPE_MESSAGES_READ) && find_delivery(c, in->id, out);
 }
 
+bool event_page(struct call *c, struct query *q, const struct page *page, struct event_list_out *out)
+{
+    void *rows = NULL;
+    bool ok = call_list_shown(c, q, &event_shown, page, &rows, &out->n, &out->page);
+
+    out->rows = rows;
+    return ok;
+}
+
 bool delivery_event_list(struct call *c, const struct event_list_in *in, struct event_list_out *out)
 {
     struct query q = { .kind = &event_kind, .index = "message", .n_conds = 2 };
     struct delivery_row d;
-    void *rows = NULL;
 
     if (!call_may(c, SCOPE_MESSAGES_READ) || !find_delivery(c, in->id, &d))
         return false;
@@ -130,8 +140,5 @@ bool delivery_event_list(struct call *c, const struct event_list_in *in, struct 
     q.conds[1] = COND("delivery_id", IS, V_ID(d.id));
     if (in->type.p)
         add_cond(&q, COND("type", IS, V_TEXT(in->type)));
-    if (!call_list(c, &q, &in->page, &rows, &out->n, &out->page))
-        return false;
-    out->rows = rows;
-    return true;
+    return event_page(c, &q, &in->page, out);
 }

@@ -31,4 +31,6 @@ struct event_list_out {
     struct page_out page;
 };
 bool delivery_event_list(struct call *c, const struct event_list_in *in, struct event_list_out *out);
+/* A page of events as q finds their rows, each event by itself (bundle.h). */
+bool event_page(struct call *c, struct query *q, const struct page *page, struct event_list_out *out);
 #endif

@@ -81,19 +81,31 @@ static void count(struct message_row *sum, const struct ending *e)
     outcome_count(sum, e->verdict.outcome, 1);
 }
 
-void ending_tell(struct batch *b, struct arena *a, const struct message_row *m, const struct delivery_row *d,
-                 enum outcome o, const struct message_row *guest, struct id guest_domain, int64_t now)
+static void tell(struct batch *b, struct arena *a, const struct hearer *who, const struct delivery_row *d,
+                 const char *type, int64_t now)
 {
-    bool came_in = bytes_equal(m->direction, BYTES("inbound")) && o == OUTCOME_DELIVERED;
+    struct event_row *row = event_make(a, who->message, d, type, NO_BYTES, now);
+
+    if (who->bundle && bundle_add(who->bundle, row, a))
+        return;
+    if (who->bundle)
+        bundle_begin(who->bundle, row);
+    batch_insert(b, &event_kind, row, NULL, 0);
+}
+
+void ending_tell(struct batch *b, struct arena *a, const struct hearer *own, const struct delivery_row *d,
+                 enum outcome o, const struct hearer *guest, struct id guest_domain, int64_t now)
+{
+    bool came_in = bytes_equal(own->message->direction, BYTES("inbound")) && o == OUTCOME_DELIVERED;
     struct delivery_row visitor = { .email = d->email, .user_id = d->user_id, .domain_id = guest_domain };
 
     if (!outcome_row(o)->event)
         return;
-    event_record(b, a, m, d, came_in ? "email.received" : outcome_row(o)->event, now);
+    tell(b, a, own, d, came_in ? "email.received" : outcome_row(o)->event, now);
     if (guest && o == OUTCOME_DELIVERED) /* the delivery itself is not theirs to see */
-        event_record(b, a, guest, &visitor, "email.received", now);
+        tell(b, a, guest, &visitor, "email.received", now);
     if (o == OUTCOME_DELIVERED && play_complains(d->email))
-        event_record(b, a, m, d, "email.complained", now);
+        tell(b, a, own, d, "email.complained", now);
 }
 
 /* Deferrals after which the sender is told of the delay. */
@@ -112,6 +124,7 @@ static void add_one(struct endings *list, struct ending *e, struct batch *b, str
 {
     const struct message_row *m = list->message;
     struct message_row guest = { .account_id = e->guest, .mode = m->mode }, sum = { 0 };
+    struct hearer own = { .message = m }, other = { .message = &guest };
     bool has_guest = !id_is_none(e->guest);
     struct delivery_row told;
 
@@ -122,7 +135,7 @@ static void add_one(struct endings *list, struct ending *e, struct batch *b, str
         if (!e->guest_gone)
             e->guest_op = outcome_add(b, a, guest.id, &sum);
     }
-    ending_tell(b, a, m, &told, e->verdict.outcome, has_guest ? &guest : NULL, e->guest_domain, now);
+    ending_tell(b, a, &own, &told, e->verdict.outcome, has_guest ? &other : NULL, e->guest_domain, now);
     tell_more(e, b, a, m, &told, now);
     if (e->suppresses)
         suppression_add(b, a, e->suppresses);

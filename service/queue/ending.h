@@ -15,6 +15,7 @@
  * that is gone, or was ended by others, keeps the rest. */
 #ifndef SERVICE_ENDING_H
 #define SERVICE_ENDING_H
+#include "service/queue/bundle.h"
 #include "service/queue/outcome.h"
 #include "service/queue/suppression.h"
 
@@ -52,10 +53,16 @@ bool endings_mend(struct endings *list, struct batch_failure f);
  * (report.h). Nothing to add is no failure. What is made lies in the arena until then. */
 bool endings_commit(struct service *svc, struct endings *list, struct arena *a, int64_t until, struct err *e);
 
+/* An account that hears of a delivery: by its message, and by a bundle that its events are gathered in, or NULL. */
+struct hearer {
+    const struct message_row *message;
+    struct bundle *bundle;
+};
+
 /* The events of one delivery: its sender's account hears of it, and the account of a mailbox of what came in. For
  * deliveries that are over as soon as they are made, beside endings_add. `guest` may be NULL. */
-void ending_tell(struct batch *b, struct arena *a, const struct message_row *m, const struct delivery_row *d,
-                 enum outcome o, const struct message_row *guest, struct id guest_domain, int64_t now);
+void ending_tell(struct batch *b, struct arena *a, const struct hearer *own, const struct delivery_row *d,
+                 enum outcome o, const struct hearer *guest, struct id guest_domain, int64_t now);
 
 /* In place of a message that is gone: what an event of the delivery wants to know of it. */
 struct message_row message_stand_in(const struct delivery_row *d);

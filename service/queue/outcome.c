@@ -124,14 +124,8 @@ static struct bytes event_data(const struct delivery_row *d, struct bytes more, 
                         SHOW(bytes_head(bytes_from(d->last, 1), d->last.n - 2)), next, more.p ? "," : "", SHOW(more));
 }
 
-void event_record(struct batch *b, struct arena *a, const struct message_row *m, const struct delivery_row *d,
-                  const char *type, int64_t now)
-{
-    event_record_more(b, a, m, d, type, NO_BYTES, now);
-}
-
-void event_record_more(struct batch *b, struct arena *a, const struct message_row *m, const struct delivery_row *d,
-                       const char *type, struct bytes more, int64_t now)
+struct event_row *event_make(struct arena *a, const struct message_row *m, const struct delivery_row *d,
+                             const char *type, struct bytes more, int64_t now)
 {
     struct event_row *row = arena_alloc(a, sizeof *row);
 
@@ -151,5 +145,17 @@ void event_record_more(struct batch *b, struct arena *a, const struct message_ro
         row->email = d->email;
         row->user_id = d->user_id;
     }
-    batch_insert(b, &event_kind, row, NULL, 0);
+    return row;
+}
+
+void event_record(struct batch *b, struct arena *a, const struct message_row *m, const struct delivery_row *d,
+                  const char *type, int64_t now)
+{
+    event_record_more(b, a, m, d, type, NO_BYTES, now);
+}
+
+void event_record_more(struct batch *b, struct arena *a, const struct message_row *m, const struct delivery_row *d,
+                       const char *type, struct bytes more, int64_t now)
+{
+    batch_insert(b, &event_kind, event_make(a, m, d, type, more, now), NULL, 0);
 }

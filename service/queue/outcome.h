@@ -26,10 +26,13 @@ struct bytes outcome_answer(enum outcome o);
 void outcome_apply(struct delivery_row *d, const struct verdict *v, int64_t now, struct arena *a);
 
 /* An event of a message (d NULL) or of one delivery; *m gives account, tags and metadata. `last` of d is its
- * data, and of a deferred one when it is tried again. */
+ * data, and of a deferred one when it is tried again; `more`: JSON members that it has beside these
+ * ("\"reason\":\"…\""). In the arena, and in no batch yet. */
+struct event_row *event_make(struct arena *a, const struct message_row *m, const struct delivery_row *d,
+                             const char *type, struct bytes more, int64_t now);
+/* The same, inserted. */
 void event_record(struct batch *b, struct arena *a, const struct message_row *m, const struct delivery_row *d,
                   const char *type, int64_t now);
-/* `more`: JSON members that its data has beside these ("\"reason\":\"…\""). */
 void event_record_more(struct batch *b, struct arena *a, const struct message_row *m, const struct delivery_row *d,
                        const char *type, struct bytes more, int64_t now);
 #endif

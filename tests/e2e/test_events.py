@@ -119,6 +119,49 @@ def test_who_leaves_is_noticed(server, tenants):
     until(lambda: followers(server) == 0, 20)
 
 
+def test_each_event_of_a_row_comes_by_itself(server, tenants):
+    """A mail to many is one row of the feed: a stream that ends anywhere in it goes on there, as do pages of any size."""
+    mine, other = tenants
+    page = mine.get("/v1/events?follow=true&limit=100").json
+    while page["has_more"]:
+        page = mine.get(f"/v1/events?follow=true&limit=100&after={page['next']}").json
+    s = Stream(mine, f"?after={page['next']}")
+    assert s.next()[0] == "hello"
+    to = [mine.address, other.address] + [f"x{i}@out.test" for i in range(48)]
+    sent = mine.make("/v1/messages", {"from": mine.address, "to": to, "subject": "x", "text": "x", "metadata": {"a": "b"}})["id"]
+    want = mine.all(f"/v1/messages/{sent}/events")[::-1]
+    assert [e["type"] for e in want] == ["email.accepted"] + 2 * ["email.delivered"] + 48 * ["email.captured"]
+    assert [e["email"] for e in want] == [None, *to] and all(e["metadata"] == {"a": "b"} for e in want)
+    got, places = [], []
+    while len(got) < len(want):
+        got.append(s.next()[1])
+        if not places or s.id != places[-1][1]:
+            places.append((len(got), s.id))
+    s.close()
+    assert got == want and len(places) >= 3
+    for n, place in places[1:]:
+        s = Stream(mine, Last_Event_ID=place)
+        assert s.next()[0] == "hello"
+        assert [s.next()[1] for _ in want[n:]] == want[n:]
+        s.close()
+    for limit in (1, 7, 50):
+        got, after = [], page["next"]
+        while len(got) < len(want):
+            part = mine.get(f"/v1/events?follow=true&limit={limit}&after={after}").json
+            assert 0 < len(part["data"]) <= limit
+            got, after = got + part["data"], part["next"]
+        assert got == want
+        assert mine.all("/v1/events", limit)[::-1][-len(want):] == want
+    for event in want[:4]:
+        assert mine.get(f"/v1/events/{event['id']}").json == event
+        assert other.get(f"/v1/events/{event['id']}").status == 404
+        if event["delivery_id"]:
+            assert mine.all(f"/v1/deliveries/{event['delivery_id']}/events") == [event]
+    theirs = other.all("/v1/events")
+    assert [(e["type"], e["email"], e["delivery_id"]) for e in theirs] == [
+        ("email.received", other.address, None), ("email.accepted", None, None)]
+
+
 def setting(server, name, value):
     answer = Client(server).patch(f"/v1/settings/{name}", {"value": value})
     assert answer.status == 200, answer

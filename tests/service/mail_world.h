@@ -22,6 +22,7 @@
 #include "service/keep/sweep.h"
 #include "service/message/event.h"
 #include "service/message/message.h"
+#include "service/queue/bundle.h"
 #include "service/queue/due.h"
 #include "service/service.h"
 #include "tests/store/place.h"
@@ -42,6 +43,16 @@ static inline int remove_one(const char *path, const struct stat *st, int type, 
 {
     (void)st, (void)type, (void)at;
     return remove(path);
+}
+
+static inline void set_param(const char *name, const char *value)
+{
+    struct err e = { 0 };
+    enum param p;
+
+    assert_true(param_find(bytes_of(name), &p));
+    if (!param_set(p, PARAM_FROM_FLAG, bytes_of(value), &e))
+        fail_msg("%s", e.message);
 }
 
 static inline void must(struct call *c, bool ok)
@@ -334,14 +345,30 @@ static inline struct bytes id_of(struct world *w, const struct kind *k, struct i
     return id_text(w->arena, k->prefix, id);
 }
 
+/* The events that an index finds, each by itself. */
+static inline size_t events_by(struct world *w, const char *index, const char *field, struct id id,
+                               struct event_row **list)
+{
+    void *found;
+    size_t rows = rows_of(w, &event_kind, index, field, V_ID(id), &found), n = 0;
+
+    *list = arena_array(w->arena, rows * BUNDLE_MOST, sizeof **list);
+    for (size_t i = 0; i < rows; i++)
+        n += event_expand((struct event_row *)found + i, *list + n);
+    return n;
+}
+
+static inline size_t events_of(struct world *w, struct id message, struct event_row **list)
+{
+    return events_by(w, "message", "message_id", message, list);
+}
+
 /* Number of events of a message of that type. */
 static inline size_t events(struct world *w, struct id message, const char *type)
 {
     struct event_row *list;
-    void *rows;
-    size_t n = rows_of(w, &event_kind, "message", "message_id", V_ID(message), &rows), found = 0;
+    size_t n = events_of(w, message, &list), found = 0;
 
-    list = rows;
     for (size_t i = 0; i < n; i++)
         found += bytes_equal(list[i].type, bytes_of(type));
     return found;

@@ -440,17 +440,65 @@ static void events_of_local_mail_say_whose_it_is(void **state)
     struct event_row *list;
     struct intake_out out;
     size_t n, found = 0;
-    void *rows;
 
     must(&w->c, receive(w, "ana@example.test", 1, A_MAIL, &out));
-    n = rows_of(w, &event_kind, "message", "message_id", V_ID(out.message_id), &rows);
-    list = rows;
+    n = events_of(w, out.message_id, &list);
     for (size_t i = 0; i < n; i++)
         if (bytes_equal(list[i].type, BYTES("email.received"))) {
             assert_true(id_equal(list[i].user_id, w->ana.id));
             found++;
         }
     assert_int_equal(found, 1);
+}
+
+/* What the batch of an accepted mail tells an account is one row, whoever the recipients are, and two when they are
+ * very many; the account of a guest has its own. */
+static void what_a_batch_tells_is_one_row(void **state)
+{
+    struct world *w = *state;
+    struct intake_out out = sent(w, TO("ana@example.test", "bo@example.test", "eve@other.test", "x@far.test",
+                                       "bounced@sandbox.test", "deferred@sandbox.test"));
+    struct message_row theirs;
+    struct event_row *list;
+    void *rows;
+
+    assert_int_equal(rows_of(w, &event_kind, "message", "message_id", V_ID(out.message_id), &rows), 1);
+    assert_int_equal(events_of(w, out.message_id, &list), 7);
+    assert_bytes(list[0].type, BYTES("email.accepted"));
+    for (size_t i = 1; i < 7; i++) {
+        assert_true(id_equal(list[i].delivery_id, out.recipients[i - 1].delivery_id));
+        assert_bytes(list[i].email, out.recipients[i - 1].email);
+        assert_true(list[i].data.p && id_compare(list[i - 1].id, list[i].id) < 0);
+    }
+    assert_bytes(list[3].type, BYTES("email.delivered"));
+    assert_bytes(list[6].type, BYTES("email.deferred"));
+    assert_int_equal(rows_of(w, &message_kind, NULL, "account_id", V_ID(w->other), &rows), 1);
+    theirs = *(struct message_row *)rows;
+    assert_int_equal(rows_of(w, &event_kind, "message", "message_id", V_ID(theirs.id), &rows), 1);
+    assert_int_equal(events_of(w, theirs.id, &list), 2);
+    assert_bytes(list[1].type, BYTES("email.received"));
+    assert_true(id_is_none(list[1].delivery_id) && !list[1].data.p && id_equal(list[1].user_id, w->eve.id));
+    assert_int_equal(work(w), 0);
+}
+
+static void very_many_recipients_are_told_in_few_rows(void **state)
+{
+    struct world *w = *state;
+    const char *to[200];
+    struct intake_out out;
+    struct event_row *list;
+    void *rows;
+    size_t n;
+
+    set_param("message.recipients_max", "200");
+    for (size_t i = 0; i < 200; i++)
+        to[i] = arena_printf(w->arena, "recipient.%zu@far.test", i);
+    out = sent(w, 200, to);
+    n = rows_of(w, &event_kind, "message", "message_id", V_ID(out.message_id), &rows);
+    assert_in_range(n, 4, 6);
+    assert_int_equal(events_of(w, out.message_id, &list), 201);
+    for (size_t i = 1; i < 201; i++)
+        assert_true(id_equal(list[i].delivery_id, out.recipients[i - 1].delivery_id));
 }
 
 int main(void)
@@ -474,6 +522,8 @@ int main(void)
         T(a_submission_gets_what_it_lacks),
         T(from_must_be_one_and_allowed),
         T(events_of_local_mail_say_whose_it_is),
+        T(what_a_batch_tells_is_one_row),
+        T(very_many_recipients_are_told_in_few_rows),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

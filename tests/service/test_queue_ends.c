@@ -98,7 +98,6 @@ static void an_outcome_of_a_message_that_is_gone_keeps_its_mode(void **state)
     struct event_row *list;
     struct done done;
     struct work *all;
-    void *rows;
     size_t n;
 
     go_live();
@@ -110,8 +109,7 @@ static void an_outcome_of_a_message_that_is_gone_keeps_its_mode(void **state)
     commit(w, b);
     assert_true(outcomes_replay(w->svc, &e));
     assert_int_equal(events(w, out.message_id, "email.delivered"), 1);
-    n = rows_of(w, &event_kind, "message", "message_id", V_ID(out.message_id), &rows);
-    list = rows;
+    n = events_of(w, out.message_id, &list);
     while (n--)
         assert_bytes(list[n].mode, out.mode);
 }

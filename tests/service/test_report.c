@@ -273,7 +273,6 @@ static void a_report_that_fails_is_an_event(void **state)
     struct set full = SET("used", V_INT((int64_t)1 << 40));
     struct batch *b = batch_new(w->arena);
     struct event_row *list;
-    void *rows;
     size_t n, found = 0;
 
     batch_update(b, &user_kind, w->ana.id, NULL, 0, &full, 1);
@@ -281,8 +280,7 @@ static void a_report_that_fails_is_an_event(void **state)
     refresh(w);
     submit_to(w, "bounced@sandbox.test");
     assert_int_equal(n_reports(w), 0);
-    n = rows_of(w, &event_kind, "account", "account_id", V_ID(w->account), &rows);
-    list = rows;
+    n = events_by(w, "account", "account_id", w->account, &list);
     for (size_t i = 0; i < n; i++)
         found +=
             bytes_equal(list[i].type, BYTES("email.bounced")) && bytes_equal(list[i].email, BYTES("ana@example.test"));

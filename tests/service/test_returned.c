@@ -100,10 +100,8 @@ static void comes(struct world *w, const char *to, struct bytes mail)
 static struct bytes event_data_of(struct world *w, struct id message, const char *type)
 {
     struct event_row *list;
-    void *rows;
-    size_t n = rows_of(w, &event_kind, "message", "message_id", V_ID(message), &rows);
+    size_t n = events_of(w, message, &list);
 
-    list = rows;
     for (size_t i = 0; i < n; i++)
         if (bytes_equal(list[i].type, bytes_of(type)))
             return list[i].data;

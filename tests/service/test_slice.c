@@ -3,16 +3,6 @@
 #include "store/engine.h"
 #include "tests/service/mail_world.h"
 
-static void set_param(const char *name, const char *value)
-{
-    struct err e = { 0 };
-    enum param p;
-
-    assert_true(param_find(bytes_of(name), &p));
-    if (!param_set(p, PARAM_FROM_FLAG, bytes_of(value), &e))
-        fail_msg("%s", e.message);
-}
-
 static void change(struct world *w, const struct kind *k, struct id id, struct set set)
 {
     struct batch *b = batch_new(w->arena);
@@ -81,10 +71,8 @@ static struct intake_out with_a_guest(struct world *w)
 static void their_events_have_a_mode(struct world *w, struct id message)
 {
     struct event_row *list;
-    void *rows;
-    size_t n = rows_of(w, &event_kind, "message", "message_id", V_ID(message_of_other(w, message)), &rows), got = 0;
+    size_t n = events_of(w, message_of_other(w, message), &list), got = 0;
 
-    list = rows;
     for (size_t i = 0; i < n; i++) {
         assert_bytes(list[i].mode, BYTES("sandbox"));
         got += bytes_equal(list[i].type, BYTES("email.received"));

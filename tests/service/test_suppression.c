@@ -36,10 +36,8 @@ static int64_t removed(struct world *w, const char *email)
 static size_t told(struct world *w, const char *type, const char *email)
 {
     struct event_row *list;
-    void *rows;
-    size_t n = rows_of(w, &event_kind, "account", "account_id", V_ID(w->account), &rows), found = 0;
+    size_t n = events_by(w, "account", "account_id", w->account, &list), found = 0;
 
-    list = rows;
     for (size_t i = 0; i < n; i++)
         found += bytes_equal(list[i].type, bytes_of(type)) && bytes_equal(list[i].email, bytes_of(email));
     return found;

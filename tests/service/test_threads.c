@@ -3,15 +3,6 @@
 #include "service/box/entry.h"
 #include "service/core/member.h"
 
-static void set_param(const char *name, const char *value)
-{
-    struct err e = { 0 };
-    enum param p;
-
-    assert_true(param_find(bytes_of(name), &p));
-    assert_true(param_set(p, PARAM_FROM_FLAG, bytes_of(value), &e));
-}
-
 static struct bytes mail_with(struct world *w, const char *fields)
 {
     return arena_bytesf(w->arena, "From: Far <far@away.test>\r\n%s\r\nx\r\n", fields);
