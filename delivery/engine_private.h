@@ -26,6 +26,7 @@
 #include "net/wait.h"
 #include "service/core/state.h"
 #include "service/queue/queue.h"
+#include "service/queue/queue_sign.h"
 
 #define uthash_fatal(message) die("out of memory: delivery")
 #include <uthash.h>
@@ -226,6 +227,7 @@ struct turn { /* one attempt of one transaction */
     struct bytes sender; /* as it was said: the return path of the last transaction */
     struct needs needs;
     struct convert_plan plan;   /* needs.converted: how */
+    struct bytes signatures;    /* of this attempt's bytes, instead of the message's own; NO_BYTES: those hold */
     enum offer_refusal refusal; /* why a host was passed over; the message has it if all are */
 };
 void turn_make(struct turn *t);
@@ -237,13 +239,16 @@ struct outgo {
     struct content *content;
     struct convert convert;
     struct wire wire;
+    bool bare; /* without the message's own signatures */
 };
 /* ERR_GONE, ERR_SEALED, or of the store. End it with outgo_end. */
 bool outgo_begin(struct outgo *x, struct turn *t, struct err *e);
 bool outgo_next(void *x, struct bytes *piece, struct err *e); /* a source of the client */
 void outgo_end(struct outgo *x);
-/* Makes the plan of the conversion: needs.converted and its size from now on. */
+/* Makes the plan of the conversion: needs.converted and its size from now on; what we sign is signed anew. */
 enum convert_result outgo_convert(struct turn *t, struct err *e);
+/* Signs what leaves as it leaves now: t->signatures. ERR_UNSIGNED: a key does not open. */
+bool outgo_sign(struct turn *t, struct err *e);
 
 /* Judges an answer to recipient i, or to all that are open. `last`: no other host is left. True: it is settled. */
 bool fate_judge(struct turn *t, struct fate *f, const struct answer *x, const struct mx_host *h, bool last, bool loops);

@@ -247,7 +247,9 @@ static void judge_all(struct turn *t, const struct answer *each, const size_t *w
 /* The content cannot be had: for good, or for now. */
 static void no_content(struct turn *t, const struct err *why)
 {
-    if (why->code == ERR_GONE || why->code == ERR_MISSING || why->code == ERR_SEALED)
+    if (why->code == ERR_UNSIGNED)
+        fates_end(t, VERDICT_UNSIGNED);
+    else if (why->code == ERR_GONE || why->code == ERR_MISSING || why->code == ERR_SEALED)
         fates_end(t, VERDICT_CONTENT_GONE);
     else
         fates_unsent(t);
@@ -328,9 +330,22 @@ static void send_here(struct turn *t)
         lacks(t, how.refusal);
 }
 
+/* Accepted while no key opened, and not held any more. */
+static bool sign_first(struct turn *t)
+{
+    struct err err = { 0 };
+
+    if (!t->fates[0].work->message->to_sign || outgo_sign(t, &err))
+        return true;
+    no_content(t, &err);
+    return false;
+}
+
 static void try_hosts(struct turn *t)
 {
     read_needs(t);
+    if (!sign_first(t))
+        return;
     list_hosts(t);
     while (any_open(t) && find_conn(t))
         send_here(t);

@@ -62,6 +62,8 @@ static const struct row refusals[] = {
 static const struct row ends[] = {
     [VERDICT_EXPIRED] = ROW(EXPIRED, 0, "4.4.7", "expired", "permanent", "Delivery time expired"),
     [VERDICT_BOUNCED_BY_HAND] = ROW(FAILED, 550, "5.7.0", "policy", "permanent", "Ended by the operator"),
+    [VERDICT_UNSIGNED] =
+        ROW(HELD, 451, "4.7.5", "dkim", "temporary", "Set aside: the DKIM key of its domain cannot be opened"),
     [VERDICT_CONTENT_GONE] = ROW(FAILED, 550, "5.3.0", "system", "permanent", "The content is no longer kept"),
 };
 

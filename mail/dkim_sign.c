@@ -1,7 +1,9 @@
 /* mail/dkim_sign.c - which fields are signed, and how the signature is written.
  *
  * h= is the same for every key, so the fields are put in their relaxed form and hashed once; each signature then adds
- * its own field to a copy of that hash. The field is hashed in the very form it is written, with b= empty at its end.
+ * its own field to a copy of that hash. Names are written in lower case, so that who looks for "Date:" in a header
+ * with nothing better than a search finds one. The field is hashed in the very form it is written, with b= empty at its
+ * end.
  */
 #include "mail/dkim_sign.h"
 #include "base/crypt.h"
@@ -82,7 +84,7 @@ static void add_name(struct dkim_fields *f, const char *name)
         buf_adds(&f->names, "\r\n\t ");
         f->line = 2;
     }
-    buf_adds(&f->names, name);
+    buf_add_lower(&f->names, bytes_of(name));
     f->line += n;
 }
 

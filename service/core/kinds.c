@@ -205,6 +205,7 @@ static const struct field message_fields[] = {
     FIELD(BOOL, message_row, body_8bit),
     FIELD(BOOL, message_row, foreign_dkim),
     FIELD(BOOL, message_row, needs_utf8),
+    FIELD(BOOL, message_row, to_sign),
     FIELD(INT, message_row, longest_line),
     FIELD(BOOL, message_row, token_path),
     FIELD(ID, message_row, domain_id),

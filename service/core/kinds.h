@@ -155,6 +155,7 @@ struct message_row {
     bool body_8bit, foreign_dkim, needs_utf8;
     int64_t longest_line;
     bool token_path; /* its sender named no return path: it leaves with one of ours, see queue/return_path.h */
+    bool to_sign;    /* it should be signed and is not, for its key did not open: who sends it on signs it first */
     /* Of the author (From), for keys that are bound to domains; null for what came in, and in rows of before there was
      * this field: keys that are bound do not reach those. */
     struct id domain_id;

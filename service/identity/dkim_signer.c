@@ -12,7 +12,8 @@
 #include <uthash.h>
 
 #define FRESH_MS 1000
-#define KEYS     2 /* one of each algorithm */
+#define TELL_MS  3600000 /* an event of a key that does not open, for each domain and process */
+#define KEYS     2       /* one of each algorithm */
 
 struct dkim_signer {
     UT_hash_handle hh;
@@ -25,6 +26,7 @@ struct dkim_signer {
     struct dkim_key *keys[KEYS];
     size_t n;
     struct err why; /* a key does not open */
+    int64_t told;   /* when an event said so */
     char selectors[KEYS][256];
 };
 
@@ -201,6 +203,39 @@ static bool read_keys(struct reading *r, const struct dkim_row *const *chosen, s
     return offload(POOL_CPU, open_all, r, &c->err);
 }
 
+/* What is wrong with a key is told once an hour: the next mail would say the same. */
+static bool tell(struct call *c, const struct domain_row *domain, struct dkim_signer *s)
+{
+    struct batch *b = batch_new(c->arena);
+    int64_t now = clock_wall();
+    struct event_row row = { .id = id_new(),
+                             .account_id = domain->account_id,
+                             .domain_id = domain->id,
+                             .type = BYTES("domain.dkim_failed"),
+                             .mode = service_is_live(c->svc) ? BYTES("live") : BYTES("sandbox"),
+                             .at = now,
+                             .expires_at = now + PARAM_INT(event, keep) };
+    struct buf data;
+    struct jw w;
+    bool ok;
+
+    if (!s->why.code || now - s->told < TELL_MS)
+        return true;
+    s->told = now;
+    log_warn("dkim", LOG_BYTES("domain", domain->name), LOG_TEXT("why", s->why.message));
+    buf_init(&data, 2048);
+    jw_init(&w, &data);
+    jw_object(&w);
+    jw_key_text(&w, "text", bytes_of(s->why.message));
+    jw_key_text(&w, "on_failure", PARAM_TEXT(dkim, on_failure));
+    jw_object_end(&w);
+    row.data = buf_bytes(&data);
+    batch_insert(b, &event_kind, &row, NULL, 0);
+    ok = store_commit(c->store, b, c->deadline, &c->err);
+    buf_clear(&data);
+    return ok;
+}
+
 static void extend(struct dkim_cache *k, struct dkim_signer *s, uint64_t generation)
 {
     pthread_mutex_lock(&k->mutex);
@@ -222,9 +257,11 @@ static bool look(struct call *c, const struct domain_row *domain, struct dkim_si
         return false;
     n = choose(rows, n, chosen);
     if (!*s || !is_same(*s, chosen, n)) {
+        r.made = signer_new(domain->id);
+        r.made->told = *s ? (*s)->told : 0;
         dkim_signer_put(s);
-        *s = r.made = signer_new(domain->id);
-        if (!read_keys(&r, chosen, n))
+        *s = r.made;
+        if (!read_keys(&r, chosen, n) || !tell(c, domain, r.made))
             return false;
         remember(c->svc->dkim, r.made);
     }

@@ -65,6 +65,7 @@ void intake_drop(struct intake **k)
     body_free(&(*k)->body);
     buf_clear(&(*k)->head);
     buf_clear(&(*k)->rewritten);
+    intake_sign_drop(*k);
     arena_free(&(*k)->arena);
     arena_free(&(*k)->parts);
     budget_give((*k)->budget, (*k)->charged);
@@ -118,6 +119,8 @@ static bool bytes_keep(struct intake *k, struct call *c, struct bytes bytes)
         if (!charge(k, c, piece.n))
             return false;
         measure(k, piece);
+        if (k->in_body)
+            intake_sign_body(k, piece);
         if (!arena_full(k->parts))
             mime_feed(k->mime, piece);
         if (!body_write(k->body, piece, clock_monotonic() + STORE_MS, &c->err))
@@ -139,7 +142,7 @@ static bool end_header(struct intake *k, struct call *c, struct bytes head)
     ok = intake_header(k, c, head, &kept) && arena_check(k->arena, &c->err);
     if (k->rewritten.n)
         buf_clear(&k->head);
-    ok = ok && bytes_keep(k, c, kept);
+    ok = ok && intake_sign_header(k, c, kept) && bytes_keep(k, c, kept);
     k->in_body = true;
     buf_clear(&k->head); /* what others hold of it they have copied */
     buf_clear(&k->rewritten);
@@ -281,7 +284,7 @@ bool intake_end(struct intake *k, struct call *c)
     intake_describe(k);
     if (!auth_current(c)) /* it may have taken an hour to come */
         return false;
-    if (!plan_accept(k, c, &k->plan))
+    if (!intake_sign(k, c) || !plan_accept(k, c, &k->plan))
         return false;
     k->tries = k->plan.n + 2;
     k->planned = arena_mark(k->arena);
@@ -317,7 +320,7 @@ void intake_done(struct intake *k, struct call *c)
     if (status_is(&p->parties[0].row, "queued"))
         due_poke(c->svc);
     for (size_t i = 0; i < p->n; i++)
-        if (p->targets[i].leaves)
+        if (p->targets[i].delivery.flow.p)
             queue_poke(c->svc, p->targets[i].delivery.flow, p->targets[i].delivery.send_at);
 }
 

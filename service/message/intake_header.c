@@ -116,6 +116,52 @@ static bool note_untrusted(struct intake *k, struct call *c, const struct direct
     return true;
 }
 
+/* Somebody else than the users of this server gets it. What test keys write leaves nothing here. */
+static bool goes_further(const struct intake *k, const struct call *c)
+{
+    for (size_t i = 0; i < k->in.n_recipients; i++) {
+        const struct recipient *r = &k->in.recipients[i];
+
+        if (r->kind == RECIPIENT_REMOTE || r->kind == RECIPIENT_SANDBOX || r->forward.p)
+            return !c->who || !c->who->test;
+    }
+    return false;
+}
+
+static void sign_as(struct intake *k, const struct call *c, const struct directory_domain *domain)
+{
+    k->sign.wanted = goes_further(k, c);
+    if (!k->sign.wanted)
+        return;
+    k->sign.domain.id = domain->id;
+    k->sign.domain.account_id = domain->account_id;
+    k->sign.domain.name = arena_copy(k->arena, domain->name);
+}
+
+/* What we write ourselves is signed by the domain that our name is in, where that is one of ours: mail from
+ * MAILER-DAEMON@mx.example.org by example.org, which is aligned (RFC 9989: relaxed). */
+static bool sign_own(struct intake *k, struct call *c, struct bytes header)
+{
+    struct directory_domain domain;
+    struct address_list from = { 0 };
+    struct bytes name, label;
+    struct header field;
+
+    if (!header_find(header, "From", 0, &field) || !goes_further(k, c))
+        return true;
+    address_list_parse(field.value, FROM_LOOK, mail_limits_now(), k->arena, &from);
+    for (name = from.n == 1 ? from.list[0].domain : NO_BYTES; bytes_find(name, '.') < name.n;
+         bytes_cut(name, '.', &label, &name)) {
+        if (directory_domain(c, name, &domain)) {
+            sign_as(k, c, &domain);
+            return true;
+        }
+        if (!call_was_missing(c))
+            return false;
+    }
+    return true;
+}
+
 bool intake_header(struct intake *k, struct call *c, struct bytes head, struct bytes *out)
 {
     struct bytes header = bytes_head(head, header_end(head));
@@ -126,6 +172,8 @@ bool intake_header(struct intake *k, struct call *c, struct bytes head, struct b
     if (!check_loop(header, &c->err))
         return false;
     k->foreign_dkim = header_count(header, "DKIM-Signature") > 0;
+    if (k->in.source == SOURCE_SYSTEM)
+        return sign_own(k, c, header);
     if (k->in.source != SOURCE_API && k->in.source != SOURCE_SUBMISSION)
         return true;
     if (!check_author(c, k, header, "From", &from) || !check_sender(c, k, header) ||
@@ -134,6 +182,7 @@ bool intake_header(struct intake *k, struct call *c, struct bytes head, struct b
     k->domain_id = domain.id;
     if (!note_untrusted(k, c, &domain))
         return false;
+    sign_as(k, c, &domain);
     k->people = k->in.people.p ? k->in.people : summary_people_json(header, k->arena);
     if (header_count(header, "Bcc") || header_count(header, "Resent-Bcc") || !header_count(header, "Date") ||
         !header_count(header, "Message-ID"))

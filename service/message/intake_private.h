@@ -2,6 +2,7 @@
 #ifndef SERVICE_INTAKE_PRIVATE_H
 #define SERVICE_INTAKE_PRIVATE_H
 #include "base/budget.h"
+#include "mail/dkim_sign.h"
 #include "mail/mime.h"
 #include "service/body/body.h"
 #include "service/body/filing.h"
@@ -76,6 +77,15 @@ struct intake {
     int64_t line;         /* bytes of the present line so far */
     int64_t longest_line; /* as in struct message_row, like these */
     bool body_8bit, foreign_dkim, needs_utf8;
+    struct intake_sign {
+        bool wanted;                /* it goes further than our own mailboxes, and its author's domain is ours */
+        struct domain_row domain;   /* id, account and name */
+        struct dkim_fields *fields; /* the header as it is kept */
+        struct dkim_body body;      /* what has come of the body */
+        struct bytes feedback;      /* the Feedback-ID field, or NO_BYTES */
+        struct bytes lines;         /* what is written before the header: signatures and feedback */
+        bool hold;                  /* a key does not open: what leaves waits for somebody to act */
+    } sign;
     /* From intake_end on. */
     struct plan plan;
     struct arena_mark planned; /* of the arena: what is behind it goes when the batch is built again */
@@ -90,6 +100,13 @@ struct intake {
 bool intake_header(struct intake *k, struct call *c, struct bytes head, struct bytes *out);
 /* Received line, summary and so on, once all bytes are there. */
 void intake_describe(struct intake *k);
+
+/* What is to be signed, once the header is there (kept: as it leaves); the body as it comes; and the signatures, which
+ * become part of k->trace. ERR_HEADERS_TOO_LARGE; ERR_UNSIGNED with dkim.on_failure reject. */
+bool intake_sign_header(struct intake *k, struct call *c, struct bytes kept);
+void intake_sign_body(struct intake *k, struct bytes piece);
+bool intake_sign(struct intake *k, struct call *c);
+void intake_sign_drop(struct intake *k);
 
 /* What we compose, or is sent on: recipients that are missing or full bounce by themselves, and refuse nothing. */
 bool intake_is_lenient(const struct intake *k, const struct target *t);

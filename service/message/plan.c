@@ -99,6 +99,7 @@ static void party_row(struct intake *k, struct call *c, struct id account, bool 
                                  .body_8bit = k->body_8bit,
                                  .foreign_dkim = k->foreign_dkim,
                                  .needs_utf8 = k->needs_utf8,
+                                 .to_sign = first && k->sign.hold,
                                  .longest_line = k->longest_line,
                                  .expires_at = k->now + PARAM_INT(message, keep) };
     if (!own)
@@ -243,7 +244,7 @@ static bool plan_target(struct intake *k, struct call *c, struct target *t, stru
     else if (r->kind == RECIPIENT_REMOTE && service_is_live(c->svc)) {
         if (k->untrusted.p)
             return domain_unverified(c, k->untrusted);
-        decide(k, t, CAUSE_LEAVES);
+        decide(k, t, k->sign.hold ? CAUSE_UNSIGNED : CAUSE_LEAVES);
     } else
         decide(k, t, CAUSE_SANDBOX);
     return true;
@@ -277,7 +278,8 @@ static void begin_delivery(struct intake *k, struct target *t)
     d->dsn = t->recipient->dsn;
     d->created_at = k->now;
     d->expires_at = k->now + tried;
-    t->leaves = t->recipient->kind == RECIPIENT_REMOTE && t->verdict.outcome == OUTCOME_QUEUED;
+    t->leaves = t->recipient->kind == RECIPIENT_REMOTE &&
+                (t->verdict.outcome == OUTCOME_QUEUED || t->verdict.outcome == OUTCOME_HELD);
 }
 
 /* Whose Sent gets a copy: the user who submitted, or the one an API send named. */
@@ -506,6 +508,7 @@ static bool build_sent(struct intake *k, struct call *c, struct plan *p, struct 
                         .message_id = p->parties[0].row.id,
                         .body_id = body_id(k->body),
                         .content = body_key(k->body),
+                        .trace = k->sign.lines,
                         .summary = k->summary_sealed,
                         .header_message_id = k->summary.header_message_id,
                         .thread_root = k->summary.thread_root,

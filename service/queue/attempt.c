@@ -44,6 +44,8 @@ static const struct {
     [CAUSE_UNVERIFIED] = { OUTCOME_BOUNCED,
                            ANSWER(550, "5.7.1", "It would be sent on from a domain that is not verified"),
                            BECAUSE("policy", "permanent") },
+    [CAUSE_UNSIGNED] = { OUTCOME_HELD, ANSWER(451, "4.7.5", "Set aside: the DKIM key of its domain cannot be opened"),
+                         BECAUSE("dkim", "temporary") },
     [CAUSE_STUCK] = { OUTCOME_HELD, ANSWER(451, "4.3.0", "Set aside: the server could not file it"),
                       BECAUSE("internal", "temporary") },
     [CAUSE_SUPPRESSED] = { OUTCOME_SUPPRESSED, ANSWER(550, "5.7.1", "Not sent: the recipient is suppressed"),
