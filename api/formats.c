@@ -162,9 +162,11 @@ static bool network(struct bytes text, struct arena *a)
         return id_parse(prefix, text, &id);                                                                            \
     }
 TYPEID(typeid_acc, "acc")
+TYPEID(typeid_dlv, "dlv")
 TYPEID(typeid_key, "key")
 TYPEID(typeid_mbx, "mbx")
 TYPEID(typeid_msg, "msg")
+TYPEID(typeid_sus, "sus")
 TYPEID(typeid_thr, "thr")
 TYPEID(typeid_str, "str")
 
@@ -186,9 +188,11 @@ static const struct format formats[FORMATS] = {
     [FORMAT_keyword] = { keyword, "invalid_keyword", "Not a keyword: no blanks, quotes, brackets, * or %" },
     [FORMAT_network] = { network, "invalid_network", "Not an IP address or network (192.0.2.0/24)" },
     [FORMAT_typeid_acc] = { typeid_acc, "invalid_id", ID_WRONG },
+    [FORMAT_typeid_dlv] = { typeid_dlv, "invalid_id", ID_WRONG },
     [FORMAT_typeid_key] = { typeid_key, "invalid_id", ID_WRONG },
     [FORMAT_typeid_mbx] = { typeid_mbx, "invalid_id", ID_WRONG },
     [FORMAT_typeid_msg] = { typeid_msg, "invalid_id", ID_WRONG },
+    [FORMAT_typeid_sus] = { typeid_sus, "invalid_id", ID_WRONG },
     [FORMAT_typeid_thr] = { typeid_thr, "invalid_id", ID_WRONG },
     [FORMAT_typeid_str] = { typeid_str, "invalid_id", ID_WRONG },
 };

@@ -4,6 +4,7 @@
 #include "api/request.h"
 #include "service/message/event.h"
 #include "service/message/message.h"
+#include "service/queue/transcript.h"
 
 bool api_message_list(struct request *r)
 {
@@ -76,9 +77,46 @@ bool api_delivery_list(struct request *r)
 bool api_delivery_get(struct request *r)
 {
     const struct delivery_get_in in = { .id = r->parameter[0] };
-    struct delivery_row out;
+    struct delivery_view out;
 
     return delivery_get(&r->call, &in, &out) && answer_object(r, HTTP_OK, &delivery_members, &out);
+}
+
+bool api_delivery_transcript(struct request *r)
+{
+    const struct delivery_transcript_in in = { .id = r->parameter[0], .attempt = query_int(r, "attempt", 0) };
+    struct transcript_view out;
+
+    return delivery_transcript(&r->call, &in, &out) && answer_object(r, HTTP_OK, &transcript_members, &out);
+}
+
+static bool act(struct request *r, bool (*run)(struct call *, const struct delivery_act_in *, struct delivery_view *))
+{
+    const struct delivery_act_in in = { .id = r->parameter[0], .reason = body_text(r, "reason") };
+    struct delivery_view out;
+
+    answer_kept(r, HTTP_OK, &delivery_members);
+    return run(&r->call, &in, &out) && answer_object(r, HTTP_OK, &delivery_members, &out);
+}
+
+bool api_delivery_retry(struct request *r)
+{
+    return act(r, delivery_retry);
+}
+
+bool api_delivery_hold(struct request *r)
+{
+    return act(r, delivery_hold);
+}
+
+bool api_delivery_release(struct request *r)
+{
+    return act(r, delivery_release);
+}
+
+bool api_delivery_bounce(struct request *r)
+{
+    return act(r, delivery_bounce);
 }
 
 /* ---- events ---- */

@@ -205,6 +205,8 @@ static bool body_read(struct request *r)
 {
     if (r->is_streamed)
         return !r->key.p || exchange_collect(r->x, &r->call.err);
+    if (r->route->flags & ROUTE_BODY_MAY_LACK && !has_body(r))
+        return true;
     return !(r->route->flags & ROUTE_JSON) || body_parse(r);
 }
 

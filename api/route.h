@@ -5,12 +5,13 @@
 #include "api/schema.h"
 
 enum route_flags {
-    ROUTE_OPEN = 1,    /* needs no credential */
-    ROUTE_USER = 2,    /* a user's address and password will do */
-    ROUTE_JSON = 4,    /* takes application/json */
-    ROUTE_STREAM = 8,  /* takes its body as it comes, as `stream` */
-    ROUTE_POST = 16,   /* takes Idempotency-Key */
-    ROUTE_METRICS = 32 /* needs no credential while api.metrics_open is set */
+    ROUTE_OPEN = 1,     /* needs no credential */
+    ROUTE_USER = 2,     /* a user's address and password will do */
+    ROUTE_JSON = 4,     /* takes application/json */
+    ROUTE_STREAM = 8,   /* takes its body as it comes, as `stream` */
+    ROUTE_POST = 16,    /* takes Idempotency-Key */
+    ROUTE_METRICS = 32, /* needs no credential while api.metrics_open is set */
+    ROUTE_BODY_MAY_LACK = 64
 };
 
 struct request;

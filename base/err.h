@@ -35,6 +35,7 @@
     X(CONFLICT, 409, "conflict", "451 4.3.0", "-ERR", NULL)                                                            \
     X(IN_USE, 409, "in_use", "450 4.2.1", "-ERR [IN-USE]", NULL)                                                       \
     X(NOT_CANCELLABLE, 409, "not_cancellable", "450 4.3.0", "-ERR", NULL)                                              \
+    X(IN_FLIGHT, 409, "in_flight", "450 4.3.0", "-ERR", NULL)                                                          \
     X(IDEMPOTENCY_BUSY, 409, "idempotency_in_progress", "451 4.3.0", "-ERR", NULL)                                     \
     X(GONE, 410, "content_gone", "550 5.3.0", "-ERR [SYS/PERM]", NULL)                                                 \
     X(STATE_TOO_OLD, 410, "state_too_old", "550 5.3.0", "-ERR", NULL)                                                  \

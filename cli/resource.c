@@ -1,4 +1,5 @@
-/* cli/resource.c - domain, user, key, message, mailbox, suppression, config: a row of verbs.c makes one request.
+/* cli/resource.c - domain, user, key, message, delivery, queue, mailbox, suppression, config: a row of verbs.c makes
+ * one request.
  *
  * No subcommand has code of its own: words and flags become the path, the query and the body by the row, and the answer
  * is printed by the resource's table. What cannot be read or sent ends before anything is sent; deleting asks first. */
@@ -118,17 +119,22 @@ static struct json_object *word_json(const struct verb *v, const char *field, co
     return target;
 }
 
-/* Of "target.user_id" the member `target`, which a word has made; *name is then what it is called there. */
+/* Of "target.user_id" the member `target`, which a word may have made; *name is then what it is called there. */
 static struct json_object *holder_of(struct json_object *body, const char **name)
 {
     const char *dot = strchr(*name, '.');
+    struct json_object *holder;
     char outer[64];
 
     if (!dot)
         return body;
     snprintf(outer, sizeof outer, "%.*s", (int)(dot - *name), *name);
     *name = dot + 1;
-    return json_object_object_get(body, outer);
+    if (!json_object_object_get_ex(body, outer, &holder)) {
+        holder = json_object_new_object();
+        json_object_object_add(body, outer, holder);
+    }
+    return holder;
 }
 
 static void add_words(struct json_object *body, const struct verb *v, const struct command_line *l)
@@ -145,10 +151,26 @@ static void add_words(struct json_object *body, const struct verb *v, const stru
     }
 }
 
+/* An act on many, which the verb names; --dry-run is a question to the server. */
+static bool is_action(const struct verb *v)
+{
+    return v->method[0] == 'P' && strcmp(v->path, "/v1/actions") == 0;
+}
+
+static void add_action(struct json_object *body, const struct verb *v, const struct command_line *l)
+{
+    json_object_object_add(body, "do", json_object_new_string(v->verb));
+    json_object_object_add(body, "filter", json_object_new_object());
+    if (command_switch(l, "dry-run"))
+        json_object_object_add(body, "dry_run", json_object_new_boolean(true));
+}
+
 /* False: something on this side failed, and nothing may be sent. */
 static bool make_body(const struct verb *v, const struct command_line *l, struct json_object *body)
 {
     add_words(body, v, l);
+    if (is_action(v))
+        add_action(body, v, l);
     for (size_t i = 0; i < l->n_values; i++) {
         const struct flag *f = l->values[i].flag;
         struct json_object *value = NULL, *holder;
@@ -190,7 +212,7 @@ static bool confirmed(const struct verb *v, const struct command_line *l)
 {
     char answer[512];
 
-    if (strcmp(v->method, "DELETE") != 0 || command_switch(l, "yes"))
+    if (strcmp(v->method, "DELETE") != 0 || strcmp(v->verb, "resume") == 0 || command_switch(l, "yes"))
         return true;
     if (!isatty(STDIN_FILENO)) {
         output_error(l, "this deletes %s: say --yes to do it from a script", l->words[2]);
@@ -231,19 +253,54 @@ static int take_pages(const struct command_line *l, const char *path, struct jso
     return result;
 }
 
+/* Without a filter it is all that waits: that wants --yes. */
+static bool is_meant(const struct verb *v, const struct command_line *l)
+{
+    if (!is_action(v) || command_switch(l, "yes") || command_switch(l, "dry-run"))
+        return true;
+    for (size_t i = 0; i < l->n_values; i++)
+        if (l->values[i].flag->field && strncmp(l->values[i].flag->field, "filter.", 7) == 0)
+            return true;
+    output_error(l, "this is about all that waits: say --yes, or which (--domain, --status, --tag ...)");
+    return false;
+}
+
+#define POLL_US 100000
+
+/* An action goes on after its answer: it is asked for until it is over. What could not be done makes it partial. */
+static int await_action(const struct command_line *l, struct client_answer *a)
+{
+    char path[128];
+    int result = EXIT_FINE;
+
+    snprintf(path, sizeof path, "/v1/actions/%s", json_object_get_string(json_member(a->json, "id")));
+    while (result == EXIT_FINE && bytes_equal(json_text(a->json, "status"), BYTES("running"))) {
+        usleep(POLL_US);
+        client_answer_clear(a);
+        client_call(l, &(struct client_request){ .method = "GET", .path = path }, a);
+        result = client_result(l, a);
+    }
+    if (result != EXIT_FINE || json_object_get_int64(json_member(a->json, "failed")) == 0)
+        return result;
+    output_answer(l, a->json, NULL);
+    return EXIT_PARTIAL;
+}
+
 static int run(const struct verb *v, const struct command_line *l, const struct client_request *r)
 {
     struct client_answer a;
     int result;
 
-    if (command_switch(l, "dry-run")) {
+    if (command_switch(l, "dry-run") && !is_action(v)) {
         printf("%s %s %.*s\n", r->method, r->path, SHOW(r->body));
         return EXIT_FINE;
     }
-    if (!confirmed(v, l))
+    if (!confirmed(v, l) || !is_meant(v, l))
         return EXIT_USAGE;
     client_call(l, r, &a);
     result = client_result(l, &a);
+    if (result == EXIT_FINE && is_action(v))
+        result = await_action(l, &a);
     if (result == EXIT_FINE && v->members && !v->flags->name)
         result = take_pages(l, r->path, a.json);
     if (result == EXIT_FINE && a.json && domain_answer(v, l, a.json, &result))

@@ -18,6 +18,7 @@ struct picked {
     struct site *site;
     struct want want;
     size_t from, n; /* its rows in the claim */
+    struct id slow; /* the suspension that lets it send one; or none */
 };
 
 /* ---- leases ---- */
@@ -163,9 +164,14 @@ static struct site *site_of(struct engine *e, const struct pick *p, struct arena
     struct route route;
     struct bytes place, path, flow = arena_copy(a, p->flow);
     struct site *s;
+    int64_t stopped;
 
     if (!sched_flow_read(p->flow, &name)) { /* what is no flow of ours is nobody's to send */
         sched_claimed(e->sched, p->flow, 0, 0, 0);
+        return NULL;
+    }
+    if ((stopped = stops_flow(e, &name, a)) != 0) {
+        sched_claimed(e->sched, flow, 0, 0, stopped);
         return NULL;
     }
     engine_route(a, &route);
@@ -184,6 +190,20 @@ static struct site *site_of(struct engine *e, const struct pick *p, struct arena
     return NULL;
 }
 
+/* One at a time of what is slowed down. False: none now. */
+static bool slowed(struct engine *e, struct picked *p, struct arena *a)
+{
+    struct flow_name name;
+    int64_t until;
+
+    if (!sched_flow_read(p->want.flow, &name) || !stops_slow(e, &name, p->site->way, a, &p->slow, &until))
+        return true;
+    p->want.most = 1;
+    if (until)
+        sched_claimed(e->sched, p->want.flow, 0, 0, until);
+    return !until;
+}
+
 static size_t want_all(struct engine *e, const struct pick *picks, size_t n, struct picked *out, struct arena *a)
 {
     size_t kept = 0, ahead = (size_t)PARAM_INT(delivery, ahead);
@@ -196,6 +216,8 @@ static size_t want_all(struct engine *e, const struct pick *picks, size_t n, str
             continue;
         *p = (struct picked){ .pick = picks[i], .site = s };
         p->want = (struct want){ arena_copy(a, picks[i].flow), (size_t)picks[i].slots * ahead };
+        if (!slowed(e, p, a))
+            continue;
         if (p->want.most > QUEUE_ROWS / QUEUE_WANTS)
             p->want.most = QUEUE_ROWS / QUEUE_WANTS;
         s->users++; /* the claim waits */
@@ -242,6 +264,8 @@ static void claim(struct engine *e, struct picked *all, size_t n)
         log_warn("delivery", LOG_TEXT("result", "nothing claimed"), LOG_TEXT("error", why.message));
     spread(all, n, works, ok ? n_works : 0);
     for (size_t i = 0; i < n; i++) {
+        if (!id_is_none(all[i].slow) && !all[i].n)
+            stops_unused(e, all[i].slow);
         if (ok)
             runs_begin(e, c, &all[i], works);
         else

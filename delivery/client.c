@@ -8,6 +8,7 @@
 #include "base/params.h"
 #include "delivery/client_private.h"
 #include <assert.h>
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -37,16 +38,39 @@ int answer_class(const struct answer *x)
 
 /* ---- one step ---- */
 
+void client_note(struct client *c, enum script_who who, const char *format, ...)
+{
+    char text[SCRIPT_LINE_MOST];
+    va_list args;
+    int n;
+
+    if (!c->script)
+        return;
+    va_start(args, format);
+    n = vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    if (n > 0)
+        script_add(c->script, who, bytes_of(text), clock_monotonic());
+}
+
+void client_script(struct client *c, struct script *s)
+{
+    c->script = s;
+}
+
 void client_failed(struct client *c, enum step at, struct answer *out)
 {
     *out = (struct answer){ .at = at, .what = c->err.code == ERR_TIMEOUT ? ANSWER_TIMEOUT : ANSWER_CLOSED };
     out->reply.text = arena_copy(c->arena, bytes_of(c->err.message));
+    client_note(c, SCRIPT_NOTE, "%s", c->err.message);
     c->broken = true;
 }
 
 bool client_say(struct client *c, struct bytes line, enum step at, struct answer *out)
 {
     c->err = (struct err){ 0 };
+    if (c->script)
+        script_add(c->script, SCRIPT_OUT, bytes_trim(line), clock_monotonic());
     if (stream_write(c->stream, line, &c->err))
         return true;
     client_failed(c, at, out);
@@ -59,11 +83,20 @@ void client_confused(struct client *c, struct answer *out)
     c->broken = true;
 }
 
+/* Its lines are one entry, as they come out of the reader: clean, and no longer than that keeps. */
+static void note_reply(struct client *c, const struct reply *r)
+{
+    if (c->script)
+        client_note(c, SCRIPT_IN, "%d%s%.*s%s%.*s", r->code, r->enhanced.n ? " " : "", SHOW(r->enhanced),
+                    r->text.n ? " " : "", SHOW(r->text));
+}
+
 static void answer_keep(struct client *c, enum step at, struct answer *out)
 {
     *out = (struct answer){ .at = at, .what = ANSWER_REPLY, .reply = c->reader.reply };
     out->reply.enhanced = arena_copy(c->arena, out->reply.enhanced);
     out->reply.text = arena_copy(c->arena, out->reply.text);
+    note_reply(c, &out->reply);
     c->broken = c->broken || out->reply.code == 421; /* RFC 5321 3.8: it is about to close */
 }
 
@@ -242,6 +275,7 @@ bool client_start_tls(struct client *c, const struct tls_wish *wish, struct tls_
         out->what = ANSWER_TLS;
         return false;
     }
+    client_note(c, SCRIPT_NOTE, "%s %s%s", result->version, result->cipher, result->verified ? ", verified" : "");
     memset(&c->offer, 0, sizeof c->offer);
     return introduce(c, true, out);
 }
@@ -250,6 +284,7 @@ bool client_start_tls(struct client *c, const struct tls_wish *wish, struct tls_
 
 static bool say_secret(struct client *c, const char *before, struct bytes secret, struct answer *out)
 {
+    struct script *script = c->script;
     struct buf line;
     bool ok;
 
@@ -257,8 +292,11 @@ static bool say_secret(struct client *c, const char *before, struct bytes secret
     buf_adds(&line, before);
     crypt_to_base64(secret, CRYPT_BASE64, &line);
     buf_adds(&line, "\r\n");
-    ok = client_say(c, buf_bytes(&line), STEP_AUTH, out) &&
-         client_hear(c, STEP_AUTH, PARAM_INT(delivery, timeout_command), out);
+    client_note(c, SCRIPT_OUT, "%s(%zu bytes)", before, line.n - strlen(before) - 2);
+    c->script = NULL; /* the secret itself is not noted */
+    ok = client_say(c, buf_bytes(&line), STEP_AUTH, out);
+    c->script = script;
+    ok = ok && client_hear(c, STEP_AUTH, PARAM_INT(delivery, timeout_command), out);
     buf_clear(&line);
     return ok;
 }

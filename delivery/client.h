@@ -15,6 +15,7 @@
 #ifndef DELIVERY_CLIENT_H
 #define DELIVERY_CLIENT_H
 #include "delivery/offer.h"
+#include "delivery/script.h"
 #include "net/tls_client.h"
 
 /* Who answered, to what. */
@@ -58,6 +59,8 @@ void client_quit(struct client **c); /* QUIT, and a second for its answer (RFC 5
 
 /* Where texts of answers go from now on: of the transaction. */
 void client_arena(struct client *c, struct arena *a);
+/* Where what is said and heard is noted from now on; NULL: nowhere. */
+void client_script(struct client *c, struct script *s);
 /* `tls_wanted`: HELO, which offers none, is no way out. True: the host is ready for mail. */
 bool client_greet(struct client *c, bool tls_wanted, struct answer *out);
 bool client_start_tls(struct client *c, const struct tls_wish *wish, struct tls_result *result, struct answer *out);

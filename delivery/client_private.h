@@ -5,7 +5,8 @@
 
 struct client {
     struct stream *stream;
-    struct arena *arena; /* of the answers */
+    struct arena *arena;   /* of the answers */
+    struct script *script; /* NULL: nobody wants to know */
     struct offer offer;
     struct reply_reader reader;
     char ehlo[256], greeted_as[256], named_as[256];
@@ -23,6 +24,8 @@ bool client_hear(struct client *c, enum step at, int64_t ms, struct answer *out)
 void client_confused(struct client *c, struct answer *out);
 /* 2 for 2xx and so on; 0: no reply. */
 int answer_class(const struct answer *x);
+/* Notes what is not said in words. */
+void client_note(struct client *c, enum script_who who, const char *format, ...) __attribute__((format(printf, 3, 4)));
 /* Why the stream failed. */
 void client_failed(struct client *c, enum step at, struct answer *out);
 #endif

@@ -192,6 +192,7 @@ static bool say_text(struct sending *s)
     struct client *c = s->c;
     struct answer x = { .at = STEP_DATA, .what = ANSWER_CONTENT };
     struct bytes piece;
+    size_t bytes = 0;
 
     for (;;) {
         c->err = (struct err){ 0 };
@@ -200,8 +201,11 @@ static bool say_text(struct sending *s)
             tell(s, &x);
             return false;
         }
-        if (!piece.n)
+        if (!piece.n) {
+            client_note(c, SCRIPT_OUT, "(%zu bytes of content)", bytes);
             return true;
+        }
+        bytes += piece.n;
         if (interrupted(s))
             return false;
         stream_deadline(c->stream, clock_monotonic() + PARAM_INT(delivery, timeout_block));

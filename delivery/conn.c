@@ -286,7 +286,10 @@ static bool connect_to(struct conn *c, const struct demand *d, int64_t until, st
     struct stream *s = NULL;
     struct err e = { 0 };
 
+    script_add(d->script, SCRIPT_NOTE,
+               arena_bytesf(c->arena, "connect to %s (%.*s), port %d", c->ip, SHOW(c->mx), d->port), now);
     if (!stream_connect(&target, deadline < until ? deadline : until, &s, &e)) {
+        script_add(d->script, SCRIPT_NOTE, bytes_of(e.message), clock_monotonic());
         *out = (struct answer){ .at = STEP_CONNECT, .what = e.code == ERR_TIMEOUT ? ANSWER_TIMEOUT : ANSWER_CLOSED };
         out->reply.text = arena_copy(c->arena, bytes_of(e.message));
         return false;
@@ -294,6 +297,7 @@ static bool connect_to(struct conn *c, const struct demand *d, int64_t until, st
     c->delays.connect = clock_monotonic() - now;
     stream_drains(s, true); /* until there is mail on it, a stop ends it */
     c->client = client_new(&s, PARAM_TEXT(server, hostname), c->arena);
+    client_script(c->client, d->script);
     return true;
 }
 
@@ -342,6 +346,8 @@ struct conn *conn_make(struct engine *e, struct way *w, const struct demand *d, 
     *loops = ok && is_ourselves(c, d);
     ok = ok && !*loops && secure(e, c, d, out) && log_in(c, d, out);
     *tls = c->tls;
+    if (c->client)
+        client_script(c->client, NULL);
     if (ok)
         return c;
     out->reply.text = arena_copy(a, out->reply.text);

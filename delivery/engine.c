@@ -9,6 +9,7 @@
 #include "base/metrics.h"
 #include "delivery/engine_private.h"
 #include "service/queue/outcomes.h"
+#include "service/queue/path_state.h"
 #include "service/service.h"
 #include <assert.h>
 #include <unistd.h>
@@ -217,7 +218,10 @@ static void look(struct engine *e, int64_t now)
     sched_window(e->sched, BYTES(""), (int)PARAM_INT(delivery, plans_max));
     retry_rules_read(PARAM_TEXT(delivery, retry), &e->retry, &ignored);
     conn_reap(e, now);
+    stops_look(e);
     ways_look(e);
+    if (e->locked)
+        ways_note(e, now);
     if (now >= e->next_reap) {
         e->next_reap = now + REAP_EVERY_MS;
         sites_reap(e, now);
@@ -237,6 +241,9 @@ static bool sending_begin(struct engine *e)
 
     if (e->begun)
         return true;
+    if (!path_states_forget(e->svc, &why))
+        log_warn("delivery", LOG_TEXT("result", "states of paths not forgotten"), LOG_TEXT("reason", why.message));
+    why = (struct err){ 0 };
     if (!outcomes_replay(e->svc, &why)) {
         log_warn("delivery", LOG_TEXT("result", "outcomes.log not read"), LOG_TEXT("reason", why.message));
         return false;
@@ -323,6 +330,7 @@ bool engine_new(struct service *svc, struct engine **out, struct err *err)
     if (!e)
         die("out of memory: delivery");
     e->outlet.arrived = arrived;
+    e->outlet.paths = shown_paths;
     e->svc = svc;
     e->wake = signal_new();
     pthread_mutex_init(&e->mutex, NULL);
@@ -372,6 +380,7 @@ void engine_free(struct engine **out)
     conns_free(e);
     sites_free(e);
     ways_free(e);
+    stops_free(e);
     tls_memory_free(e);
     sched_free(&e->sched);
     tls_client_free(&e->tls);

@@ -9,6 +9,8 @@
  *     conn.c        connections: TLS policy, pool
  *     run.c         a fiber for each slot: transactions one after the other
  *     turn.c        one attempt of one transaction
+ *     stops.c       what is suspended
+ *     shown.c       what is told of paths
  *     outgo.c       the bytes on the wire
  *     fate.c        what an answer comes to
  *     settle.c      written down, logged, or gone back */
@@ -27,6 +29,7 @@
 #include "service/core/state.h"
 #include "service/queue/queue.h"
 #include "service/queue/queue_sign.h"
+#include "service/queue/suspension.h"
 
 #define uthash_fatal(message) die("out of memory: delivery")
 #include <uthash.h>
@@ -63,8 +66,12 @@ struct way {
     struct conn *idle;
     int per_connection;
     bool tls_required;
+    const char *noted;  /* the state that other nodes know; NULL: open */
+    int64_t note_at;    /* monotonic: not again before */
     int told;           /* the window that sched knows */
     int64_t shut_until; /* monotonic: the login there is refused */
+    bool stopped;       /* by a suspension */
+    int cap;            /* transactions at once that one leaves; 0: as many as the window */
     size_t sites;
     size_t name_n;
     char name[];
@@ -119,6 +126,8 @@ void ways_look(struct engine *e);
 void sites_reap(struct engine *e, int64_t now);
 void sites_free(struct engine *e);
 struct bytes site_name(const struct site *s);
+/* The way to a recipient's domain, where one is known. */
+struct way *site_way(struct engine *e, struct bytes domain, struct arena *a);
 /* The host of its plan that has the address; NULL: none by now. */
 const struct mx_host *site_host(const struct site *s, const struct network *address);
 
@@ -138,6 +147,7 @@ struct demand {
     enum route_tls tls;
     bool in_clear; /* TLS has failed with it in this attempt */
     const struct route *route;
+    struct script *script;
 };
 
 /* An idle connection to a host of the site, taken out of the pool. */
@@ -184,6 +194,7 @@ struct run {
     struct way *way;
     struct transaction *list;
     size_t n;
+    struct script script; /* of the attempt that is made */
     char flow[SCHED_FLOW_MAX + 1];
 };
 void run_main(void *arg);
@@ -201,6 +212,8 @@ struct fate {
     struct attempt attempt;
     struct answer said; /* the last of it, and by whom */
     const struct mx_host *said_by;
+    struct id held_by; /* the suspension of a tag, and why that is */
+    struct bytes held_why;
     bool open;   /* nothing is settled yet */
     bool unsent; /* nothing was tried: it goes back */
 };
@@ -223,7 +236,7 @@ struct turn { /* one attempt of one transaction */
     } * candidates;
     size_t n_candidates, room;
     int connects;
-    bool judged; /* a recipient has a verdict of a peer: TLS is not given up any more */
+    bool judged;         /* a recipient has a verdict of a peer: TLS is not given up any more */
     struct bytes sender; /* as it was said: the return path of the last transaction */
     struct needs needs;
     struct convert_plan plan;   /* needs.converted: how */
@@ -257,15 +270,39 @@ void fates_last(struct turn *t);
 void fates_end(struct turn *t, enum verdict_ours why);
 /* An outcome without any server: capture, hold. */
 void fates_outcome(struct turn *t, enum outcome outcome);
+void fates_held(struct turn *t, const struct suspension *by);
 void fates_unsent(struct turn *t);
 void fates_plan(struct turn *t);    /* there are no hosts: what the plan says */
 void fates_refused(struct turn *t); /* no host has what the message needs */
 /* Writes down what became of each, again and again until it is written; what was not sent goes back. */
 void turn_settle(struct turn *t);
 
+/* ---- suspensions ---- */
+
+void stops_look(struct engine *e); /* takes what has changed */
+void stops_free(struct engine *e);
+void stops_way(struct engine *e, struct way *w);
+/* When a flow is to be looked at again; 0: nothing stops it, as far as its name tells. */
+int64_t stops_flow(struct engine *e, const struct flow_name *f, struct arena *a);
+/* True: it may send one, or, when *until is set, none before then. *by: which one slows it. */
+bool stops_slow(struct engine *e, const struct flow_name *f, const struct way *w, struct arena *a, struct id *by,
+                int64_t *until);
+void stops_unused(struct engine *e, struct id by); /* what it may send was not there */
+/* Just before MAIL: is it stopped by now? Then all its fates are settled. */
+bool stops_turn(struct turn *t);
+
+/* ---- what is told ---- */
+
+struct bytes way_json(struct way *w, struct arena *a);
+void way_note(struct engine *e, struct way *w, const char *state); /* NULL: open */
+void ways_note(struct engine *e, int64_t now); /* writes down for other nodes which ways are not open */
+void shown_paths(struct outlet *o, const struct bytes *sites, size_t n, struct arena *a, struct bytes *out);
+
 /* ---- the engine ---- */
 
 struct tls_failure_row;
+
+#define CREDITS 16
 
 struct engine {
     struct outlet outlet;
@@ -292,6 +329,14 @@ struct engine {
     struct network *own; /* OWN_MOST */
     size_t n_own;
     bool has_v6;
+    struct suspension *stops; /* in force, as of `stops_version` */
+    size_t n_stops;
+    struct arena *stops_arena;
+    uint64_t stops_version;
+    struct { /* what slowed flows may send without asking: they had asked for it, and had nothing */
+        struct id by;
+        unsigned n;
+    } credits[CREDITS];
 };
 
 #define ENGINE_LOOP 0u

@@ -150,6 +150,18 @@ void fates_outcome(struct turn *t, enum outcome outcome)
         }
 }
 
+void fates_held(struct turn *t, const struct suspension *by)
+{
+    struct bytes why = by->reason.p ? arena_copy(t->arena, by->reason) : NO_BYTES;
+
+    for (size_t i = 0; i < t->n; i++)
+        if (t->fates[i].open) {
+            t->fates[i].held_by = by->id;
+            t->fates[i].held_why = why;
+        }
+    fates_outcome(t, OUTCOME_HELD);
+}
+
 void fates_unsent(struct turn *t)
 {
     for (size_t i = 0; i < t->n; i++)

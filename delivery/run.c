@@ -4,6 +4,7 @@
  * The outcome of a message is durable before the next dot on the connection: at most one outcome a connection is not
  * written down when we die. What has not begun when the way shuts, or we stop, goes back as if it had not been claimed.
  */
+#include "base/clock.h"
 #include "delivery/engine_private.h"
 
 #define TURN_ARENA ((size_t)16 * 1024 * 1024)
@@ -29,6 +30,7 @@ static void run_one(struct run *r, const struct transaction *x, struct conn **co
         for (size_t i = 0; i < t.n; i++)
             t.fates[i].unsent = true;
     } else {
+        script_begin(&r->script, clock_monotonic());
         turn_make(&t);
     }
     *conn = t.conn;
@@ -43,9 +45,11 @@ void run_main(void *arg)
     struct claimed *claimed = r->claimed; /* where the run lies, too */
     struct conn *conn = NULL;
 
+    script_init(&r->script);
     way_tell(e, r->way, PATH_BEGUN); /* busy until the outcome is durable, too: only then is the slot free */
     for (size_t i = 0; i < r->n; i++)
         run_one(r, &r->list[i], &conn);
+    script_clear(&r->script);
     way_tell(e, r->way, PATH_ENDED);
     if (conn)
         conn_keep(e, conn);

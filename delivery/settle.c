@@ -9,6 +9,7 @@
 #include "delivery/engine_private.h"
 #include "service/queue/outcome.h"
 #include "service/queue/outcomes.h"
+#include "service/queue/transcript.h"
 
 #define AGAIN_MS   250
 #define AGAIN_MOST 2000
@@ -44,8 +45,17 @@ static void tell(const struct turn *t, const struct fate *f)
              LOG_INT("ms", x->delays.data));
 }
 
+/* Of what failed always, of what did not some. */
+static bool is_kept(const struct fate *f)
+{
+    enum outcome o = f->judgement.outcome;
+
+    return o == OUTCOME_DELIVERED ? transcript_wanted(f->work->row.id) : o != OUTCOME_HELD && o != OUTCOME_CAPTURED;
+}
+
 static size_t list_done(const struct turn *t, struct done *out)
 {
+    struct bytes lines = NO_BYTES;
     size_t n = 0;
 
     for (size_t i = 0; i < t->n; i++) {
@@ -54,10 +64,15 @@ static size_t list_done(const struct turn *t, struct done *out)
 
         if (f->unsent)
             continue;
+        if (!lines.p && is_kept(f))
+            lines = script_json(&t->run->script, t->arena);
         out[n++] = (struct done){ .work = f->work,
                                   .verdict = { .outcome = f->judgement.outcome,
                                                .attempt = tried ? &f->attempt : NULL,
                                                .next_at = f->judgement.retry_at },
+                                  .reason = f->held_why,
+                                  .suspension = f->held_by,
+                                  .transcript = is_kept(f) ? lines : NO_BYTES,
                                   .ambiguous = f->judgement.ambiguous };
     }
     return n;

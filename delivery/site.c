@@ -138,6 +138,16 @@ static struct site *site_find(struct engine *e, struct bytes place)
     return s;
 }
 
+struct way *site_way(struct engine *e, struct bytes domain, struct arena *a)
+{
+    struct route route;
+    struct site *s;
+
+    engine_route(a, &route);
+    s = site_find(e, engine_place(a, &route, domain));
+    return s ? s->way : NULL;
+}
+
 struct site *site_ready(struct engine *e, struct bytes place)
 {
     struct site *s = site_find(e, place);

@@ -133,6 +133,7 @@ static void try_host(struct turn *t)
     struct answer x;
     bool loops;
 
+    d.script = &t->run->script;
     if (t->way->tls_required && d.tls == ROUTE_TLS_MAY)
         d.tls = ROUTE_TLS_REQUIRE;
     if (d.tls == ROUTE_TLS_MAY && tls_is_avoided(t->engine, &c.host->address, r->port))
@@ -262,6 +263,7 @@ static struct bytes sender_of(const struct turn *t, const size_t *which, size_t 
     return return_path_write(t->engine->svc, w->message, &w->row, n > 1, t->arena);
 }
 
+/* A suspension may have come while the host was found and greeted. */
 static void transact(struct turn *t, const struct manner *how)
 {
     size_t *which = arena_array(t->arena, t->n, sizeof *which), n = choose(t, which);
@@ -271,6 +273,8 @@ static void transact(struct turn *t, const struct manner *how)
     struct envelope e = { .needs = &t->needs, .how = how, .to = to, .n = n };
     struct err err = { 0 };
 
+    if (stops_turn(t))
+        return;
     if (!outgo_begin(text, t, &err)) {
         no_content(t, &err);
         return;
@@ -282,8 +286,14 @@ static void transact(struct turn *t, const struct manner *how)
     e.ctx = t;
     stream_drains(client_stream(t->conn->client), false);
     client_arena(t->conn->client, t->arena);
+    if (!t->run->script.head.n)
+        script_add(&t->run->script, SCRIPT_NOTE,
+                   arena_bytesf(t->arena, "the connection to %s (%.*s) is used again", t->conn->ip, SHOW(t->conn->mx)),
+                   clock_monotonic());
+    client_script(t->conn->client, &t->run->script);
     client_send(t->conn->client, &e, each);
     client_arena(t->conn->client, t->conn->arena);
+    client_script(t->conn->client, NULL);
     stream_drains(client_stream(t->conn->client), true);
     outgo_end(text);
     judge_all(t, each, which, n);
@@ -369,6 +379,10 @@ void turn_make(struct turn *t)
         t->fates[i].open = true;
     if (is_past(t))
         fates_end(t, VERDICT_EXPIRED);
+    else if (t->fates[0].work->message_gone) /* its sender is not known any more */
+        fates_end(t, VERDICT_CONTENT_GONE);
+    else if (stops_turn(t))
+        return;
     else if (t->site->route.way == ROUTE_CAPTURE)
         fates_outcome(t, OUTCOME_CAPTURED);
     else if (t->site->route.way == ROUTE_HOLD)

@@ -37,14 +37,17 @@ struct way *way_get(struct engine *e, struct bytes name)
     w->told = -1;
     path_init(&w->path, (int)PARAM_INT(delivery, path_max), hash_text(0, name));
     HASH_ADD(hh, e->ways, name, name.n, w);
+    stops_way(e, w);
     return w;
 }
 
 /* How many transactions may run: while no connection may begin, no more than connections are there. */
 static int window_of(struct way *w, int64_t now)
 {
-    int window = now < w->shut_until ? 0 : path_window(&w->path, now);
+    int window = now < w->shut_until || w->stopped ? 0 : path_window(&w->path, now);
 
+    if (w->cap && window > w->cap)
+        window = w->cap;
     if (path_may_connect(&w->path, now) || w->path.open >= window)
         return window;
     return w->path.open;
@@ -80,7 +83,7 @@ bool way_is_shut(struct way *w)
 {
     int64_t now = clock_monotonic();
 
-    return now < w->shut_until || path_window(&w->path, now) == 0;
+    return now < w->shut_until || w->stopped || path_window(&w->path, now) == 0;
 }
 
 void way_suspend(struct engine *e, struct way *w, struct bytes why)
@@ -97,6 +100,8 @@ static void way_forget(struct engine *e, struct way *w)
 {
     if (w->told < 1)
         sched_window(e->sched, way_name(w), 1);
+    if (w->noted)
+        way_note(e, w, NULL);
     assert(e->ways && w->hh.tbl);
     HASH_DEL(e->ways, w);
     free(w);

@@ -141,6 +141,7 @@ def flags_of(tables, document, operation, method):
     flags += ["ROUTE_OPEN"] if not security else []
     flags += ["ROUTE_USER"] if any("basic" in s for s in security) else []
     flags += ["ROUTE_JSON"] if "application/json" in content else []
+    flags += ["ROUTE_BODY_MAY_LACK"] if content and not tables.resolve(operation["requestBody"]).get("required") else []
     flags += ["ROUTE_STREAM"] if "x-stream" in operation else []
     flags += ["ROUTE_POST"] if method == "post" else []
     flags += [OPEN_WHEN[operation["x-open-when"]]] if "x-open-when" in operation else []

@@ -5,6 +5,7 @@
  * background fibers stop first, while store and caches are still there. */
 #include "service/service.h"
 #include "mail/charset.h"
+#include "net/wait.h"
 #include "service/box/reading.h"
 #include "service/box/snapshot.h"
 #include "service/core/limits.h"
@@ -26,8 +27,10 @@
 #include "service/keep/upgrade.h"
 #include "service/message/feed.h"
 #include "service/message/letter.h"
+#include "service/queue/action.h"
 #include "service/queue/due.h"
 #include "service/queue/suppression_import.h"
+#include "service/queue/suspension.h"
 #include <assert.h>
 #include <unistd.h>
 
@@ -35,7 +38,8 @@
 static bool open_parts(struct service *svc, const struct service_options *o, struct err *e)
 {
     return copy_is_whole(svc->store, e) && node_alone(svc, e) && secrets_open(svc, e) && settings_load(svc, e) &&
-           upgrade_run(svc, e) && node_claim(svc, e) && due_begin(svc, e) && first_start(svc, o, e);
+           suspensions_load(svc, e) && upgrade_run(svc, e) && node_claim(svc, e) && due_begin(svc, e) &&
+           first_start(svc, o, e);
 }
 
 static bool has_file(const struct service *svc, const char *name)
@@ -100,6 +104,8 @@ bool service_open(const struct service_options *o, struct service **out, struct 
     svc->retries = retries_new();
     svc->past = past_places_new();
     svc->readings = readings_new();
+    svc->suspensions = suspensions_new();
+    svc->acting = signal_new();
     svc->feed = feed_new();
     svc->snapshots = snapshots_new();
     svc->auth = auth_new();
@@ -124,6 +130,8 @@ void service_close(struct service **svc)
     retries_free(&s->retries);
     past_places_free(&s->past);
     turns_free(&s->readings);
+    suspensions_free(&s->suspensions);
+    signal_free(&s->acting);
     feed_free(&s->feed);
     snapshots_free(&s->snapshots);
     directory_free(&s->directory);
@@ -145,6 +153,7 @@ bool service_start(struct service *svc, struct err *e)
 {
     charset_load(); /* no loop is to wait for the disk in the middle of a mail */
     return service_spawn(svc, node_heartbeat, e) && service_spawn(svc, settings_follow, e) &&
+           service_spawn(svc, suspensions_follow, e) && service_spawn(svc, actions_run, e) &&
            service_spawn(svc, auth_background, e) && service_spawn(svc, feed_run, e) && due_start(svc, e) &&
            sweep_start(svc, e) && service_spawn(svc, domain_watch, e);
 }
@@ -154,6 +163,7 @@ void service_stop(struct service *svc)
     atomic_store(&svc->stopping, true);
     due_poke(svc);
     suppression_import_poke(svc);
+    actions_poke(svc);
     while (atomic_load(&svc->fibers) > 0)
         usleep(5000); /* a plain thread: the fibers end within a slice */
     due_stop(svc);

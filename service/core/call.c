@@ -126,6 +126,12 @@ bool call_reaches(const struct call *c, struct id domain)
     return c->who->n_domain_ids == 0;
 }
 
+bool call_oversees(const struct call *c)
+{
+    return id_equal(c->account, c->svc->operator_account) && scopes_here(c) & SCOPE_OPERATOR && !c->who->test &&
+           !c->who->n_domain_ids;
+}
+
 bool call_sees(const struct call *c, struct id account, struct bytes mode, struct id domain)
 {
     return id_equal(account, c->account) && (!c->who->test || bytes_equal(mode, BYTES("test"))) &&

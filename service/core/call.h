@@ -132,6 +132,8 @@ bool call_check(struct call *c);
 bool call_may(struct call *c, unsigned scope);
 /* Is the domain one that the credential may touch? A key that is bound to domains reaches those alone. */
 bool call_reaches(const struct call *c, struct id domain);
+/* The operator, in the operator's own account: what is of all accounts is seen. */
+bool call_oversees(const struct call *c);
 /* May the credential see mail of that account, mode ("test" …) and domain: messages, deliveries, events? Test keys see
  * test mail, keys that are bound to domains that of their domains. */
 bool call_sees(const struct call *c, struct id account, struct bytes mode, struct id domain);

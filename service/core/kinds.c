@@ -268,6 +268,9 @@ static const struct field delivery_fields[] = {
     FIELD(TIME, delivery_row, warned),
     FIELD(TIME, delivery_row, complained_at),
     FIELD(TEXT, delivery_row, via),
+    FIELD(TIME, delivery_row, held_at),
+    FIELD(ID, delivery_row, held_by),
+    FIELD(TEXT, delivery_row, held_why),
 };
 static const char *const delivery_open[] = { "queued", "sending", "deferred", "held", NULL };
 /* What people look for by status; delivered and captured ones, nearly all, are found through the account. */
@@ -286,6 +289,82 @@ static const struct index delivery_indexes[] = {
     { .name = "body", .fields = { "body_id" }, .when = "status", .values = delivery_open },
 };
 KIND(delivery, "dlv", INDEXES(delivery));
+
+static const struct field suspension_fields[] = {
+    FIELD(ID, suspension_row, id),           FIELD(ID, suspension_row, account_id),
+    FIELD(TEXT, suspension_row, scope),      FIELD(TEXT, suspension_row, match),
+    FIELD(TEXT, suspension_row, effect),     FIELD(JSON, suspension_row, limits),
+    FIELD(TEXT, suspension_row, reason),     FIELD(TEXT, suspension_row, author),
+    FIELD(TEXT, suspension_row, origin),     FIELD(BOOL, suspension_row, by_operator),
+    FIELD(TIME, suspension_row, created_at), FIELD(TIME, suspension_row, expires_at),
+};
+static const struct index suspension_indexes[] = {
+    { .name = "account", .fields = { "account_id" } },
+};
+KIND(suspension, "sus", INDEXES(suspension));
+
+static const struct field action_fields[] = {
+    FIELD(ID, action_row, id),
+    FIELD(ID, action_row, account_id),
+    FIELD(TEXT, action_row, act),
+    FIELD(JSON, action_row, filter),
+    FIELD(TEXT, action_row, reason),
+    FIELD(TEXT, action_row, author),
+    FIELD(TEXT, action_row, status),
+    FIELD(BOOL, action_row, dry_run),
+    FIELD(BOOL, action_row, everywhere),
+    FIELD(BOOL, action_row, test),
+    FIELD(JSON, action_row, domain_ids),
+    FIELD(INT, action_row, most),
+    FIELD(INT, action_row, matched),
+    FIELD(INT, action_row, done),
+    FIELD(INT, action_row, failed),
+    FIELD(INT, action_row, step),
+    FIELD(TEXT, action_row, place),
+    FIELD(TIME, action_row, created_at),
+    FIELD(TIME, action_row, finished_at),
+    FIELD(TIME, action_row, expires_at),
+};
+static const char *const action_running[] = { "running", NULL };
+static const struct index action_indexes[] = {
+    { .name = "account", .fields = { "account_id" } },
+    { .name = "running", .fields = { "status" }, .when = "status", .values = action_running },
+    { .name = "expires", .fields = { "expires_at" }, .when = "expires_at" },
+};
+KIND(action, "act", INDEXES(action));
+
+static const struct field transcript_fields[] = {
+    FIELD(ID, transcript_row, id),          FIELD(ID, transcript_row, account_id),
+    FIELD(ID, transcript_row, delivery_id), FIELD(INT, transcript_row, attempt),
+    FIELD(TIME, transcript_row, at),        FIELD(ID, transcript_row, of),
+    FIELD(BYTES, transcript_row, lines),    FIELD(BYTES, transcript_row, wrapped_key),
+    FIELD(TEXT, transcript_row, wrap),      FIELD(TIME, transcript_row, expires_at),
+};
+static const struct index transcript_indexes[] = {
+    { .name = "delivery", .fields = { "delivery_id" } },
+    { .name = "expires", .fields = { "expires_at" }, .when = "expires_at" },
+};
+KIND(transcript, "trs", INDEXES(transcript), .wide = true);
+
+static const struct field path_fields[] = {
+    FIELD(ID, path_row, id),      FIELD(TEXT, path_row, name), FIELD(JSON, path_row, state),
+    FIELD(JSON, path_row, sites), FIELD(TIME, path_row, at),   FIELD(TIME, path_row, expires_at),
+};
+static const struct index path_indexes[] = {
+    { .name = "expires", .fields = { "expires_at" }, .when = "expires_at" },
+};
+KIND(path, "pth", INDEXES(path));
+
+static const struct field nudge_fields[] = {
+    FIELD(ID, nudge_row, id),
+    FIELD(TEXT, nudge_row, what),
+    FIELD(TIME, nudge_row, at),
+    FIELD(TIME, nudge_row, expires_at),
+};
+static const struct index nudge_indexes[] = {
+    { .name = "expires", .fields = { "expires_at" }, .when = "expires_at" },
+};
+KIND(nudge, "ndg", INDEXES(nudge), .watched = true);
 
 static const struct field mailbox_fields[] = {
     FIELD(ID, mailbox_row, id),
@@ -492,5 +571,10 @@ const struct kind *const all_kinds[] = {
     &copy_kind,
     &suppression_kind,
     &suppression_import_kind,
+    &suspension_kind,
+    &action_kind,
+    &transcript_kind,
+    &nudge_kind,
+    &path_kind,
     NULL,
 };

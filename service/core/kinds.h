@@ -194,6 +194,57 @@ struct delivery_row {
     struct id source_id;   /* the address it has to leave from (greylisting); null while we have but one */
     int64_t complained_at; /* when its recipient called it spam */
     int64_t warned;        /* when its sender was mailed of the delay */
+    /* Of a held one: since when, by which suspension (of a tag; else null), and why, for people. Null otherwise. */
+    int64_t held_at;
+    struct id held_by;
+    struct bytes held_why;
+};
+
+struct suspension_row {                  /* what is kept from leaving: service/queue/suspension.h */
+    struct id id, account_id;            /* whose, and of which account it is seen */
+    struct bytes scope, match, effect;   /* site|provider|source|path|account|stream|tag; "stop" | "slow" */
+    struct bytes limits;                 /* JSON {connections, per_minute} or null */
+    struct bytes reason, author, origin; /* operator|rule|health */
+    bool by_operator;                    /* a tenant that it is about sees it, and cannot end it */
+    int64_t created_at, expires_at;
+};
+
+struct action_row { /* an act on many deliveries, and how far it is: service/queue/action.h */
+    struct id id, account_id;
+    struct bytes act, filter; /* retry|hold|release|bounce; JSON as it was given, its names in our form */
+    struct bytes reason, author;
+    struct bytes status; /* running|done|failed */
+    bool dry_run;
+    bool everywhere, test;   /* deliveries of all accounts; of test mail alone */
+    struct bytes domain_ids; /* JSON list: of these domains alone; null: of all */
+    int64_t most;            /* it ends when so many have matched; 0: with all */
+    int64_t matched, done, failed;
+    int64_t step; /* of its way, and how far it is on that */
+    struct bytes place;
+    int64_t created_at, finished_at, expires_at;
+};
+
+struct transcript_row { /* what was said in an attempt: service/queue/transcript.h */
+    struct id id, account_id, delivery_id;
+    int64_t attempt, at;
+    struct id of;                   /* another row has the lines: of a recipient of the same transaction */
+    struct bytes lines;             /* sealed JSON */
+    struct bytes wrapped_key, wrap; /* its key under the server's */
+    int64_t expires_at;
+};
+
+struct path_row {             /* a path that is not open: service/queue/path_state.h */
+    struct id id;             /* of its name */
+    struct bytes name, state; /* state: JSON; null: open by now */
+    struct bytes sites;       /* JSON list */
+    int64_t at, expires_at;
+};
+
+/* Watched: rows of the kind `what` have changed, for the other nodes. */
+struct nudge_row {
+    struct id id;
+    struct bytes what;
+    int64_t at, expires_at;
 };
 
 struct mailbox_row {
@@ -312,6 +363,6 @@ struct upgrade_row { /* at most one: see upgrade.h */
 extern const struct kind change_kind, account_kind, domain_kind, dkim_kind, user_kind, address_kind, key_kind,
     setting_kind, setting_change_kind, node_kind, idempotency_kind, body_kind, message_kind, tag_kind, delivery_kind,
     mailbox_kind, entry_kind, event_kind, consumer_kind, throttle_kind, limit_kind, upgrade_kind, copy_kind,
-    suppression_kind, suppression_import_kind;
+    suppression_kind, suppression_import_kind, suspension_kind, action_kind, transcript_kind, nudge_kind, path_kind;
 extern const struct kind *const all_kinds[]; /* NULL-terminated, for store_open */
 #endif

@@ -50,6 +50,8 @@ struct service {
     struct turns *readings;           /* service/box/reading.h */
     struct snapshots *snapshots;      /* service/box/snapshot.h */
     struct feed *feed;                /* service/message/feed.h */
+    struct suspensions *suspensions;  /* service/queue/suspension.h */
+    struct signal *acting;            /* an action waits: service/queue/action.h */
     struct mail *mail;                /* the mail half's own, between due_start and due_stop */
     _Atomic(struct outlet *) outlet;  /* who is told of mail that leaves: service/queue/queue.h */
     const struct letters *letters;    /* who files what the server writes: service/queue/report.h */

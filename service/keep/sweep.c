@@ -45,6 +45,8 @@ static bool find_past(struct sweep *s, const struct kind *k, const char *index, 
     q.conds[0] = COND(field, AT_MOST, V_TIME(store_now(s->svc->store)));
     if (more.field)
         q.conds[q.n_conds++] = more;
+    if (k == &message_kind)
+        q.conds[q.n_conds++] = COND("n_held", IS, V_INT(0));
     return store_find(s->svc->store, &q, s->arena, rows, n, s->e);
 }
 
@@ -164,17 +166,17 @@ static bool erase_contents(struct sweep *s)
 /* One that is still at work is met again by a later round. */
 static bool delete_message(struct sweep *s, struct past *past, const struct message_row *row)
 {
-    struct cond done_with = all_done();
+    struct cond done_with[] = { all_done(), COND("n_held", IS, V_INT(0)) };
     struct batch *b = batch_new(s->arena);
     bool done;
 
-    if (row->n_open) {
+    if (row->n_open || row->n_held) {
         past->looked++;
         return true;
     }
     if (row->wrapped_key.p)
         body_mark(b, row->body_id, s->arena);
-    batch_delete(b, &message_kind, row->id, &done_with, 1);
+    batch_delete(b, &message_kind, row->id, done_with, 2);
     if (!commit(s, b, &done))
         return false;
     s->rows += done;
@@ -183,7 +185,7 @@ static bool delete_message(struct sweep *s, struct past *past, const struct mess
 
 static bool delete_messages(struct sweep *s)
 {
-    static const char *const only[] = { "id", "body_id", "wrapped_key", "n_open", "expires_at", NULL };
+    static const char *const only[] = { "id", "body_id", "wrapped_key", "n_open", "n_held", "expires_at", NULL };
     static const struct past_kind messages = { &message_kind, only, "expires_at", 0 };
     struct past past;
     void *rows;
@@ -265,7 +267,7 @@ static bool delete_events(struct sweep *s)
 /* Rows of these kinds are used again, and live longer then: each goes only if its time is past still. */
 static bool is_used_again(const struct kind *k)
 {
-    return k == &throttle_kind || k == &limit_kind || k == &suppression_kind;
+    return k == &throttle_kind || k == &limit_kind || k == &suppression_kind || k == &path_kind;
 }
 
 static bool delete_past(struct sweep *s, const struct kind *k, const char *index, const char *field)
@@ -391,6 +393,10 @@ bool sweep_round(struct service *svc, size_t *n, struct err *e)
          delete_past(&s, &tag_kind, "expires", "expires_at") && delete_events(&s) &&
          delete_past(&s, &throttle_kind, "expires", "expires_at") &&
          delete_past(&s, &limit_kind, "expires", "expires_at") &&
+         delete_past(&s, &transcript_kind, "expires", "expires_at") &&
+         delete_past(&s, &path_kind, "expires", "expires_at") &&
+         delete_past(&s, &action_kind, "expires", "expires_at") &&
+         delete_past(&s, &nudge_kind, "expires", "expires_at") &&
          delete_past(&s, &suppression_kind, "expires", "expires_at") &&
          delete_past(&s, &suppression_import_kind, "expires", "expires_at") && delete_orphans(&s) &&
          forget_changes(&s) && sweep_bodies(&s) && idempotency_sweep(svc, &kept_answers, e);

@@ -560,7 +560,8 @@ static void build_party(struct intake *k, struct party *party, struct batch *b)
 static void build_events(struct intake *k, struct plan *p, const struct target *t, struct batch *b)
 {
     struct party *own = owner(p, t), *box = &p->parties[t->party];
-    struct hearer sender = { &own->row, &own->told }, guest = { &box->row, &box->told };
+    struct hearer sender = { .message = &own->row, .bundle = &own->told },
+                  guest = { .message = &box->row, .bundle = &box->told };
 
     ending_tell(b, k->arena, &sender, &t->delivery, t->verdict.outcome, own == box ? NULL : &guest, t->user.domain_id,
                 k->now);

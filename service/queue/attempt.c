@@ -17,39 +17,57 @@
 
 static const struct {
     enum outcome outcome;
-    bool tried;
+    bool tried, by_hand;
     struct attempt attempt;
 } causes[] = {
     [CAUSE_WAITS] = { .outcome = OUTCOME_QUEUED },
     [CAUSE_LEAVES] = { .outcome = OUTCOME_QUEUED },
-    [CAUSE_FILED] = { OUTCOME_DELIVERED, ANSWER(250, "2.0.0", "Delivered") },
-    [CAUSE_SANDBOX] = { OUTCOME_CAPTURED,
+    [CAUSE_FILED] = { .outcome = OUTCOME_DELIVERED, ANSWER(250, "2.0.0", "Delivered") },
+    [CAUSE_SANDBOX] = { .outcome = OUTCOME_CAPTURED,
                         ANSWER(250, "2.0.0", "Captured: this server is in sandbox mode and sent nothing"),
                         .attempt.cause = TEXT("sandbox") },
-    [CAUSE_NO_USER] = { OUTCOME_BOUNCED, ANSWER(550, "5.1.1", "No such user"), BECAUSE("unknown_user", "permanent") },
-    [CAUSE_MAILBOX_FULL] = { OUTCOME_BOUNCED, ANSWER(552, "5.2.2", "Mailbox full"),
+    [CAUSE_NO_USER] = { .outcome = OUTCOME_BOUNCED,
+                        ANSWER(550, "5.1.1", "No such user"),
+                        BECAUSE("unknown_user", "permanent") },
+    [CAUSE_MAILBOX_FULL] = { .outcome = OUTCOME_BOUNCED,
+                             ANSWER(552, "5.2.2", "Mailbox full"),
                              BECAUSE("mailbox_full", "permanent") },
-    [CAUSE_PLAYED_REFUSAL] = { OUTCOME_BOUNCED, ANSWER(550, "5.1.1", "Played by sandbox.test: no such user"),
+    [CAUSE_PLAYED_REFUSAL] = { .outcome = OUTCOME_BOUNCED,
+                               ANSWER(550, "5.1.1", "Played by sandbox.test: no such user"),
                                BECAUSE("unknown_user", "permanent") },
-    [CAUSE_PLAYED_DEFERRAL] = { OUTCOME_DEFERRED, ANSWER(451, "4.7.1", "Played by sandbox.test: try again later"),
+    [CAUSE_PLAYED_DEFERRAL] = { .outcome = OUTCOME_DEFERRED,
+                                ANSWER(451, "4.7.1", "Played by sandbox.test: try again later"),
                                 BECAUSE("temporary", "temporary") },
-    [CAUSE_TIME_OVER] = { OUTCOME_EXPIRED, ANSWER(451, "4.4.7", "Delivery time expired"),
+    [CAUSE_TIME_OVER] = { .outcome = OUTCOME_EXPIRED,
+                          ANSWER(451, "4.4.7", "Delivery time expired"),
                           BECAUSE("expired", "permanent") },
     [CAUSE_CANCELLED] = { .outcome = OUTCOME_CANCELLED },
-    [CAUSE_CONTENT_GONE] = { OUTCOME_FAILED, ANSWER(550, "5.3.0", "The content is no longer kept"),
+    [CAUSE_CONTENT_GONE] = { .outcome = OUTCOME_FAILED,
+                             ANSWER(550, "5.3.0", "The content is no longer kept"),
                              BECAUSE("content_gone", "permanent") },
-    [CAUSE_FORWARDED] = { OUTCOME_DELIVERED, ANSWER(250, "2.0.0", "Sent on") },
-    [CAUSE_LOOP] = { OUTCOME_BOUNCED, ANSWER(554, "5.4.6", "It would be sent on in a circle"),
+    [CAUSE_FORWARDED] = { .outcome = OUTCOME_DELIVERED, ANSWER(250, "2.0.0", "Sent on") },
+    [CAUSE_LOOP] = { .outcome = OUTCOME_BOUNCED,
+                     ANSWER(554, "5.4.6", "It would be sent on in a circle"),
                      BECAUSE("loop", "permanent") },
-    [CAUSE_UNVERIFIED] = { OUTCOME_BOUNCED,
+    [CAUSE_UNVERIFIED] = { .outcome = OUTCOME_BOUNCED,
                            ANSWER(550, "5.7.1", "It would be sent on from a domain that is not verified"),
                            BECAUSE("policy", "permanent") },
-    [CAUSE_UNSIGNED] = { OUTCOME_HELD, ANSWER(451, "4.7.5", "Set aside: the DKIM key of its domain cannot be opened"),
+    [CAUSE_UNSIGNED] = { .outcome = OUTCOME_HELD,
+                         ANSWER(451, "4.7.5", "Set aside: the DKIM key of its domain cannot be opened"),
                          BECAUSE("dkim", "temporary") },
-    [CAUSE_STUCK] = { OUTCOME_HELD, ANSWER(451, "4.3.0", "Set aside: the server could not file it"),
+    [CAUSE_STUCK] = { .outcome = OUTCOME_HELD,
+                      ANSWER(451, "4.3.0", "Set aside: the server could not file it"),
                       BECAUSE("internal", "temporary") },
-    [CAUSE_SUPPRESSED] = { OUTCOME_SUPPRESSED, ANSWER(550, "5.7.1", "Not sent: the recipient is suppressed"),
+    [CAUSE_SUPPRESSED] = { .by_hand = true,
+                           .outcome = OUTCOME_SUPPRESSED,
+                           ANSWER(550, "5.7.1", "Not sent: the recipient is suppressed"),
                            BECAUSE("suppressed", "permanent") },
+    [CAUSE_BY_HAND] = { .outcome = OUTCOME_FAILED,
+                        ANSWER(550, "5.7.0", "Ended by the operator"),
+                        BECAUSE("policy", "permanent"),
+                        .by_hand = true },
+    [CAUSE_HELD] = { .outcome = OUTCOME_HELD },
+    [CAUSE_RELEASED] = { .outcome = OUTCOME_QUEUED },
 };
 
 struct verdict verdict_of(enum cause cause, int64_t now)
@@ -57,7 +75,8 @@ struct verdict verdict_of(enum cause cause, int64_t now)
     assert(cause < CAUSES);
     return (struct verdict){ .outcome = causes[cause].outcome,
                              .attempt = causes[cause].tried ? &causes[cause].attempt : NULL,
-                             .next_at = cause == CAUSE_PLAYED_DEFERRAL ? now + PLAY_PAUSE_MS : 0 };
+                             .next_at = cause == CAUSE_PLAYED_DEFERRAL ? now + PLAY_PAUSE_MS : 0,
+                             .by_hand = causes[cause].by_hand };
 }
 
 static void add_delays(struct jw *w, const struct attempt_delays *d)

@@ -44,6 +44,7 @@ struct verdict {
     enum outcome outcome;
     const struct attempt *attempt; /* NULL: nothing was tried */
     int64_t next_at;               /* DEFERRED: when it is tried again */
+    bool by_hand;                  /* `attempt` says why, but nobody was asked: it counts as none */
 };
 
 /* Why a delivery stands or ends as it does, where no other server has said so. */
@@ -65,6 +66,9 @@ enum cause {
     CAUSE_UNSIGNED,     /* a DKIM key does not open */
     CAUSE_STUCK,        /* ending it failed again and again */
     CAUSE_SUPPRESSED,
+    CAUSE_BY_HAND, /* somebody has ended it */
+    CAUSE_HELD,    /* somebody, or a suspension, keeps it back */
+    CAUSE_RELEASED,
     CAUSES
 };
 struct verdict verdict_of(enum cause cause, int64_t now);

@@ -22,21 +22,10 @@ static const struct member delivery_list_[] = {
     MEMBER(TIME, delivery_row, expires_at),
     MEMBER(ID, delivery_row, entry_id, .prefix = "ent"),
     MEMBER(JSON, delivery_row, last),
+    MEMBER(JSON, delivery_view, waiting),
     MEMBER(TIME, delivery_row, created_at),
 };
 MEMBERS(delivery, .object = "delivery", .path = "/v1/deliveries/", .kind = &delivery_kind);
-
-/* The sender sees the entry only once it is there, and one time of the next attempt: local work's, or that of mail that
- * leaves. */
-static void as_shown(const struct call *c, struct delivery_row *d)
-{
-    if (d->flow.p && d->lease_until > store_now(c->store)) /* nothing is written for it: a lease that ends says so */
-        d->status = BYTES("sending");
-    if (!d->due_at)
-        d->due_at = d->send_at;
-    if (!bytes_equal(d->status, BYTES("delivered")))
-        d->entry_id = NO_ID;
-}
 
 static void add_cond(struct query *q, struct cond cond)
 {
@@ -95,13 +84,11 @@ bool delivery_list(struct call *c, const struct delivery_list_in *in, struct del
         return call_check(c);
     if (!call_list(c, &q, &in->page, &rows, &out->n, &out->page))
         return false;
-    out->rows = rows;
-    for (size_t i = 0; i < out->n; i++)
-        as_shown(c, &out->rows[i]);
+    out->rows = delivery_show_all(c, rows, out->n);
     return true;
 }
 
-static bool find_delivery(struct call *c, struct bytes id, struct delivery_row *out)
+bool delivery_find(struct call *c, struct bytes id, struct delivery_row *out)
 {
     struct id key;
 
@@ -111,13 +98,17 @@ static bool find_delivery(struct call *c, struct bytes id, struct delivery_row *
         return false;
     if (!call_sees(c, out->account_id, out->mode, out->domain_id))
         return err_set(&c->err, ERR_MISSING, "No such delivery");
-    as_shown(c, out);
     return true;
 }
 
-bool delivery_get(struct call *c, const struct delivery_get_in *in, struct delivery_row *out)
+bool delivery_get(struct call *c, const struct delivery_get_in *in, struct delivery_view *out)
 {
-    return call_may(c, SCOPE_MESSAGES_READ) && find_delivery(c, in->id, out);
+    struct delivery_row row;
+
+    if (!call_may(c, SCOPE_MESSAGES_READ) || !delivery_find(c, in->id, &row))
+        return false;
+    delivery_show(c, &row, out);
+    return true;
 }
 
 bool event_page(struct call *c, struct query *q, const struct page *page, struct event_list_out *out)
@@ -134,7 +125,7 @@ bool delivery_event_list(struct call *c, const struct event_list_in *in, struct 
     struct query q = { .kind = &event_kind, .index = "message", .n_conds = 2 };
     struct delivery_row d;
 
-    if (!call_may(c, SCOPE_MESSAGES_READ) || !find_delivery(c, in->id, &d))
+    if (!call_may(c, SCOPE_MESSAGES_READ) || !delivery_find(c, in->id, &d))
         return false;
     q.conds[0] = COND("message_id", IS, V_ID(d.message_id));
     q.conds[1] = COND("delivery_id", IS, V_ID(d.id));

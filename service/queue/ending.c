@@ -11,19 +11,30 @@
 
 /* ---- one delivery ---- */
 
-/* On condition that nobody else has claimed, ended or cancelled it; `unleased`: or renewed its lease. */
-static struct cond *ours(const struct endings *list, const struct delivery_row *was, struct arena *a, size_t *n)
+struct cond *delivery_unchanged(const struct delivery_row *was, struct arena *a)
 {
-    struct cond *conds = arena_array(a, 3, sizeof *conds);
+    struct cond *same = arena_array(a, DELIVERY_UNCHANGED, sizeof *same);
 
-    conds[0] = COND("token", IS, V_INT(was->token));
-    conds[1] = COND("status", IS, V_TEXT(was->status));
-    conds[2] = COND("lease_until", IS, V_TIME(was->lease_until));
-    *n = list->unleased ? 3 : 2;
-    return conds;
+    same[0] = COND("token", IS, V_INT(was->token));
+    same[1] = COND("status", IS, V_TEXT(was->status));
+    same[2] = COND("lease_until", IS, V_TIME(was->lease_until));
+    return same;
 }
 
-#define SETS_MOST 16
+static size_t add_hold(const struct ending *e, const struct delivery_row *after, struct set *sets)
+{
+    size_t n = 0;
+
+    if (!e->row->held_at && !after->held_at)
+        return 0;
+    sets[n++] = SET("held_at", V_TIME(after->held_at));
+    sets[n++] = SET("held_by", V_ID(e->suspension));
+    sets[n++] = SET("held_why", V_TEXT(after->held_at ? e->reason : NO_BYTES));
+    sets[n++] = SET("expires_at", V_TIME(after->expires_at));
+    return n;
+}
+
+#define SETS_MOST 20
 
 static size_t sets_of(const struct ending *e, const struct delivery_row *after, int64_t now, struct set *sets)
 {
@@ -42,7 +53,8 @@ static size_t sets_of(const struct ending *e, const struct delivery_row *after, 
         sets[n++] = SET("source_id", V_ID(*e->source));
     if (e->warns)
         sets[n++] = SET("warned", V_TIME(now));
-    if (e->row->flow.p) {
+    n += add_hold(e, after, sets + n);
+    if (e->row->flow.p || e->flow.p) {
         sets[n++] = SET("flow", V_TEXT(after->flow));
         sets[n++] = SET("send_at", V_TIME(after->send_at));
     }
@@ -61,17 +73,18 @@ static int add_row(const struct endings *list, const struct ending *e, struct ba
                    struct delivery_row *told)
 {
     struct set *sets = arena_array(a, SETS_MOST, sizeof *sets);
-    struct cond *conds;
-    size_t n_conds;
+    size_t n_conds = list->unleased ? DELIVERY_UNCHANGED : DELIVERY_UNCHANGED - 1;
 
     *told = *e->row;
+    if (e->flow.p)
+        told->flow = e->flow;
     outcome_apply(told, &e->verdict, now, a);
     if (told->final_at && !id_is_none(e->guest))
         told->entry_id = NO_ID;
-    conds = ours(list, e->row, a, &n_conds);
     if (!e->verdict.attempt)
         told->last = NO_BYTES;
-    return batch_update(b, &delivery_kind, e->row->id, conds, n_conds, sets, sets_of(e, told, now, sets));
+    return batch_update(b, &delivery_kind, e->row->id, delivery_unchanged(e->row, a), n_conds, sets,
+                        sets_of(e, told, now, sets));
 }
 
 /* From where it stood to where it stands, once. */
@@ -81,10 +94,36 @@ static void count(struct message_row *sum, const struct ending *e)
     outcome_count(sum, e->verdict.outcome, 1);
 }
 
+/* Who acted, and why. */
+static struct bytes more_of(const struct ending *e, struct arena *a)
+{
+    struct bytes more;
+    struct buf out;
+    struct jw w;
+
+    if (!e->reason.p && !e->author.p && !e->transcript)
+        return NO_BYTES;
+    buf_init(&out, 8192);
+    jw_init(&w, &out);
+    jw_object(&w);
+    if (e->transcript)
+        jw_key_id(&w, "transcript_id", "trs", e->transcript->id);
+    if (e->reason.p || e->author.p) {
+        jw_key_text(&w, "reason", e->reason);
+        jw_key_text(&w, "author", e->author);
+    }
+    if (!id_is_none(e->suspension))
+        jw_key_id(&w, "suspension_id", "sus", e->suspension);
+    jw_object_end(&w);
+    more = arena_copy(a, bytes_head(bytes_from(buf_bytes(&out), 1), out.n - 2));
+    buf_clear(&out);
+    return more;
+}
+
 static void tell(struct batch *b, struct arena *a, const struct hearer *who, const struct delivery_row *d,
                  const char *type, int64_t now)
 {
-    struct event_row *row = event_make(a, who->message, d, type, NO_BYTES, now);
+    struct event_row *row = event_make(a, who->message, d, type, who->more, now);
 
     if (who->bundle && bundle_add(who->bundle, row, a))
         return;
@@ -112,8 +151,10 @@ void ending_tell(struct batch *b, struct arena *a, const struct hearer *own, con
 #define DELAYED_AFTER 3
 
 static void tell_more(const struct ending *e, struct batch *b, struct arena *a, const struct message_row *m,
-                      const struct delivery_row *told, int64_t now)
+                      const struct delivery_row *told, struct bytes more, int64_t now)
 {
+    if (bytes_equal(e->row->status, BYTES("held")) && e->verdict.outcome == OUTCOME_QUEUED)
+        event_record_more(b, a, m, told, "email.released", more, now);
     if (e->ambiguous)
         event_record(b, a, m, told, "email.ambiguous", now);
     if (told->flow.p && e->verdict.outcome == OUTCOME_DEFERRED && told->attempts == DELAYED_AFTER)
@@ -128,6 +169,8 @@ static void add_one(struct endings *list, struct ending *e, struct batch *b, str
     bool has_guest = !id_is_none(e->guest);
     struct delivery_row told;
 
+    if (!id_is_none(e->suspension)) /* what that has held is released at its end: not a row too late */
+        e->require_op = batch_require(b, &suspension_kind, e->suspension, NULL, 0);
     e->op = add_row(list, e, b, a, now, &told);
     if (has_guest) {
         guest.id = message_id_for(m->body_id, e->guest);
@@ -135,8 +178,11 @@ static void add_one(struct endings *list, struct ending *e, struct batch *b, str
         if (!e->guest_gone)
             e->guest_op = outcome_add(b, a, guest.id, &sum);
     }
+    own.more = more_of(e, a);
+    if (e->transcript)
+        batch_insert(b, &transcript_kind, e->transcript, NULL, 0);
     ending_tell(b, a, &own, &told, e->verdict.outcome, has_guest ? &other : NULL, e->guest_domain, now);
-    tell_more(e, b, a, m, &told, now);
+    tell_more(e, b, a, m, &told, own.more, now);
     if (e->suppresses)
         suppression_add(b, a, e->suppresses);
 }
@@ -216,7 +262,7 @@ void endings_add(struct endings *list, struct batch *b, struct arena *a, int64_t
     for (size_t i = 0; i < list->n; i++) {
         struct ending *e = &list->each[i];
 
-        e->op = e->guest_op = -1;
+        e->op = e->guest_op = e->require_op = -1;
         if (e->lost)
             continue;
         count(&sum, e);
@@ -237,6 +283,11 @@ bool endings_mend(struct endings *list, struct batch_failure f)
             return list->each[i].lost = true;
         if (f.operation == list->each[i].guest_op)
             return list->each[i].guest_gone = true;
+        if (f.operation == list->each[i].require_op) {
+            list->each[i].suspension = NO_ID;
+            list->each[i].verdict = verdict_of(CAUSE_RELEASED, 0);
+            return true;
+        }
     }
     if (f.operation == list->count_op)
         return list->message_gone = true;

@@ -25,13 +25,17 @@ struct ending {
     struct id guest, guest_domain; /* the other account that counts it, and the domain of its user; none: nobody */
     int64_t failures;              /* of ours, to be noted with it; 0: as they are */
     bool ambiguous;                /* the peer may have taken it all the same: told by an event */
-    const struct id *source;       /* the address it has to leave from next time; NULL: as it is (we have but one) */
+    struct bytes reason, author;   /* who acts, and why: told by the event, and kept of one that is held */
+    struct id suspension;          /* HELD: by which */
+    const struct transcript_row *transcript; /* of the attempt, or NULL */
+    struct bytes flow;                       /* QUEUED, and it leaves: where it waits again */
+    const struct id *source; /* the address it has to leave from next time; NULL: as it is (we have but one) */
     const struct suppressing *suppresses; /* its recipient, from now on; NULL: nobody */
     bool warns;                           /* its sender is mailed of the delay: set by report_begin */
     /* What is learnt of it. */
     bool lost;       /* somebody else's by now */
     bool guest_gone; /* the guest's message is no more */
-    int op, guest_op;
+    int op, guest_op, require_op;
 };
 
 struct endings {
@@ -57,12 +61,17 @@ bool endings_commit(struct service *svc, struct endings *list, struct arena *a, 
 struct hearer {
     const struct message_row *message;
     struct bundle *bundle;
+    struct bytes more; /* JSON members that its events have beside what an attempt tells */
 };
 
 /* The events of one delivery: its sender's account hears of it, and the account of a mailbox of what came in. For
  * deliveries that are over as soon as they are made, beside endings_add. `guest` may be NULL. */
 void ending_tell(struct batch *b, struct arena *a, const struct hearer *own, const struct delivery_row *d,
                  enum outcome o, const struct hearer *guest, struct id guest_domain, int64_t now);
+
+/* Nobody else has claimed, ended or cancelled it since it was read, nor, by the last of them, renewed its lease. */
+#define DELIVERY_UNCHANGED 3
+struct cond *delivery_unchanged(const struct delivery_row *was, struct arena *a);
 
 /* In place of a message that is gone: what an event of the delivery wants to know of it. */
 struct message_row message_stand_in(const struct delivery_row *d);

@@ -78,13 +78,15 @@ struct bytes outcome_answer(enum outcome o)
 static void set_times(struct delivery_row *d, const struct verdict *v, int64_t now)
 {
     bool final = outcome_is_final(v->outcome), leaves = d->flow.p != NULL;
-    int64_t next = v->next_at < d->expires_at ? v->next_at : d->expires_at;
+    int64_t next;
 
     d->final_at = final ? now : 0;
     d->keep_until = final ? now + PARAM_INT(message, keep) : 0;
     d->due_at = d->send_at = d->lease_until = 0;
-    if (v->outcome == OUTCOME_QUEUED)
-        next = now;
+    if (d->held_at) /* its time stood still meanwhile */
+        d->expires_at += v->outcome == OUTCOME_QUEUED && now > d->held_at ? now - d->held_at : 0;
+    d->held_at = v->outcome == OUTCOME_HELD ? now : 0;
+    next = v->outcome == OUTCOME_QUEUED ? now : v->next_at < d->expires_at ? v->next_at : d->expires_at;
     if (final || (leaves && v->outcome == OUTCOME_HELD))
         d->flow = NO_BYTES;
     else if (leaves)
@@ -97,7 +99,7 @@ void outcome_apply(struct delivery_row *d, const struct verdict *v, int64_t now,
 {
     d->status = bytes_of(outcome_row(v->outcome)->status);
     if (v->attempt) {
-        d->attempts += v->outcome != OUTCOME_EXPIRED && v->outcome != OUTCOME_SUPPRESSED;
+        d->attempts += v->outcome != OUTCOME_EXPIRED && !v->by_hand;
         d->last = attempt_json(v->attempt, now, a);
     }
     set_times(d, v, now);

@@ -11,6 +11,7 @@
 #include "service/body/seal.h"
 #include "service/core/state.h"
 #include "service/queue/outcome.h"
+#include "service/queue/path_state.h"
 #include "service/queue/queue_private.h"
 #include <assert.h>
 
@@ -31,6 +32,17 @@ void queue_poke(struct service *svc, struct bytes flow, int64_t send_at)
 
     if (o)
         o->arrived(o, flow, send_at);
+}
+
+void queue_paths(struct service *svc, const struct bytes *sites, size_t n, struct arena *a, struct bytes *out)
+{
+    struct outlet *o = atomic_load(&svc->outlet);
+
+    for (size_t i = 0; i < n; i++)
+        out[i] = NO_BYTES;
+    if (o && o->paths)
+        o->paths(o, sites, n, a, out);
+    path_states_find(svc, sites, n, a, out);
 }
 
 /* ---- flows ---- */
@@ -131,18 +143,6 @@ bool queue_begin(struct service *svc, struct err *e)
     return store_end_leases(svc->store, &c, e);
 }
 
-/* Still under the lease that we know of: an attempt that ends at this moment must not be written over. */
-#define SAME 3
-static struct cond *as_leased(const struct delivery_row *row, struct arena *a)
-{
-    struct cond *same = arena_array(a, SAME, sizeof *same);
-
-    same[0] = COND("token", IS, V_INT(row->token));
-    same[1] = COND("status", IS, V_TEXT(row->status));
-    same[2] = COND("lease_until", IS, V_TIME(row->lease_until));
-    return same;
-}
-
 /* Commits what `add` writes of each that is not lost, one operation each; whoever fails it is lost, and the others go
  * on without. */
 static bool write_each(struct service *svc, struct arena *a, struct work *const *each, size_t n,
@@ -184,7 +184,7 @@ static void clear_flow(struct batch *b, struct arena *a, const struct work *w, i
     sets[0] = SET("flow", V_TEXT(NO_BYTES));
     sets[1] = SET("send_at", V_TIME(0));
     sets[2] = SET("lease_until", V_TIME(0));
-    batch_update(b, &delivery_kind, w->row.id, as_leased(&w->row, a), SAME, sets, 3);
+    batch_update(b, &delivery_kind, w->row.id, delivery_unchanged(&w->row, a), DELIVERY_UNCHANGED, sets, 3);
 }
 
 static bool drop_ended(struct service *svc, struct arena *a, struct work *all, size_t *n, struct err *e)
@@ -298,7 +298,7 @@ static void give_back(struct batch *b, struct arena *a, const struct work *w, in
     (void)lease;
     sets[0] = SET("send_at", V_TIME(w->row.send_at));
     sets[1] = SET("lease_until", V_TIME(0));
-    batch_update(b, &delivery_kind, w->row.id, as_leased(&w->row, a), SAME, sets, 2);
+    batch_update(b, &delivery_kind, w->row.id, delivery_unchanged(&w->row, a), DELIVERY_UNCHANGED, sets, 2);
 }
 
 bool queue_return(struct service *svc, struct arena *a, struct work *const *each, size_t n, struct err *e)
@@ -312,7 +312,7 @@ static void work_keep(struct batch *b, struct arena *a, const struct work *w, in
 
     sets[0] = SET("send_at", V_TIME(lease));
     sets[1] = SET("lease_until", V_TIME(lease));
-    batch_update(b, &delivery_kind, w->row.id, as_leased(&w->row, a), SAME, sets, 2);
+    batch_update(b, &delivery_kind, w->row.id, delivery_unchanged(&w->row, a), DELIVERY_UNCHANGED, sets, 2);
 }
 
 bool queue_renew(struct service *svc, struct arena *a, struct work *const *each, size_t n, struct err *e)

@@ -27,10 +27,16 @@
 /* The engine of this process, while it runs. `arrived` is called in any thread, and takes its own copy of the flow. */
 struct outlet {
     void (*arrived)(struct outlet *o, struct bytes flow, int64_t send_at);
+    /* In any thread or fiber, which waits: of each site the state of its path as JSON, in the arena; left as it is
+     * where nothing is known. NULL: nobody can tell. */
+    void (*paths)(struct outlet *o, const struct bytes *sites, size_t n, struct arena *a, struct bytes *out);
 };
 void queue_listen(struct service *svc, struct outlet *o); /* NULL: nobody any more */
 /* A row of that flow is there, or due at another time: after the batch that says so was committed. */
 void queue_poke(struct service *svc, struct bytes flow, int64_t send_at);
+
+/* What is known of the paths to sites: JSON {name, state, window, busy, connections, failures, until}, or NO_BYTES. */
+void queue_paths(struct service *svc, const struct bytes *sites, size_t n, struct arena *a, struct bytes *out);
 
 /* ---- flows ---- */
 
@@ -93,6 +99,9 @@ struct done {
     struct verdict verdict;
     bool ambiguous;          /* the peer may have taken it all the same */
     const struct id *source; /* NULL: as it is */
+    struct id suspension;    /* HELD: by which, and why; if that is over by now, it is queued again instead */
+    struct bytes reason;
+    struct bytes transcript; /* JSON lines that are kept of the attempt; those of one transaction give the same bytes */
     bool written;            /* set by queue_finish */
 };
 

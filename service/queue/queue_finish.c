@@ -8,12 +8,27 @@
 #include "service/core/state.h"
 #include "service/queue/ending.h"
 #include "service/queue/queue_private.h"
+#include "service/queue/transcript.h"
+
+/* The same lines are kept once. */
+static const struct transcript_row *transcript_of(struct service *svc, struct arena *a, const struct done *d,
+                                                  const struct transcript_row **first)
+{
+    const struct transcript_row *row;
+
+    if (!d->transcript.p || d->work->lost || d->written)
+        return NULL;
+    row = transcript_make(svc, a, &d->work->row, d->transcript, *first);
+    *first = *first ? *first : row;
+    return row;
+}
 
 static bool finish(struct service *svc, struct arena *a, struct done *each, size_t n, struct err *e)
 {
     struct arena_mark clean = arena_mark(a);
     struct ending *ends = arena_array(a, n, sizeof *ends);
     struct endings list = { .message = each[0].work->message, .each = ends, .n = n };
+    const struct transcript_row *first = NULL;
     bool ok;
 
     list.message_gone = each[0].work->message_gone;
@@ -23,6 +38,9 @@ static bool finish(struct service *svc, struct arena *a, struct done *each, size
                                    .guest = each[i].work->row.guest_id,
                                    .ambiguous = each[i].ambiguous,
                                    .source = each[i].source,
+                                   .suspension = each[i].suspension,
+                                   .reason = each[i].reason,
+                                   .transcript = transcript_of(svc, a, &each[i], &first),
                                    .lost = each[i].work->lost || each[i].written };
     ok = queue_find_suppressed(svc, a, each, ends, n, e) &&
          endings_commit(svc, &list, a, clock_monotonic() + PARAM_INT(delivery, lease) / 4, e);

@@ -10,7 +10,7 @@ OBJECTS = {
     "account": "id name disabled created_at",
     "message": "id header_message_id direction source mode status from reply_to to cc bcc envelope_from subject tags metadata size content "
                "content_until key_id user_id request_id created_at",
-    "delivery": "id message_id email kind attempts next_attempt_at expires_at entry_id created_at status last",
+    "delivery": "id message_id email kind attempts next_attempt_at expires_at entry_id created_at status last waiting",
     "event": "id type at message_id delivery_id email tags metadata data",
     "domain": "id name inbound catch_all status verified_at verified_by sends_until checked_at created_at dkim records",
     "user": "id address name encryption quota used disabled save_sent send_as metadata last_login_at created_at",
@@ -376,7 +376,7 @@ def test_405_says_what_may(server, tenant):
 
 
 @pytest.mark.parametrize("path", ["/v1", "/v1/", "/v2/messages", "/v1/nothing", "/v1/messages/", "/v1//messages", "/V1/messages", "/v1/messages/x/y/z",
-                                  "/v1/queue", "/v1/nodes", "/v1/me/x", "/v1/deliveries/x/retry", "/v1/messages/../me", "/v1/messages/%2e%2e/me"])
+                                  "/v1/queues", "/v1/nodes", "/v1/me/x", "/v1/deliveries/x/defer", "/v1/messages/../me", "/v1/messages/%2e%2e/me"])
 def test_no_such_path(tenant, path):
     assert tenant.get(path).status in (404, 400), path
 

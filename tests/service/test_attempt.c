@@ -56,7 +56,7 @@ static void stands_so(const struct want *want, struct bytes flow, struct arena *
 {
     struct delivery_row d = { .expires_at = NOW + 100000, .due_at = NOW - 1, .lease_until = NOW + 1 };
     struct verdict v = verdict_of(want->cause, NOW);
-    bool waits = flow.p && want->cause != CAUSE_STUCK;
+    bool waits = flow.p && strcmp(want->status, "held") != 0;
 
     d.flow = flow;
     outcome_apply(&d, &v, NOW, a);
@@ -88,6 +88,10 @@ static void where_each_leaves_a_delivery(void **state)
         { CAUSE_LOOP, "bounced", true, true, false },
         { CAUSE_UNVERIFIED, "bounced", true, true, false },
         { CAUSE_STUCK, "held", true, false, true },
+        { CAUSE_UNSIGNED, "held", true, false, true },
+        { CAUSE_BY_HAND, "failed", false, true, false },
+        { CAUSE_HELD, "held", false, false, true },
+        { CAUSE_RELEASED, "queued", false, false, true },
     };
 
     assert_int_equal(COUNT(all), CAUSES);

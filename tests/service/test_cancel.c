@@ -146,7 +146,8 @@ static void a_flow_ends(void **state)
     struct intake_out out = put_off(w, 1);
     struct message_view view;
     struct delivery_get_in get;
-    struct delivery_row *row, shown;
+    struct delivery_view shown;
+    struct delivery_row *row;
     size_t n;
 
     row = deliveries(w, out.message_id, &n);
@@ -155,7 +156,7 @@ static void a_flow_ends(void **state)
     change(w, row->id, SET("due_at", V_TIME(0)));
     get.id = id_of(w, &delivery_kind, row->id);
     must(&w->c, delivery_get(&w->c, &get, &shown));
-    assert_int_equal(shown.due_at, shown.send_at); /* its next attempt */
+    assert_int_equal(shown.row.due_at, shown.row.send_at); /* its next attempt */
     must(&w->c, cancel(w, out.message_id, &view));
     row = deliveries(w, out.message_id, &n);
     assert_null(row->flow.p);

@@ -83,8 +83,8 @@ static void missing_and_full_bounce_by_themselves(void **state)
     list.message_id = id_of(w, &message_kind, out.message_id);
     must(&w->c, delivery_list(&w->c, &list, &found));
     assert_int_equal(found.n, 3);
-    assert_non_null(strstr(arena_text(w->arena, found.rows[1].last), "5.1.1"));
-    assert_non_null(strstr(arena_text(w->arena, found.rows[0].last), "5.2.2"));
+    assert_non_null(strstr(arena_text(w->arena, found.rows[1].row.last), "5.1.1"));
+    assert_non_null(strstr(arena_text(w->arena, found.rows[0].row.last), "5.2.2"));
     must_fail(&w->c, receive(w, "bo@example.test", 1, A_MAIL, &out), ERR_MAILBOX_FULL);
     must_fail(&w->c, receive(w, "nobody@example.test", 1, A_MAIL, &out), ERR_MISSING);
     must_fail(&w->c, receive(w, "any@far.test", 1, A_MAIL, &out), ERR_RELAY);

@@ -33,6 +33,8 @@ static struct bytes text_for(const struct kind *k, const struct field *f, int i)
 {
     if (is_unique(k, f))
         return arena_bytesf(a, "%s-%d", f->name, i);
+    if (strcmp(f->name, "status") == 0 && k == &action_kind)
+        return i % 16 < 8 ? BYTES("running") : BYTES("done");
     if (strcmp(f->name, "status") == 0)
         return i % 16 < 8 ? BYTES("queued") : BYTES("delivered");
     if (strcmp(f->name, "direction") == 0)
@@ -189,6 +191,12 @@ static const struct asked {
     { &domain_kind, "account", { { "account_id", IS } } },
     { &address_kind, "user", { { "user_id", IS } } },
     { &key_kind, "account", { { "account_id", IS } } },
+    { &delivery_kind, "flow", { { "flow", AT_LEAST } } },
+    { &delivery_kind, "body", { { "status", ONE_OF } } },
+    { &suspension_kind, "account", { { "account_id", IS } } },
+    { &action_kind, "account", { { "account_id", IS } } },
+    { &action_kind, "running", { { "status", IS } } },
+    { &transcript_kind, "delivery", { { "delivery_id", IS } } },
     { &suppression_kind, "account", { { "account_id", IS } } },
     { &suppression_kind, "account", { { "account_id", IS }, { "created_at", AT_LEAST } } },
     { &suppression_kind, "email", { { "account_id", IS }, { "email", IS } } },
@@ -211,6 +219,10 @@ static const struct asked {
     { &suppression_import_kind, "due", { { "due_at", AT_MOST } } },
     { &suppression_import_kind, "open", { { "account_id", IS }, { "due_at", IS_NOT } } },
     { &suppression_import_kind, "expires", { { "expires_at", AT_MOST } } },
+    { &action_kind, "expires", { { "expires_at", AT_MOST } } },
+    { &transcript_kind, "expires", { { "expires_at", AT_MOST } } },
+    { &path_kind, "expires", { { "expires_at", AT_MOST } } },
+    { &nudge_kind, "expires", { { "expires_at", AT_MOST } } },
     { &address_kind, "account", { { "account_id", IS } } },
     { &address_kind, "domain", { { "domain_id", IS } } },
     { &setting_change_kind, "name", { { "name", IS } } },
@@ -236,7 +248,12 @@ static struct cond cond_of(const struct kind *k, const char *name, enum compare 
         for (size_t i = 0; i < 4; i++)
             list[i] = V_TEXT(bytes_of(open_states[i]));
         return COND_ONE_OF(name, list, 4);
-    default: return COND(name, how, f->type == FIELD_TIME ? V_TIME(1000 + ROWS / 2) : V_INT(100));
+    default:
+        if (f->type == FIELD_TEXT) {
+            fill_field(k, f, row, OWNER - 1);
+            return COND(name, how, value_of(f, row));
+        }
+        return COND(name, how, f->type == FIELD_TIME ? V_TIME(1000 + ROWS / 2) : V_INT(100));
     }
 }
 

@@ -288,7 +288,7 @@ static void heard(struct outlet *o, struct bytes flow, int64_t send_at)
 static void whoever_sends_hears_of_new_mail(void **state)
 {
     struct world *w = *state;
-    struct ear ear = { { heard }, 0 };
+    struct ear ear = { { .arrived = heard }, 0 };
 
     go_live();
     queue_listen(w->svc, &ear.outlet);

@@ -1,0 +1,233 @@
+/* service/queue/suspension.c - suspensions as each node knows them: a copy in memory of a kind that is small, made anew
+ * when it changes.
+ *
+ * Who looks has a copy of its own, and asks the version alone (one atomic) whether that still holds. The follower takes
+ * the end of the feed first and the rows then, so nothing falls between; a copy that could not be made anew is tried
+ * again until it could. */
+#include "service/queue/suspension.h"
+#include "base/clock.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "base/params.h"
+#include "service/core/state.h"
+#include "service/queue/nudge.h"
+#include "service/queue/suspension_private.h"
+
+#define FOLLOW_MS    250 /* one wait: how soon the end of one is noticed, and our own */
+#define FOLLOW_RETRY 1000
+#define FOLLOW_ROWS  100
+#define FOLLOW_ARENA ((size_t)16 * 1024 * 1024)
+#define KNOWN_ARENA  ((size_t)16 * 1024 * 1024)
+
+struct suspensions {
+    pthread_mutex_t mutex;
+    _Atomic uint64_t version;
+    struct arena *arena; /* of the list */
+    struct suspension *list;
+    size_t n;
+};
+
+struct suspensions *suspensions_new(void)
+{
+    struct suspensions *s = calloc(1, sizeof *s);
+
+    if (!s)
+        die("out of memory: suspensions");
+    pthread_mutex_init(&s->mutex, NULL);
+    atomic_store(&s->version, 1);
+    return s;
+}
+
+void suspensions_free(struct suspensions **s)
+{
+    if (!*s)
+        return;
+    arena_free(&(*s)->arena);
+    pthread_mutex_destroy(&(*s)->mutex);
+    free(*s);
+    *s = NULL;
+}
+
+/* ---- rows ---- */
+
+static int64_t limit_of(struct json_object *limits, const char *name)
+{
+    return json_object_get_int64(json_member(limits, name));
+}
+
+static bool read_row(const struct suspension_row *row, struct suspension *out)
+{
+    struct json_object *limits = NULL;
+    struct err ignored = { 0 };
+
+    *out = (struct suspension){ .id = row->id,
+                                .account = row->account_id,
+                                .match = row->match,
+                                .reason = row->reason,
+                                .slow = bytes_equal(row->effect, BYTES("slow")),
+                                .expires_at = row->expires_at };
+    if (!suspension_scope_read(row->scope, &out->scope)) /* a newer build's */
+        return false;
+    if (row->limits.p && json_read(row->limits, &limits, &ignored)) {
+        out->connections = limit_of(limits, "connections");
+        out->per_minute = limit_of(limits, "per_minute");
+        json_object_put(limits);
+    }
+    return true;
+}
+
+static void replace(struct suspensions *s, struct arena *a, struct suspension *list, size_t n)
+{
+    struct arena *old;
+
+    pthread_mutex_lock(&s->mutex);
+    old = s->arena;
+    s->arena = a;
+    s->list = list;
+    s->n = n;
+    atomic_fetch_add(&s->version, 1);
+    pthread_mutex_unlock(&s->mutex);
+    arena_free(&old);
+}
+
+bool suspensions_load(struct service *svc, struct err *e)
+{
+    struct query q = { .kind = &suspension_kind, .limit = (size_t)SUSPENSIONS_MOST };
+    struct arena *a = arena_new(KNOWN_ARENA);
+    struct suspension *list;
+    struct suspension_row *rows;
+    void *found;
+    size_t n, kept = 0;
+
+    if (!store_find(svc->store, &q, a, &found, &n, e)) {
+        arena_free(&a);
+        return false;
+    }
+    rows = found;
+    list = arena_array(a, n ? n : 1, sizeof *list);
+    for (size_t i = 0; i < n; i++)
+        kept += read_row(&rows[i], &list[kept]);
+    replace(svc->suspensions, a, list, kept);
+    return true;
+}
+
+uint64_t suspensions_version(struct service *svc)
+{
+    return atomic_load_explicit(&svc->suspensions->version, memory_order_acquire);
+}
+
+void suspensions_copy(struct service *svc, struct arena *a, struct suspension **list, size_t *n)
+{
+    struct suspensions *s = svc->suspensions;
+    int64_t now = store_now(svc->store);
+
+    pthread_mutex_lock(&s->mutex);
+    *n = 0;
+    *list = arena_array(a, s->n ? s->n : 1, sizeof **list);
+    for (size_t i = 0; i < s->n; i++) {
+        struct suspension *to = &(*list)[*n];
+
+        if (s->list[i].expires_at && s->list[i].expires_at <= now)
+            continue;
+        *to = s->list[i];
+        to->match = arena_copy(a, to->match);
+        to->reason = to->reason.p ? arena_copy(a, to->reason) : NO_BYTES;
+        (*n)++;
+    }
+    pthread_mutex_unlock(&s->mutex);
+}
+
+/* ---- what changes elsewhere, and by time ---- */
+
+static bool any_past(struct suspensions *s, int64_t now)
+{
+    bool any = false;
+
+    pthread_mutex_lock(&s->mutex);
+    for (size_t i = 0; i < s->n; i++)
+        any = any || (s->list[i].expires_at && s->list[i].expires_at <= now);
+    pthread_mutex_unlock(&s->mutex);
+    return any;
+}
+
+/* Each node tries it; of those at once one has done it. */
+static bool end_past(struct service *svc, struct arena *a, struct err *e)
+{
+    struct query q = { .kind = &suspension_kind, .limit = (size_t)SUSPENSIONS_MOST };
+    int64_t now = store_now(svc->store);
+    struct suspension_row *rows;
+    void *found;
+    size_t n;
+
+    if (!any_past(svc->suspensions, now))
+        return true;
+    q.conds[q.n_conds++] = COND("expires_at", AT_MOST, V_TIME(now));
+    if (!store_find(svc->store, &q, a, &found, &n, e))
+        return false;
+    rows = found;
+    for (size_t i = 0; i < n; i++) {
+        struct batch *b = batch_new(a);
+        struct cond same = COND("expires_at", IS, V_TIME(rows[i].expires_at));
+
+        suspension_end(b, a, &rows[i], &same);
+        if (!store_commit(svc->store, b, clock_monotonic() + FOLLOW_RETRY, e) && e->code != ERR_CONFLICT)
+            return false;
+        *e = (struct err){ 0 };
+    }
+    return suspensions_load(svc, e);
+}
+
+/* The end of the feed, and then all rows: nothing falls between. */
+static bool follow_from_now(struct service *svc, struct buf *cursor, struct arena *a, struct err *e)
+{
+    struct bytes end;
+
+    if (!store_watch_end(svc->store, &nudge_kind, a, &end, e) || !suspensions_load(svc, e))
+        return false;
+    buf_add(cursor, end);
+    return true;
+}
+
+static bool follow_once(struct service *svc, struct buf *cursor, struct arena *a, struct err *e)
+{
+    struct nudge_row *rows;
+    struct bytes next;
+    bool mine = false;
+    void *found;
+    size_t n;
+
+    if (!cursor->n && !follow_from_now(svc, cursor, a, e))
+        return false;
+    if (!store_watch(svc->store, &nudge_kind, buf_bytes(cursor), FOLLOW_ROWS, clock_monotonic() + FOLLOW_MS, a, &found,
+                     &n, &next, e))
+        return false;
+    rows = found;
+    for (size_t i = 0; i < n; i++)
+        mine = mine || bytes_equal(rows[i].what, bytes_of(suspension_kind.name));
+    if (mine && !suspensions_load(svc, e))
+        return false;
+    buf_reset(cursor);
+    buf_add(cursor, next);
+    return end_past(svc, a, e);
+}
+
+void suspensions_follow(struct service *svc)
+{
+    struct arena *a = arena_new(FOLLOW_ARENA);
+    struct buf cursor;
+
+    buf_init(&cursor, WATCH_CURSOR_MAX);
+    while (!atomic_load(&svc->stopping) && !net_stopping()) {
+        struct err e = { 0 };
+
+        arena_reset(a);
+        if (follow_once(svc, &cursor, a, &e))
+            continue;
+        if (e.code != ERR_BUSY)
+            buf_reset(&cursor); /* the feed does not know the place: begin anew */
+        if (!service_sleep(svc, FOLLOW_RETRY))
+            break;
+    }
+    buf_clear(&cursor);
+    arena_free(&a);
+}
