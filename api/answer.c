@@ -136,6 +136,8 @@ static void fields(struct request *r)
         exchange_field(x, "Location", r->location);
     if (r->allow.p)
         exchange_field(x, "Allow", r->allow);
+    if (r->etag.p && !r->is_error)
+        exchange_field(x, "ETag", r->etag);
     if (r->disposition.p)
         exchange_field(x, "Content-Disposition", r->disposition);
     if (r->replayed)

@@ -11,6 +11,7 @@ static const struct known {
     { "Authorization", offsetof(struct request, authorization), false },
     { "Content-Type", offsetof(struct request, content_type), false },
     { "Content-Encoding", offsetof(struct request, content_encoding), true },
+    { "If-Match", offsetof(struct request, if_match), true },
     { "Idempotency-Key", offsetof(struct request, key), false },
     { "Postrider-Account", offsetof(struct request, other_account), false },
     { "X-Forwarded-For", offsetof(struct request, forwarded_for), true },

@@ -33,7 +33,7 @@ struct request {
     struct bytes path, query_text;
     struct bytes parameter[ROUTE_PARAMETERS];
     struct bytes authorization, content_type, content_encoding, forwarded_for, forwarded_proto, other_account, key,
-        accept, last_event;
+        accept, last_event, if_match;
     bool is_streamed, collected_read;
     bool malformed; /* as HTTP: 400 invalid_request */
     bool is_unix;   /* came by the unix socket, from this uid */
@@ -49,7 +49,7 @@ struct request {
     struct buf out;
     struct bytes fixed; /* an answer that outlives us, instead of out */
     const char *type;
-    struct bytes location, allow, disposition;
+    struct bytes location, allow, disposition, etag;
     bool replayed, is_error;
     const char *code; /* of an error that has no enum err_code */
     struct content_out content;

@@ -193,6 +193,7 @@ static void json_to_in(void *arg)
     in->dsn = body_bool(r, "dsn");
     in->save_to_sent = body_bool(r, "save_to_sent");
     in->no_store = body_bool(r, "no_store");
+    in->require_tls = body_bool(r, "require_tls");
     in->expires_after = body_int(r, "expires_after");
     in->bypass = bypass_read(r);
 }

@@ -39,6 +39,7 @@
     X(IDEMPOTENCY_BUSY, 409, "idempotency_in_progress", "451 4.3.0", "-ERR", NULL)                                     \
     X(GONE, 410, "content_gone", "550 5.3.0", "-ERR [SYS/PERM]", NULL)                                                 \
     X(STATE_TOO_OLD, 410, "state_too_old", "550 5.3.0", "-ERR", NULL)                                                  \
+    X(PRECONDITION, 412, "precondition_failed", "451 4.3.0", "-ERR", NULL)                                             \
     X(TOO_LARGE, 413, "too_large", "552 5.3.4", "-ERR", NULL)                                                          \
     X(MEDIA, 415, "unsupported_media_type", "554 5.6.1", "-ERR", NULL)                                                 \
     X(IDEMPOTENCY_MISMATCH, 422, "idempotency_mismatch", "554 5.5.0", "-ERR", NULL)                                    \

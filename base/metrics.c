@@ -1,13 +1,17 @@
-/* base/metrics.c - an array of atomic numbers, by the rows of metrics.def: nothing registers, nothing is locked.
+/* base/metrics.c - an array of atomic numbers, by the rows of metrics.def: nothing registers, nothing is locked, but
+ * for the series of metrics with labels, which are made as they come.
  *
  * A page of metrics is no snapshot. Numbers may be of slightly different moments, but what must agree is worked out of
  * the same numbers (the count of a histogram of its buckets). */
 #include "base/metrics.h"
 #include <assert.h>
+#include <pthread.h>
 #include <stdalign.h>
 #include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
 
-enum type { COUNTER, GAUGE, HISTOGRAM };
+enum type { COUNTER, GAUGE, HISTOGRAM, LABELLED };
 
 static const struct row {
     const char *name;
@@ -73,6 +77,52 @@ void metric_observe(enum metric m, int64_t milliseconds)
     add(&cells[m].n, milliseconds);
 }
 
+/* ---- labels ---- */
+
+static struct series {
+    struct series *next; /* in the order in which they came */
+    int64_t n;
+    char labels[];
+} * series[METRICS];
+static pthread_mutex_t series_mutex = PTHREAD_MUTEX_INITIALIZER;
+
+static struct series **series_find(enum metric m, const char *labels, size_t *n)
+{
+    struct series **at = &series[m];
+
+    for (*n = 0; *at && strcmp((*at)->labels, labels) != 0; ++*n)
+        at = &(*at)->next;
+    return at;
+}
+
+void metric_count(enum metric m, const char *labels)
+{
+    struct series **at;
+    size_t n;
+
+    assert(rows[m].type == LABELLED);
+    add(&cells[m].n, 1);
+    pthread_mutex_lock(&series_mutex);
+    at = series_find(m, labels, &n);
+    if (!*at && n >= METRIC_SERIES - 1) {
+        labels = METRIC_REST;
+        at = series_find(m, labels, &n);
+    }
+    if (!*at && (*at = calloc(1, sizeof **at + strlen(labels) + 1)))
+        memcpy((*at)->labels, labels, strlen(labels) + 1);
+    if (*at)
+        (*at)->n++;
+    pthread_mutex_unlock(&series_mutex);
+}
+
+static void series_text(enum metric m, struct buf *out)
+{
+    pthread_mutex_lock(&series_mutex);
+    for (const struct series *s = series[m]; s; s = s->next)
+        buf_addf(out, "postrider_%s{%s} %lld\n", rows[m].name, s->labels, (long long)s->n);
+    pthread_mutex_unlock(&series_mutex);
+}
+
 int64_t metric_get(enum metric m)
 {
     int64_t n = 0;
@@ -100,13 +150,15 @@ static void histogram_text(enum metric m, struct buf *out)
 
 void metrics_text(struct buf *out)
 {
-    static const char *const types[] = { "counter", "gauge", "histogram" };
+    static const char *const types[] = { "counter", "gauge", "histogram", "counter" };
 
     for (enum metric m = 0; m < METRICS; m++) {
         buf_addf(out, "# HELP postrider_%s %s\n", rows[m].name, rows[m].text);
         buf_addf(out, "# TYPE postrider_%s %s\n", rows[m].name, types[rows[m].type]);
         if (rows[m].type == HISTOGRAM)
             histogram_text(m, out);
+        else if (rows[m].type == LABELLED)
+            series_text(m, out);
         else
             buf_addf(out, "postrider_%s %lld\n", rows[m].name, (long long)get(&cells[m].n));
     }

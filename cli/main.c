@@ -13,6 +13,7 @@ static const struct {
     { "sendmail", sendmail_main, "send a mail as sendmail(8) does: -t -i -f" },
     { "domain", resource_main, "domains" },
     { "user", resource_main, "users and their addresses" },
+    { "route", resource_main, "by which way mail leaves" },
     { "key", resource_main, "API keys" },
     { "message", resource_main, "what was sent" },
     { "delivery", resource_main, "its recipients: where each stands; retry, hold, release, bounce" },

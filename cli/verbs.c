@@ -34,6 +34,30 @@ static const struct flag domain_key[] = {
     { "key-file", FLAG_WHOLE, "private_key", false, "file with the private key (PEM), - for standard input" },
     END,
 };
+#define ROUTE_FLAGS                                                                                                    \
+    { "position", FLAG_NUMBER, "position", false, "the first that matches counts" },                                   \
+        { "domain", FLAG_TEXT, "domain", false, "of the recipient: a domain, *.domain or *" },                         \
+        { "sender-domain", FLAG_TEXT, "sender_domain", false, "of the author" },                                       \
+        { "tag", FLAG_TEXT, "tag", false, "name or name=value" },                                                      \
+        { "class", FLAG_TEXT, "class", false, "high, normal or bulk" },                                                \
+        { "source", FLAG_TEXT, "source", false, "api, submission, smtp or system (operators)" },                       \
+        { "host", FLAG_TEXTS, "hosts", false, "of a relay; may be repeated" },                                         \
+        { "port", FLAG_NUMBER, "port", false, "of a relay" },                                                          \
+        { "lookup", FLAG_TEXT, "lookup", false, "address (standard) or mx of the hosts" },                             \
+        { "tls", FLAG_TEXT, "tls", false, "may (standard), none, require or verify" },                                 \
+        { "username", FLAG_TEXT, "username", false, "login at the relay" },                                            \
+        { "password-file", FLAG_FILE, "password", false, "file with its password, - for standard input" },             \
+        { "private", FLAG_SWITCH, "private", false, "hosts may lie in denied networks (operators)" },                  \
+    {                                                                                                                  \
+        "insecure-auth", FLAG_SWITCH, "insecure_auth", false, "log in without verified TLS (operators)"                \
+    }
+static const struct flag route_explain[] = { { "from", FLAG_TEXT, "from", true, "the author" },
+                                             { "tag", FLAG_TEXT, "tag", true, "name=value" },
+                                             END };
+static const struct flag route_add[] = { ROUTE_FLAGS, END };
+static const struct flag route_set[] = { ROUTE_FLAGS,
+                                         { "type", FLAG_TEXT, "type", false, "mx, relay, capture or hold" },
+                                         END };
 static const struct flag user_list[] = { LISTING, { "domain", FLAG_TEXT, "domain", true, "of this domain" }, END };
 #define USER_FLAGS                                                                                                     \
     { "name", FLAG_TEXT, "name", false, "full name" },                                                                 \
@@ -150,6 +174,13 @@ const struct verb verbs[] = {
     { "domain", "import-key", "POST", "/v1/domains/{1}/dkim", 2, "-,selector", domain_key, NULL,
       "DOMAIN SELECTOR: a DKIM key of your own" },
     { "domain", "delete", "DELETE", "/v1/domains/{1}", 1, NULL, none, NULL, "DOMAIN" },
+    { "route", "list", "GET", "/v1/routes", 0, NULL, listing, &route_members, "all routes" },
+    { "route", "add", "POST", "/v1/routes", 1, "type", route_add, NULL, "mx|relay|capture|hold: a new route" },
+    { "route", "explain", "GET", "/v1/routes/explain?to={1}", 1, NULL, route_explain, NULL,
+      "ADDRESS: which way would a mail take, and why?" },
+    { "route", "show", "GET", "/v1/routes/{1}", 1, NULL, none, NULL, "ROUTE-ID" },
+    { "route", "set", "PATCH", "/v1/routes/{1}", 1, NULL, route_set, NULL, "ROUTE-ID: changes what the flags say" },
+    { "route", "delete", "DELETE", "/v1/routes/{1}", 1, NULL, none, NULL, "ROUTE-ID" },
     { "user", "list", "GET", "/v1/users", 0, NULL, user_list, &user_members, "all users" },
     { "user", "add", "POST", "/v1/users", 1, "address", user_add, NULL, "ADDRESS: a new user" },
     { "user", "show", "GET", "/v1/users/{1}", 1, NULL, none, NULL, "USER" },

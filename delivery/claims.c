@@ -19,6 +19,7 @@ struct picked {
     struct want want;
     size_t from, n; /* its rows in the claim */
     struct id slow; /* the suspension that lets it send one; or none */
+    size_t moved;   /* of what was claimed: took another route */
 };
 
 /* ---- leases ---- */
@@ -132,7 +133,7 @@ static int64_t next_of(struct engine *e, struct claimed *c, const struct picked 
     int64_t at = 0;
     struct err why = { 0 };
 
-    if (p->n == p->want.most)
+    if (p->n + p->moved == p->want.most)
         return queue_now(e->svc);
     if (!queue_next(e->svc, p->want.flow, c->arena, &at, &why))
         at = queue_now(e->svc) + AWAY_MS;
@@ -145,6 +146,7 @@ static void runs_begin(struct engine *e, struct claimed *c, const struct picked 
     struct transaction *all = group(c, works + p->from, p->n, &n);
     int64_t next = next_of(e, c, p);
 
+    rates_return(e, p->want.flow, p->site->way, p->want.most - n, c->arena);
     for (size_t i = 0; i < p->n; i++) {
         works[p->from + i].keeper = c;
         held_begin(e, c, &works[p->from + i]);
@@ -158,28 +160,26 @@ static void runs_begin(struct engine *e, struct claimed *c, const struct picked 
 /* ---- picks ---- */
 
 /* Where the flow goes by now. NULL: it waits for its hosts, or moves. */
-static struct site *site_of(struct engine *e, const struct pick *p, struct arena *a)
+static struct site *site_of(struct engine *e, const struct routes *routes, const struct pick *p, struct arena *a)
 {
+    struct bytes path, flow = arena_copy(a, p->flow);
     struct flow_name name;
-    struct route route;
-    struct bytes place, path, flow = arena_copy(a, p->flow);
+    struct course to;
     struct site *s;
     int64_t stopped;
 
-    if (!sched_flow_read(p->flow, &name)) { /* what is no flow of ours is nobody's to send */
+    if (!course_of_flow(routes, flow, a, &to)) { /* what is no flow of ours is nobody's to send */
         sched_claimed(e->sched, p->flow, 0, 0, 0);
         return NULL;
     }
-    if ((stopped = stops_flow(e, &name, a)) != 0) {
+    if (flow_read(flow, &name) && (stopped = stops_flow(e, &name, a)) != 0) {
         sched_claimed(e->sched, flow, 0, 0, stopped);
         return NULL;
     }
-    engine_route(a, &route);
-    place = engine_place(a, &route, name.site);
-    s = site_ready(e, place);
+    s = site_ready(e, to.place);
     if (!s) {
         sched_claimed(e->sched, flow, 1, 0, 0);
-        site_await(e, place, flow);
+        site_await(e, &to, flow);
         return NULL;
     }
     path = way_name(s->way);
@@ -196,7 +196,7 @@ static bool slowed(struct engine *e, struct picked *p, struct arena *a)
     struct flow_name name;
     int64_t until;
 
-    if (!sched_flow_read(p->want.flow, &name) || !stops_slow(e, &name, p->site->way, a, &p->slow, &until))
+    if (!flow_read(p->want.flow, &name) || !stops_slow(e, &name, p->site->way, a, &p->slow, &until))
         return true;
     p->want.most = 1;
     if (until)
@@ -204,12 +204,13 @@ static bool slowed(struct engine *e, struct picked *p, struct arena *a)
     return !until;
 }
 
-static size_t want_all(struct engine *e, const struct pick *picks, size_t n, struct picked *out, struct arena *a)
+static size_t want_all(struct engine *e, const struct routes *routes, const struct pick *picks, size_t n,
+                       struct picked *out, struct arena *a)
 {
     size_t kept = 0, ahead = (size_t)PARAM_INT(delivery, ahead);
 
     for (size_t i = 0; i < n; i++) {
-        struct site *s = site_of(e, &picks[i], a);
+        struct site *s = site_of(e, routes, &picks[i], a);
         struct picked *p = &out[kept];
 
         if (!s)
@@ -231,7 +232,7 @@ static void spread(struct picked *all, size_t n, const struct work *works, size_
     size_t at = 0;
 
     for (size_t i = 0; i < n; i++)
-        all[i].from = all[i].n = 0;
+        all[i].from = all[i].n = all[i].moved = 0;
     while (at < n_works) {
         size_t i = 0;
 
@@ -245,9 +246,88 @@ static void spread(struct picked *all, size_t n, const struct work *works, size_
     }
 }
 
+/* ---- mail that takes another route than its flow ---- */
+
+/* To the flow of its own by now, and due there when it was. */
+static void move(struct engine *e, struct claimed *c, const struct routes *routes, struct work *works, size_t n)
+{
+    struct work **each = arena_array(c->arena, n, sizeof *each);
+    struct bytes *flows = arena_array(c->arena, n, sizeof *flows);
+    struct err why = { 0 };
+
+    for (size_t i = 0; i < n; i++) {
+        each[i] = &works[i];
+        flows[i] = routes_flow(routes, works[i].message, works[i].row.flow, c->arena);
+    }
+    if (!queue_move(e->svc, c->arena, each, flows, n, &why)) { /* their leases end by themselves */
+        log_warn("delivery", LOG_TEXT("result", "not moved to their route"), LOG_TEXT("error", why.message));
+        return;
+    }
+    for (size_t i = 0; i < n; i++)
+        if (!works[i].lost)
+            sched_poke(e->sched, flows[i], NO_BYTES, works[i].row.send_at);
+}
+
+static bool goes_there(const struct routes *routes, const struct work *w, const struct site *s, struct arena *a)
+{
+    struct course to;
+
+    return w->message_gone || !course_of_work(routes, w, a, &to) || bytes_equal(to.place, site_name(s));
+}
+
+/* The others stand behind those that go where the flow leads. */
+static void sort_out(struct engine *e, struct claimed *c, const struct routes *routes, struct picked *p,
+                     struct work *works)
+{
+    struct work *mine = works + p->from, swap;
+    size_t kept = 0;
+
+    if (!p->n || !routes_ask_message(routes, mine->row.account_id))
+        return;
+    for (size_t i = 0; i < p->n; i++) {
+        if (!goes_there(routes, &mine[i], p->site, c->arena))
+            continue;
+        swap = mine[kept];
+        mine[kept++] = mine[i];
+        mine[i] = swap;
+    }
+    p->moved = p->n - kept;
+    p->n = kept;
+    if (p->moved)
+        move(e, c, routes, mine + kept, p->moved);
+}
+
+/* Those that have to wait for a rate wait unclaimed. How many are left. */
+static size_t by_rates(struct engine *e, struct picked *all, size_t n, struct arena *a)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        int64_t until = 0;
+
+        all[i].want.most = rates_take(e, all[i].want.flow, all[i].site->way, all[i].want.most, a, &until);
+        if (all[i].want.most) {
+            all[kept++] = all[i];
+            continue;
+        }
+        if (!id_is_none(all[i].slow))
+            stops_unused(e, all[i].slow);
+        sched_claimed(e->sched, all[i].want.flow, 0, 0, until);
+        site_leave(all[i].site);
+    }
+    return kept;
+}
+
+static void not_claimed(struct engine *e, const struct picked *p, struct arena *a)
+{
+    rates_return(e, p->want.flow, p->site->way, p->want.most, a);
+    sched_claimed(e->sched, p->want.flow, 0, 0, queue_now(e->svc) + AWAY_MS);
+}
+
 static void claim(struct engine *e, struct picked *all, size_t n)
 {
     struct claimed *c = calloc(1, sizeof *c);
+    struct routes *routes = routes_now(e->svc);
     struct want wants[QUEUE_WANTS];
     struct work *works = NULL;
     struct err why = { 0 };
@@ -264,14 +344,17 @@ static void claim(struct engine *e, struct picked *all, size_t n)
         log_warn("delivery", LOG_TEXT("result", "nothing claimed"), LOG_TEXT("error", why.message));
     spread(all, n, works, ok ? n_works : 0);
     for (size_t i = 0; i < n; i++) {
+        if (ok && routes)
+            sort_out(e, c, routes, &all[i], works);
         if (!id_is_none(all[i].slow) && !all[i].n)
             stops_unused(e, all[i].slow);
         if (ok)
             runs_begin(e, c, &all[i], works);
         else
-            sched_claimed(e->sched, all[i].want.flow, 0, 0, queue_now(e->svc) + AWAY_MS);
+            not_claimed(e, &all[i], c->arena);
         site_leave(all[i].site);
     }
+    routes_leave(&routes);
     claimed_leave(&c);
 }
 
@@ -289,7 +372,9 @@ static void claim_fiber(void *arg)
     struct engine *e = c->engine;
     struct arena *a = c->arena;
 
-    claim(e, c->all, c->n);
+    c->n = by_rates(e, c->all, c->n, a);
+    if (c->n)
+        claim(e, c->all, c->n);
     arena_free(&a);
     e->claiming--;
     signal_raise(e->wake);
@@ -312,18 +397,39 @@ static void claim_beside(struct engine *e, struct arena *a, struct picked *all, 
     arena_free(&a);
 }
 
+/* What waits before a closed path is looked at anew when it may lead elsewhere by now. */
+static void follow_routes(struct engine *e, const struct routes *routes)
+{
+    int64_t revision = routes_revision(routes);
+    uint64_t otherwise = course_default();
+
+    if (revision == e->revision && otherwise == e->default_route)
+        return;
+    e->revision = revision;
+    e->default_route = otherwise;
+    sched_unsettle(e->sched);
+}
+
 bool claims_step(struct engine *e)
 {
     struct pick picks[QUEUE_WANTS];
+    struct routes *routes = e->claiming < CLAIMS_MAX ? routes_now(e->svc) : NULL;
     struct picked *all;
     struct arena *a;
-    size_t n = e->claiming < CLAIMS_MAX ? sched_pick(e->sched, queue_now(e->svc), picks, QUEUE_WANTS) : 0, kept;
+    size_t n, kept;
 
-    if (!n)
+    if (routes)
+        follow_routes(e, routes);
+    n = routes ? sched_pick(e->sched, queue_now(e->svc), picks, QUEUE_WANTS) : 0;
+
+    if (!n) {
+        routes_leave(&routes);
         return false;
+    }
     a = arena_new(STEP_ARENA);
     all = arena_array(a, n, sizeof *all);
-    kept = want_all(e, picks, n, all, a);
+    kept = want_all(e, routes, picks, n, all, a);
+    routes_leave(&routes);
     if (kept)
         claim_beside(e, a, all, kept);
     else

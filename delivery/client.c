@@ -254,10 +254,24 @@ bool client_greet(struct client *c, bool tls_wanted, struct answer *out)
 
 /* ---- TLS ---- */
 
-bool client_start_tls(struct client *c, const struct tls_wish *wish, struct tls_result *result, struct answer *out)
+bool client_begin_tls(struct client *c, const struct tls_wish *wish, struct tls_result *result, struct answer *out)
 {
     struct tls_wish timed = *wish;
 
+    memset(result, 0, sizeof *result);
+    timed.deadline = clock_monotonic() + PARAM_INT(delivery, timeout_tls);
+    c->err = (struct err){ 0 };
+    if (stream_start_tls_client(c->stream, &timed, result, &c->err)) {
+        client_note(c, SCRIPT_NOTE, "%s %s%s", result->version, result->cipher, result->verified ? ", verified" : "");
+        return true;
+    }
+    client_failed(c, STEP_STARTTLS, out);
+    out->what = ANSWER_TLS;
+    return false;
+}
+
+bool client_start_tls(struct client *c, const struct tls_wish *wish, struct tls_result *result, struct answer *out)
+{
     memset(result, 0, sizeof *result);
     if (!client_say(c, BYTES("STARTTLS\r\n"), STEP_STARTTLS, out) ||
         !client_hear(c, STEP_STARTTLS, PARAM_INT(delivery, timeout_command), out))
@@ -268,14 +282,8 @@ bool client_start_tls(struct client *c, const struct tls_wish *wish, struct tls_
         client_confused(c, out);
         return false;
     }
-    timed.deadline = clock_monotonic() + PARAM_INT(delivery, timeout_tls);
-    c->err = (struct err){ 0 };
-    if (!stream_start_tls_client(c->stream, &timed, result, &c->err)) {
-        client_failed(c, STEP_STARTTLS, out);
-        out->what = ANSWER_TLS;
+    if (!client_begin_tls(c, wish, result, out))
         return false;
-    }
-    client_note(c, SCRIPT_NOTE, "%s %s%s", result->version, result->cipher, result->verified ? ", verified" : "");
     memset(&c->offer, 0, sizeof c->offer);
     return introduce(c, true, out);
 }

@@ -64,6 +64,8 @@ void client_script(struct client *c, struct script *s);
 /* `tls_wanted`: HELO, which offers none, is no way out. True: the host is ready for mail. */
 bool client_greet(struct client *c, bool tls_wanted, struct answer *out);
 bool client_start_tls(struct client *c, const struct tls_wish *wish, struct tls_result *result, struct answer *out);
+/* TLS before the greeting (RFC 8314 3.3): comes before client_greet. */
+bool client_begin_tls(struct client *c, const struct tls_wish *wish, struct tls_result *result, struct answer *out);
 /* AUTH PLAIN, else LOGIN (RFC 4954). */
 bool client_login(struct client *c, struct bytes user, struct bytes password, struct answer *out);
 

@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/params.h"
 #include "delivery/engine_private.h"
+#include "service/queue/route.h"
 #include <stdio.h>
 
 #define IN_MAX       16384
@@ -86,16 +87,16 @@ static void conn_free(struct conn *c)
     free(c);
 }
 
-/* What the domain asks of a connection that was made for another one. */
-static bool satisfies(const struct site *s, const struct conn *c)
+/* What domain and message ask of a connection that was made for others. */
+bool conn_satisfies(const struct site *s, enum route_tls tls, const struct conn *c)
 {
     const struct mx_host *h = site_host(s, &c->address);
 
     if (!h)
         return false;
-    if (s->route.tls == ROUTE_TLS_VERIFY && (c->security != IN_TLS_VERIFIED || !bytes_equal_nocase(c->mx, h->name)))
+    if (tls == ROUTE_TLS_VERIFY && (c->security != IN_TLS_VERIFIED || !bytes_equal_nocase(c->mx, h->name)))
         return false;
-    return c->security != IN_CLEAR || (s->route.tls != ROUTE_TLS_REQUIRE && !c->way->tls_required);
+    return c->security != IN_CLEAR || (tls != ROUTE_TLS_REQUIRE && !c->way->tls_required);
 }
 
 bool conn_is_usable(const struct way *w, struct conn *c)
@@ -107,12 +108,12 @@ bool conn_is_usable(const struct way *w, struct conn *c)
            clock_monotonic() - c->opened_at < LIFE_MS && client_is_usable(c->client);
 }
 
-struct conn *conn_take(struct engine *e, const struct site *s)
+struct conn *conn_take(struct engine *e, const struct site *s, enum route_tls tls)
 {
     for (struct conn **at = &s->way->idle; *at;) {
         struct conn *c = *at;
 
-        if (!satisfies(s, c)) {
+        if (!conn_satisfies(s, tls, c)) {
             at = &c->next;
             continue;
         }
@@ -223,17 +224,28 @@ static bool refuse(struct answer *out, enum step at, enum answered what, const c
     return false;
 }
 
-static bool log_in(struct conn *c, const struct demand *d, struct answer *out)
+static bool log_in(struct engine *e, struct conn *c, const struct demand *d, struct answer *out)
 {
-    struct bytes secret;
+    const struct mail_route *r = d->route;
+    struct bytes secret = NO_BYTES;
 
-    if (!d->route->auth_user.n)
+    if (!r->auth_user.n)
         return true;
-    if (c->security != IN_TLS_VERIFIED && !d->route->insecure_auth)
+    if (c->security != IN_TLS_VERIFIED && !r->insecure_auth)
         return refuse(out, STEP_AUTH, ANSWER_TLS, "no login without TLS with a verified name");
-    if (!read_secret(d->route->auth_secret, c->arena, &secret))
+    if (!id_is_none(r->id))
+        secret = route_password(e->svc, r->id, r->auth_sealed, c->arena);
+    else if (!read_secret(r->auth_file, c->arena, &secret))
         return refuse(out, STEP_AUTH, ANSWER_TLS, "delivery.relay_secret_file cannot be read");
-    return client_login(c->client, d->route->auth_user, secret, out);
+    if (!secret.p)
+        return refuse(out, STEP_AUTH, ANSWER_TLS, "the route's password is sealed with another server key");
+    return client_login(c->client, r->auth_user, secret, out);
+}
+
+/* Ours from the first byte (RFC 8314 3.3). */
+static bool is_tls_port(const struct demand *d)
+{
+    return d->route->way == ROUTE_RELAY && d->port == PORT_SUBMISSIONS;
 }
 
 static bool start_tls(struct engine *e, struct conn *c, const struct demand *d, struct answer *out)
@@ -248,7 +260,8 @@ static bool start_tls(struct engine *e, struct conn *c, const struct demand *d, 
 
     if (c->mx.n && c->mx.p[0] == '[') /* a literal: no name to be sent */
         wish.name = bytes_head(bytes_from(c->mx, 1), c->mx.n - 2);
-    if (!client_start_tls(c->client, &wish, &c->tls, out)) {
+    if (is_tls_port(d) ? !client_begin_tls(c->client, &wish, &c->tls, out)
+                       : !client_start_tls(c->client, &wish, &c->tls, out)) {
         out->at = STEP_STARTTLS; /* EHLO behind it, too */
         return false;
     }
@@ -261,7 +274,7 @@ static bool secure(struct engine *e, struct conn *c, const struct demand *d, str
 {
     bool needed = d->tls == ROUTE_TLS_REQUIRE || d->tls == ROUTE_TLS_VERIFY;
 
-    if (d->tls == ROUTE_TLS_NONE || (d->in_clear && !needed))
+    if (is_tls_port(d) || d->tls == ROUTE_TLS_NONE || (d->in_clear && !needed))
         return true;
     if (client_offer(c->client)->starttls)
         return start_tls(e, c, d, out);
@@ -337,14 +350,16 @@ struct conn *conn_make(struct engine *e, struct way *w, const struct demand *d, 
     struct conn *c;
 
     *loops = false;
-    if (!make_room(e, w)) {
+    if (!make_room(e, w) || !rates_connect(e, w)) {
         refuse(out, STEP_CONNECT, ANSWER_STOPPED, "no connection may be made now");
         return NULL;
     }
     c = conn_new(e, w, d->host);
-    ok = connect_to(c, d, until, out) && client_greet(c->client, needed, out);
+    c->policy = d->tls;
+    ok = connect_to(c, d, until, out) && (!is_tls_port(d) || start_tls(e, c, d, out)) &&
+         client_greet(c->client, needed, out);
     *loops = ok && is_ourselves(c, d);
-    ok = ok && !*loops && secure(e, c, d, out) && log_in(c, d, out);
+    ok = ok && !*loops && secure(e, c, d, out) && log_in(e, c, d, out);
     *tls = c->tls;
     if (c->client)
         client_script(c->client, NULL);

@@ -1,32 +1,34 @@
 /* delivery/engine.c - one fiber that holds the lock, hears what is new, and begins what may begin; all else runs in
  * fibers of the same loop.
  *
- * What waits is known by two ways: this node's accepts and finishes say so at once; what other nodes took is found by
- * scans of the store, one look-up a flow, every five seconds while that costs little and once a minute at least. Memory
- * is bounded by delivery.flows_max; what does not fit is found by a later scan. */
+ * What waits is told by who makes it so: this node's accepts and finishes at once, those of others by rows that are
+ * watched (service/queue/poke.h). A scan of the store, one look-up a flow, finds the rest: at the start, when something
+ * was missed, and once a minute as a net. Memory is bounded by delivery.flows_max; what does not fit is found by a
+ * later scan. */
 #include "delivery/engine.h"
 #include "base/clock.h"
 #include "base/metrics.h"
 #include "delivery/engine_private.h"
 #include "service/queue/outcomes.h"
 #include "service/queue/path_state.h"
+#include "service/queue/poke.h"
 #include "service/service.h"
 #include <assert.h>
 #include <unistd.h>
 
-#define LOCK_EVERY_MS 5000
-#define LOCK_RETRY_MS 2000
-#define SCAN_LEAST_MS 5000  /* between two scans; more when they take long: */
-#define SCAN_PAUSES   20    /* so many times as long as the last one, */
-#define SCAN_MOST_MS  60000 /* and no longer than that */
-#define SCAN_FLOWS    500
-#define SCAN_ARENA    ((size_t)16 * 1024 * 1024)
-#define RENEWALS      8 /* so often leases are looked at while they last */
-#define LOOK_EVERY_MS 100
-#define REAP_EVERY_MS 1000
-#define IDLE_MS       1000
-#define ARRIVALS_MAX  20000
-#define STOP_LOOK_US  5000
+#define LOCK_EVERY_MS  5000
+#define LOCK_RETRY_MS  2000
+#define SCAN_EVERY_MS  60000 /* as a net under what is heard */
+#define SCAN_FLOWS     500
+#define SCAN_ARENA     ((size_t)16 * 1024 * 1024)
+#define RENEWALS       8 /* so often leases are looked at while they last */
+#define LOOK_EVERY_MS  100
+#define REAP_EVERY_MS  1000
+#define COUNT_EVERY_MS 10000
+#define IDLE_MS        1000
+#define HEAR_MS        250 /* one wait for other nodes */
+#define ARRIVALS_MAX   20000
+#define STOP_LOOK_US   5000
 
 /* ---- fibers ---- */
 
@@ -63,11 +65,14 @@ bool engine_may_send(struct engine *e)
 
 /* ---- arrivals: any thread ---- */
 
-static void arrived(struct outlet *o, struct bytes flow, int64_t send_at)
+static bool arrived(struct outlet *o, struct bytes flow, int64_t send_at)
 {
     struct engine *e = (struct engine *)(void *)o;
-    struct waiting *w = malloc(sizeof *w + flow.n + 1);
+    struct waiting *w;
 
+    if (!atomic_load(&e->sends))
+        return false;
+    w = malloc(sizeof *w + flow.n + 1);
     if (!w)
         die("out of memory: an arrival");
     w->n = flow.n;
@@ -84,6 +89,7 @@ static void arrived(struct outlet *o, struct bytes flow, int64_t send_at)
     pthread_mutex_unlock(&e->mutex);
     free(w);
     signal_raise(e->wake);
+    return true;
 }
 
 static struct waiting *arrivals_take(struct engine *e)
@@ -120,6 +126,7 @@ static void hear(struct engine *e, bool tell)
 static void lock_lost(struct engine *e, const struct err *why)
 {
     e->locked = e->begun = false;
+    atomic_store(&e->sends, false);
     log_warn("delivery", LOG_TEXT("result", "another node may send now"), LOG_TEXT("reason", why->message));
 }
 
@@ -149,6 +156,7 @@ static void lock_give(struct engine *e)
     if (e->locked)
         queue_unlock(e->svc, e->token);
     e->locked = e->begun = false;
+    atomic_store(&e->sends, false);
     e->next_lock = 0;
 }
 
@@ -178,20 +186,16 @@ static bool scan_some(struct engine *e, struct arena *a, char *after, size_t *af
 static void scan(struct engine *e)
 {
     struct arena *a = arena_new(SCAN_ARENA);
-    char after[SCHED_FLOW_MAX + 1];
+    char after[FLOW_MAX + 1];
     size_t n = 0, found = 0;
-
-    int64_t from = clock_monotonic(), pause;
 
     e->next_scan = CLOCK_NEVER; /* what is missed meanwhile brings it forward */
     do
         arena_reset(a);
     while (!engine_stops(e) && scan_some(e, a, after, &n, &found) && found == SCAN_FLOWS);
     arena_free(&a);
-    pause = SCAN_PAUSES * (clock_monotonic() - from);
-    pause = pause < SCAN_LEAST_MS ? SCAN_LEAST_MS : pause > SCAN_MOST_MS ? SCAN_MOST_MS : pause;
     if (e->next_scan == CLOCK_NEVER)
-        e->next_scan = clock_monotonic() + pause;
+        e->next_scan = clock_monotonic() + SCAN_EVERY_MS;
 }
 
 /* ---- the loop ---- */
@@ -201,6 +205,14 @@ static void limits_of(struct sched_limits *out)
     *out = (struct sched_limits){ .flows_max = (size_t)PARAM_INT(delivery, flows_max),
                                   .connections_max = (int)PARAM_INT(delivery, connections_max),
                                   .account_share = (int)PARAM_INT(delivery, account_share) };
+}
+
+/* Seconds. */
+static int64_t oldest_due(const struct engine *e)
+{
+    int64_t at = sched_oldest(e->sched), now = queue_now(e->svc);
+
+    return at && at < now ? (now - at) / 1000 : 0;
 }
 
 /* What changes by time, or by a parameter. */
@@ -225,6 +237,11 @@ static void look(struct engine *e, int64_t now)
     if (now >= e->next_reap) {
         e->next_reap = now + REAP_EVERY_MS;
         sites_reap(e, now);
+        ways_count(e);
+    }
+    if (now >= e->next_count) {
+        e->next_count = now + COUNT_EVERY_MS;
+        metric_set(METRIC_delivery_oldest_due_seconds, oldest_due(e));
     }
     sched_counts(e->sched, &counts);
     metric_set(METRIC_delivery_running, counts.running);
@@ -233,6 +250,45 @@ static void look(struct engine *e, int64_t now)
         e->next_renewal = now + PARAM_INT(delivery, lease) / RENEWALS;
         leases_renew(e);
     }
+}
+
+/* ---- what other nodes took ---- */
+
+static void heard(void *ctx, struct bytes flow, int64_t send_at)
+{
+    struct engine *e = ctx;
+
+    sched_poke(e->sched, flow, NO_BYTES, send_at);
+    signal_raise(e->wake);
+}
+
+/* As long as we send: one that finds us sending again goes on where it was. What is lost is found by a scan, which a
+ * wait that fails brings forward. */
+static void listen_fiber(void *arg)
+{
+    struct engine *e = arg;
+
+    while (e->begun && !engine_stops(e)) {
+        struct err why = { 0 };
+
+        if (poke_wait(e->svc, &e->heard, clock_monotonic() + HEAR_MS, heard, e, &why))
+            continue;
+        e->next_scan = 0;
+        if (why.code != ERR_BUSY && !poke_begin(e->svc, &e->heard, &why))
+            log_warn("delivery", LOG_TEXT("result", "other nodes are not heard"), LOG_TEXT("reason", why.message));
+        fiber_sleep_until(clock_monotonic() + IDLE_MS);
+    }
+    e->listening = false;
+    engine_left(e);
+}
+
+static void listen(struct engine *e)
+{
+    if (e->listening || !queue_is_shared(e->svc))
+        return;
+    e->listening = true;
+    if (!engine_spawn(e, listen_fiber, e))
+        e->listening = false;
 }
 
 static bool sending_begin(struct engine *e)
@@ -248,8 +304,14 @@ static bool sending_begin(struct engine *e)
         log_warn("delivery", LOG_TEXT("result", "outcomes.log not read"), LOG_TEXT("reason", why.message));
         return false;
     }
+    if (!e->listening && !poke_begin(e->svc, &e->heard, &why)) {
+        log_warn("delivery", LOG_TEXT("result", "other nodes are not heard"), LOG_TEXT("reason", why.message));
+        return false;
+    }
+    atomic_store(&e->sends, true); /* what arrives from now on is heard; what did before is found by the scan */
     e->begun = true;
     e->next_scan = 0;
+    listen(e);
     log_info("delivery", LOG_TEXT("result", "this node sends"));
     return true;
 }
@@ -331,10 +393,12 @@ bool engine_new(struct service *svc, struct engine **out, struct err *err)
         die("out of memory: delivery");
     e->outlet.arrived = arrived;
     e->outlet.paths = shown_paths;
+    e->outlet.explain = engine_explain;
     e->svc = svc;
     e->wake = signal_new();
     pthread_mutex_init(&e->mutex, NULL);
     e->held.prev = e->held.next = &e->held;
+    buf_init(&e->heard, WATCH_CURSOR_MAX);
     e->own = calloc(OWN_MOST, sizeof *e->own);
     limits_of(&limits);
     e->sched = sched_new(&limits);
@@ -381,11 +445,13 @@ void engine_free(struct engine **out)
     sites_free(e);
     ways_free(e);
     stops_free(e);
+    rates_free(e);
     tls_memory_free(e);
     sched_free(&e->sched);
     tls_client_free(&e->tls);
     signal_free(&e->wake);
     pthread_mutex_destroy(&e->mutex);
+    buf_clear(&e->heard);
     free(e->own);
     free(e);
     *out = NULL;

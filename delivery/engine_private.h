@@ -3,14 +3,17 @@
  *
  *     engine.c      lifecycle, lock, arrivals, the loop
  *     claims.c      picks to claims to runs; leases
- *     site.c        routes; the table of sites (the place that flows lead to: a domain, a relay)
+ *     course.c      routes: where mail goes
+ *     site.c        the table of sites (the place that flows lead to: a domain, a relay)
  *     plan.c        domains to hosts, by DNS
  *     way.c         ways (a way is the path to one group of hosts, with its connections)
+ *     rates.c       how much may begin in a time
  *     conn.c        connections: TLS policy, pool
  *     run.c         a fiber for each slot: transactions one after the other
  *     turn.c        one attempt of one transaction
  *     stops.c       what is suspended
  *     shown.c       what is told of paths
+ *     explain.c     what it would do, for people
  *     outgo.c       the bytes on the wire
  *     fate.c        what an answer comes to
  *     settle.c      written down, logged, or gone back */
@@ -21,7 +24,6 @@
 #include "delivery/engine.h"
 #include "delivery/mx.h"
 #include "delivery/path.h"
-#include "delivery/route.h"
 #include "delivery/sched.h"
 #include "delivery/verdict.h"
 #include "net/fiber.h"
@@ -29,6 +31,7 @@
 #include "service/core/state.h"
 #include "service/queue/queue.h"
 #include "service/queue/queue_sign.h"
+#include "service/queue/routing.h"
 #include "service/queue/suspension.h"
 
 #define uthash_fatal(message) die("out of memory: delivery")
@@ -36,10 +39,19 @@
 
 /* ---- routes ---- */
 
-/* The route of the parameters, as it is now; texts lie in the arena. */
-void engine_route(struct arena *a, struct route *out);
-/* What flows of a domain that take this route share: the domain, or the relay's hosts. */
-struct bytes engine_place(struct arena *a, const struct route *r, struct bytes domain);
+/* Where mail goes: its route, and what all share that goes there with it. */
+struct course {
+    struct mail_route route;
+    struct bytes domain; /* of the recipients; NO_BYTES where the route does not ask for it */
+    struct bytes place;  /* the name: the domain, or the route's */
+};
+/* Of a flow, as it is now, but for mail in it that takes another for its own sake. False: no flow of ours. */
+bool course_of_flow(const struct routes *r, struct bytes flow, struct arena *a, struct course *out);
+uint64_t course_default(void); /* a hash of the route of the parameters */
+/* Of mail to a domain, by the operator's routes alone. */
+bool course_of_domain(const struct routes *r, struct bytes domain, struct arena *a, struct course *out);
+/* Of one message in it. */
+bool course_of_work(const struct routes *r, const struct work *w, struct arena *a, struct course *out);
 
 /* ---- ways ---- */
 
@@ -55,6 +67,7 @@ struct conn {
     struct bytes mx; /* name of the host */
     char ip[NETWORK_TEXT];
     enum security security;
+    enum route_tls policy; /* under which it was made */
     struct tls_result tls;
     int64_t opened_at, idle_since; /* monotonic */
     struct attempt_delays delays;  /* of its making; told with its first message */
@@ -66,12 +79,14 @@ struct way {
     struct conn *idle;
     int per_connection;
     bool tls_required;
-    const char *noted;  /* the state that other nodes know; NULL: open */
-    int64_t note_at;    /* monotonic: not again before */
-    int told;           /* the window that sched knows */
-    int64_t shut_until; /* monotonic: the login there is refused */
-    bool stopped;       /* by a suspension */
-    int cap;            /* transactions at once that one leaves; 0: as many as the window */
+    struct bytes provider; /* NO_BYTES: of none that is known */
+    const char *noted;     /* the state that other nodes know; NULL: open */
+    int64_t note_at;       /* monotonic: not again before */
+    int told;              /* the window that sched knows */
+    int64_t shut_until;    /* monotonic: the login there is refused */
+    int64_t sleep_until;   /* likewise: it has used up its rate */
+    bool stopped;          /* by a suspension */
+    int cap;               /* transactions at once that one leaves; 0: as many as the window */
     size_t sites;
     size_t name_n;
     char name[];
@@ -82,10 +97,28 @@ void way_tell(struct engine *e, struct way *w, enum path_event event);
 void way_update(struct engine *e, struct way *w); /* sched hears of its window */
 bool way_is_shut(struct way *w);
 /* The operator's to mend: what waits is not tried for a while, and not put off either. */
-void way_suspend(struct engine *e, struct way *w, struct bytes why);
-void ways_reap(struct engine *e); /* those that nobody takes */
+void way_suspend(struct engine *e, struct way *w, const struct mail_route *r, struct bytes why);
+void ways_count(const struct engine *e); /* for the metrics */
+void ways_reap(struct engine *e);        /* those that nobody takes */
 void ways_free(struct engine *e);
 struct bytes way_name(const struct way *w);
+
+/* It has used up its rate: nothing is picked for it before. Monotonic. */
+void way_sleep(struct engine *e, struct way *w, int64_t until);
+/* No connection is begun before. */
+void way_quiet(struct engine *e, struct way *w, int64_t until);
+
+/* ---- rates ---- */
+
+enum { RATE_PATH, RATE_ACCOUNT, RATE_STREAM, RATES };
+/* So many of `most` messages of the flow may begin on the way; 0: none before *until (the store's clock). Waits for the
+ * store, where a rate is set. */
+size_t rates_take(struct engine *e, struct bytes flow, struct way *w, size_t most, struct arena *a, int64_t *until);
+/* Taken, and not sent: there were fewer. */
+void rates_return(struct engine *e, struct bytes flow, struct way *w, size_t n, struct arena *a);
+/* May a connection be made? If not, the way knows when. */
+bool rates_connect(struct engine *e, struct way *w);
+void rates_free(struct engine *e);
 
 /* ---- sites ---- */
 
@@ -100,7 +133,8 @@ struct site {
     UT_hash_handle hh;
     struct engine *engine;
     struct arena *arena; /* of all below */
-    struct route route;
+    struct mail_route route;
+    struct bytes domain; /* whose DNS is asked; NO_BYTES: of a relay */
     struct mx_plan plan;
     struct way *way;         /* NULL: its hosts are still asked for */
     int64_t until;           /* monotonic: how long the plan holds */
@@ -116,7 +150,9 @@ struct site {
 struct site *site_ready(struct engine *e, struct bytes place);
 /* The flow waits until the plan is made, which begins now if nobody makes it; its slot on the path "" is given back
  * then. */
-void site_await(struct engine *e, struct bytes place, struct bytes flow);
+void site_await(struct engine *e, const struct course *to, struct bytes flow);
+/* The same for who only looks: waits for DNS where nothing is known. NULL: somebody else asks, too long. Leave it. */
+struct site *site_asked(struct engine *e, const struct course *to);
 void site_leave(struct site *s);
 /* Its hosts are asked for again before the next use. */
 void site_stale(struct site *s);
@@ -146,12 +182,13 @@ struct demand {
     int port;
     enum route_tls tls;
     bool in_clear; /* TLS has failed with it in this attempt */
-    const struct route *route;
+    const struct mail_route *route;
     struct script *script;
 };
 
-/* An idle connection to a host of the site, taken out of the pool. */
-struct conn *conn_take(struct engine *e, const struct site *s);
+/* An idle connection to a host of the site that is as safe as that, taken out of the pool. */
+struct conn *conn_take(struct engine *e, const struct site *s, enum route_tls tls);
+bool conn_satisfies(const struct site *s, enum route_tls tls, const struct conn *c);
 /* Connects and introduces itself. NULL: *out says where it ended, and `tls` what the handshake said. `loops`: the host
  * bears a name of ours. */
 struct conn *conn_make(struct engine *e, struct way *w, const struct demand *d, int64_t until, struct answer *out,
@@ -195,7 +232,7 @@ struct run {
     struct transaction *list;
     size_t n;
     struct script script; /* of the attempt that is made */
-    char flow[SCHED_FLOW_MAX + 1];
+    char flow[FLOW_MAX + 1];
 };
 void run_main(void *arg);
 
@@ -238,6 +275,7 @@ struct turn { /* one attempt of one transaction */
     int connects;
     bool judged;         /* a recipient has a verdict of a peer: TLS is not given up any more */
     struct bytes sender; /* as it was said: the return path of the last transaction */
+    enum route_tls tls;  /* of the route, or what the message requires */
     struct needs needs;
     struct convert_plan plan;   /* needs.converted: how */
     struct bytes signatures;    /* of this attempt's bytes, instead of the message's own; NO_BYTES: those hold */
@@ -268,6 +306,7 @@ bool fate_judge(struct turn *t, struct fate *f, const struct answer *x, const st
 /* No other host may be tried: what the last one said is the verdict. */
 void fates_last(struct turn *t);
 void fates_end(struct turn *t, enum verdict_ours why);
+void fates_expired(struct turn *t);
 /* An outcome without any server: capture, hold. */
 void fates_outcome(struct turn *t, enum outcome outcome);
 void fates_held(struct turn *t, const struct suspension *by);
@@ -297,10 +336,15 @@ struct bytes way_json(struct way *w, struct arena *a);
 void way_note(struct engine *e, struct way *w, const char *state); /* NULL: open */
 void ways_note(struct engine *e, int64_t now); /* writes down for other nodes which ways are not open */
 void shown_paths(struct outlet *o, const struct bytes *sites, size_t n, struct arena *a, struct bytes *out);
+/* ---- for people ---- */
+
+bool engine_explain(struct outlet *o, const struct routes *routes, struct bytes flow, struct arena *a, int64_t until,
+                    struct outlook *out);
 
 /* ---- the engine ---- */
 
 struct tls_failure_row;
+struct credit;
 
 #define CREDITS 16
 
@@ -313,10 +357,12 @@ struct engine {
     size_t n_arrivals;
     bool missed; /* more came than were kept: look at the store */
     atomic_bool stopping;
+    atomic_bool sends; /* it hears of what arrives: otherwise another node is to */
     atomic_int fibers;
     /* Of the loop alone: */
-    bool locked, begun;
-    int64_t token, lock_until, next_lock, next_scan, next_renewal, next_own, next_look, next_reap;
+    bool locked, begun, listening;
+    struct buf heard; /* how far the pokes of other nodes are read */
+    int64_t token, lock_until, next_lock, next_scan, next_renewal, next_own, next_look, next_reap, next_count;
     struct sched *sched;
     struct way *ways;
     struct site *sites;
@@ -324,7 +370,10 @@ struct engine {
     size_t claiming;  /* claims that wait for the store */
     struct tls_client *tls;
     struct tls_failure_row *tls_failures;
+    struct credit *taken; /* of rates, ahead */
     struct mx_guard guard;
+    int64_t revision;       /* of the routes, as flows lie by them */
+    uint64_t default_route; /* a hash of the one of the parameters, likewise */
     struct retry_rules retry;
     struct network *own; /* OWN_MOST */
     size_t n_own;

@@ -66,7 +66,8 @@ static struct bytes tls_json(const struct conn *c, struct arena *a)
     if (!c || c->security == IN_CLEAR)
         return NO_BYTES;
     return arena_bytesf(a, "{\"version\":\"%s\",\"cipher\":\"%s\",\"policy\":\"%s\",\"verified\":%s}", c->tls.version,
-                        c->tls.cipher, "opportunistic", c->tls.verified ? "true" : "false");
+                        c->tls.cipher, c->policy == ROUTE_TLS_MAY ? "opportunistic" : route_tls_text(c->policy),
+                        c->tls.verified ? "true" : "false");
 }
 
 /* Where it was said, and how long it took. */
@@ -77,7 +78,9 @@ static void place(const struct turn *t, struct fate *f, const struct mx_host *h,
 
     x->at = clock_wall();
     x->command = command_of(t, f, at);
+    x->source = PARAM_TEXT(server, hostname); /* there is one */
     x->tls = tls_json(t->conn, t->arena);
+    x->tls_verified = t->conn && t->conn->security == IN_TLS_VERIFIED;
     x->delays.queue = t->at > f->work->row.created_at ? t->at - f->work->row.created_at : 0;
     x->delays.data = clock_monotonic() - t->began;
     if (t->conn) {
@@ -137,6 +140,16 @@ void fates_end(struct turn *t, enum verdict_ours why)
     for (size_t i = 0; i < t->n; i++)
         if (t->fates[i].open) {
             verdict_ours(why, &t->fates[i].judgement);
+            settle(&t->fates[i]);
+        }
+}
+
+void fates_expired(struct turn *t)
+{
+    for (size_t i = 0; i < t->n; i++)
+        if (t->fates[i].open) {
+            verdict_ours(queue_lacked_tls(&t->fates[i].work->row) ? VERDICT_NO_TLS : VERDICT_EXPIRED,
+                         &t->fates[i].judgement);
             settle(&t->fates[i]);
         }
 }

@@ -13,6 +13,13 @@
 
 enum { DEAD_FROM = 5 };
 
+const char *path_state_text(enum path_state s)
+{
+    static const char *const names[] = { [PATH_OPEN] = "open", [PATH_DEAD] = "dead", [PATH_PROBE] = "probe" };
+
+    return names[s];
+}
+
 void path_init(struct path *p, int max, uint64_t seed)
 {
     *p = (struct path){ .max = max, .seed = seed, .window = 2 };

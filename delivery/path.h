@@ -22,6 +22,8 @@
 
 enum path_state { PATH_OPEN, PATH_DEAD, PATH_PROBE };
 
+const char *path_state_text(enum path_state s); /* "open" */
+
 enum path_event {
     PATH_NOTHING, /* for verdicts that say nothing of the path */
     PATH_OPENED,

@@ -10,6 +10,7 @@
 #include <net/if.h>
 #include <netinet/in.h>
 
+#define SMTP_PORT    25
 #define PLAN_MS      60000 /* for all questions of one plan */
 #define LATER_MS     5000  /* how long it is believed that DNS does not answer */
 #define OWN_EVERY_MS 60000
@@ -97,7 +98,8 @@ static void rules_of(struct engine *e, const struct site *s, struct mx_rules *ou
                               .n_own = e->n_own,
                               .own_names = name,
                               .n_own_names = 1,
-                              .any_port = s->route.way == ROUTE_RELAY,
+                              .any_port =
+                                  s->route.way == ROUTE_RELAY && (s->route.port != SMTP_PORT || s->route.private_net),
                               .deny = PARAM_TEXT(delivery, deny),
                               .allow = PARAM_TEXT(delivery, allow),
                               .private_route = s->route.private_net,
@@ -126,6 +128,19 @@ static void ask_addresses(struct site *s, const struct mx_names *names, const st
     mx_plan(names, all, rules, s->arena, out);
 }
 
+static void ask_names(struct site *s, struct bytes domain, const struct mx_rules *rules, int64_t until,
+                      struct mx_names *names, struct mx_plan *out)
+{
+    struct dns_answer mx;
+
+    dns_ask(s->arena, domain, DNS_MX, until, &mx);
+    mx_names(domain, &mx, rules->seed, s->arena, names);
+    if (names->verdict == MX_OK)
+        ask_addresses(s, names, rules, until, out);
+    else
+        *out = (struct mx_plan){ .verdict = names->verdict, .why = mx.why, .ttl = names->ttl };
+}
+
 /* One host of a relay route, at the end of what is known. */
 static void add_host(struct site *s, struct bytes host, const struct mx_rules *rules, int64_t until)
 {
@@ -136,6 +151,8 @@ static void add_host(struct site *s, struct bytes host, const struct mx_rules *r
 
     if (mx_literal(host, &address)) {
         mx_plan_literal(&address, rules, s->arena, &one);
+    } else if (s->route.mx_lookup) {
+        ask_names(s, host, rules, until, &names, &one);
     } else {
         mx_names_of(&host, 1, s->arena, &names);
         ask_addresses(s, &names, rules, until, &one);
@@ -155,7 +172,7 @@ static void add_host(struct site *s, struct bytes host, const struct mx_rules *r
 
 static void ask_relay(struct site *s, const struct mx_rules *rules, int64_t until)
 {
-    s->plan = (struct mx_plan){ .verdict = MX_TEMPORARY, .why = BYTES("delivery.relay names no host") };
+    s->plan = (struct mx_plan){ .verdict = MX_TEMPORARY, .why = BYTES("the relay has no host") };
     for (size_t i = 0; i < s->route.n_hosts; i++)
         add_host(s, s->route.hosts[i], rules, until);
 }
@@ -163,9 +180,8 @@ static void ask_relay(struct site *s, const struct mx_rules *rules, int64_t unti
 /* *group: what domains that share hosts have in common. */
 static void ask_mx(struct site *s, const struct mx_rules *rules, int64_t until, struct bytes *group)
 {
-    struct bytes domain = site_name(s);
+    struct bytes domain = s->domain;
     struct network address;
-    struct dns_answer mx;
     struct mx_names names;
 
     *group = domain;
@@ -173,14 +189,9 @@ static void ask_mx(struct site *s, const struct mx_rules *rules, int64_t until, 
         mx_plan_literal(&address, rules, s->arena, &s->plan);
         return;
     }
-    dns_ask(s->arena, domain, DNS_MX, until, &mx);
-    mx_names(domain, &mx, rules->seed, s->arena, &names);
-    if (names.verdict != MX_OK) {
-        s->plan = (struct mx_plan){ .verdict = names.verdict, .why = mx.why, .ttl = names.ttl };
-        return;
-    }
-    *group = mx_group(&names, s->arena);
-    ask_addresses(s, &names, rules, until, &s->plan);
+    ask_names(s, domain, rules, until, &names, &s->plan);
+    if (names.verdict == MX_OK)
+        *group = mx_group(&names, s->arena);
 }
 
 void hosts_join(struct engine *e, struct site *s, struct bytes group)
@@ -199,6 +210,7 @@ void hosts_join(struct engine *e, struct site *s, struct bytes group)
     if (p && p->per_connection && p->per_connection < s->way->per_connection)
         s->way->per_connection = p->per_connection;
     s->way->tls_required = p && p->tls_required;
+    s->way->provider = p ? p->name : NO_BYTES;
     way_update(e, s->way);
 }
 
@@ -207,9 +219,9 @@ static void guard(struct engine *e, struct site *s)
     bool suspect = false;
 
     if (s->route.way == ROUTE_MX)
-        s->plan.verdict = mx_guard(&e->guard, site_name(s), s->plan.verdict, &suspect);
+        s->plan.verdict = mx_guard(&e->guard, s->domain, s->plan.verdict, &suspect);
     if (suspect)
-        log_error("delivery", LOG_TEXT("result", "the resolver is suspect"), LOG_BYTES("domain", site_name(s)),
+        log_error("delivery", LOG_TEXT("result", "the resolver is suspect"), LOG_BYTES("domain", s->domain),
                   LOG_TEXT("reason", "it finds no domain at all: mail waits"));
     s->unusable = s->plan.verdict == MX_UNUSABLE ? s->unusable + 1 : 0;
 }

@@ -32,17 +32,6 @@ static void *named_new(size_t size, struct bytes name)
     return p;
 }
 
-bool sched_flow_read(struct bytes flow, struct flow_name *out)
-{
-    struct bytes class, rest;
-
-    if (flow.n > SCHED_FLOW_MAX || !bytes_cut(flow, '/', &out->site, &rest) || !bytes_cut(rest, '/', &class, &rest) ||
-        !bytes_cut(rest, '/', &out->account, &out->stream))
-        return false;
-    out->class = class.n == 1 ? *class.p : '\0';
-    return out->site.n && (out->class == 'h' || out->class == 'n' || out->class == 'l');
-}
-
 static int class_of(char c)
 {
     return c == 'h' ? CLASS_H : c == 'n' ? CLASS_N : CLASS_L;
@@ -199,7 +188,7 @@ bool sched_poke(struct sched *s, struct bytes flow, struct bytes path, int64_t s
     struct flow *f = flow_find(s, flow);
     struct flow_name parts;
 
-    if (!f && (HASH_COUNT(s->flows) >= s->limits.flows_max || !sched_flow_read(flow, &parts)))
+    if (!f && (HASH_COUNT(s->flows) >= s->limits.flows_max || !flow_read(flow, &parts)))
         return false;
     if (!f)
         f = flow_new(s, flow, &parts, path);
@@ -221,6 +210,16 @@ void sched_move(struct sched *s, struct bytes flow, struct bytes path)
 
     if (f)
         move_to(s, f, path);
+}
+
+void sched_unsettle(struct sched *s)
+{
+    struct flow *f, *next;
+
+    HASH_ITER (hh, s->flows, f, next) {
+        if (f->lane->name_n && f->lane->window == 0)
+            move_to(s, f, BYTES(""));
+    }
 }
 
 void sched_window(struct sched *s, struct bytes path, int window)
@@ -279,6 +278,16 @@ int64_t sched_next(const struct sched *s)
     const struct heap_node *top = heap_top(&s->timers);
 
     return top ? top->key : 0;
+}
+
+int64_t sched_oldest(const struct sched *s)
+{
+    int64_t oldest = 0;
+
+    for (const struct flow *f = s->flows; f; f = f->hh.next)
+        if (f->send_at && (!oldest || f->send_at < oldest))
+            oldest = f->send_at;
+    return oldest;
 }
 
 void sched_counts(const struct sched *s, struct sched_counts *out)

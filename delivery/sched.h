@@ -24,9 +24,9 @@
  * O(log flows). One thread. */
 #ifndef DELIVERY_SCHED_H
 #define DELIVERY_SCHED_H
-#include "base/bytes.h"
+#include "service/queue/flow.h"
 
-enum { SCHED_FLOW_MAX = 384, SCHED_TURN = 10, SCHED_COST_BYTES = 256 * 1024 };
+enum { SCHED_TURN = 10, SCHED_COST_BYTES = 256 * 1024 };
 
 struct sched_limits {
     size_t flows_max;    /* delivery.flows_max */
@@ -39,18 +39,14 @@ struct sched *sched_new(const struct sched_limits *limits);
 void sched_free(struct sched **s);
 void sched_limit(struct sched *s, const struct sched_limits *limits); /* what the parameters say by now */
 
-/* The parts of a flow's name; false: it is none. Borrowed. */
-struct flow_name {
-    struct bytes site, account, stream;
-    char class; /* 'h', 'n', 'l' */
-};
-bool sched_flow_read(struct bytes flow, struct flow_name *out);
-
 /* Rows of the flow are due from send_at on (the earlier of this and what is known). `path`: where it lies; NO_BYTES:
  * where it lay, at first "". False: no such name, or the table is full. */
 bool sched_poke(struct sched *s, struct bytes flow, struct bytes path, int64_t send_at);
 /* Moves a flow to another path, with what it waits for. Nothing for one that is not known. */
 void sched_move(struct sched *s, struct bytes flow, struct bytes path);
+
+/* What lies on paths that are closed goes to the path "": where it leads may have changed. Looks at each flow. */
+void sched_unsettle(struct sched *s);
 
 /* How many transactions may run at once on a path, those that run included. A path is made by its first window and
  * forgotten when its window is 0 and nothing lies on it. */
@@ -70,6 +66,9 @@ int64_t sched_cost(size_t recipients, int64_t bytes);
 
 /* When a flow becomes due that is not yet; 0: none waits. Flows that are due wait for slots, and so for the caller. */
 int64_t sched_next(const struct sched *s);
+
+/* Since when the flow is due that has waited the longest, or will be; 0: none is. Looks at each flow. */
+int64_t sched_oldest(const struct sched *s);
 
 struct sched_counts {
     size_t flows, paths, due; /* due: flows that wait for a slot */

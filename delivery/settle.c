@@ -15,6 +15,30 @@
 #define AGAIN_MOST 2000
 #define NOTE_MS    3000 /* after so long in vain it is noted in the data folder */
 
+/* Names of ours, and of providers as the rules have them. */
+static void add_plain(struct buf *out, struct bytes text)
+{
+    for (size_t i = 0; i < text.n; i++)
+        buf_addc(out, text.p[i] == '"' || text.p[i] == '\\' ? '_' : text.p[i]);
+}
+
+static void count_labelled(const struct turn *t, const struct fate *f)
+{
+    struct bytes class = t->site->route.way == ROUTE_RELAY ? BYTES("relay") : t->way->provider;
+    struct buf labels;
+
+    buf_init(&labels, 512);
+    buf_addf(&labels, "outcome=\"%s\",cause=\"", outcome_row(f->judgement.outcome)->status);
+    add_plain(&labels, f->judgement.cause);
+    buf_adds(&labels, "\",site=\"");
+    add_plain(&labels, class.n ? class : BYTES("other"));
+    buf_adds(&labels, "\"");
+    buf_addc(&labels, '\0');
+    if (!labels.overflowed)
+        metric_count(METRIC_delivery_attempts_total, labels.p);
+    buf_clear(&labels);
+}
+
 static void count(enum outcome o, bool ambiguous)
 {
     metric_add(METRIC_delivery_delivered_total, o == OUTCOME_DELIVERED);
@@ -35,14 +59,18 @@ static void tell(const struct turn *t, const struct fate *f)
         return;
     }
     count(o, f->judgement.ambiguous);
+    count_labelled(t, f);
     log_info("delivery", LOG_BYTES("id", id_text(t->arena, delivery_kind.prefix, d->id)),
              LOG_BYTES("message", id_text(t->arena, message_kind.prefix, d->message_id)),
              LOG_BYTES("from", t->sender.p ? t->sender : f->work->message->envelope_from), LOG_BYTES("rcpt", d->email),
              LOG_INT("attempt", d->attempts + 1), LOG_BYTES("mx", x->mx), LOG_BYTES("ip", x->ip),
-             LOG_TEXT("tls", x->tls.p ? "yes" : NULL), LOG_INT("code", x->code), LOG_BYTES("enhanced", x->enhanced),
-             LOG_BYTES("text", x->text), LOG_TEXT("result", outcome_row(o)->status), LOG_BYTES("cause", x->cause),
-             LOG_BYTES("rule", x->rule), LOG_TEXT("ambiguous", f->judgement.ambiguous ? "yes" : NULL),
-             LOG_INT("ms", x->delays.data));
+             LOG_BYTES("source", x->source), LOG_TEXT("tls", x->tls.p ? "yes" : NULL),
+             LOG_TEXT("verified", !x->tls.p         ? NULL
+                                  : x->tls_verified ? "yes"
+                                                    : "no"),
+             LOG_INT("code", x->code), LOG_BYTES("enhanced", x->enhanced), LOG_BYTES("text", x->text),
+             LOG_TEXT("result", outcome_row(o)->status), LOG_BYTES("cause", x->cause), LOG_BYTES("rule", x->rule),
+             LOG_TEXT("ambiguous", f->judgement.ambiguous ? "yes" : NULL), LOG_INT("ms", x->delays.data));
 }
 
 /* Of what failed always, of what did not some. */

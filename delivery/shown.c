@@ -113,7 +113,7 @@ static void name_sites(struct engine *e, const struct way *w, struct arena *a, s
 
     for (struct site *s = e->sites; s && out->n < PATH_SITES_MOST; s = s->hh.next)
         if (s->way == w)
-            sites[out->n++] = s->route.way == ROUTE_MX ? arena_copy(a, site_name(s)) : BYTES("*");
+            sites[out->n++] = s->domain.n ? arena_copy(a, s->domain) : BYTES("*");
     out->sites = sites;
 }
 

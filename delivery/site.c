@@ -1,4 +1,4 @@
-/* delivery/site.c - which route mail takes, and the table of the places it leads to.
+/* delivery/site.c - the table of the places that mail leads to.
  *
  * A plan is made once for all flows of a place and lives as long as DNS says, within limits; it never changes: who is
  * in the middle of an attempt keeps the one that it began with (site.users), while the next is made. */
@@ -8,69 +8,8 @@
 #include <assert.h>
 
 #define SITE_ARENA ((size_t)1024 * 1024)
+#define ASKED_MS   10000
 #define AGAIN_MS   1000 /* before hosts are asked for again where no fiber was left to ask */
-
-/* ---- routes ---- */
-
-static const struct {
-    const char *text;
-    enum route_way way;
-} vias[] = { { "mx", ROUTE_MX }, { "relay", ROUTE_RELAY }, { "capture", ROUTE_CAPTURE }, { "hold", ROUTE_HOLD } };
-
-static const struct {
-    const char *text;
-    enum route_tls tls;
-} levels[] = { { "may", ROUTE_TLS_MAY },
-               { "none", ROUTE_TLS_NONE },
-               { "require", ROUTE_TLS_REQUIRE },
-               { "verify", ROUTE_TLS_VERIFY } };
-
-static void add_relay(struct arena *a, struct route *r)
-{
-    struct bytes rest = PARAM_TEXT(delivery, relay), item;
-    struct bytes *hosts = arena_array(a, rest.n / 2 + 1, sizeof *hosts);
-
-    while (rest.n) {
-        bytes_cut(rest, ',', &item, &rest);
-        item = bytes_trim(item);
-        if (item.n)
-            hosts[r->n_hosts++] = item;
-    }
-    r->hosts = hosts;
-    if (PARAM_INT(delivery, relay_port))
-        r->port = (int)PARAM_INT(delivery, relay_port);
-    r->auth_user = PARAM_TEXT(delivery, relay_user);
-    r->auth_secret = PARAM_TEXT(delivery, relay_secret_file);
-    r->insecure_auth = PARAM_INT(delivery, relay_insecure_auth);
-    r->private_net = true; /* the operator has named it */
-    for (size_t i = 0; i < sizeof levels / sizeof *levels; i++)
-        if (bytes_equal(PARAM_TEXT(delivery, relay_tls), bytes_of(levels[i].text)))
-            r->tls = levels[i].tls;
-}
-
-void engine_route(struct arena *a, struct route *out)
-{
-    *out = (struct route){ .port = (int)PARAM_INT(delivery, port) };
-    for (size_t i = 0; i < sizeof vias / sizeof *vias; i++)
-        if (bytes_equal(PARAM_TEXT(delivery, via), bytes_of(vias[i].text)))
-            out->way = vias[i].way;
-    if (out->way == ROUTE_RELAY)
-        add_relay(a, out);
-}
-
-struct bytes engine_place(struct arena *a, const struct route *r, struct bytes domain)
-{
-    switch (r->way) {
-    case ROUTE_RELAY:
-        return arena_bytesf(a, "relay %.*s port %d tls %d user %.*s", SHOW(PARAM_TEXT(delivery, relay)), r->port,
-                            (int)r->tls, SHOW(r->auth_user));
-    case ROUTE_CAPTURE: return BYTES("capture");
-    case ROUTE_HOLD: return BYTES("hold");
-    default: return domain;
-    }
-}
-
-/* ---- sites ---- */
 
 struct bytes site_name(const struct site *s)
 {
@@ -85,9 +24,9 @@ const struct mx_host *site_host(const struct site *s, const struct network *addr
     return NULL;
 }
 
-/* For the route of now. */
-static struct site *site_new(struct engine *e, struct bytes place)
+static struct site *site_new(struct engine *e, const struct course *to)
 {
+    struct bytes place = to->place;
     struct site *s = calloc(1, sizeof *s + place.n + 1);
 
     if (!s)
@@ -96,7 +35,8 @@ static struct site *site_new(struct engine *e, struct bytes place)
     s->name_n = place.n;
     s->engine = e;
     s->arena = arena_new(SITE_ARENA);
-    engine_route(s->arena, &s->route);
+    mail_route_copy(s->arena, &to->route, &s->route);
+    s->domain = arena_copy(s->arena, to->domain);
     HASH_ADD(hh, e->sites, name, place.n, s);
     return s;
 }
@@ -140,11 +80,16 @@ static struct site *site_find(struct engine *e, struct bytes place)
 
 struct way *site_way(struct engine *e, struct bytes domain, struct arena *a)
 {
-    struct route route;
-    struct site *s;
+    struct routes *routes = routes_now(e->svc);
+    struct course to;
+    struct site *s = NULL;
 
-    engine_route(a, &route);
-    s = site_find(e, engine_place(a, &route, domain));
+    if (routes && course_of_domain(routes, domain, a, &to))
+        s = site_find(e, to.place);
+    routes_leave(&routes);
+    for (struct site *any = e->sites; !s && any; any = any->hh.next) /* some account's own way there */
+        if (bytes_equal(any->domain, domain))
+            s = any;
     return s ? s->way : NULL;
 }
 
@@ -192,9 +137,9 @@ static void wait_for(struct site *s, struct bytes flow)
     s->waiting = w;
 }
 
-void site_await(struct engine *e, struct bytes place, struct bytes flow)
+void site_await(struct engine *e, const struct course *to, struct bytes flow)
 {
-    struct site *s = site_find(e, place);
+    struct site *s = site_find(e, to->place);
     unsigned unusable = s ? s->unusable : 0;
 
     if (s && !s->way) {
@@ -203,13 +148,36 @@ void site_await(struct engine *e, struct bytes place, struct bytes flow)
     }
     if (s) /* its plan has run out */
         site_drop(s);
-    s = site_new(e, place);
+    s = site_new(e, to);
     s->unusable = unusable;
     wait_for(s, flow);
     if (engine_spawn(e, ask_fiber, s))
         return;
     let_go(s, NO_BYTES, queue_now(e->svc) + AGAIN_MS); /* no fiber is left */
     site_drop(s);
+}
+
+#define LOOK_MS 20
+
+struct site *site_asked(struct engine *e, const struct course *to)
+{
+    struct site *s = site_find(e, to->place);
+    int64_t until = clock_monotonic() + ASKED_MS;
+
+    while (s && !s->way && clock_monotonic() < until && fiber_sleep_until(clock_monotonic() + LOOK_MS))
+        s = site_find(e, to->place);
+    if (s && !s->way)
+        return NULL;
+    if (!s || clock_monotonic() >= s->until) {
+        if (s)
+            site_drop(s);
+        s = site_new(e, to);
+        hosts_find(e, s);
+        let_go(s, way_name(s->way), queue_now(e->svc));
+        signal_raise(e->wake);
+    }
+    s->users++;
+    return s;
 }
 
 void sites_reap(struct engine *e, int64_t now)

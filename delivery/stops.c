@@ -201,7 +201,7 @@ bool stops_turn(struct turn *t)
     struct flow_name f;
 
     stops_look(e);
-    if (!e->n_stops || !sched_flow_read(bytes_of(t->run->flow), &f))
+    if (!e->n_stops || !flow_read(bytes_of(t->run->flow), &f))
         return false;
     q = query_of_flow(&f, t->arena);
     q.path = way_name(t->way);

@@ -79,7 +79,7 @@ static bool may_try(const struct turn *t)
 
 static bool is_opportunistic(const struct turn *t)
 {
-    return t->site->route.tls == ROUTE_TLS_MAY && !t->way->tls_required && !t->judged;
+    return t->tls == ROUTE_TLS_MAY && !t->way->tls_required && !t->judged;
 }
 
 /* Another way round: true when there is one. */
@@ -111,7 +111,7 @@ static void host_failed(struct turn *t, const struct candidate *c, const struct 
         }
     way_tell(t->engine, t->way, event);
     if (refused)
-        way_suspend(t->engine, t->way, x->reply.text);
+        way_suspend(t->engine, t->way, &t->site->route, x->reply.text);
     if (last)
         site_stale(t->site);
 }
@@ -127,8 +127,8 @@ static bool any_open(const struct turn *t)
 static void try_host(struct turn *t)
 {
     struct candidate c = t->candidates[t->host++];
-    const struct route *r = &t->site->route;
-    struct demand d = { .host = c.host, .port = r->port, .tls = r->tls, .in_clear = c.in_clear, .route = r };
+    const struct mail_route *r = &t->site->route;
+    struct demand d = { .host = c.host, .port = r->port, .tls = t->tls, .in_clear = c.in_clear, .route = r };
     struct tls_result tls = { 0 };
     struct answer x;
     bool loops;
@@ -155,8 +155,12 @@ static bool find_conn(struct turn *t)
 {
     if (t->conn && !conn_is_usable(t->way, t->conn))
         conn_end(t->engine, &t->conn);
+    if (t->conn && !conn_satisfies(t->site, t->tls, t->conn)) { /* of the mail before, which asked for less */
+        conn_keep(t->engine, t->conn);
+        t->conn = NULL;
+    }
     if (!t->conn && !t->connects)
-        t->conn = conn_take(t->engine, t->site);
+        t->conn = conn_take(t->engine, t->site, t->tls);
     while (!t->conn && any_open(t)) {
         if (engine_stops(t->engine))
             fates_unsent(t);
@@ -238,7 +242,7 @@ static void judge_all(struct turn *t, const struct answer *each, const size_t *w
         event = worse(event, f->judgement.event);
         close = close || f->judgement.close;
         if (f->judgement.suspend_route)
-            way_suspend(t->engine, t->way, each[i].reply.text);
+            way_suspend(t->engine, t->way, &t->site->route, each[i].reply.text);
     }
     way_tell(t->engine, t->way, event);
     if (close || !settled) /* who has nothing for anybody is not asked again */
@@ -375,10 +379,11 @@ void turn_make(struct turn *t)
     t->began = clock_monotonic();
     t->at = clock_wall();
     t->until = t->began + ATTEMPT_MS;
+    t->tls = t->fates[0].work->message->require_tls ? ROUTE_TLS_VERIFY : t->site->route.tls;
     for (size_t i = 0; i < t->n; i++)
         t->fates[i].open = true;
     if (is_past(t))
-        fates_end(t, VERDICT_EXPIRED);
+        fates_expired(t);
     else if (t->fates[0].work->message_gone) /* its sender is not known any more */
         fates_end(t, VERDICT_CONTENT_GONE);
     else if (stops_turn(t))

@@ -61,6 +61,8 @@ static const struct row refusals[] = {
 
 static const struct row ends[] = {
     [VERDICT_EXPIRED] = ROW(EXPIRED, 0, "4.4.7", "expired", "permanent", "Delivery time expired"),
+    [VERDICT_NO_TLS] =
+        ROW(EXPIRED, 0, "4.7.5", "tls", "permanent", "Delivery time expired: TLS as required was not to be had"),
     [VERDICT_BOUNCED_BY_HAND] = ROW(FAILED, 550, "5.7.0", "policy", "permanent", "Ended by the operator"),
     [VERDICT_UNSIGNED] =
         ROW(HELD, 451, "4.7.5", "dkim", "temporary", "Set aside: the DKIM key of its domain cannot be opened"),

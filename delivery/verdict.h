@@ -94,7 +94,7 @@ void verdict_of_plan(enum mx_verdict v, struct bytes why, const struct situation
 /* No host offers what the message needs: permanent. */
 void verdict_of_refusal(enum offer_refusal r, struct judgement *out);
 /* What time or an operator ends, or cannot be sent any more. */
-enum verdict_ours { VERDICT_EXPIRED, VERDICT_BOUNCED_BY_HAND, VERDICT_CONTENT_GONE, VERDICT_UNSIGNED };
+enum verdict_ours { VERDICT_EXPIRED, VERDICT_NO_TLS, VERDICT_BOUNCED_BY_HAND, VERDICT_CONTENT_GONE, VERDICT_UNSIGNED };
 void verdict_ours(enum verdict_ours why, struct judgement *out);
 
 /* Fills code, enhanced, text, cause, permanence and rule, which lie in the judgement or live as long as the classifier.

@@ -3,6 +3,7 @@
  * all of it is of the engine's one loop, so nothing is locked. */
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/metrics.h"
 #include "base/params.h"
 #include "delivery/engine_private.h"
 #include "delivery/hash.h"
@@ -44,7 +45,8 @@ struct way *way_get(struct engine *e, struct bytes name)
 /* How many transactions may run: while no connection may begin, no more than connections are there. */
 static int window_of(struct way *w, int64_t now)
 {
-    int window = now < w->shut_until || w->stopped ? 0 : path_window(&w->path, now);
+    bool sleeps = now < w->sleep_until && PARAM_INT(delivery, path_rate);
+    int window = now < w->shut_until || w->stopped || sleeps ? 0 : path_window(&w->path, now);
 
     if (w->cap && window > w->cap)
         window = w->cap;
@@ -72,10 +74,20 @@ void way_tell(struct engine *e, struct way *w, enum path_event event)
         return;
     path_event(&w->path, event, clock_monotonic());
     if (w->path.state != before)
-        log_info("delivery", LOG_BYTES("path", way_name(w)),
-                 LOG_TEXT("state", w->path.state == PATH_OPEN   ? "open"
-                                   : w->path.state == PATH_DEAD ? "dead"
-                                                                : "probe"));
+        log_info("delivery", LOG_BYTES("path", way_name(w)), LOG_TEXT("state", path_state_text(w->path.state)));
+    way_update(e, w);
+}
+
+void way_sleep(struct engine *e, struct way *w, int64_t until)
+{
+    w->sleep_until = until;
+    way_update(e, w);
+}
+
+void way_quiet(struct engine *e, struct way *w, int64_t until)
+{
+    if (w->path.quiet < until)
+        w->path.quiet = until;
     way_update(e, w);
 }
 
@@ -86,13 +98,32 @@ bool way_is_shut(struct way *w)
     return now < w->shut_until || w->stopped || path_window(&w->path, now) == 0;
 }
 
-void way_suspend(struct engine *e, struct way *w, struct bytes why)
+void way_suspend(struct engine *e, struct way *w, const struct mail_route *r, struct bytes why)
 {
     w->shut_until = clock_monotonic() + SUSPEND_MS;
     log_error("delivery", LOG_BYTES("path", way_name(w)), LOG_TEXT("state", "suspended"),
-              LOG_TEXT("reason", "the login is refused: see delivery.relay_user and delivery.relay_secret_file"),
+              LOG_TEXT("reason", id_is_none(r->id) ? "the login is refused: see delivery.relay_user and "
+                                                     "delivery.relay_secret_file"
+                                                   : "the login is refused: see username and password of the route"),
               LOG_BYTES("text", why));
     way_update(e, w);
+}
+
+void ways_count(const struct engine *e)
+{
+    int64_t now = clock_monotonic(), states[] = { [PATH_OPEN] = 0, [PATH_DEAD] = 0, [PATH_PROBE] = 0 }, shut = 0,
+            open = 0;
+
+    for (const struct way *w = e->ways; w; w = w->hh.next) {
+        shut += now < w->shut_until;
+        states[w->path.state] += now >= w->shut_until;
+        open += w->path.open;
+    }
+    metric_set(METRIC_delivery_paths_open, states[PATH_OPEN]);
+    metric_set(METRIC_delivery_paths_dead, states[PATH_DEAD]);
+    metric_set(METRIC_delivery_paths_probe, states[PATH_PROBE]);
+    metric_set(METRIC_delivery_paths_shut, shut);
+    metric_set(METRIC_delivery_connections, open);
 }
 
 /* The lane of sched's stays, open: a flow that still lies there is picked once more, and has its hosts asked for. */
@@ -107,12 +138,15 @@ static void way_forget(struct engine *e, struct way *w)
     free(w);
 }
 
+/* One that is shut is remembered until that is over: its sites were stale as its hosts failed. */
 void ways_reap(struct engine *e)
 {
+    int64_t now = clock_monotonic();
     struct way *w, *next_w;
 
     HASH_ITER (hh, e->ways, w, next_w) {
-        if (!w->sites && !w->idle && !w->path.open && !w->path.busy && w->path.state == PATH_OPEN)
+        if (!w->sites && !w->idle && !w->path.open && !w->path.busy && w->path.state == PATH_OPEN &&
+            now >= w->shut_until && now >= w->path.quiet)
             way_forget(e, w);
     }
 }
@@ -122,6 +156,7 @@ void ways_reap(struct engine *e)
 /* What waits for a host that was away need not wait for its own time. */
 struct hastening {
     struct engine *e;
+    struct id account; /* of a route that is one account's */
     size_t n;
     char site[];
 };
@@ -133,7 +168,7 @@ static void hasten_fiber(void *arg)
     struct err why = { 0 };
     size_t n = 0;
 
-    if (!queue_hasten(h->e->svc, h->n ? site : NO_BYTES, &n, &why))
+    if (!queue_hasten(h->e->svc, h->n ? site : NO_BYTES, h->account, &n, &why))
         log_warn("delivery", LOG_TEXT("result", "not hastened"), LOG_TEXT("reason", why.message));
     if (n)
         h->e->next_scan = 0;
@@ -145,7 +180,7 @@ static void hasten_fiber(void *arg)
 static void hasten(struct engine *e, struct way *w)
 {
     for (struct site *s = e->sites; s; s = s->hh.next) {
-        size_t n = s->route.way == ROUTE_MX ? s->name_n : 0;
+        size_t n = s->domain.n;
         struct hastening *h;
 
         if (s->way != w)
@@ -154,8 +189,10 @@ static void hasten(struct engine *e, struct way *w)
         if (!h)
             die("out of memory: a site");
         h->e = e;
+        h->account = s->route.account;
         h->n = n;
-        memcpy(h->site, s->name, n);
+        if (n)
+            memcpy(h->site, s->domain.p, n);
         if (!engine_spawn(e, hasten_fiber, h))
             free(h);
     }

@@ -29,6 +29,8 @@
 #include "service/message/letter.h"
 #include "service/queue/action.h"
 #include "service/queue/due.h"
+#include "service/queue/poke.h"
+#include "service/queue/routing.h"
 #include "service/queue/suppression_import.h"
 #include "service/queue/suspension.h"
 #include <assert.h>
@@ -107,6 +109,9 @@ bool service_open(const struct service_options *o, struct service **out, struct 
     svc->suspensions = suspensions_new();
     svc->acting = signal_new();
     svc->feed = feed_new();
+    svc->routing = routing_new();
+    if (store_is_shared(o->store_url))
+        svc->pokes = pokes_new();
     svc->snapshots = snapshots_new();
     svc->auth = auth_new();
     svc->letters = &letters_filed;
@@ -133,6 +138,8 @@ void service_close(struct service **svc)
     suspensions_free(&s->suspensions);
     signal_free(&s->acting);
     feed_free(&s->feed);
+    routing_free(&s->routing);
+    pokes_free(&s->pokes);
     snapshots_free(&s->snapshots);
     directory_free(&s->directory);
     dkim_cache_free(&s->dkim);
@@ -154,8 +161,9 @@ bool service_start(struct service *svc, struct err *e)
     charset_load(); /* no loop is to wait for the disk in the middle of a mail */
     return service_spawn(svc, node_heartbeat, e) && service_spawn(svc, settings_follow, e) &&
            service_spawn(svc, suspensions_follow, e) && service_spawn(svc, actions_run, e) &&
-           service_spawn(svc, auth_background, e) && service_spawn(svc, feed_run, e) && due_start(svc, e) &&
-           sweep_start(svc, e) && service_spawn(svc, domain_watch, e);
+           service_spawn(svc, auth_background, e) && service_spawn(svc, feed_run, e) &&
+           (!svc->pokes || service_spawn(svc, pokes_run, e)) && due_start(svc, e) && sweep_start(svc, e) &&
+           service_spawn(svc, domain_watch, e);
 }
 
 void service_stop(struct service *svc)
@@ -164,6 +172,7 @@ void service_stop(struct service *svc)
     due_poke(svc);
     suppression_import_poke(svc);
     actions_poke(svc);
+    pokes_end(svc);
     while (atomic_load(&svc->fibers) > 0)
         usleep(5000); /* a plain thread: the fibers end within a slice */
     due_stop(svc);

@@ -17,6 +17,7 @@
 static const struct field account_fields[] = {
     FIELD(ID, account_row, id),         FIELD(TEXT, account_row, name),       FIELD(BOOL, account_row, disabled),
     FIELD(BOOL, account_row, operator), FIELD(TIME, account_row, created_at), FIELD(INT, account_row, domains),
+    FIELD(INT, account_row, routes),
 };
 KIND(account, "acc", .indexes = NULL);
 
@@ -47,6 +48,22 @@ static const struct index dkim_indexes[] = {
     { .name = "domain", .fields = { "domain_id" } },
 };
 KIND(dkim, "dkm", INDEXES(dkim));
+static const struct field route_fields[] = {
+    FIELD(ID, route_row, id),           FIELD(ID, route_row, account_id),      FIELD(INT, route_row, position),
+    FIELD(TEXT, route_row, domain),     FIELD(TEXT, route_row, sender_domain), FIELD(TEXT, route_row, tag),
+    FIELD(TEXT, route_row, class),      FIELD(TEXT, route_row, source),        FIELD(TEXT, route_row, type),
+    FIELD(JSON, route_row, hosts),      FIELD(INT, route_row, port),           FIELD(TEXT, route_row, lookup),
+    FIELD(TEXT, route_row, tls),        FIELD(TEXT, route_row, username),      FIELD(BYTES, route_row, secret),
+    FIELD(BOOL, route_row, private),    FIELD(BOOL, route_row, insecure_auth), FIELD(INT, route_row, version),
+    FIELD(TIME, route_row, created_at), FIELD(TIME, route_row, updated_at),
+};
+static const struct index route_indexes[] = {
+    { .name = "account", .fields = { "account_id" } },
+};
+KIND(route, "rte", INDEXES(route));
+
+static const struct field revision_fields[] = { FIELD(ID, revision_row, id), FIELD(INT, revision_row, n) };
+KIND(revision, "rev", .indexes = NULL);
 
 static const struct field user_fields[] = {
     FIELD(ID, user_row, id),
@@ -211,6 +228,7 @@ static const struct field message_fields[] = {
     FIELD(ID, message_row, domain_id),
     FIELD(BYTES, message_row, thread_root),
     FIELD(INT, message_row, bypass),
+    FIELD(BOOL, message_row, require_tls),
 };
 /* "content" holds what still has content of its own to erase: not the mail that came in. */
 static const struct index message_indexes[] = {
@@ -505,6 +523,16 @@ static const struct index suppression_import_indexes[] = {
     { .name = "expires", .fields = { "expires_at" }, .when = "expires_at" },
 };
 KIND(suppression_import, "imp", INDEXES(suppression_import));
+static const struct field poke_fields[] = {
+    FIELD(ID, poke_row, id),
+    FIELD(TEXT, poke_row, flow),
+    FIELD(TIME, poke_row, send_at),
+    FIELD(TIME, poke_row, expires_at),
+};
+static const struct index poke_indexes[] = {
+    { .name = "expires", .fields = { "expires_at" }, .when = "expires_at" },
+};
+KIND(poke, "pok", INDEXES(poke), .watched = true);
 
 static const struct field consumer_fields[] = {
     FIELD(ID, consumer_row, id),
@@ -576,5 +604,8 @@ const struct kind *const all_kinds[] = {
     &transcript_kind,
     &nudge_kind,
     &path_kind,
+    &route_kind,
+    &revision_kind,
+    &poke_kind,
     NULL,
 };

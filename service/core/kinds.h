@@ -12,6 +12,7 @@ struct account_row {
     bool disabled, operator; /* the operator's account is made at first start */
     int64_t created_at;
     int64_t domains; /* how many it has: raised with each, so that none is made in one that is deleted */
+    int64_t routes;  /* likewise: there is a most */
 };
 
 struct domain_row {
@@ -42,6 +43,27 @@ struct dkim_row {
     int64_t created_at;
     int64_t seen_at; /* when its record was last found and right; null: never */
     int64_t active_at, retired_at, revoked_at;
+};
+
+struct route_row { /* which way mail leaves: queue/route.h */
+    struct id id, account_id;
+    int64_t position;
+    /* What it takes; null: any. */
+    struct bytes domain, sender_domain, tag, class, source; /* class: high | normal | bulk */
+    struct bytes type;                                      /* mx | relay | capture | hold */
+    struct bytes hosts;                                     /* JSON list */
+    int64_t port;                                           /* 0: that of all */
+    struct bytes lookup, tls;                               /* address | mx; may | none | require | verify */
+    struct bytes username;
+    struct bytes secret; /* the password: name of the server key, and sealed with it */
+    bool private, insecure_auth;
+    int64_t version; /* rises with each change: its ETag */
+    int64_t created_at, updated_at;
+};
+
+struct revision_row { /* raised by what changes things that nodes keep in memory. The id is made of their name */
+    struct id id;
+    int64_t n;
 };
 
 struct user_row {
@@ -159,7 +181,8 @@ struct message_row {
     /* Of the author (From), for keys that are bound to domains; null for what came in, and in rows of before there was
      * this field: keys that are bound do not reach those. */
     struct id domain_id;
-    int64_t bypass; /* suppressions that are passed over: bits of suppression_bypass */
+    int64_t bypass;   /* suppressions that are passed over: bits of suppression_bypass */
+    bool require_tls; /* it leaves over TLS with a verified name, or not at all */
 };
 
 struct tag_row { /* one for each tag of a message, for lists by tag */
@@ -330,7 +353,14 @@ struct suppression_import_row { /* queue/suppression_import.h */
     int64_t expires_at; /* of the row, once it is finished */
 };
 
-struct consumer_row { /* how far a reader of the whole feed is: service/message/feed.h. The id is made of the name */
+struct poke_row { /* watched: something of a flow is due, for the node that sends: queue/poke.h */
+    struct id id;
+    struct bytes flow;
+    int64_t send_at, expires_at;
+};
+
+struct consumer_row { /* how far a reader of the whole feed is: service/message/feed.h. The id is made of the name
+                       */
     struct id id;
     struct bytes name, cursor;
     int64_t moved_at;
@@ -363,6 +393,7 @@ struct upgrade_row { /* at most one: see upgrade.h */
 extern const struct kind change_kind, account_kind, domain_kind, dkim_kind, user_kind, address_kind, key_kind,
     setting_kind, setting_change_kind, node_kind, idempotency_kind, body_kind, message_kind, tag_kind, delivery_kind,
     mailbox_kind, entry_kind, event_kind, consumer_kind, throttle_kind, limit_kind, upgrade_kind, copy_kind,
-    suppression_kind, suppression_import_kind, suspension_kind, action_kind, transcript_kind, nudge_kind, path_kind;
+    suppression_kind, suppression_import_kind, suspension_kind, action_kind, transcript_kind, nudge_kind, path_kind,
+    route_kind, revision_kind, poke_kind;
 extern const struct kind *const all_kinds[]; /* NULL-terminated, for store_open */
 #endif

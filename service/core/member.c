@@ -118,6 +118,8 @@ static bool write_named(struct call *c, const struct patch *p, const void *befor
             require_same(conds, &n_conds, f, before);
     }
     batch_update(b, m->kind, id, conds, n_conds, sets, n);
+    if (p->also)
+        p->also(c, b);
     if (call_commit(c, b, row, id))
         return true;
     *again = c->err.code == ERR_CONFLICT && batch_failure(b).operation == 0;

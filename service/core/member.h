@@ -94,6 +94,7 @@ struct patch {
     /* NULL, or what is still to do once there is no fault (hashing a password). */
     bool (*finish)(struct call *c, const void *given, uint64_t named, void *row);
     const char *const *same; /* NULL, or fields that `find` judged by: written while they are as they were read */
+    void (*also)(struct call *c, struct batch *b); /* NULL, or adds to the batch */
 };
 /* *row is the row as it was found with what was written. Nothing named: it is found, and nothing written. ERR_CONFLICT
  * when others change the same all the time. */
@@ -103,5 +104,5 @@ extern const struct members account_members, account_created_members, account_ke
     user_members, address_members, key_members, key_created_members, mailbox_members, entry_members, entry_full_members,
     message_members, accepted_members, delivery_members, event_members, setting_members, setting_change_members,
     me_members, suppression_members, suppression_import_members, queue_site_members, transcript_members,
-    suspension_members, action_members;
+    suspension_members, action_members, route_members;
 #endif

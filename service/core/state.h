@@ -52,6 +52,8 @@ struct service {
     struct feed *feed;                /* service/message/feed.h */
     struct suspensions *suspensions;  /* service/queue/suspension.h */
     struct signal *acting;            /* an action waits: service/queue/action.h */
+    struct routing *routing;          /* service/queue/routing.h */
+    struct pokes *pokes;              /* service/queue/poke.h; NULL: nobody else has the store */
     struct mail *mail;                /* the mail half's own, between due_start and due_stop */
     _Atomic(struct outlet *) outlet;  /* who is told of mail that leaves: service/queue/queue.h */
     const struct letters *letters;    /* who files what the server writes: service/queue/report.h */

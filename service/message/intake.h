@@ -33,8 +33,8 @@ struct intake_in {
     const struct named_value *tag_list; /* the same tags, for the lists by tag */
     size_t n_tags;
     struct bytes people; /* JSON of from, to, cc, bcc, reply_to; NO_BYTES: taken from the header */
-    bool dsn_wanted, no_store, save_to_sent;
-    bool token_path;           /* no envelope sender was named */
+    bool token_path;     /* no envelope sender was named */
+    bool dsn_wanted, no_store, save_to_sent, require_tls;
     struct bytes sent_address; /* whose Sent, with save_to_sent */
     int64_t expires_after;     /* seconds, 0: delivery.expires_after */
     unsigned bypass;           /* suppressions that are passed over: bits of suppression_bypass */

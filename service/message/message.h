@@ -29,7 +29,7 @@ struct message_send_in {
     struct bytes metadata;             /* JSON object of strings or NO_BYTES */
     struct bytes in_reply_to;          /* one of our ids or a Message-ID */
     struct send_address envelope_from; /* pointer NULL: not given */
-    bool dsn, save_to_sent, no_store;
+    bool dsn, save_to_sent, no_store, require_tls;
     int64_t expires_after; /* seconds, 0: not given */
     unsigned bypass;       /* suppressions that are passed over: bits of suppression_bypass; needs that scope */
     /* Instead of all above: a whole mail. Envelope from `raw_from`, `raw_to` where given, else from its header. */

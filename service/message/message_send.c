@@ -243,6 +243,7 @@ static bool accept_composed(struct call *c, const struct message_send_in *in, st
                            .utf8 = true,
                            .dsn_wanted = in->dsn,
                            .no_store = in->no_store,
+                           .require_tls = in->require_tls,
                            .save_to_sent = in->save_to_sent,
                            .token_path = !in->envelope_from.pointer,
                            .message_id = message,

@@ -11,6 +11,7 @@
 #include "service/queue/ending.h"
 #include "service/queue/play.h"
 #include "service/queue/queue.h"
+#include "service/queue/routing.h"
 #include <assert.h>
 
 /* ---- which mailboxes: a table of users met so far ---- */
@@ -112,6 +113,7 @@ static void party_row(struct intake *k, struct call *c, struct id account, bool 
     row->bypass = k->in.bypass;
     row->dsn_wanted = k->in.dsn_wanted;
     row->token_path = k->in.token_path;
+    row->require_tls = k->in.require_tls;
     if (c->who && c->who->kind == WHO_KEY)
         row->key_id = c->who->id;
     if (c->who && c->who->kind == WHO_USER)
@@ -388,6 +390,18 @@ static struct id domain_of(const struct intake *k, const struct message_row *own
     return id_is_none(t->user.id) ? t->recipient->domain_id : t->user.domain_id;
 }
 
+/* A route may take it for the message's own sake: then it lies apart from the start. */
+static struct bytes flow_of(struct intake *k, struct call *c, const struct delivery_row *d, const struct message_row *m)
+{
+    struct bytes flow = queue_flow(k->arena, d->site, queue_class(d->expires_at - k->now), m->account_id, NO_ID);
+    struct routes *routes = routes_now(c->svc);
+
+    if (routes)
+        flow = routes_flow(routes, m, flow, k->arena);
+    routes_leave(&routes);
+    return flow;
+}
+
 static void finish_delivery(struct intake *k, struct call *c, struct plan *p, struct target *t)
 {
     struct delivery_row *d = &t->delivery;
@@ -398,7 +412,7 @@ static void finish_delivery(struct intake *k, struct call *c, struct plan *p, st
     d->message_id = own->id;
     d->mode = own->mode;
     if (t->leaves)
-        d->flow = queue_flow(k->arena, d->site, queue_class(d->expires_at - k->now), own->account_id, NO_ID);
+        d->flow = flow_of(k, c, d, own);
     d->guest_id = NO_ID;
     d->domain_id = domain_of(k, own, t);
     d->attempts = 0;

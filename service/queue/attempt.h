@@ -31,7 +31,8 @@ struct attempt_delays {
 struct attempt {
     int64_t at; /* when it was answered; 0: at the time it is written down */
     struct bytes mx, ip, source;
-    struct bytes tls;     /* JSON {version, cipher, policy, verified}; NO_BYTES: none */
+    struct bytes tls; /* JSON {version, cipher, policy, verified}; NO_BYTES: none */
+    bool tls_verified;
     struct bytes command; /* that was answered */
     int code;
     struct bytes enhanced, text; /* the answer (RFC 5321 4.2, RFC 3463) */
@@ -58,6 +59,7 @@ enum cause {
     CAUSE_PLAYED_REFUSAL,  /* bounced@sandbox.test */
     CAUSE_PLAYED_DEFERRAL, /* deferred@ and expired@sandbox.test */
     CAUSE_TIME_OVER,
+    CAUSE_NO_TLS, /* that, and TLS as it has to be was what it lacked */
     CAUSE_CANCELLED,
     CAUSE_CONTENT_GONE, /* its message or content is no longer there */
     CAUSE_FORWARDED,    /* sent on: what becomes of it there are other deliveries */

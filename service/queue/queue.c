@@ -12,10 +12,10 @@
 #include "service/core/state.h"
 #include "service/queue/outcome.h"
 #include "service/queue/path_state.h"
+#include "service/queue/poke.h"
 #include "service/queue/queue_private.h"
 #include <assert.h>
 
-#define HURRY_MS   3600000 /* a message that has no longer than this is hurried */
 #define BEGIN_ROWS 256
 #define LOOK_IDS   64 /* of store_get_many */
 
@@ -30,8 +30,21 @@ void queue_poke(struct service *svc, struct bytes flow, int64_t send_at)
 {
     struct outlet *o = atomic_load(&svc->outlet);
 
-    if (o)
-        o->arrived(o, flow, send_at);
+    if (!o || !o->arrived(o, flow, send_at))
+        poke_other(svc, flow, send_at);
+}
+
+bool queue_is_shared(const struct service *svc)
+{
+    return svc->pokes != NULL;
+}
+
+bool queue_explain(struct service *svc, const struct routes *routes, struct bytes flow, struct arena *a, int64_t until,
+                   struct outlook *out)
+{
+    struct outlet *o = atomic_load(&svc->outlet);
+
+    return o && o->explain && o->explain(o, routes, flow, a, until, out);
 }
 
 void queue_paths(struct service *svc, const struct bytes *sites, size_t n, struct arena *a, struct bytes *out)
@@ -46,21 +59,6 @@ void queue_paths(struct service *svc, const struct bytes *sites, size_t n, struc
 }
 
 /* ---- flows ---- */
-
-struct bytes queue_flow(struct arena *a, struct bytes site, char class, struct id account, struct id stream)
-{
-    char one[ID_TEXT + 1], two[ID_TEXT + 1] = "-";
-
-    id_format("", account, one);
-    if (!id_is_none(stream))
-        id_format("", stream, two);
-    return arena_bytesf(a, "%.*s/%c/%s/%s", SHOW(site), class, one, two);
-}
-
-char queue_class(int64_t expires_after)
-{
-    return expires_after && expires_after <= HURRY_MS ? QUEUE_HURRIED : QUEUE_NORMAL;
-}
 
 bool queue_flows(struct service *svc, struct bytes after, size_t most, struct arena *a, struct flow_found **out,
                  size_t *n, struct err *e)
@@ -304,6 +302,26 @@ static void give_back(struct batch *b, struct arena *a, const struct work *w, in
 bool queue_return(struct service *svc, struct arena *a, struct work *const *each, size_t n, struct err *e)
 {
     return write_each(svc, a, each, n, give_back, 0, e);
+}
+
+/* The row's flow is the new one by now. */
+static void move(struct batch *b, struct arena *a, const struct work *w, int64_t lease)
+{
+    struct set *sets = arena_array(a, 3, sizeof *sets);
+
+    (void)lease;
+    sets[0] = SET("flow", V_TEXT(w->row.flow));
+    sets[1] = SET("send_at", V_TIME(w->row.send_at));
+    sets[2] = SET("lease_until", V_TIME(0));
+    batch_update(b, &delivery_kind, w->row.id, delivery_unchanged(&w->row, a), DELIVERY_UNCHANGED, sets, 3);
+}
+
+bool queue_move(struct service *svc, struct arena *a, struct work *const *each, const struct bytes *flows, size_t n,
+                struct err *e)
+{
+    for (size_t i = 0; i < n; i++)
+        each[i]->row.flow = flows[i];
+    return write_each(svc, a, each, n, move, 0, e);
 }
 
 static void work_keep(struct batch *b, struct arena *a, const struct work *w, int64_t lease)

@@ -16,6 +16,7 @@
 #define SERVICE_QUEUE_H
 #include "service/body/content.h"
 #include "service/queue/attempt.h"
+#include "service/queue/flow.h"
 
 #define LEASE_MOST_MS 600000 /* the longest delivery.lease */
 
@@ -24,27 +25,48 @@
 
 /* ---- who is told of new mail ---- */
 
-/* The engine of this process, while it runs. `arrived` is called in any thread, and takes its own copy of the flow. */
+/* What the engine of this node would do with mail of a flow now, for people. Texts lie in the asker's arena. */
+struct outlook_host {
+    struct bytes name, ip;
+    int preference;
+};
+struct outlook {
+    const char *verdict; /* of DNS: "ok", "no_domain" … */
+    struct bytes why;
+    const struct outlook_host *hosts; /* in the order in which they are tried */
+    size_t n_hosts;
+    struct bytes path;
+    const char *state; /* open, dead, probe, shut */
+    int64_t until;     /* when that ends by itself; 0: it does not */
+    int window, connections, connections_max, per_connection;
+    bool tls_required; /* by its provider */
+};
+struct routes;
+
+/* The engine of this process, while it runs. All are called in any thread. */
 struct outlet {
-    void (*arrived)(struct outlet *o, struct bytes flow, int64_t send_at);
     /* In any thread or fiber, which waits: of each site the state of its path as JSON, in the arena; left as it is
      * where nothing is known. NULL: nobody can tell. */
     void (*paths)(struct outlet *o, const struct bytes *sites, size_t n, struct arena *a, struct bytes *out);
+    /* Takes its own copy of the flow. False: this node does not send, another one is to hear of it. */
+    bool (*arrived)(struct outlet *o, struct bytes flow, int64_t send_at);
+    /* Waits, for DNS too. False: it does not know until then. */
+    bool (*explain)(struct outlet *o, const struct routes *routes, struct bytes flow, struct arena *a, int64_t until,
+                    struct outlook *out);
 };
 void queue_listen(struct service *svc, struct outlet *o); /* NULL: nobody any more */
-/* A row of that flow is there, or due at another time: after the batch that says so was committed. */
+/* False: no engine runs here, or it does not know. */
+bool queue_explain(struct service *svc, const struct routes *routes, struct bytes flow, struct arena *a, int64_t until,
+                   struct outlook *out);
+/* A row of that flow is there, or due at another time: after the batch that says so was committed. Whichever node sends
+ * hears of it. */
 void queue_poke(struct service *svc, struct bytes flow, int64_t send_at);
 
 /* What is known of the paths to sites: JSON {name, state, window, busy, connections, failures, until}, or NO_BYTES. */
 void queue_paths(struct service *svc, const struct bytes *sites, size_t n, struct arena *a, struct bytes *out);
+bool queue_is_shared(const struct service *svc); /* do other nodes have the store? */
 
 /* ---- flows ---- */
-
-enum { QUEUE_HURRIED = 'h', QUEUE_NORMAL = 'n', QUEUE_BULK = 'l' }; /* classes */
-
-/* "gmail.com/n/01k9.../-". `expires_after` in ms: up to an hour is hurried. */
-struct bytes queue_flow(struct arena *a, struct bytes site, char class, struct id account, struct id stream);
-char queue_class(int64_t expires_after);
 
 struct flow_found {
     struct bytes flow;
@@ -111,11 +133,17 @@ struct done {
 bool queue_finish(struct service *svc, struct arena *a, struct done *each, size_t n, struct err *e);
 /* Unsent: due again when it was, as if it had not been claimed. */
 bool queue_return(struct service *svc, struct arena *a, struct work *const *each, size_t n, struct err *e);
+/* The same, in another flow each: it takes another route by now. */
+bool queue_move(struct service *svc, struct arena *a, struct work *const *each, const struct bytes *flows, size_t n,
+                struct err *e);
 /* A lease more of delivery.lease. */
 bool queue_renew(struct service *svc, struct arena *a, struct work *const *each, size_t n, struct err *e);
 
-/* What was deferred for the network's sake (of one site; NO_BYTES: of all) is due now: its hosts are back. */
-bool queue_hasten(struct service *svc, struct bytes site, size_t *n, struct err *e);
+/* What was deferred for the network's sake (of one site, NO_BYTES: of all; of one account, NO_ID: of all) is due now:
+ * its hosts are back. */
+bool queue_hasten(struct service *svc, struct bytes site, struct id account, size_t *n, struct err *e);
+/* What is past its time: did it lack TLS as it has to be, the last time? */
+bool queue_lacked_tls(const struct delivery_row *d);
 /* Ends what is past its time and under no lease; *n of them, at most a slice. */
 bool queue_expire(struct service *svc, size_t *n, struct err *e);
 /* What this node had claimed before its start is due now. Before the first claim. */

@@ -83,11 +83,14 @@ bool queue_finish(struct service *svc, struct arena *a, struct done *each, size_
 #define HASTEN_ROWS  500
 #define HASTEN_ARENA ((size_t)16 * 1024 * 1024)
 
-static void hasten_query(struct bytes site, struct arena *a, struct query *q)
+static void hasten_query(struct bytes site, struct id account, struct arena *a, struct query *q)
 {
-    static const char *const only[] = { "id", "flow", "send_at", "token", "status", "lease_until", "last", NULL };
+    static const char *const only[] = { "id",          "flow", "send_at",    "token", "status",
+                                        "lease_until", "last", "account_id", NULL };
 
     *q = (struct query){ .kind = &delivery_kind, .index = "flow", .limit = HASTEN_ROWS, .only = only };
+    if (!id_is_none(account))
+        q->conds[q->n_conds++] = COND("account_id", IS, V_ID(account));
     if (!site.p) {
         q->conds[q->n_conds++] = COND("flow", IS_NOT, V_TEXT(NO_BYTES));
         return;
@@ -129,7 +132,7 @@ static bool hasten_slice(struct service *svc, struct arena *a, const struct deli
     return e->code == 0;
 }
 
-bool queue_hasten(struct service *svc, struct bytes site, size_t *n, struct err *e)
+bool queue_hasten(struct service *svc, struct bytes site, struct id account, size_t *n, struct err *e)
 {
     struct arena *a = arena_new(HASTEN_ARENA), *places = arena_new(HASTEN_ARENA);
     struct query q;
@@ -137,7 +140,7 @@ bool queue_hasten(struct service *svc, struct bytes site, size_t *n, struct err 
     bool ok = true;
 
     *n = 0;
-    hasten_query(site, places, &q);
+    hasten_query(site, account, places, &q);
     while (ok && found == HASTEN_ROWS) {
         struct delivery_row *rows = NULL;
         void *list;
@@ -170,11 +173,17 @@ static bool find_past(struct service *svc, struct arena *a, struct delivery_row 
     return true;
 }
 
+bool queue_lacked_tls(const struct delivery_row *d)
+{
+    return bytes_equal(json_part(d->last, "cause"), BYTES("\"tls\""));
+}
+
 /* On condition that nobody has begun with it meanwhile: what is under way ends by its own outcome. */
 static bool expire_one(struct service *svc, struct arena *a, const struct delivery_row *row, bool *done, struct err *e)
 {
     struct message_row m = { 0 };
-    struct ending end = { .row = row, .verdict = verdict_of(CAUSE_TIME_OVER, clock_wall()), .guest = row->guest_id };
+    enum cause cause = queue_lacked_tls(row) ? CAUSE_NO_TLS : CAUSE_TIME_OVER;
+    struct ending end = { .row = row, .verdict = verdict_of(cause, clock_wall()), .guest = row->guest_id };
     struct endings list = { .message = &m, .each = &end, .n = 1, .unleased = true };
     bool there;
 

@@ -16,6 +16,7 @@ static const struct {
     { &account_created_members, "AccountCreated", NULL, NULL },
     { &account_kept_members, "AccountCreated", NULL, NULL },
     { &domain_members, "Domain", "DomainCreate", "DomainUpdate" },
+    { &route_members, "Route", "RouteCreate", "RouteUpdate" },
     { &user_members, "User", "UserCreate", "UserUpdate" },
     { &address_members, "Address", "AddressCreate", "AddressUpdate" },
     { &key_members, "Key", "KeyCreate", "KeyUpdate" },

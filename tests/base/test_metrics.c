@@ -56,6 +56,30 @@ static void a_histogram_accumulates(void **state)
     buf_clear(&text);
 }
 
+static void labels_have_numbers_of_their_own(void **state)
+{
+    char labels[64];
+    struct buf text;
+
+    (void)state;
+    metric_count(METRIC_delivery_attempts_total, "outcome=\"deferred\",cause=\"greylist\"");
+    metric_count(METRIC_delivery_attempts_total, "outcome=\"delivered\"");
+    metric_count(METRIC_delivery_attempts_total, "outcome=\"delivered\"");
+    for (int i = 0; i < METRIC_SERIES + 7; i++) {
+        snprintf(labels, sizeof labels, "cause=\"%d\"", i);
+        metric_count(METRIC_delivery_attempts_total, labels);
+    }
+    assert_int_equal(metric_get(METRIC_delivery_attempts_total), METRIC_SERIES + 10);
+    buf_init(&text, 1 << 20);
+    metrics_text(&text);
+    assert_true(shown(&text, "# TYPE postrider_delivery_attempts_total counter\n"
+                             "postrider_delivery_attempts_total{outcome=\"deferred\",cause=\"greylist\"} 1\n"
+                             "postrider_delivery_attempts_total{outcome=\"delivered\"} 2\n"
+                             "postrider_delivery_attempts_total{cause=\"0\"} 1\n"));
+    assert_true(shown(&text, "postrider_delivery_attempts_total{" METRIC_REST "} 10\n"));
+    buf_clear(&text);
+}
+
 /* Names as the data model wants them; counters end in _total, histograms in the unit. */
 static void names_keep_the_rules(void **state)
 {
@@ -71,7 +95,8 @@ static void names_keep_the_rules(void **state)
 
         bytes_cut(bytes_of(names[i]), ' ', &name, &text);
         bytes_cut(text, ' ', &type, &text);
-        assert_true(bytes_equal(type, BYTES("COUNTER")) == bytes_ends(name, BYTES("_total")));
+        assert_true((bytes_equal(type, BYTES("COUNTER")) || bytes_equal(type, BYTES("LABELLED"))) ==
+                    bytes_ends(name, BYTES("_total")));
         assert_true(!bytes_equal(type, BYTES("HISTOGRAM")) || bytes_ends(name, BYTES("_seconds")));
         assert_true(text.n > 0 && bytes_find(text, '\\') == text.n && !bytes_has_ctl_line(text));
     }
@@ -82,6 +107,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(counts_are_shown),
         cmocka_unit_test(a_histogram_accumulates),
+        cmocka_unit_test(labels_have_numbers_of_their_own),
         cmocka_unit_test(names_keep_the_rules),
     };
 

@@ -42,7 +42,7 @@ static void add_conn(size_t i, int64_t idle)
 static void take(void *arg)
 {
     (void)arg;
-    w.taken = conn_take(&w.engine, w.site);
+    w.taken = conn_take(&w.engine, w.site, ROUTE_TLS_MAY);
     atomic_store(&w.done, true);
 }
 
@@ -117,10 +117,31 @@ static void old_ones_end_beside_one_that_is_taken(void **state)
     end();
 }
 
+/* Its hosts failed, so no site leads to it: that is when it counts. */
+static void a_way_that_is_shut_stays_so(void **state)
+{
+    struct sched_limits limits = { 100, 10, 50 };
+    struct mail_route route = { 0 };
+    struct engine e = { .wake = signal_new(), .sched = sched_new(&limits) };
+
+    (void)state;
+    way_suspend(&e, way_get(&e, BYTES("far.test")), &route, BYTES("no"));
+    way_get(&e, BYTES("near.test"));
+    ways_reap(&e);
+    assert_int_equal(HASH_COUNT(e.ways), 1);
+    assert_true(way_is_shut(way_get(&e, BYTES("far.test"))));
+    e.ways->shut_until = clock_monotonic();
+    ways_reap(&e);
+    assert_int_equal(HASH_COUNT(e.ways), 0);
+    sched_free(&e.sched);
+    signal_free(&e.wake);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(old_ones_end_beside_one_that_is_taken),
+        cmocka_unit_test(a_way_that_is_shut_stays_so),
     };
     return cmocka_run_group_tests(tests, net_up, net_down);
 }

@@ -27,10 +27,10 @@ static void names_are_read(void **state)
 
     (void)state;
     for (size_t i = 0; i < COUNT(rows); i++) {
-        assert_int_equal(sched_flow_read(bytes_of(rows[i].name), &parts), rows[i].ok);
+        assert_int_equal(flow_read(bytes_of(rows[i].name), &parts), rows[i].ok);
         assert_int_equal(sched_poke(s, bytes_of(rows[i].name), NO_BYTES, 1), rows[i].ok);
     }
-    assert_true(sched_flow_read(BYTES("gmail.com/n/acc/str"), &parts));
+    assert_true(flow_read(BYTES("gmail.com/n/acc/str"), &parts));
     assert_bytes(parts.site, BYTES("gmail.com"));
     assert_bytes(parts.account, BYTES("acc"));
     assert_bytes(parts.stream, BYTES("str"));

@@ -31,7 +31,7 @@ def tenant(server, n):
     return {"account": account, "client": c, "address": address, "ids": {
         "accounts": account["id"], "domains": domain["id"], "users": user["id"], "addresses": c.all("/v1/addresses")[0]["id"],
         "keys": account["key"]["id"], "messages": sent["id"], "deliveries": sent["recipients"][0]["id"],
-        "events": c.all("/v1/events")[0]["id"], "mailboxes": boxes["inbox"], "entries": entry["id"]}}
+        "routes": c.make("/v1/routes", {"type": "mx"})["id"], "events": c.all("/v1/events")[0]["id"], "mailboxes": boxes["inbox"], "entries": entry["id"]}}
 
 
 def fill(path, ids):

@@ -1,7 +1,7 @@
 """Where mail goes: what DNS says, and what follows from it. The resolver asks a server of ours; hosts are loopback addresses, allowed for
 the test, and their port is another one than 25."""
 import pytest
-from peer import Names, Peer, Silence
+from peer import Names, Peer, Silence, certificate
 from server import Server, until
 from test_delivery import LIVE, deliveries, ended, kinds, send
 
@@ -105,3 +105,24 @@ def test_a_site_that_stalls_holds_up_no_other():
         until(lambda: others() == ["delivered"] * 95)
         assert len(peer.mails) == 95 and stalled.sessions and not stalled.seen
         assert all(deliveries(s, m)[f"x{n}@d0.test"]["status"] in ("queued", "sending") for n, m in enumerate(ms))
+
+
+# ---- TLS that a message requires ----
+
+
+def test_tls_that_a_message_requires():
+    """With a certificate of the host's name or not at all; never on a connection that was made for less."""
+    zones = ZONES | {("other.test", "MX"): ["10 mx.other.test."], ("mx.other.test", "A"): ["127.0.0.3"],
+                     ("clear.test", "MX"): ["10 mx.clear.test."], ("mx.clear.test", "A"): ["127.0.0.4"]}
+    with Names(zones) as names, Peer(offers=("STARTTLS",)) as peer, Peer(host="127.0.0.3", port=peer.port, offers=("STARTTLS",)) as other, \
+            Peer(host="127.0.0.4", port=peer.port) as clear, by_names(names, peer) as s:
+        s.stop()
+        s.env["POSTRIDER_TLS_OUT_CA"] = str(certificate() / "cert.pem")
+        s.start()
+        d = ended(s, send(s, "x@far.test", require_tls=True))["x@far.test"]
+        assert d["last"]["tls"]["verified"] is True and d["last"]["tls"]["policy"] == "verify" and peer.mails[0].tls
+        for domain, host in (("other.test", other), ("clear.test", clear)):
+            ended(s, send(s, f"plain@{domain}"))
+            last = ended(s, send(s, f"x@{domain}", require_tls=True), "deferred")[f"x@{domain}"]["last"]
+            assert (last["enhanced"], last["cause"]) == ("4.7.5", "tls") and len(host.seen) == 1
+            ended(s, send(s, f"again@{domain}"))

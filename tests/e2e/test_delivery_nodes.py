@@ -36,6 +36,20 @@ def test_one_node_sends_for_all_and_another_takes_over():
         b.stop()
 
 
+def test_the_node_that_sends_hears_of_what_another_took():
+    """At once, of flows that are new to it: its scan comes once a minute. A route that is made on one node holds on the other."""
+    with Peer() as peer, Peer(host="127.0.0.3") as other:
+        a, b = nodes(peer)
+        ended(b, send(b, "x@first.test"), seconds=90)
+        for i in range(5):
+            ended(b, send(b, f"x@far{i}.test"), seconds=20)
+        b.make("/v1/routes", {"type": "relay", "domain": "far0.test", "hosts": [other.host], "port": other.port, "private": True})
+        ended(b, send(b, "y@far1.test"))
+        until(lambda: ended(b, send(b, "z@far0.test")) and other.mails)
+        b.stop()
+        a.stop()
+
+
 def test_who_slept_past_the_lease_writes_nothing():
     """The frozen node's mail is sent by the other one, marked; when it wakes and hears its 250, that changes nothing."""
     go = threading.Event()

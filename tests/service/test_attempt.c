@@ -81,6 +81,7 @@ static void where_each_leaves_a_delivery(void **state)
         { CAUSE_PLAYED_REFUSAL, "bounced", true, true, false },
         { CAUSE_PLAYED_DEFERRAL, "deferred", true, false, true },
         { CAUSE_TIME_OVER, "expired", false, true, false },
+        { CAUSE_NO_TLS, "expired", false, true, false },
         { CAUSE_CANCELLED, "cancelled", false, true, false },
         { CAUSE_CONTENT_GONE, "failed", true, true, false },
         { CAUSE_SUPPRESSED, "suppressed", false, true, false },

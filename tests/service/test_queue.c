@@ -188,6 +188,24 @@ static void what_is_past_its_time_is_given_up(void **state)
     assert_int_equal(n, 0);
 }
 
+static void without_tls_it_ends_so(void **state)
+{
+    struct world *w = *state;
+    struct set past[] = { SET("expires_at", V_TIME(1)), SET("send_at", V_TIME(clock_wall() + 900000)),
+                          SET("last", V_JSON(BYTES("{\"code\":0,\"cause\":\"tls\"}"))) };
+    struct intake_out out;
+    struct delivery_row row;
+
+    go_live();
+    out = sent(w, TO("a@far.test"));
+    change(w, out.recipients[0].delivery_id, past, 3);
+    sweep(w);
+    row = row_of(w, out.recipients[0].delivery_id);
+    assert_bytes(row.status, BYTES("expired"));
+    assert_bytes(json_part(row.last, "enhanced"), BYTES("\"4.7.5\""));
+    assert_bytes(json_part(row.last, "cause"), BYTES("\"tls\""));
+}
+
 static void what_an_older_build_ended_loses_its_flow(void **state)
 {
     struct world *w = *state;
@@ -264,11 +282,13 @@ static void what_waits_for_a_network_can_be_hastened(void **state)
     assert_int_equal(n, 4);
     for (size_t i = 0; i < n; i++) /* b is put off by its host */
         finish(w, &all[i], 1, bytes_equal(all[i].row.email, BYTES("b@far.test")) ? later(away.next_at) : away, false);
-    assert_true(queue_hasten(w->svc, BYTES("far.test"), &n, &e));
+    assert_true(queue_hasten(w->svc, BYTES("far.test"), NO_ID, &n, &e));
     assert_int_equal(n, 1);
     assert_true(row_of(w, out.recipients[0].delivery_id).send_at <= clock_wall());
     assert_true(row_of(w, out.recipients[1].delivery_id).send_at > clock_wall());
-    assert_true(queue_hasten(w->svc, NO_BYTES, &n, &e));
+    assert_true(queue_hasten(w->svc, NO_BYTES, w->other, &n, &e)); /* that route is another account's */
+    assert_int_equal(n, 0);
+    assert_true(queue_hasten(w->svc, NO_BYTES, NO_ID, &n, &e));
     assert_int_equal(n, 2);
     claimed(w, 9, &n);
     assert_int_equal(n, 3);
@@ -279,10 +299,11 @@ struct ear {
     size_t n;
 };
 
-static void heard(struct outlet *o, struct bytes flow, int64_t send_at)
+static bool heard(struct outlet *o, struct bytes flow, int64_t send_at)
 {
     assert_true(bytes_starts(flow, BYTES("far.test/n/")) && send_at > 0);
     ((struct ear *)(void *)o)->n++;
+    return true;
 }
 
 static void whoever_sends_hears_of_new_mail(void **state)
@@ -312,6 +333,7 @@ int main(void)
         TEST(who_loses_a_lease_writes_nothing),
         TEST(a_start_ends_its_own_leases),
         TEST(what_is_past_its_time_is_given_up),
+        TEST(without_tls_it_ends_so),
         TEST(what_an_older_build_ended_loses_its_flow),
         TEST(a_cancel_takes_it_out_of_its_flow),
         TEST(the_bytes_are_those_that_were_accepted),

@@ -1,7 +1,7 @@
-/* delivery/route.h */
+/* service/queue/mail_route.h */
 #include "tests/base/check.h"
 
-#include "delivery/route.h"
+#include "service/queue/mail_route.h"
 
 static void domains_match(void **state)
 {
@@ -28,7 +28,7 @@ static void domains_match(void **state)
 
     (void)state;
     for (size_t i = 0; i < COUNT(rows); i++)
-        if (route_domain_matches(bytes_of(rows[i].pattern), bytes_of(rows[i].domain)) != rows[i].match)
+        if (mail_route_domain_matches(bytes_of(rows[i].pattern), bytes_of(rows[i].domain)) != rows[i].match)
             fail_msg("%s, %s", rows[i].pattern, rows[i].domain);
 }
 
@@ -42,13 +42,13 @@ static void domains_match(void **state)
 #define BO  ID(101)
 
 /* Of these the first that matches, by account and position and not by where it stands, is the route. */
-static const struct route routes[] = {
+static const struct mail_route routes[] = {
     { .id = ID(1), .position = 10, .way = ROUTE_MX },
     { .id = ID(2), .position = 5, .domain = BYTES_ROW("*.x.example"), .way = ROUTE_RELAY },
     { .id = ID(3), .position = 4, .domain = BYTES_ROW("x.example"), .tag = BYTES_ROW("kind=code"), .way = ROUTE_HOLD },
     { .id = ID(4), .position = 9, .account = ANA, .sender_domain = BYTES_ROW("ana.example"), .way = ROUTE_CAPTURE },
     { .id = ID(5), .position = 9, .account = ANA, .class = 'l', .way = ROUTE_RELAY },
-    { .id = ID(6), .position = 1, .disabled = true, .way = ROUTE_HOLD },
+    { .id = ID(6), .position = 1, .domain = BYTES_ROW("tagged.example"), .tag = BYTES_ROW("kind"), .way = ROUTE_HOLD },
     { .id = ID(7), .position = 6, .source = BYTES_ROW("smtp"), .way = ROUTE_RELAY },
     { .id = ID(8), .position = 6, .source = BYTES_ROW("smtp"), .way = ROUTE_HOLD },
 };
@@ -75,17 +75,19 @@ static void the_first_match_is_the_route(void **state)
           4 },
         { { .account = ANA, .domain = BYTES_ROW("a.x.example"), .class = 'n', .source = BYTES_ROW("api") }, 2 },
         { { .account = BO, .domain = BYTES_ROW("other.example"), .class = 'l', .source = BYTES_ROW("smtp") }, 7 },
+        { { .account = BO, .domain = BYTES_ROW("tagged.example"), .tags = tags, .n_tags = 2 }, 6 },
+        { { .account = BO, .domain = BYTES_ROW("tagged.example"), .tags = tags, .n_tags = 1 }, 1 },
     };
 
     (void)state;
     for (size_t i = 0; i < COUNT(rows); i++) {
-        const struct route *r = route_find(routes, COUNT(routes), &rows[i].query);
+        const struct mail_route *r = mail_route_find(routes, COUNT(routes), &rows[i].query);
 
         if (!r || r->id.b[0] != rows[i].id)
             fail_msg("row %zu: route %d", i, r ? r->id.b[0] : 0);
     }
-    assert_null(route_find(routes + 1, 1, &rows[0].query));
-    assert_null(route_find(NULL, 0, &rows[0].query));
+    assert_null(mail_route_find(routes + 1, 1, &rows[0].query));
+    assert_null(mail_route_find(NULL, 0, &rows[0].query));
 }
 
 int main(void)

@@ -1,0 +1,441 @@
+/* service/queue/routing.c - snapshots of all routes, in order: the operator's first (account none), then account by
+ * account, each by position. Whoever holds one keeps it; the next one is made beside it by whoever first finds it old,
+ * while the others go on with what there is. */
+#include "service/queue/routing.h"
+#include "service/core/secrets.h"
+#include "service/core/state.h"
+#include <stdlib.h>
+
+#define FRESH_MS     1000
+#define ROUTES_ARENA ((size_t)256 * 1024 * 1024)
+#define ROUTES_PAGE  500
+
+struct routes {
+    struct arena *arena;
+    struct mail_route *all;
+    size_t n;
+    int64_t revision;
+    size_t users; /* under the mutex; the table's own included */
+    pthread_mutex_t *mutex;
+};
+
+struct routing {
+    pthread_mutex_t mutex;
+    struct fiber_mutex *lane; /* of who reads */
+    struct routes *now;       /* NULL: not read yet */
+    bool reading;
+    int64_t revision, fresh_until;
+    uint64_t changes, seen; /* made here; those that are in what is known */
+};
+
+static struct routes *routes_new(struct routing *r)
+{
+    struct routes *s = calloc(1, sizeof *s);
+
+    if (!s)
+        die("out of memory: routes");
+    s->arena = arena_new(ROUTES_ARENA);
+    s->mutex = &r->mutex;
+    s->users = 1;
+    return s;
+}
+
+struct routing *routing_new(void)
+{
+    struct routing *r = calloc(1, sizeof *r);
+
+    if (!r)
+        die("out of memory: routes");
+    pthread_mutex_init(&r->mutex, NULL);
+    r->lane = fiber_mutex_new();
+    return r;
+}
+
+void routes_leave(struct routes **r)
+{
+    struct routes *s = *r;
+    bool last;
+
+    *r = NULL;
+    if (!s)
+        return;
+    pthread_mutex_lock(s->mutex);
+    last = --s->users == 0;
+    pthread_mutex_unlock(s->mutex);
+    if (!last)
+        return;
+    arena_free(&s->arena);
+    free(s);
+}
+
+void routing_free(struct routing **out)
+{
+    struct routing *r = *out;
+
+    if (!r)
+        return;
+    routes_leave(&r->now);
+    fiber_mutex_free(&r->lane);
+    pthread_mutex_destroy(&r->mutex);
+    free(r);
+    *out = NULL;
+}
+
+/* ---- reading ---- */
+
+static struct id revision_id(const struct service *svc)
+{
+    return id_of_name(svc, "revision", BYTES("routes"));
+}
+
+static char class_of(struct bytes name)
+{
+    return bytes_equal(name, BYTES("high"))     ? QUEUE_HURRIED
+           : bytes_equal(name, BYTES("normal")) ? QUEUE_NORMAL
+           : bytes_equal(name, BYTES("bulk"))   ? QUEUE_BULK
+                                                : '\0';
+}
+
+static void read_hosts(struct bytes json, struct arena *a, struct mail_route *out)
+{
+    struct json_object *list = NULL;
+    struct err ignored = { 0 };
+
+    if (json.p && json_read(json, &list, &ignored))
+        out->hosts = json_texts(a, list, &out->n_hosts);
+    json_object_put(list);
+}
+
+static void read_row(const struct service *svc, const struct route_row *row, struct arena *a, struct mail_route *out)
+{
+    *out = (struct mail_route){ .id = row->id,
+                                .account = row->account_id,
+                                .position = row->position,
+                                .version = row->version,
+                                .domain = row->domain,
+                                .sender_domain = row->sender_domain,
+                                .tag = row->tag,
+                                .source = row->source,
+                                .class = class_of(row->class),
+                                .port = (int)row->port,
+                                .mx_lookup = bytes_equal(row->lookup, BYTES("mx")),
+                                .insecure_auth = row->insecure_auth,
+                                .auth_user = row->username,
+                                .auth_sealed = row->secret,
+                                .private_net = row->private };
+    if (id_equal(row->account_id, svc->operator_account))
+        out->account = NO_ID;
+    route_way_read(row->type, &out->way);
+    route_tls_read(row->tls, &out->tls);
+    read_hosts(row->hosts, a, out);
+}
+
+static int in_order(const void *x, const void *y)
+{
+    const struct mail_route *a = x, *b = y;
+    int by = id_compare(a->account, b->account);
+
+    if (!by)
+        by = a->position < b->position ? -1 : a->position > b->position;
+    return by ? by : id_compare(a->id, b->id);
+}
+
+static void add_rows(struct service *svc, struct routes *s, const struct route_row *rows, size_t n)
+{
+    struct mail_route *all = arena_array(s->arena, s->n + n + 1, sizeof *all);
+
+    if (s->n)
+        memcpy(all, s->all, s->n * sizeof *all);
+    for (size_t i = 0; i < n; i++)
+        read_row(svc, &rows[i], s->arena, &all[s->n + i]);
+    s->all = all;
+    s->n += n;
+}
+
+static bool read_all(struct service *svc, struct routes *s, struct err *e)
+{
+    struct query q = { .kind = &route_kind, .limit = ROUTES_PAGE };
+    struct route_row *rows = NULL;
+    size_t n = ROUTES_PAGE;
+    void *found;
+
+    while (n == ROUTES_PAGE) {
+        if (!store_find(svc->store, &q, s->arena, &found, &n, e))
+            return false;
+        rows = found;
+        add_rows(svc, s, rows, n);
+        if (n)
+            q.after = store_cursor(&q, &rows[n - 1], s->arena);
+    }
+    if (s->n)
+        qsort(s->all, s->n, sizeof *s->all, in_order);
+    return arena_check(s->arena, e);
+}
+
+static bool read_revision(struct service *svc, struct arena *a, int64_t *n, struct err *e)
+{
+    struct revision_row row = { 0 };
+    bool there;
+
+    if (!store_look(svc->store, &revision_kind, revision_id(svc), a, &row, &there, e))
+        return false;
+    *n = there ? row.n : 0;
+    return true;
+}
+
+/* ---- what is known ---- */
+
+/* `mine`: under the lane. Else false, too, when somebody reads and what there is meanwhile has all changes of ours. */
+static bool is_to_be_read(struct routing *r, bool mine)
+{
+    bool yes;
+
+    pthread_mutex_lock(&r->mutex);
+    yes = clock_monotonic() >= r->fresh_until && (mine || !r->reading || !r->now || r->changes != r->seen);
+    r->reading = r->reading || yes;
+    pthread_mutex_unlock(&r->mutex);
+    return yes;
+}
+
+static void put(struct routing *r, struct routes *s, int64_t revision, uint64_t changes, bool ok)
+{
+    struct routes *old = NULL;
+
+    pthread_mutex_lock(&r->mutex);
+    if (s) {
+        old = r->now;
+        r->now = s;
+        s->revision = r->revision = revision;
+    }
+    r->seen = ok ? changes : r->seen;
+    if (!ok || r->changes == changes)
+        r->fresh_until = clock_monotonic() + FRESH_MS;
+    r->reading = false;
+    pthread_mutex_unlock(&r->mutex);
+    routes_leave(&old);
+}
+
+static void read_anew(struct service *svc, struct routing *r)
+{
+    struct routes *s = NULL, *next = routes_new(r);
+    struct err why = { 0 };
+    int64_t revision = 0;
+    uint64_t changes;
+    bool ok;
+
+    pthread_mutex_lock(&r->mutex);
+    changes = r->changes;
+    pthread_mutex_unlock(&r->mutex);
+    ok = read_revision(svc, next->arena, &revision, &why);
+    if (ok && (!r->now || revision != r->revision)) { /* both change under the lane alone */
+        ok = read_all(svc, next, &why);
+        s = ok ? next : NULL;
+    }
+    if (!ok)
+        log_warn("routes", LOG_TEXT("result", "not read"), LOG_TEXT("error", why.message),
+                 LOG_TEXT("where", why.where));
+    put(r, s, revision, changes, ok);
+    if (!s)
+        routes_leave(&next);
+}
+
+struct routes *routes_now(struct service *svc)
+{
+    struct routing *r = svc->routing;
+    struct routes *s;
+
+    if (is_to_be_read(r, false)) {
+        fiber_mutex_lock(r->lane);
+        if (is_to_be_read(r, true)) /* whoever was before us may have read it */
+            read_anew(svc, r);
+        fiber_mutex_unlock(r->lane);
+    }
+    pthread_mutex_lock(&r->mutex);
+    s = r->now;
+    if (s)
+        s->users++;
+    pthread_mutex_unlock(&r->mutex);
+    return s;
+}
+
+void routing_changed(struct service *svc)
+{
+    struct routing *r = svc->routing;
+
+    pthread_mutex_lock(&r->mutex);
+    r->changes++;
+    r->fresh_until = 0;
+    pthread_mutex_unlock(&r->mutex);
+}
+
+void routing_raise(struct call *c, struct batch *b)
+{
+    struct revision_row *row = arena_alloc(c->arena, sizeof *row);
+    struct set *more = arena_alloc(c->arena, sizeof *more);
+
+    *row = (struct revision_row){ revision_id(c->svc), 1 };
+    *more = ADD("n", 1);
+    batch_raise(b, &revision_kind, row, NULL, more, 1);
+}
+
+/* ---- looking ---- */
+
+int64_t routes_revision(const struct routes *r)
+{
+    return r->revision;
+}
+
+/* The routes of one account, or with NO_ID the operator's. */
+static const struct mail_route *part_of(const struct routes *r, struct id account, size_t *n)
+{
+    size_t low = 0, high = r->n, end;
+
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+
+        if (id_compare(r->all[middle].account, account) < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    for (end = low; end < r->n && id_equal(r->all[end].account, account); end++)
+        continue;
+    *n = end - low;
+    return r->all + low;
+}
+
+static const struct mail_route *first(const struct mail_route *list, size_t n, const struct route_query *q,
+                                      bool by_flow)
+{
+    for (size_t i = 0; i < n; i++)
+        if (!(by_flow && mail_route_asks_message(&list[i])) && mail_route_matches(&list[i], q))
+            return &list[i];
+    return NULL;
+}
+
+static const struct mail_route *look(const struct routes *r, const struct route_query *q, bool by_flow)
+{
+    size_t n;
+    const struct mail_route *list = part_of(r, q->account, &n), *found = first(list, n, q, by_flow);
+
+    if (found)
+        return found;
+    list = part_of(r, NO_ID, &n);
+    return first(list, n, q, by_flow);
+}
+
+const struct mail_route *routes_find(const struct routes *r, const struct route_query *q)
+{
+    return look(r, q, false);
+}
+
+const struct mail_route *routes_of_flow(const struct routes *r, const struct route_query *q)
+{
+    return look(r, q, true);
+}
+
+static const struct mail_route *by_id(const struct routes *r, struct id account, struct id id)
+{
+    size_t n;
+    const struct mail_route *list = part_of(r, account, &n);
+
+    for (size_t i = 0; i < n; i++)
+        if (id_equal(list[i].id, id))
+            return &list[i];
+    return NULL;
+}
+
+const struct mail_route *routes_by_id(const struct routes *r, struct id account, struct id id)
+{
+    const struct mail_route *found = by_id(r, account, id);
+
+    return found ? found : by_id(r, NO_ID, id);
+}
+
+static bool ask_message(const struct routes *r, struct id account)
+{
+    size_t n;
+    const struct mail_route *list = part_of(r, account, &n);
+
+    for (size_t i = 0; i < n; i++)
+        if (mail_route_asks_message(&list[i]))
+            return true;
+    return false;
+}
+
+bool routes_ask_message(const struct routes *r, struct id account)
+{
+    return r->n && (ask_message(r, account) || ask_message(r, NO_ID));
+}
+
+/* ---- a message ---- */
+
+/* Of the author; of what has none in its row (it came in, and goes on) the envelope's. */
+static struct bytes sender_domain(const struct message_row *m, struct arena *a)
+{
+    struct json_object *tree = NULL;
+    struct err ignored = { 0 };
+    struct bytes email = NO_BYTES;
+
+    if (m->people.p && json_read(m->people, &tree, &ignored))
+        email = arena_copy(a, json_text(json_member(tree, "from"), "email"));
+    json_object_put(tree);
+    if (!email.n)
+        email = m->envelope_from;
+    return arena_lower(a, bytes_from(email, bytes_find_last(email, '@') + 1));
+}
+
+static void read_tags(const struct message_row *m, struct arena *a, struct route_query *out)
+{
+    struct json_object *list = NULL;
+    struct err ignored = { 0 };
+    struct bytes *tags;
+    size_t n;
+
+    if (!m->tags.p || !json_read(m->tags, &list, &ignored))
+        return;
+    n = json_object_array_length(list);
+    tags = arena_array(a, n ? n : 1, sizeof *tags);
+    for (size_t i = 0; i < n; i++) {
+        struct json_object *tag = json_object_array_get_idx(list, i);
+
+        tags[i] = arena_bytesf(a, "%.*s=%.*s", SHOW(json_text(tag, "name")), SHOW(json_text(tag, "value")));
+    }
+    json_object_put(list);
+    out->tags = tags;
+    out->n_tags = n;
+}
+
+static bool read_flow(struct bytes flow, struct route_query *out, struct flow_name *name)
+{
+    if (!flow_read(flow, name))
+        return false;
+    *out = (struct route_query){ .domain = name->site, .class = name->class };
+    return id_parse("", name->account, &out->account);
+}
+
+bool route_query_of(const struct routes *r, const struct message_row *m, struct bytes flow, struct arena *a,
+                    struct route_query *out)
+{
+    struct flow_name name;
+
+    if (!read_flow(flow, out, &name))
+        return false;
+    if (!m || !routes_ask_message(r, out->account))
+        return true;
+    out->source = m->source;
+    out->sender_domain = sender_domain(m, a);
+    read_tags(m, a, out);
+    return true;
+}
+
+struct bytes routes_flow(const struct routes *r, const struct message_row *m, struct bytes flow, struct arena *a)
+{
+    const struct mail_route *found;
+    struct route_query q;
+
+    if (!route_query_of(r, m, flow, a, &q))
+        return flow;
+    found = routes_find(r, &q);
+    return flow_by(a, flow, found && mail_route_asks_message(found) ? found->id : NO_ID);
+}
