@@ -130,7 +130,7 @@ static bool goes_further(const struct intake *k, const struct call *c)
 
 static void sign_as(struct intake *k, const struct call *c, const struct directory_domain *domain)
 {
-    k->sign.wanted = goes_further(k, c);
+    k->sign.wanted = PARAM_INT(dkim, sign) && goes_further(k, c);
     if (!k->sign.wanted)
         return;
     k->sign.domain.id = domain->id;

@@ -34,6 +34,16 @@ static void what_goes_further_is_signed(void **state)
     assert_int_equal(signatures(w, sent(w, TO("x@far.test")).message_id), 0);
 }
 
+static void nothing_is_signed_where_a_relay_does(void **state)
+{
+    struct world *w = *state;
+    struct err e = { 0 };
+
+    assert_true(param_set(PARAM_dkim_sign, PARAM_FROM_FLAG, BYTES("false"), &e));
+    assert_int_equal(signatures(w, sent(w, TO("x@far.test")).message_id), 0);
+    assert_true(param_set(PARAM_dkim_sign, PARAM_FROM_FLAG, BYTES("true"), &e));
+}
+
 static bool give_once(void *ctx, struct bytes *chunk, struct err *e)
 {
     struct bytes *left = ctx;
@@ -265,6 +275,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(what_goes_further_is_signed),
+        TEST(nothing_is_signed_where_a_relay_does),
         TEST(a_field_too_many_is_refused),
         TEST(it_is_held),
         TEST(it_leaves_unsigned),
