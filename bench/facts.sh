@@ -24,5 +24,5 @@ facts() {
 	echo "Machine: $(nproc) cores of $(processor), $(free -g | awk '/^Mem:/ { print $2 }') GB of memory, servers and load on the same one."
 	echo "Disk: $(df --output=fstype "$WORK" | tail -1), an append of 4 KiB made durable takes $(flush_time)."
 	echo "System: $(. /etc/os-release && echo "$PRETTY_NAME"), Linux $(uname -r | cut -d- -f1)."
-	echo "Versions: $(postrider_version) (commit $(git -C "$BENCH" rev-parse --short HEAD)), $(postfix_version), $(dovecot_version), $(mongod_version), $(wildduck_version), $(openssl version | cut -d' ' -f1-2)."
+	echo "Versions: $(postrider_version) (commit $(git -C "$BENCH" rev-parse --short HEAD)), $(postfix_version), $(opendkim_version), $(dovecot_version), $(mongod_version), $(wildduck_version), $(openssl version | cut -d' ' -f1-2)."
 }

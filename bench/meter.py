@@ -1,18 +1,20 @@
 #!/usr/bin/env python3
 """Runs one load against a running server and prints one line of JSON: rate, CPU per message, memory.
 
-    meter.py --pids PID[,PID...] [--also NAME=PID]... [--peer NAME] [--label TEXT] [--until-files DIR] [--each N]
-             -- LOAD COMMAND...
+    meter.py --pids PID[,PID...] [--also NAME=PID]... [--peer NAME] [--label TEXT]
+             [--until-files DIR | --until-counter FILE] [--each N] -- LOAD COMMAND...
 
 The load prints loadgen's JSON as its last line; "n" is the number of messages. CPU is user and system time of the
 process trees below the pids, reaped children included, so that helpers that come and go count too. --also names what
 the server leans on, a database: it counts as the server does, and `parts_us` says whose the CPU was. With --until-files
 the clock runs on until the files below DIR have grown by n times --each (recipients of a message): a server that
-answers 250 before the mail is in its mailbox is measured to there. `other_cores` is CPU that neither the server nor
+answers 250 before the mail is in its mailbox is measured to there; --until-counter waits likewise for the first number
+of a sink's counters. `other_cores` is CPU that neither the server nor
 the load used meanwhile, kernel threads included: distrust a rate where it is high; CPU per message holds."""
 import argparse
 import json
 import os
+import struct
 import subprocess
 import threading
 import time
@@ -100,12 +102,24 @@ def run_load(command):
     return {"n": 0, "failed": -1, "rate": 0, "error": (done.stdout + done.stderr)[-300:]}
 
 
-def wait_for_files(folder, before, wanted):
+def read_counter(path):
+    with open(path, "rb") as file:
+        return struct.unpack("=Q", file.read(8))[0]
+
+
+def far_end(options):
+    """What tells how many mails have arrived where they should; None when the load itself knows."""
+    if options.until_files:
+        return lambda: count_files(options.until_files)
+    return (lambda: read_counter(options.until_counter)) if options.until_counter else None
+
+
+def wait_for(look, before, wanted):
     """Waits until they are there; a look costs, so it comes seldom enough to take below 5 % of a core."""
     deadline = time.monotonic() + ARRIVAL_SECONDS
     while True:
         start = time.monotonic()
-        arrived = count_files(folder) - before
+        arrived = look() - before
         end = time.monotonic()
         if arrived >= wanted or end > deadline:
             return arrived
@@ -113,7 +127,8 @@ def wait_for_files(folder, before, wanted):
 
 
 def measure(options):
-    files = count_files(options.until_files) if options.until_files else 0
+    look = far_end(options)
+    there = look() if look else 0
     groups = {"server": options.pids, **dict(options.also)}
     before = cpu(groups)
     machine, start = machine_cpu(), time.monotonic()
@@ -121,8 +136,8 @@ def measure(options):
     watch.start()
     result = run_load(options.command)
     messages = result["n"]
-    if options.until_files:
-        arrived = wait_for_files(options.until_files, files, messages * options.each)
+    if look:
+        arrived = wait_for(look, there, messages * options.each)
         messages = arrived / options.each
         result.update(arrived=arrived, missing=result["n"] * options.each - arrived,
                       rate=round(messages / (time.monotonic() - start), 1))
@@ -149,6 +164,7 @@ def main():
     parser.add_argument("--label", default="")
     parser.add_argument("--peer", default="")
     parser.add_argument("--until-files", metavar="DIR")
+    parser.add_argument("--until-counter", metavar="FILE")
     parser.add_argument("--each", type=int, default=1)
     parser.add_argument("command", nargs=argparse.REMAINDER)
     options = parser.parse_args()

@@ -1,5 +1,5 @@
 # Postrider ($POSTRIDER_BIN) with a new data folder below $WORK/postrider: bench.test with user0 … user49 and big, made
-# through the API. Sets POSTRIDER_KEY and the addresses POSTRIDER_{API,SMTP,POP3,POP3S}. It keeps its mail in SQLite
+# through the API. Sets POSTRIDER_KEY and the addresses POSTRIDER_{API,SMTP,SUBMISSION,POP3,POP3S}. It keeps its mail in SQLite
 # (sqlite) or in a replica set of one or three members (mongo1, mongo3; peers/mongod.sh).
 
 postrider_version() {
@@ -31,18 +31,19 @@ postrider_wait() { # READY-FILE
 	die "postrider did not start; see $WORK/postrider.log"
 }
 
-postrider_up() { # [sqlite|mongo1|mongo3]
+postrider_up() { # [sqlite|mongo1|mongo3 [more of serve]]
 	local ready=$WORK/postrider/ready store=()
 	fresh_folder postrider
 	if [[ ${1:-} = mongo* ]]; then
 		mongod_up "${1#mongo}"
 		store=(--store "$MONGOD_URI")
 	fi
-	start postrider "$POSTRIDER_BIN" serve --data "$WORK/postrider/data" --ephemeral --ready-file "$ready" "${store[@]}"
+	start postrider "$POSTRIDER_BIN" serve --data "$WORK/postrider/data" --ephemeral --ready-file "$ready" "${store[@]}" "${@:2}"
 	postrider_wait "$ready"
 	POSTRIDER_KEY=$(jq -r .admin_key "$ready")
 	POSTRIDER_API=$(jq -r .api "$ready")
 	POSTRIDER_SMTP=$(jq -r .smtp "$ready")
+	POSTRIDER_SUBMISSION=$(jq -r .submission "$ready")
 	POSTRIDER_POP3=$(jq -r .pop3 "$ready")
 	POSTRIDER_POP3S=$(jq -r .pop3s "$ready")
 	postrider_users
