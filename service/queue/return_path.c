@@ -1,3 +1,7 @@
+/* service/queue/return_path.c - return paths made and read: see return_path.h.
+ *
+ * Which one a mail leaves with is decided when it leaves, by what the domain's records are then. Nothing is kept of it:
+ * the address proves itself. There is one key so far, and its number is written so that there can be another. */
 #include "service/queue/return_path.h"
 #include "base/clock.h"
 #include "base/params.h"
