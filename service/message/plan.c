@@ -244,9 +244,9 @@ static bool plan_target(struct intake *k, struct call *c, struct target *t, stru
     else if (r->kind == RECIPIENT_LOCAL)
         return plan_mailbox(k, c, t, seen, boxes);
     else if (r->kind == RECIPIENT_REMOTE && service_is_live(c->svc)) {
-        if (k->untrusted.p)
+        if (k->untrusted.p && !t->from)
             return domain_unverified(c, k->untrusted);
-        decide(k, t, k->sign.hold ? CAUSE_UNSIGNED : CAUSE_LEAVES);
+        decide(k, t, k->untrusted.p ? CAUSE_UNVERIFIED : k->sign.hold ? CAUSE_UNSIGNED : CAUSE_LEAVES);
     } else
         decide(k, t, CAUSE_SANDBOX);
     return true;

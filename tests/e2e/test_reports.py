@@ -78,6 +78,24 @@ def test_of_the_api_where_it_is_asked_for():
         assert fields(report(s, "app@example.test"))[1]["Final-Recipient"] == "rfc822; y@far.test" and len(s.entries("app@example.test")) == 1
 
 
+def test_one_that_leaves_is_signed():
+    """Its sender has no mailbox here: by the domain that our own name is in."""
+    with Peer(RCPT=lambda session, argument: "550 5.1.1 no" if "gone" in argument else "250 ok") as peer, by_relay(peer) as s:
+        s.make("/v1/domains", {"name": "out.test", "inbound": "off"})
+        s.make("/v1/domains", {"name": "example.org"})
+        s.user("ana@example.test", send_as=["@out.test"])
+        for domain in ("out.test", "example.org", "example.test"):
+            s.make(f"/v1/domains/{domain}/verify", {"force": True})
+        with smtplib.SMTP(*s.address("submission"), timeout=60) as c:
+            c.login("ana@example.test", PASSWORD)
+            c.sendmail("back@out.test", ["gone@far.test"], "From: ana@example.test\nSubject: x\n\nx\n")
+        mail = until(lambda: peer.mails and peer.mails[0])
+        m = email.message_from_bytes(mail.body, policy=email.policy.default)
+        assert (mail.sender, mail.recipients) == ("", ["back@out.test"]) and fields(m)[1]["Final-Recipient"] == "rfc822; gone@far.test"
+        signatures = m.get_all("DKIM-Signature")
+        assert len(signatures) == 2 and all("d=example.org;" in x for x in signatures)
+
+
 class KillAtRefusal(Killer):
     def __call__(self, session, argument):
         return "550 5.1.1 no" if self.done.is_set() else super().__call__(session, argument)

@@ -274,19 +274,44 @@ static void what_its_sender_is_told(void **state)
     assert_int_equal(told(w, "x@far.test"), 0);
 }
 
-static void from_a_domain_of_nobody_nothing_leaves(void **state)
+static void unverify(struct world *w, struct bytes domain)
 {
-    struct world *w = *state;
     struct set unverified = SET("verified_at", V_TIME(0));
     struct batch *b = batch_new(w->arena);
     struct directory_domain d;
-    struct intake_out m;
 
-    forward(w, "info@example.test", "[\"x@far.test\"]", NO_ID);
-    must(&w->c, directory_domain(&w->c, BYTES("example.test"), &d));
+    must(&w->c, directory_domain(&w->c, domain, &d));
     batch_update(b, &domain_kind, d.id, NULL, 0, &unverified, 1);
     commit(w, b);
     directory_changed(w->svc);
+}
+
+/* Whoever sends to the address need not know that it sends on: nothing is refused. */
+static void nor_for_a_sender_of_such_a_domain(void **state)
+{
+    struct world *w = *state;
+    struct message_send_in in;
+    struct intake_out m;
+    struct id theirs;
+
+    forward(w, "info@example.test", "[\"x@far.test\",\"bo@example.test\"]", NO_ID);
+    unverify(w, BYTES("other.test"));
+    act(w, &w->other_key, "api");
+    in = a_send(w, TO("info@example.test"));
+    in.from = at(w, "app@other.test", "/from");
+    must(&w->c, message_send(&w->c, &in, &m));
+    theirs = message_id_for(message_of_id(w, m.message_id).body_id, w->account);
+    assert_bytes(to_of(w, theirs, "x@far.test").status, BYTES("bounced"));
+    assert_bytes(to_of(w, theirs, "bo@example.test").status, BYTES("delivered"));
+}
+
+static void from_a_domain_of_nobody_nothing_leaves(void **state)
+{
+    struct world *w = *state;
+    struct intake_out m;
+
+    forward(w, "info@example.test", "[\"x@far.test\"]", NO_ID);
+    unverify(w, BYTES("example.test"));
     m = comes(w, "info@example.test", A_MAIL);
     assert_bytes(to_of(w, m.message_id, "x@far.test").status, BYTES("bounced"));
 }
@@ -304,6 +329,7 @@ int main(void)
         WORLD_TEST(circles_end),
         WORLD_TEST(another_account_sees_one_delivery),
         WORLD_TEST(what_its_sender_is_told),
+        WORLD_TEST(nor_for_a_sender_of_such_a_domain),
         WORLD_TEST(from_a_domain_of_nobody_nothing_leaves),
     };
 
