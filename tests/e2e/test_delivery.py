@@ -358,6 +358,8 @@ def test_back_in_the_sandbox_nothing_leaves():
         del env["POSTRIDER_DELIVERY_MODE"]
         with Server(env=env) as s:
             assert s.call("PATCH", "/v1/settings/delivery.mode", {"value": "live"}).status == 200
+            s.make("/v1/domains", {"name": "example.test"})
+            s.make("/v1/domains/example.test/verify", {"force": True})
             m = send(s, "x@far.test")
             ended(s, m, "deferred")
             assert s.call("PATCH", "/v1/settings/delivery.mode", {"value": "sandbox"}).status == 200

@@ -2,14 +2,15 @@
 conversion; what stays here has none, and without a key the operator's word counts."""
 import base64
 import re
+import sqlite3
 import subprocess
 
 import dkim
 import pytest
 from nacl.signing import SigningKey
 from peer import Peer
-from server import Server
-from test_delivery import EIGHT, by_relay, ended, send, send_raw
+from server import Server, until
+from test_delivery import EIGHT, by_relay, deliveries, ended, send, send_raw
 
 
 
@@ -123,3 +124,32 @@ def test_a_test_key_gets_no_signature(sandbox):
     key = sandbox.make("/v1/keys", {"name": "ci", "mode": "test", "scopes": ["send", "messages:read"]})["secret"]
     m = sandbox.post("/v1/messages", {"from": "a@example.test", "to": ["x@far.test"], "subject": "x", "text": "x"}, key=key).json
     assert m["mode"] == "test" and signatures(sandbox.get(f"/v1/messages/{m['id']}/raw", key=key).body) == 0
+
+
+def wrapped_by(s, name):
+    """As if the keys had been sealed by another server; or by this one again. What the name was."""
+    with sqlite3.connect(s.data / "postrider.db", timeout=30) as db:
+        [was] = {w for (w,) in db.execute("SELECT DISTINCT wrap FROM dkim")}
+        db.execute("UPDATE dkim SET wrap = ?", (name.encode() if isinstance(was, bytes) else name,))
+    return was
+
+
+@pytest.mark.only_sqlite("the sealed keys are reached by SQL")
+def test_what_was_held_for_its_key_is_signed_when_it_is_let_go(tmp_path):
+    with Peer() as peer, by_relay(peer) as s:
+        s.make("/v1/domains", {"name": "example.test"})
+        keys = Keys(s)
+        ours = wrapped_by(s, "00000000")
+        m = send(s, "x@far.test")
+        d = ended(s, m, "held")["x@far.test"]
+        assert d["last"]["enhanced"] == "4.7.5" and d["last"]["cause"] == "dkim" and not peer.mails
+        [told] = [e for e in s.get("/v1/events?type=domain.dkim_failed").json["data"]]
+        assert "old.rsa" in told["data"]["text"] and told["data"]["on_failure"] == "hold"
+        where = f"/v1/deliveries/{d['id']}/release"
+        assert s.post(where).status == 200
+        until(lambda: (x := deliveries(s, m)["x@far.test"])["attempts"] > d["attempts"] and x["status"] == "held")
+        wrapped_by(s, ours)
+        until(lambda: deliveries(s, m)["x@far.test"]["status"] == "delivered" or not s.post(where))  # what did not open is remembered for a second
+        [mail] = peer.mails
+        keys.verify(mail.body, tmp_path)
+        assert f"SIZE={len(mail.body)}" in mail.params
