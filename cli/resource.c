@@ -207,12 +207,18 @@ static void make_path(const struct verb *v, const struct command_line *l, struct
     buf_addc(out, '\0');
 }
 
+/* To end a suspension is harmless. */
+static bool destroys(const struct verb *v)
+{
+    return strcmp(v->method, "DELETE") == 0 && strcmp(v->verb, "resume") != 0;
+}
+
 /* Deleting wants the name typed again on a terminal, --yes elsewhere. */
 static bool confirmed(const struct verb *v, const struct command_line *l)
 {
     char answer[512];
 
-    if (strcmp(v->method, "DELETE") != 0 || strcmp(v->verb, "resume") == 0 || command_switch(l, "yes"))
+    if (!destroys(v) || command_switch(l, "yes"))
         return true;
     if (!isatty(STDIN_FILENO)) {
         output_error(l, "this deletes %s: say --yes to do it from a script", l->words[2]);

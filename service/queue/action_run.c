@@ -73,6 +73,8 @@ static size_t place_number(const struct action_row *row)
 /* What is given up may bring a report each, with its mail. */
 static size_t batch_of(const struct running *x)
 {
+    if (x->row.dry_run && !x->filter.ids)
+        return ACTION_SLICE;
     return x->order.act == ACT_BOUNCE ? ACTION_BOUNCES : ACTION_BATCH;
 }
 
@@ -113,7 +115,6 @@ static bool load_messages(struct running *x, struct part *p)
 {
     struct id *ids = arena_array(x->arena, p->n ? p->n : 1, sizeof *ids);
 
-    p->messages = arena_array(x->arena, p->n ? p->n : 1, sizeof *p->messages);
     for (size_t i = 0; i < p->n; i++)
         ids[i] = p->rows[i].message_id;
     for (size_t i = 0; i < p->n; i += IDS_AT_ONCE)
@@ -261,22 +262,38 @@ static struct bytes place_behind(struct running *x, const struct look *l, size_t
     return store_cursor(&l->query, &l->rows[i], x->arena);
 }
 
+/* What the batch is about. Who counts alone, and by nothing that the message says, needs no more than was looked at. */
+static bool load(struct running *x, const struct look *l, const size_t *which, size_t n, struct part *p)
+{
+    struct id *ids = arena_array(x->arena, n ? n : 1, sizeof *ids);
+
+    for (size_t i = 0; i < n; i++) {
+        ids[i] = l->rows[which[i]].id;
+        p->rows[i] = l->rows[which[i]];
+    }
+    p->n = n;
+    p->messages = arena_array(x->arena, n ? n : 1, sizeof *p->messages);
+    if (x->row.dry_run && !x->filter.tag.p)
+        return true;
+    return get_rows(x, ids, n, p->rows, &p->n) && load_messages(x, p);
+}
+
 /* Rows `from` up to the next so many that fit: one batch. *to: behind the last one that was looked at. */
 static bool act_on_some(struct running *x, const struct look *l, size_t from, size_t *to)
 {
-    struct id *ids = arena_array(x->arena, ACTION_BATCH, sizeof *ids);
-    struct part p = { .rows = arena_array(x->arena, ACTION_BATCH, sizeof *p.rows),
-                      .acts = arena_array(x->arena, ACTION_BATCH, sizeof *p.acts) };
+    size_t most = batch_of(x), *which = arena_array(x->arena, most, sizeof *which);
+    struct part p = { .rows = arena_array(x->arena, most, sizeof *p.rows),
+                      .acts = arena_array(x->arena, most, sizeof *p.acts) };
     struct next next = { .step = x->row.step };
     struct query further;
     size_t n = 0, i;
     bool ok;
 
-    for (i = from; i < l->n && n < batch_of(x); i++)
+    for (i = from; i < l->n && n < most; i++)
         if (action_fits(&x->filter, &l->rows[i]))
-            ids[n++] = l->rows[i].id;
+            which[n++] = i;
     *to = i;
-    if (!get_rows(x, ids, n, p.rows, &p.n) || !load_messages(x, &p))
+    if (!load(x, l, which, n, &p))
         return false;
     for (size_t k = 0; k < p.n; k++)
         judge(x, &p, k);

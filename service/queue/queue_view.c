@@ -14,8 +14,8 @@
 
 #define COUNT_PAGE  20000 /* rows that a page counts, shared among its sites */
 #define COUNT_CHUNK 1000
-#define ERRORS_LOOK 20   /* rows looked at from either end for the last error */
-#define SITES_LOOK  1000 /* sites passed over for a page of a tenant's */
+#define ERRORS_LOOK 20  /* rows looked at from either end for the last error */
+#define SITES_LOOK  300 /* sites passed over for a page of a tenant's */
 #define PAGE        20
 #define PAGE_MOST   100
 
