@@ -67,7 +67,7 @@ struct bytes lookups_write(const struct lookups *l, struct arena *a)
     struct bytes text;
     struct jw w;
 
-    buf_init(&out, 2 * LOOKUPS_TEXT_MAX);
+    buf_init(&out, LOOKUPS_TEXT_MAX + 6 * (LOOKUP_ANSWER_MAX + LOOKUP_VALUE_MAX) + 4096); /* \u0001 for a byte */
     jw_init(&w, &out);
     jw_array(&w);
     for (size_t i = 0; i < l->n; i++)

@@ -21,8 +21,9 @@ enum lookup_result {
     LOOKUP_FAILED /* nobody knows: `why` */
 };
 
-#define LOOKUPS_MAX       100 /* questions of one judgement; more are answered LOOKUP_FAILED */
-#define LOOKUP_VALUES     50  /* records of one answer that are looked at */
+#define LOOKUPS_MAX       100   /* questions of one judgement; more are answered LOOKUP_FAILED */
+#define LOOKUP_VALUES     50    /* records of one answer that are looked at */
+#define LOOKUP_ANSWER_MAX 16384 /* bytes of one answer; the value that passes it is the last */
 #define LOOKUP_NAME_MAX   253
 #define LOOKUP_VALUE_MAX  4096
 #define LOOKUPS_TEXT_MAX  65536 /* of lookups_write; what comes after is left out and asked again */

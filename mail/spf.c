@@ -229,6 +229,13 @@ static enum verdict by_qualifier(char q)
     return q == '+' ? V_PASS : q == '-' || q == '~' ? V_FAIL : V_NEUTRAL;
 }
 
+/* Nothing is gained by going on. */
+static enum verdict far_too_dear(struct walk *w)
+{
+    return broken(w, arena_bytesf(w->l->arena, "it costs more than %d lookups, and %d are allowed (RFC 7208 4.6.4)",
+                                  LOOKUPS_STOP, SPF_LOOKUPS_MAX));
+}
+
 /* Every term is walked, so that its cost is known; the first that matched is the verdict. */
 static enum verdict walk_terms(struct walk *w, struct bytes record, struct bytes domain)
 {
@@ -237,7 +244,7 @@ static enum verdict walk_terms(struct walk *w, struct bytes record, struct bytes
     bool matched = false, all = false;
     struct term t;
 
-    for (int i = 0; next_term(&rest, &t) && i < TERMS_MAX; i++) {
+    for (int i = 0; next_term(&rest, &t) && i < TERMS_MAX && w->lookups <= LOOKUPS_STOP; i++) {
         enum verdict v;
 
         w->lookups += costs_lookup(&t) && !(t.modifier && all);
@@ -256,6 +263,8 @@ static enum verdict walk_terms(struct walk *w, struct bytes record, struct bytes
             decided = by_qualifier(t.qualifier);
         }
     }
+    if (w->lookups > LOOKUPS_STOP)
+        return far_too_dear(w);
     if (redirect.n && !all && !has_macro(redirect)) {
         enum verdict v = check(w, redirect);
 
@@ -278,8 +287,7 @@ static enum verdict check(struct walk *w, struct bytes domain)
     if (w->depth == DEPTH_MAX)
         return broken(w, BYTES("its includes lead to one another without an end"));
     if (w->lookups > LOOKUPS_STOP)
-        return broken(w, arena_bytesf(w->l->arena, "it costs more than %d lookups, and %d are allowed (RFC 7208 4.6.4)",
-                                      LOOKUPS_STOP, SPF_LOOKUPS_MAX));
+        return far_too_dear(w);
     v = said(w, txt);
     if (v != V_NEUTRAL)
         return v == V_PENDING ? V_NEUTRAL : v; /* pending is remembered: the rest is walked */

@@ -15,6 +15,7 @@
 enum { ROUNDS_MAX = 16 };
 
 #define NEW_FOR_MS     ((int64_t)7 * 24 * 3600 * 1000)
+#define ANSWERS_MOST   ((size_t)32 * 1024 * 1024)
 #define EVENT_TEXT_MAX ((size_t)300 * 1024)
 
 static atomic_int under_way;
@@ -53,8 +54,12 @@ static void note(struct arena *a, const struct dns_answer *answer, struct lookup
     if (answer->canonical.n && !bytes_equal_nocase(answer->canonical, q->name))
         q->target = answer->canonical;
     q->values = arena_array(a, LOOKUP_VALUES, sizeof *q->values);
-    for (size_t i = 0; i < answer->n && q->n < LOOKUP_VALUES; i++)
-        q->values[q->n++] = bytes_head(show_value(a, q->type, &answer->records[i]), LOOKUP_VALUE_MAX);
+    for (size_t i = 0, size = 0; i < answer->n && q->n < LOOKUP_VALUES && size < LOOKUP_ANSWER_MAX; i++) {
+        struct bytes value = bytes_head(show_value(a, q->type, &answer->records[i]), LOOKUP_VALUE_MAX);
+
+        q->values[q->n++] = value;
+        size += value.n;
+    }
 }
 
 static bool is_its_own(struct bytes name, struct bytes domain)
@@ -82,18 +87,19 @@ static void ask_all(struct call *c, const struct domain_view *v, struct lookups 
                                           .deny = PARAM_TEXT(delivery, deny),
                                           .allow = PARAM_TEXT(delivery, allow),
                                           .wait = PARAM_INT(dns, server_wait) };
-    struct dns_direct *direct = dns_direct_new(c->arena, &o);
+    struct arena *a = book->arena;
+    struct dns_direct *direct = dns_direct_new(a, &o);
     int64_t deadline = clock_monotonic() + PARAM_INT(domain, check_timeout);
-    struct publish_out *out = arena_alloc(c->arena, sizeof *out);
+    struct publish_out *out = arena_alloc(a, sizeof *out);
     size_t asked = 0;
 
     deadline = c->deadline < deadline ? c->deadline : deadline;
-    for (int i = 0; i < ROUNDS_MAX; i++) {
-        domain_judge(c->arena, v, book, out);
+    for (int i = 0; i < ROUNDS_MAX && !arena_full(a); i++) {
+        domain_judge(a, v, book, out);
         if (asked == book->n)
             return;
-        for (; asked < book->n; asked++)
-            ask(c->arena, direct, v->row.name, deadline, &book->list[asked]);
+        for (; asked < book->n && !arena_full(a); asked++)
+            ask(a, direct, v->row.name, deadline, &book->list[asked]);
     }
 }
 
@@ -231,17 +237,22 @@ static bool settle_once(struct call *c, void *arg, bool *again)
     return true;
 }
 
+/* What strangers answer has memory of its own, so that the request's holds what is made of it. */
 static bool check(struct call *c, struct domain_view *v)
 {
     struct checking w = { .v = v, .out = arena_alloc(c->arena, sizeof *w.out) };
+    struct arena *a = arena_new(ANSWERS_MOST);
+    bool ok;
 
-    lookups_init(&w.book, c->arena);
+    lookups_init(&w.book, a);
     ask_all(c, v, &w.book);
-    if (!retry_run(c, id_text(c->arena, domain_kind.prefix, v->row.id), settle_once, &w))
-        return false;
-    directory_changed(c->svc);
-    dkim_changed(c->svc);
-    return true;
+    ok = arena_check(a, &c->err) && retry_run(c, id_text(c->arena, domain_kind.prefix, v->row.id), settle_once, &w);
+    if (ok) {
+        directory_changed(c->svc);
+        dkim_changed(c->svc);
+    }
+    arena_free(&a);
+    return ok;
 }
 
 bool domain_check(struct call *c, struct domain_view *v)

@@ -8,6 +8,7 @@
 #include "service/identity/dkim.h"
 
 #define RECORDS_TEXT_MAX ((size_t)256 * 1024)
+#define JUDGE_ARENA      ((size_t)4 * 1024 * 1024)
 
 bool domain_is_trusted(const struct domain_row *row)
 {
@@ -105,27 +106,30 @@ void domain_judge(struct arena *a, const struct domain_view *v, struct lookups *
     publish_judge(&d, book, a, out);
 }
 
-static bool judge_seen(struct call *c, const struct domain_view *v, struct publish_out *out)
+static bool judge_seen(struct arena *a, const struct domain_view *v, struct publish_out *out, struct err *e)
 {
     struct lookups book;
 
-    lookups_init(&book, c->arena);
-    if (!lookups_read(&book, v->row.seen, &c->err))
+    lookups_init(&book, a);
+    if (!lookups_read(&book, v->row.seen, e))
         return false;
-    domain_judge(c->arena, v, &book, out);
+    domain_judge(a, v, &book, out);
     return true;
 }
 
+/* A page may show a hundred domains: of each the text alone stays. */
 bool domain_records(struct call *c, struct domain_view *v)
 {
-    struct publish_out *out = arena_alloc(c->arena, sizeof *out);
+    struct arena *a = arena_new(JUDGE_ARENA);
+    struct publish_out *out = arena_alloc(a, sizeof *out);
+    bool ok = judge_seen(a, v, out, &c->err);
 
-    if (!judge_seen(c, v, out))
-        return false;
+    if (ok)
+        v->records = arena_copy(c->arena, write_records(a, out));
+    arena_free(&a);
     v->verified_at = v->row.lost_at ? 0 : v->row.verified_at;
     v->sends_until = v->row.lost_at ? v->row.lost_at + PARAM_INT(domain, grace) : 0;
-    v->records = write_records(c->arena, out);
-    return true;
+    return ok;
 }
 
 /* ---- who may not send ---- */
@@ -153,7 +157,7 @@ bool domain_unverified(struct call *c, struct bytes name)
     if (!domain_of_account(c, name, &v.row) || !dkim_list(c, &v.row.id, 1, &keys, &v.n_dkim))
         return false;
     v.dkim = keys;
-    if (!judge_seen(c, &v, out))
+    if (!judge_seen(c->arena, &v, out, &c->err))
         return false;
     first = first_missing(out);
     return err_set(&c->err, ERR_UNVERIFIED,

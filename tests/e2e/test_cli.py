@@ -236,7 +236,7 @@ def test_check_with_and_without_a_server(tmp_path):
     s.flags = [f"--set={d}.listen=127.0.0.1:{p}" for d, p in ports.items()]  # over those of --ephemeral
     s.start()
     report, status = checked(s)
-    assert status == 0 and set(report) == {"folder", "disk", "server.key", "store", "clock", "server", "certificate", "dns", *DOORS}
+    assert status == 0 and set(report) == {"folder", "disk", "server.key", "store", "clock", "server", "certificate", "dns", "name", *DOORS}
     assert all(result in ("pass", "warn") for result, _, _ in report.values()), report
     assert all(report[d][1] == f"127.0.0.1:{ports[d]} answers" for d in DOORS)
     assert "self-signed" in report["certificate"][1]

@@ -3,12 +3,13 @@ import json
 import os
 import re
 import shutil
+import smtplib
 import socket
 import subprocess
-import threading
 
 import pytest
-from server import Server, until
+from peer import Peer
+from server import PASSWORD, Server, until
 from zones import Nsd, free_port, lines_of
 
 pytestmark = pytest.mark.skipif(not shutil.which("nsd", path="/usr/sbin:/usr/bin"), reason="no nsd")
@@ -163,6 +164,11 @@ def test_lost_and_found(store):
         refused = send(s, "lost.test")
         assert refused.status == 403 and refused.json["code"] == "domain_not_verified"
         assert "postrider domain check lost.test" in refused.json["detail"], refused
+        s.user("ana@lost.test")
+        with smtplib.SMTP(*s.address("submission"), timeout=60) as c, pytest.raises(smtplib.SMTPDataError) as e:
+            c.login("ana@lost.test", PASSWORD)
+            c.sendmail("ana@lost.test", ["x@far.test"], "From: ana@lost.test\r\nTo: x@far.test\r\n\r\nThe quick brown walrus.\r\n")
+        assert e.value.smtp_code == 550 and e.value.smtp_error.startswith(b"5.7.1 lost.test is not verified"), e.value
         nsd.set("lost.test", lines_of(d["records"]))
         assert verify(s, "lost.test")["status"] == "verified" and send(s, "lost.test").status == 202
         nsd.set("lost.test", [])
@@ -283,3 +289,20 @@ def test_check_looks_outward(store):
         assert result == "pass" and "220 " in found
         [(result, found, mend)] = checked(s, "--to", f"127.0.0.1:{free_port()}")["port 25"]
         assert result == "fail" and "shuts port 25" in mend
+
+
+def test_reports_come_back_below_a_domain_that_says_so(store):
+    with Nsd({"us.test": US}) as nsd, Peer() as peer, server(nsd, delivery_mode="live", delivery_via="relay", delivery_relay=peer.host,
+                                                             delivery_relay_port=peer.port, domain_check_pause="1h") as s:
+        d = add(s, "back.test")
+        lines = lines_of(d["records"])
+        nsd.set("back.test", lines)
+        verify(s, "back.test")
+        send(s, "back.test")
+        until(lambda: peer.mails)
+        assert re.fullmatch(r"b\+\w{44}@rp\.back\.test", peer.mails[0].sender), peer.mails[0].sender
+        nsd.set("back.test", [line for line in lines if not line.startswith("rp.")])
+        assert record(verify(s, "back.test"), "return_path")["status"] == "missing"
+        send(s, "back.test")
+        until(lambda: len(peer.mails) == 2)
+        assert peer.mails[1].sender == "app@back.test"
