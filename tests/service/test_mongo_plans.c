@@ -217,6 +217,7 @@ static const struct asked {
     { &limit_kind, "expires", { { "expires_at", AT_MOST } } },
     { &poke_kind, "expires", { { "expires_at", AT_MOST } } },
     { &throttle_kind, "expires", { { "expires_at", AT_MOST } } },
+    { &domain_kind, "check", { { "check_at", AT_MOST } } },
     { &suppression_kind, "expires", { { "expires_at", AT_MOST } } },
     { &suppression_import_kind, "due", { { "due_at", AT_MOST } } },
     { &suppression_import_kind, "open", { { "account_id", IS }, { "due_at", IS_NOT } } },
