@@ -1,5 +1,5 @@
-/* service/identity/auth_known.c - who has logged in from where: see auth_known.h. Names are kept as hashes, the oldest go
- * first. */
+/* service/identity/auth_known.c - who has logged in from where: see auth_known.h. Names are kept as hashes, the oldest
+ * go first. */
 #include "service/identity/auth_known.h"
 #include "service/core/secrets.h"
 #include "service/core/state.h"

@@ -108,6 +108,8 @@ void intake_sign_body(struct intake *k, struct bytes piece);
 bool intake_sign(struct intake *k, struct call *c);
 void intake_sign_drop(struct intake *k);
 
+/* Sent by somebody here, not come in. */
+bool intake_is_outbound(const struct intake *k);
 /* What we compose, or is sent on: recipients that are missing or full bounce by themselves, and refuse nothing. */
 bool intake_is_lenient(const struct intake *k, const struct target *t);
 

@@ -1,18 +1,15 @@
-/* service/message/plan.c - what becomes of each recipient, and the one batch that says so: see intake_private.h.
+/* service/message/plan.c - what becomes of each recipient: see intake_private.h.
  *
- * First every recipient gets an outcome, then rows follow from the outcomes, then the batch is built from the rows. So
- * when the batch fails by one recipient (a mailbox is full, a user has gone) only that outcome changes and the rest is
- * made anew. Each account that takes part, a party, has a message row of its own; of mail that is sent the sender's has
- * the deliveries. */
+ * First every recipient gets an outcome, then rows follow from the outcomes, then the batch is built from the rows
+ * (plan_rows.c). So when the batch fails by one recipient (a mailbox is full, a user has gone) only that outcome
+ * changes and the rest is made anew. Each account that takes part, a party, has a message row of its own; of mail that
+ * is sent the sender's has the deliveries. */
 #include "base/params.h"
 #include "service/core/state.h"
 #include "service/identity/domain_records.h"
 #include "service/message/intake_private.h"
 #include "service/queue/ending.h"
 #include "service/queue/play.h"
-#include "service/queue/queue.h"
-#include "service/queue/routing.h"
-#include <assert.h>
 
 /* ---- which mailboxes: a table of users met so far ---- */
 
@@ -46,7 +43,7 @@ static struct target *seen_first(struct seen *s, struct target *t)
 
 /* ---- parties ---- */
 
-static bool is_outbound(const struct intake *k)
+bool intake_is_outbound(const struct intake *k)
 {
     return k->in.source == SOURCE_API || k->in.source == SOURCE_SUBMISSION;
 }
@@ -82,7 +79,7 @@ static void party_row(struct intake *k, struct call *c, struct id account, bool 
     static const char *const sources[] = {
         [SOURCE_API] = "api", [SOURCE_SUBMISSION] = "submission", [SOURCE_SMTP] = "smtp", [SOURCE_SYSTEM] = "system"
     };
-    bool own = first && is_outbound(k);
+    bool own = first && intake_is_outbound(k);
 
     *row = (struct message_row){ .id = first ? k->message_id : message_id_for(body_id(k->body), account),
                                  .account_id = account,
@@ -134,7 +131,7 @@ static size_t party_of(struct intake *k, struct call *c, struct plan *p, struct 
 /* Applications keep to the account's list, users write to whom they like. */
 static bool keeps_to_list(const struct intake *k, const struct call *c)
 {
-    return is_outbound(k) && c->who && !c->who->test && (c->who->kind == WHO_KEY || c->who->kind == WHO_SOCKET);
+    return intake_is_outbound(k) && c->who && !c->who->test && (c->who->kind == WHO_KEY || c->who->kind == WHO_SOCKET);
 }
 
 /* One look for all recipients elsewhere; where there are none, none. */
@@ -341,7 +338,7 @@ static void choose_parties(struct intake *k, struct call *c, struct plan *p, str
     struct id account = account_of(t);
 
     t->party = id_is_none(account) ? 0 : party_of(k, c, p, account);
-    t->owner = is_outbound(k) && !t->from ? 0 : t->party;
+    t->owner = intake_is_outbound(k) && !t->from ? 0 : t->party;
 }
 
 bool plan_accept(struct intake *k, struct call *c, struct plan *p)
@@ -355,7 +352,7 @@ bool plan_accept(struct intake *k, struct call *c, struct plan *p)
     seen_init(&seen, p->n, k->arena);
     if (!find_suppressed(k, c, p))
         return false;
-    if (is_outbound(k) || k->in.source == SOURCE_SYSTEM)
+    if (intake_is_outbound(k) || k->in.source == SOURCE_SYSTEM)
         party_of(k, c, p, c->account);
     for (size_t i = 0; i < p->n; i++) {
         struct target *t = &p->targets[i];
@@ -371,246 +368,4 @@ bool plan_accept(struct intake *k, struct call *c, struct plan *p)
     if (!p->n_parties) /* all of it came back: nobody has a row of it */
         party_row(k, c, c->account, true, &p->parties[0].row);
     return plan_sent(k, c, p);
-}
-
-/* ---- what follows from the outcomes ---- */
-
-/* The account whose delivery it is: the sender's, or for mail that came in, or is sent on, the mailbox's own. */
-static struct party *owner(struct plan *p, const struct target *t)
-{
-    return &p->parties[t->owner];
-}
-
-static struct id domain_of(const struct intake *k, const struct message_row *own, const struct target *t)
-{
-    if (t->from)
-        return t->from->recipient->domain_id;
-    if (is_outbound(k))
-        return own->domain_id;
-    return id_is_none(t->user.id) ? t->recipient->domain_id : t->user.domain_id;
-}
-
-/* A route may take it for the message's own sake: then it lies apart from the start. */
-static struct bytes flow_of(struct intake *k, struct call *c, const struct delivery_row *d, const struct message_row *m)
-{
-    struct bytes flow = queue_flow(k->arena, d->site, queue_class(d->expires_at - k->now), m->account_id, NO_ID);
-    struct routes *routes = routes_now(c->svc);
-
-    if (routes)
-        flow = routes_flow(routes, m, flow, k->arena);
-    routes_leave(&routes);
-    return flow;
-}
-
-static void finish_delivery(struct intake *k, struct call *c, struct plan *p, struct target *t)
-{
-    struct delivery_row *d = &t->delivery;
-    struct message_row *own = &owner(p, t)->row, *box = &p->parties[t->party].row;
-    enum outcome outcome = t->verdict.outcome;
-
-    d->account_id = own->account_id;
-    d->message_id = own->id;
-    d->mode = own->mode;
-    if (t->leaves)
-        d->flow = flow_of(k, c, d, own);
-    d->guest_id = NO_ID;
-    d->domain_id = domain_of(k, own, t);
-    d->attempts = 0;
-    d->last = NO_BYTES;
-    outcome_count(own, outcome, 1);
-    if (own != box && (!id_is_none(d->entry_id) || t->recipient->kind == RECIPIENT_CAPTURED)) {
-        outcome_count(box, outcome, 1);
-        if (!outcome_is_final(outcome))
-            d->guest_id = box->account_id;
-    }
-    outcome_apply(d, &t->verdict, k->now, k->arena);
-    if (outcome_is_final(outcome))
-        return;
-    d->wrapped_key = seal_for_server(c->svc, body_key(k->body), d->id, k->arena);
-    d->wrap = seal_wrap_name(c->svc);
-}
-
-static void zero_counters(struct message_row *row)
-{
-    row->n_open = row->n_held = row->n_delivered = row->n_captured = row->n_failed = row->n_cancelled = 0;
-}
-
-/* The content of a mail that was sent, or captured, stays readable for the account, unless it asked otherwise and
- * nothing is left to do. */
-static void finish_content(struct intake *k, struct call *c, struct message_row *row)
-{
-    row->wrapped_key = row->wrap = row->subject = NO_BYTES;
-    row->content_until = 0;
-    if (row->no_store && row->n_open == 0)
-        return;
-    row->wrapped_key = seal_for_server(c->svc, body_key(k->body), row->id, k->arena);
-    row->wrap = seal_wrap_name(c->svc);
-    row->content_until = k->now + (row->no_store ? 0 : PARAM_INT(message, keep_content));
-    if (k->summary.subject.p)
-        row->subject = seal_text(body_key(k->body), row->body_id, k->summary.subject, k->arena);
-}
-
-static void finish_filing(struct intake *k, struct message_row *row, struct bytes summary)
-{
-    if (row->n_open == 0)
-        return;
-    row->summary = summary;
-    row->sent_at = k->summary.sent_at;
-    if (k->summary.thread_root.p)
-        row->thread_root = seal_text(body_key(k->body), row->body_id, k->summary.thread_root, k->arena);
-    row->header_8bit = k->header_8bit;
-}
-
-void plan_finish(struct intake *k, struct call *c, struct plan *p)
-{
-    struct bytes summary = seal_text(body_key(k->body), body_id(k->body), k->summary.json, k->arena);
-
-    p->keeps = p->sent_copy;
-    for (size_t i = 0; i < p->n_parties; i++)
-        zero_counters(&p->parties[i].row);
-    for (size_t i = 0; i < p->n; i++) {
-        if (p->targets[i].returned)
-            continue;
-        finish_delivery(k, c, p, &p->targets[i]);
-        p->keeps = p->keeps || p->targets[i].filed || !outcome_is_final(p->targets[i].verdict.outcome);
-        if (p->targets[i].recipient->kind == RECIPIENT_CAPTURED) /* no mailbox has it */
-            finish_content(k, c, &p->parties[p->targets[i].party].row);
-    }
-    for (size_t i = 0; i < p->n_parties; i++)
-        finish_filing(k, &p->parties[i].row, summary);
-    if (is_outbound(k))
-        finish_content(k, c, &p->parties[0].row);
-    for (size_t i = 0; i < p->n_parties; i++)
-        p->keeps = p->keeps || p->parties[i].row.wrapped_key.p;
-    k->summary_sealed = summary;
-}
-
-/* ---- the batch ---- */
-
-static bool build_entry(struct intake *k, struct call *c, struct plan *p, struct target *t, struct batch *b)
-{
-    struct message_row *m = &p->parties[t->party].row;
-    struct filed filed;
-    struct filing f = { .user = &t->user,
-                        .mailbox_id = t->user.inbox_id,
-                        .entry_id = t->delivery.entry_id,
-                        .message_id = m->id,
-                        .body_id = body_id(k->body),
-                        .content = body_key(k->body),
-                        .trace = filing_trace(k->in.envelope_from, k->trace, k->arena),
-                        .summary = k->summary_sealed,
-                        .header_message_id = k->summary.header_message_id,
-                        .thread_root = k->summary.thread_root,
-                        .body_size = body_size(k->body),
-                        .sent_at = k->summary.sent_at,
-                        .received_at = k->now,
-                        .header_8bit = k->header_8bit };
-
-    if (!filing_add(c->svc, b, k->arena, &f, &filed, &c->err))
-        return false;
-    t->first_op = filed.first;
-    t->size = filed.row->size;
-    return true;
-}
-
-static bool build_sent(struct intake *k, struct call *c, struct plan *p, struct batch *b)
-{
-    struct filed filed;
-    struct filing f = { .user = &p->sender,
-                        .mailbox_id = p->sender.sent_id,
-                        .entry_id = id_new(),
-                        .message_id = p->parties[0].row.id,
-                        .body_id = body_id(k->body),
-                        .content = body_key(k->body),
-                        .trace = k->sign.lines,
-                        .summary = k->summary_sealed,
-                        .header_message_id = k->summary.header_message_id,
-                        .thread_root = k->summary.thread_root,
-                        .body_size = body_size(k->body),
-                        .flags = ENTRY_SEEN,
-                        .sent_at = k->summary.sent_at,
-                        .received_at = k->now,
-                        .header_8bit = k->header_8bit };
-
-    if (!p->sent_copy)
-        return true;
-    if (!filing_add(c->svc, b, k->arena, &f, &filed, &c->err))
-        return false;
-    p->sent_op = filed.first;
-    p->sent_size = filed.row->size;
-    return true;
-}
-
-/* A row for "name=value" and one for "name". */
-static void build_tag(struct intake *k, const struct message_row *m, struct bytes label, struct batch *b)
-{
-    struct tag_row *row = arena_alloc(k->arena, sizeof *row);
-
-    *row = (struct tag_row){
-        .id = id_new(), .account_id = m->account_id, .message_id = m->id, .label = label, .expires_at = m->expires_at
-    };
-    batch_insert(b, &tag_kind, row, NULL, 0);
-}
-
-static void build_tags(struct intake *k, const struct message_row *m, struct batch *b)
-{
-    for (size_t i = 0; i < k->in.n_tags; i++) {
-        const struct named_value *tag = &k->in.tag_list[i];
-        build_tag(k, m, arena_copy(k->arena, tag->name), b);
-        build_tag(k, m, arena_bytesf(k->arena, "%.*s=%.*s", SHOW(tag->name), SHOW(tag->value)), b);
-    }
-}
-
-/* The first event of each account; what else it hears of this batch is gathered in its row. */
-static void build_party(struct intake *k, struct party *party, struct batch *b)
-{
-    struct event_row *accepted = event_make(k->arena, &party->row, NULL, "email.accepted", NO_BYTES, k->now);
-
-    batch_insert(b, &message_kind, &party->row, NULL, 0);
-    bundle_begin(&party->told, accepted);
-    batch_insert(b, &event_kind, accepted, NULL, 0);
-}
-
-static void build_events(struct intake *k, struct plan *p, const struct target *t, struct batch *b)
-{
-    struct party *own = owner(p, t), *box = &p->parties[t->party];
-    struct hearer sender = { .message = &own->row, .bundle = &own->told },
-                  guest = { .message = &box->row, .bundle = &box->told };
-
-    ending_tell(b, k->arena, &sender, &t->delivery, t->verdict.outcome, own == box ? NULL : &guest, t->user.domain_id,
-                k->now);
-}
-
-/* Another account's entry is not shown to the sender, once the delivery is over. */
-static const struct delivery_row *delivery_as_kept(struct intake *k, const struct target *t)
-{
-    struct delivery_row *row;
-
-    if (!outcome_is_final(t->verdict.outcome) || t->owner == t->party)
-        return &t->delivery;
-    row = arena_alloc(k->arena, sizeof *row);
-    *row = t->delivery;
-    row->entry_id = NO_ID;
-    return row;
-}
-
-bool plan_build(struct intake *k, struct call *c, struct plan *p, struct batch *b)
-{
-    if (p->keeps)
-        body_put(k->body, b, k->arena);
-    for (size_t i = 0; i < p->n_parties; i++)
-        build_party(k, &p->parties[i], b);
-    build_tags(k, &p->parties[0].row, b);
-    for (size_t i = 0; i < p->n; i++) {
-        struct target *t = &p->targets[i];
-        if (t->returned) {
-            returned_add(t->returned, b, k->arena, k->now);
-            continue;
-        }
-        if (t->filed && !build_entry(k, c, p, t, b))
-            return false;
-        batch_insert(b, &delivery_kind, delivery_as_kept(k, t), NULL, 0);
-        build_events(k, p, t, b);
-    }
-    return build_sent(k, c, p, b);
 }
