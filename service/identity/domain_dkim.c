@@ -11,6 +11,7 @@
 #include "service/core/state.h"
 #include "service/identity/dkim.h"
 #include "service/identity/domain.h"
+#include "service/identity/domain_records.h"
 
 /* Labels of letters, digits and hyphens (RFC 6376 3.1, RFC 1035 2.3.1), so that the record's name can be looked up. */
 static bool is_label(struct bytes label)
@@ -113,6 +114,8 @@ static bool commit(struct call *c, struct importing *w, const struct dkim_row *r
         dkim_remove(b, c->arena, signer);
     dkim_add(b, c->arena, &w->row, 1);
     show(c, w, rows, n, instead ? signer : NULL);
+    if (!domain_records(c, w->out))
+        return false;
     if (call_commit(c, b, w->out, w->row.domain_id))
         return true;
     switch (c->err.code == ERR_CONFLICT ? batch_failure(b).fault : FAULT_NONE) {

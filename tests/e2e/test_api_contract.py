@@ -485,7 +485,7 @@ def test_keys_of_a_domain(server, tenant):
     a = tenant.post(where, {"selector": "Moved.2024", "private_key": seed})
     assert a.status == 201 and a.json["object"] == "domain", a.json
     assert [(k["selector"], k["algorithm"]) for k in a.json["dkim"]][1] == ("moved.2024", "ed25519")
-    assert tenant.get(f"/v1/domains/{tenant.domain['name']}").json["dkim"] == a.json["dkim"]
+    assert tenant.get(f"/v1/domains/{tenant.domain['name']}").json == a.json
     assert "private_key" not in str(a.json) and seed not in str(a.json)
     fault(tenant.post(where, {"selector": "a..b", "private_key": seed}), 422, "validation_error", "/selector")
     fault(tenant.post(where, {"selector": "a", "private_key": "?"}), 422, "validation_error", "/private_key")
