@@ -23,7 +23,8 @@ pytestmark = pytest.mark.own_store
 ANA, BO = "ana@copy.test", "bo@copy.test"
 MANY = 1000
 STEPS = ["account", "domain", "dkim", "user", "address", "key", "setting", "setting_change", "node", "idempotency", "body", "message", "tag",
-         "delivery", "mailbox", "entry", "event", "consumer", "throttle", "limit", "change", "upgrade", "suppression", "chunk"]
+         "delivery", "mailbox", "entry", "event", "consumer", "throttle", "limit", "change", "upgrade", "suppression",
+         "suppression_import", "suspension", "action", "transcript", "nudge", "path", "route", "revision", "poke", "chunk"]
 
 
 def environment(**more):
