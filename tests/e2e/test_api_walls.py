@@ -422,14 +422,15 @@ def test_a_test_key_writes_nothing_but_test_mail(server):
     scopes = [s for s in SCOPES if s not in ("settings", "metrics", "operator")]
     c = Client(server, key=owner.make("/v1/keys", {"name": "t", "mode": "test", "scopes": scopes})["secret"])
     operator = Client(server, key=server.make("/v1/keys", {"name": "t", "mode": "test", "scopes": SCOPES})["secret"])
-    mail = {"message_send", "message_cancel", "message_delete"}
+    mail = {"message_send", "message_cancel", "message_delete", "delivery_retry", "delivery_hold", "delivery_release", "delivery_bounce",
+            "action_create"}  # act on test mail alone
     tried = 0
     for method, path, operation in operations(server):
         if method == "GET" or operation["operationId"] in mail:
             continue
         for client in (c, operator):
             answer = call(client, method, fill(path, made["ids"]), body_of(server, operation))
-            assert (answer.status, answer.json["code"]) == (403, "insufficient_scope"), (method, path)
+            assert (answer.status, (answer.json or {}).get("code")) == (403, "insufficient_scope"), (method, path)
         tried += 1
     assert tried > 20
     for method, path, body in (("PATCH", f"/v1/users/{made['address']}", {"password": "taken over by a test"}),
