@@ -1,4 +1,4 @@
-/* service/core/kinds.h - every kind that is kept, as C rows. The tables (fields, indexes) are in kinds.c; meanings in
+/* service/core/kinds.h - every kind that is kept, as C rows. The tables (fields, indexes) are in kinds*.c; meanings in
  * the header of the resource. Texts are UTF-8; addresses and domains are in the form of address_normalize. */
 #ifndef SERVICE_KINDS_H
 #define SERVICE_KINDS_H

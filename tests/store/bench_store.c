@@ -80,7 +80,7 @@ static const struct field delivery_fields[] = {
     FIELD(INT, delivery, attempts), FIELD(TEXT, delivery, flow),      FIELD(TIME, delivery, send_at),
     FIELD(TIME, delivery, lapsed),
 };
-/* By "due" and "flow" as in service/core/kinds.c. */
+/* By "due" and "flow" as in service/core/kinds_mail.c. */
 static const struct index delivery_indexes[] = {
     { .name = "message", .fields = { "message" } },
     { .name = "due", .fields = { "due" }, .when = "due" },
