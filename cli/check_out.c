@@ -39,7 +39,7 @@ void check_resolver(struct checkup *c)
     ask(c, proved, DNS_NS, &s);
     ask(c, plain, DNS_MX, &u);
     if (s.result != DNS_FOUND) {
-        snprintf(found, sizeof found, "%.*s: %.*s", SHOW(proved), SHOW(s.why));
+        snprintf(found, sizeof found, "no answer for \"%.*s\": %.*s", SHOW(proved), SHOW(s.why));
         check_say(c, WARN, "dns", found,
                   s.result == DNS_BOGUS
                       ? "the signatures do not fit: look at the clock, and at dns.trust_anchor"
