@@ -97,6 +97,7 @@ static void read_records(struct arena *a, const struct ub_result *r, struct dns_
             out->n++;
 }
 
+/* RFC 1035 4.1.1, RCODE, by its own words. */
 const char *dns_rcode_text(int rcode)
 {
     static const char *const names[] = { "no error",     "format error",    "server failure",
