@@ -98,8 +98,9 @@ void way_update(struct engine *e, struct way *w); /* sched hears of its window *
 bool way_is_shut(struct way *w);
 /* The operator's to mend: what waits is not tried for a while, and not put off either. */
 void way_suspend(struct engine *e, struct way *w, const struct mail_route *r, struct bytes why);
-void ways_count(const struct engine *e); /* for the metrics */
-void ways_reap(struct engine *e);        /* those that nobody takes */
+void way_resume(struct engine *e, struct bytes name); /* if there is one, and it is not open */
+void ways_count(const struct engine *e);              /* for the metrics */
+void ways_reap(struct engine *e);                     /* those that nobody takes */
 void ways_free(struct engine *e);
 struct bytes way_name(const struct way *w);
 

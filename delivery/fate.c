@@ -184,6 +184,17 @@ void fates_unsent(struct turn *t)
         }
 }
 
+/* Hosts that never have an address are given up at the third attempt that found it so. */
+static enum mx_verdict plan_verdict(const struct turn *t, const struct delivery_row *d)
+{
+    const struct mx_plan *p = &t->site->plan;
+    bool before = bytes_equal(json_part(d->last, "enhanced"), BYTES("\"4.4.4\""));
+
+    return p->verdict == MX_UNUSABLE && !p->partial && before && d->attempts + 1 >= MX_UNUSABLE_MAX ? MX_GIVEN_UP
+                                                                                                    : p->verdict;
+}
+
+/* What DNS cannot say now is like a host that is away: a few find out, the rest waits untried. */
 void fates_plan(struct turn *t)
 {
     struct verdict_rules rules = rules_of(t);
@@ -195,9 +206,11 @@ void fates_plan(struct turn *t)
             continue;
         describe(t, &t->fates[i], &s);
         s.last_host = true;
-        verdict_of_plan(t->site->plan.verdict, t->site->plan.why, &s, &rules, &t->fates[i].judgement);
+        verdict_of_plan(plan_verdict(t, &t->fates[i].work->row), t->site->plan.why, &s, &rules, &t->fates[i].judgement);
         settle(&t->fates[i]);
     }
+    if (t->site->plan.verdict == MX_TEMPORARY)
+        way_tell(t->engine, t->way, PATH_ALL_FAILED);
 }
 
 void fates_refused(struct turn *t)

@@ -199,10 +199,13 @@ void hosts_join(struct engine *e, struct site *s, struct bytes group)
     const struct provider *p =
         s->plan.n && s->route.way == ROUTE_MX ? rules_provider(NULL, s->plan.hosts[0].name) : NULL;
     int most = (int)PARAM_INT(delivery, path_max);
-    struct bytes name = p ? arena_bytesf(s->arena, "provider %.*s", SHOW(p->name)) : group;
+    struct bytes name = p ? arena_bytesf(s->arena, "provider %.*s", SHOW(p->name)) : group,
+                 alone = arena_bytesf(s->arena, "site %.*s", SHOW(site_name(s)));
 
-    if (s->plan.verdict != MX_OK) /* alone: it is no host's fault */
-        name = arena_bytesf(s->arena, "site %.*s", SHOW(site_name(s)));
+    if (s->plan.verdict != MX_OK) /* it is no host's fault */
+        name = alone;
+    else
+        way_resume(e, alone);
     s->way = way_get(e, name);
     s->way->sites++;
     s->way->path.max = p && p->connections && p->connections < most ? p->connections : most;

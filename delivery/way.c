@@ -109,6 +109,14 @@ void way_suspend(struct engine *e, struct way *w, const struct mail_route *r, st
     way_update(e, w);
 }
 
+void way_resume(struct engine *e, struct bytes name)
+{
+    struct way *w = way_find(e, name);
+
+    if (w && w->path.state != PATH_OPEN)
+        way_tell(e, w, PATH_RESUMED);
+}
+
 void ways_count(const struct engine *e)
 {
     int64_t now = clock_monotonic(), states[] = { [PATH_OPEN] = 0, [PATH_DEAD] = 0, [PATH_PROBE] = 0 }, shut = 0,

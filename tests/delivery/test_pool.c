@@ -137,11 +137,32 @@ static void a_way_that_is_shut_stays_so(void **state)
     signal_free(&e.wake);
 }
 
+/* A place whose hosts DNS could not say is dead on a way of its own, which nobody needs once they are known. */
+static void a_way_that_is_not_needed_is_open_again(void **state)
+{
+    struct sched_limits limits = { 100, 10, 50 };
+    struct engine e = { .wake = signal_new(), .sched = sched_new(&limits) };
+
+    (void)state;
+    for (int i = 0; i < 5; i++)
+        way_tell(&e, way_get(&e, BYTES("site far.test")), PATH_ALL_FAILED);
+    ways_reap(&e);
+    assert_true(HASH_COUNT(e.ways) == 1 && way_is_shut(e.ways));
+    way_resume(&e, BYTES("site near.test"));
+    way_resume(&e, BYTES("site far.test"));
+    assert_false(way_is_shut(e.ways));
+    ways_reap(&e);
+    assert_int_equal(HASH_COUNT(e.ways), 0);
+    sched_free(&e.sched);
+    signal_free(&e.wake);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(old_ones_end_beside_one_that_is_taken),
         cmocka_unit_test(a_way_that_is_shut_stays_so),
+        cmocka_unit_test(a_way_that_is_not_needed_is_open_again),
     };
     return cmocka_run_group_tests(tests, net_up, net_down);
 }

@@ -83,6 +83,55 @@ def test_a_host_that_bears_our_name():
         assert "MAIL" not in peer.verbs()
 
 
+def test_hosts_that_never_resolve_are_given_up_at_the_third_attempt(world):
+    names, peer, s = world
+    m = send(s, "three@lost.test")
+    for n in (1, 2):
+        d = until(lambda: (d := deliveries(s, m)["three@lost.test"])["attempts"] == n and d["status"] == "deferred" and d)  # noqa: B023
+        assert (d["last"]["enhanced"], d["last"]["cause"]) == ("4.4.4", "dns")
+        assert s.post(f"/v1/deliveries/{d['id']}/retry").status == 200
+    d = ended(s, m, "bounced")["three@lost.test"]
+    assert (d["attempts"], d["last"]["enhanced"], d["last"]["cause"]) == (3, "5.4.4", "dns")
+
+
+def test_a_domain_that_dns_cannot_say_is_not_tried_by_every_mail():
+    """Like a host that is away: five find out, the rest waits, and the domain beside it is not held up."""
+    with Names(ZONES) as names, Peer() as peer, by_names(names, peer, path_max=1, retry="1h") as s:
+        ms = [send(s, f"x{i}@away.test") for i in range(8)]
+        until(lambda: "state=dead" in s.log_text())
+        states = until(lambda: (d := [d for m in ms for d in deliveries(s, m).values()]) and "sending" not in {x["status"] for x in d} and d)
+        assert sorted((d["status"], d["attempts"]) for d in states) == [("deferred", 1)] * 5 + [("queued", 0)] * 3
+        ended(s, send(s, "x@far.test"))
+
+
+def test_addresses_that_lead_back_to_us_from_outside():
+    """Behind NAT no interface has them: delivery.own_addresses says so."""
+    with Names(ZONES) as names, Peer() as peer, by_names(names, peer, own_addresses="127.0.0.2") as s:
+        assert ended(s, send(s, "x@far.test"), "bounced")["x@far.test"]["last"]["enhanced"] == "5.4.6"
+        assert ended(s, send(s, "x@[127.0.0.2]"), "bounced")["x@[127.0.0.2]"]["last"]["cause"] == "loop" and not peer.sessions
+
+
+def test_a_relay_whose_hosts_are_found_by_mx():
+    """far.test has no address of its own; its second host takes over from the first."""
+    with Names(ZONES) as names, Peer() as peer, by_names(names, peer, via="hold") as s:
+        s.make("/v1/routes", {"type": "relay", "hosts": ["both.test"], "lookup": "mx", "port": peer.port, "private": True})
+        d = ended(s, send(s, "x@elsewhere.test"))["x@elsewhere.test"]
+        assert (d["attempts"], d["last"]["mx"]) == (1, "mx.far.test") and peer.mails[0].recipients == ["x@elsewhere.test"]
+        assert names.asked["both.test", "MX"] == 1 and not names.asked["elsewhere.test", "MX"]
+
+
+def test_a_relay_is_told_the_secret_where_its_name_was_verified():
+    with Names(ZONES) as names, Peer(offers=("STARTTLS", "AUTH PLAIN"), AUTH="235 2.7.0 ok") as peer, by_names(names, peer, via="hold") as s:
+        s.stop()
+        s.env["POSTRIDER_TLS_OUT_CA"] = str(certificate() / "cert.pem")
+        s.start()
+        s.make("/v1/routes", {"type": "relay", "hosts": ["mx.far.test"], "port": peer.port, "private": True, "tls": "verify", "username": "jo", "password": "swordfish"})
+        d = ended(s, send(s, "x@elsewhere.test"))["x@elsewhere.test"]
+        assert d["last"]["tls"]["verified"] and d["last"]["tls"]["policy"] == "verify" and peer.mails[0].tls
+        said = [line.split()[0] for _, line in peer.log]
+        assert said.index("STARTTLS") < said.index("AUTH") and said.count("AUTH") == 1
+
+
 def test_one_way_for_all_who_share_hosts():
     zones = {(f"d{i}.test", "MX"): ["10 mx.far.test."] for i in range(5)} | {("mx.far.test", "A"): ["127.0.0.2"]}
     with Names(zones) as names, Peer() as peer, by_names(names, peer, path_max=1) as s:
