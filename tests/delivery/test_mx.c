@@ -3,6 +3,7 @@
  *   a.example=192.0.2.1,2001:db8::1  its addresses; or nodata, noname, fail; a family alone: 4:fail, 6:fail */
 #include "tests/mail/suite.h"
 
+#include "base/params.h"
 #include "delivery/mx.h"
 
 #define DENY                                                                                                           \
@@ -318,6 +319,89 @@ static void routes_allow_what_dns_may_not(void **state)
     assert_bytes(shown(*state, &plan), BYTES("10.0.0.1 203.0.113.1"));
 }
 
+/* As the parameter has them: each network by its first and last address, and what stands beside it. */
+static void networks_that_are_denied_from_the_start(void **state)
+{
+    static const struct {
+        const char *address;
+        bool denied;
+    } rows[] = {
+        { "0.0.0.0", true },
+        { "0.255.255.255", true },
+        { "1.0.0.0", false },
+        { "9.255.255.255", false },
+        { "10.0.0.0", true },
+        { "10.255.255.255", true },
+        { "11.0.0.0", false },
+        { "100.63.255.255", false },
+        { "100.64.0.0", true },
+        { "100.127.255.255", true },
+        { "100.128.0.0", false },
+        { "126.255.255.255", false },
+        { "127.0.0.0", true },
+        { "127.255.255.255", true },
+        { "128.0.0.0", false },
+        { "169.253.255.255", false },
+        { "169.254.0.0", true },
+        { "169.254.169.254", true },
+        { "169.254.255.255", true },
+        { "169.255.0.0", false },
+        { "172.15.255.255", false },
+        { "172.16.0.0", true },
+        { "172.31.255.255", true },
+        { "172.32.0.0", false },
+        { "192.0.0.0", true },
+        { "192.0.0.255", true },
+        { "192.0.1.0", false },
+        { "192.0.2.1", true }, /* documentation */
+        { "192.167.255.255", false },
+        { "192.168.0.0", true },
+        { "192.168.255.255", true },
+        { "192.169.0.0", false },
+        { "198.17.255.255", false },
+        { "198.18.0.0", true },
+        { "198.19.255.255", true },
+        { "198.20.0.0", false },
+        { "198.51.100.1", true },
+        { "203.0.113.1", true },
+        { "223.255.255.255", false },
+        { "224.0.0.0", true },
+        { "240.0.0.1", true },
+        { "255.255.255.255", true },
+        { "::", true },
+        { "::1", true },
+        { "2606:4700::1", false },
+        { "2001:db8::1", true },
+        { "fbff:ffff::1", false },
+        { "fc00::1", true },
+        { "fdff:ffff::1", true },
+        { "fe80::1", true },
+        { "febf::1", true },
+        { "ff02::1", true },
+        { "::ffff:10.0.0.1", true },
+        { "::ffff:8.8.8.8", false },
+        { "64:ff9b::10.0.0.1", true },
+        { "64:ff9b::8.8.8.8", false },
+        { "2002:a00:1::1", true }, /* 6to4 of 10.0.0.1 */
+        { "2002:808:808::1", false },
+    };
+    struct mx_rules rules = { .has_v4 = true, .has_v6 = true };
+    struct mx_plan plan;
+    struct network n;
+
+    params_init();
+    rules.deny = PARAM_TEXT(delivery, deny);
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        assert_true(network_parse_address(bytes_of(rows[i].address), &n));
+        mx_plan_literal(&n, &rules, *state, &plan);
+        if (plan.verdict != (rows[i].denied ? MX_DENIED : MX_OK))
+            fail_msg("%s: %d", rows[i].address, (int)plan.verdict);
+        plan_of(*state, arena_printf(*state, "MX=10/a.example a.example=%s", rows[i].address), &rules, &plan);
+        if (plan.verdict != (rows[i].denied ? MX_DENIED : MX_OK))
+            fail_msg("a host at %s: %d", rows[i].address, (int)plan.verdict);
+    }
+}
+
 static void literals(void **state)
 {
     static const struct {
@@ -415,6 +499,7 @@ int main(void)
         ARENA_TEST(the_seed_shuffles_within_a_preference),
         ARENA_TEST(too_many_names_are_cut),
         ARENA_TEST(routes_allow_what_dns_may_not),
+        ARENA_TEST(networks_that_are_denied_from_the_start),
         ARENA_TEST(literals),
         ARENA_TEST(plans_live_within_bounds),
         ARENA_TEST(groups_are_the_best_names),

@@ -108,6 +108,15 @@ def test_nobody_there_is_a_deferral():
         assert d["last"]["enhanced"] == "4.4.1" and d["last"]["cause"] == "network"
 
 
+@pytest.mark.parametrize("step, limit, enhanced", [("greeting", "greeting", "4.4.1"), ("MAIL", "command", "4.4.2"), ("dot", "dot", "4.4.2")])
+def test_a_limit_of_time_is_for_the_whole_answer(step, limit, enhanced):
+    """One byte after the other, each soon enough: it never ends otherwise."""
+    with Peer(**{step: Drip("220 " + "x" * 400 if step == "greeting" else "250 " + "x" * 400, pause=0.2)}) as peer, by_relay(peer, **{f"timeout_{limit}": "2s"}) as s:
+        m = send(s, "x@far.test")
+        assert ended(s, m, "deferred")["x@far.test"]["last"]["enhanced"] == enhanced and not peer.mails
+        assert ("email.ambiguous" in kinds(s, m)) == (step == "dot")
+
+
 def test_cut_after_the_dot_is_ambiguous():
     with Peer(dot=Cut()) as peer, by_relay(peer) as s:
         m = send(s, "x@far.test")
@@ -201,6 +210,8 @@ def test_nobody_is_sent_to_a_host_that_is_dead():
         until(lambda: "state=dead" in s.log_text(), 60)
         states = sorted(d["status"] for m in ms for d in deliveries(s, m).values())
         assert states == ["deferred"] * 5 + ["queued"] * 3
+        waiting = {d["status"]: d["waiting"] for m in ms for d in deliveries(s, m).values()}
+        assert waiting["queued"]["reason"] == "path" and waiting["queued"]["until"] and waiting["deferred"]["reason"] == "retry"
         if not os.environ.get("POSTRIDER_SOAK"):  # its first death lasts a minute
             return
         with Peer(port=gone.port) as back:

@@ -1,9 +1,11 @@
 """Public messages that leave: each file of the MIME suites, under an author of ours, arrives byte for byte at a peer with 8BITMIME, and
-converted at one without, with the same content. What cannot be sent so (a NUL, no header) has its reason from the API."""
+converted at one without, with the same content, and dkimpy verifies both signatures. What cannot be sent so (a NUL, no header) has its reason
+from the API."""
 import email
 import quopri
 import re
 
+import dkim
 import pytest
 from peer import Peer
 from server import SUITES, until
@@ -51,14 +53,37 @@ def folder(request):
     return request.param
 
 
+def published(s):
+    """What the DNS would say of the domain's keys."""
+    records = {r["name"].rstrip("."): r["value"].encode() for r in s.get("/v1/domains/example.test").json["records"] if r["purpose"] == "dkim"}
+    return lambda name, timeout=5: records.get(name.decode().rstrip("."))
+
+
+FIELD = re.compile(rb"[\x21-\x7e]+:|[ \t]")
+
+
+def has_only_fields(mail):
+    """Of a line that is no field nobody can say whether the body begins there."""
+    return all(FIELD.match(line) for line in mail.partition(b"\r\n\r\n")[0].split(b"\r\n"))
+
+
+def check_signatures(mail, dns, file):
+    """Both are ours, and come first."""
+    if has_only_fields(mail):
+        assert [dkim.DKIM(mail).verify(idx=i, dnsfunc=dns) for i in range(2)] == [True, True], file
+
+
 def test_public_messages_leave_as_they_are(folder):
     with Peer() as peer, by_relay(peer) as s:
         sent, refused = send_all(s, folder)
         assert len(sent) >= 20 and all(r["code"] == "validation_error" for r in refused.values()), list(refused.values())
         until(lambda: len(peer.mails) >= len(sent), 120)
         got = {email.message_from_bytes(m.body)["Message-ID"]: m.body for m in peer.mails}
+        dns = published(s)
+        assert sum(map(has_only_fields, got.values())) > 0.8 * len(got)
         for number, (file, mail, _) in enumerate(sent):
             body = got[email.message_from_bytes(mail)["Message-ID"]]
+            check_signatures(body, dns, file)
             if has_long_lines(mail):  # RFC 5321 4.5.3.1.6: no line may be longer, so it is put in another encoding
                 assert not has_long_lines(body), file
                 assert quopri.decodestring(body.partition(b"\r\n\r\n")[2]) == mail.partition(b"\r\n\r\n")[2], file
@@ -80,11 +105,13 @@ def test_public_messages_are_converted_where_they_must_be(folder):
         ends = [(file, mail, ended(s, m, "delivered", "bounced", "failed")["x@far.test"]) for file, mail, m in sent]
         got = {email.message_from_bytes(m.body)["Message-ID"]: m.body for m in peer.mails}
         assert len(got) >= len(sent) // 2 > 0 or folder == "mime-cpython"
+        dns = published(s)
         for file, mail, end in ends:
             if end["status"] != "delivered":
                 assert end["last"]["enhanced"] in ("5.6.3", "5.6.7"), (file, end)
                 continue
             body = got[email.message_from_bytes(mail)["Message-ID"]]
             assert body.partition(b"\r\n\r\n")[2].isascii(), file
+            check_signatures(body, dns, file)
             if is_sound(mail):
                 assert leaves(body) == leaves(mail), file

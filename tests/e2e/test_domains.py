@@ -225,6 +225,27 @@ def test_keys_follow_one_another(world):
     s.call("PATCH", "/v1/settings/dkim.retire_after", {"value": None})
 
 
+def test_the_next_keys_come_by_themselves(store):
+    """dkim.rotate_every: made to be published, and nothing is signed by them before they were seen."""
+    often = {"delivery_mode": "live", "domain_check_pause": "1s", "domain_check_soon": "1s", "domain_check_every": "1s"}
+    with Nsd({"us.test": US, "turn.test": []}) as nsd, server(nsd, **often) as s:
+        d = add(s, "turn.test")
+        nsd.set("turn.test", lines_of(d["records"]))
+        assert verify(s, "turn.test")["status"] == "verified"
+        old = {k["selector"] for k in d["dkim"]}
+
+        def keys():
+            return {k["selector"]: k["status"] for k in s.get("/v1/domains/turn.test").json["dkim"]}
+
+        assert keys() == dict.fromkeys(old, "active")
+        s.call("PATCH", "/v1/settings/dkim.rotate_every", {"value": "1s"})
+        new = until(lambda: (k := keys()) and len(k) == 4 and k).keys() - old
+        s.call("PATCH", "/v1/settings/dkim.rotate_every", {"value": "0s"})
+        assert keys() == dict.fromkeys(old, "active") | dict.fromkeys(new, "next")
+        nsd.set("turn.test", lines_of(s.get("/v1/domains/turn.test").json["records"]))
+        until(lambda: keys() == dict.fromkeys(old, "retiring") | dict.fromkeys(new, "active"))
+
+
 def cli(s, *words):
     return subprocess.run([s.binary, *words, "--url", s.doors["api"]], capture_output=True, text=True,
                           env=os.environ | {"POSTRIDER_KEY": s.key})

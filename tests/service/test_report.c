@@ -1,6 +1,7 @@
 /* Reports to senders: of what, to whom, in which batch; how often they are written when things are done again. */
 #include "mail/bounce.h"
 #include "service/body/structure.h"
+#include "service/queue/act.h"
 #include "tests/service/mail_world.h"
 #include "tests/service/queue_world.h"
 
@@ -160,6 +161,30 @@ static void what_is_over_at_once_is_told(void **state)
     submit_to(w, "bounced@sandbox.test");
     assert_int_equal(n_reports(w), 1);
     has(w, report(w), "Final-Recipient: rfc822; bounced@sandbox.test");
+}
+
+/* What an operator gives up is a failure for who sent it: with his words, and with NEVER not at all. */
+static void what_is_given_up_by_hand_is_told(void **state)
+{
+    struct world *w = *state;
+    static const char *const asked[] = { "{\"notify\":\"NEVER\",\"orcpt\":null}", NULL };
+    struct delivery_view view;
+    struct intake_out out;
+
+    go_live();
+    for (size_t i = 0; i < 2; i++) {
+        struct delivery_act_in in = { .reason = BYTES("wrong list") };
+
+        out = submit(w, (struct submitted){ .from = "ana@example.test", .to = "x@far.test", .dsn = asked[i] });
+        in.id = id_of(w, &delivery_kind, out.recipients[0].delivery_id);
+        act(w, &w->key, "api");
+        w->key.scopes = SCOPE_ALL;
+        must(&w->c, delivery_bounce(&w->c, &in, &view));
+        assert_bytes(view.row.status, BYTES("failed"));
+        assert_int_equal(n_reports(w), i);
+    }
+    has(w, report(w), "\r\nFinal-Recipient: rfc822; x@far.test\r\nAction: failed\r\nStatus: 5.7.0\r\n");
+    has(w, report(w), "wrong list");
 }
 
 static void a_delivery_is_told_when_asked_for(void **state)
@@ -387,6 +412,7 @@ int main(void)
         WORLD_TEST(a_refusal_is_told_whole),
         WORLD_TEST(the_whole_comes_back_where_it_is_asked_for),
         WORLD_TEST(what_is_over_at_once_is_told),
+        WORLD_TEST(what_is_given_up_by_hand_is_told),
         WORLD_TEST(a_delivery_is_told_when_asked_for),
         WORLD_TEST(to_a_server_without_dsn_it_is_relayed),
         WORLD_TEST(a_delay_is_told_once),
