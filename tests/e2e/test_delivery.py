@@ -210,6 +210,7 @@ def test_nobody_is_sent_to_a_host_that_is_dead():
         until(lambda: "state=dead" in s.log_text(), 60)
         states = sorted(d["status"] for m in ms for d in deliveries(s, m).values())
         assert states == ["deferred"] * 5 + ["queued"] * 3
+        until(lambda: "postrider_delivery_paths_dead 1\n" in s.get("/metrics").body.decode())
         waiting = {d["status"]: d["waiting"] for m in ms for d in deliveries(s, m).values()}
         assert waiting["queued"]["reason"] == "path" and waiting["queued"]["until"] and waiting["deferred"]["reason"] == "retry"
         if not os.environ.get("POSTRIDER_SOAK"):  # its first death lasts a minute

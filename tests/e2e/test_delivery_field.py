@@ -125,6 +125,25 @@ def test_extensions_are_used_by_need():
         assert "SMTPUTF8" not in peer.mails[0].params and "BODY" not in peer.mails[0].params and "BDAT" not in peer.verbs()
 
 
+@pytest.mark.parametrize("offers, mails", [(("LIMITS RCPTMAX=2 MAILMAX=100",), [(1, 1), (1, 2), (1, 2)]), (("LIMITS MAILMAX=2",), [(1, 5), (1, 5), (2, 5)])])
+def test_limits_of_a_host_are_kept(offers, mails):
+    """RFC 9422: so many recipients a mail, so many mails a connection; the rest goes at once, in the same attempt."""
+    to, n = [f"x{i}@far.test" for i in range(5)], 1 if "RCPTMAX" in offers[0] else 3
+    with Peer(offers=offers) as peer, by_relay(peer, path_max=1, ahead=100) as s:
+        for _ in range(n):
+            d = ended(s, send(s, *to))
+            assert all(x["attempts"] == 1 for x in d.values())
+        assert sorted((m.session, len(m.recipients)) for m in peer.mails) == mails
+        assert sorted(r for m in peer.mails for r in m.recipients) == sorted(to * n)
+
+
+def test_a_connection_is_used_so_often():
+    with Peer() as peer, by_relay(peer, per_connection="2") as s:
+        for n in range(5):
+            ended(s, send(s, f"x{n}@far.test"))
+        assert [m.session for m in peer.mails] == [1, 1, 2, 2, 3]
+
+
 def test_orcpt_keeps_its_escapes():
     with Peer() as peer, by_relay(peer) as s:
         s.user("ana@example.test")

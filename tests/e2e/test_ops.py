@@ -2,6 +2,7 @@
 import functools
 import threading
 
+from kept import everything
 from peer import Peer, Wait
 from server import until
 from test_cli import fine
@@ -235,6 +236,14 @@ def test_secrets_and_content_are_given_by_their_size(tmp_path):
             assert b"sesame" not in t.body and b"walrus" not in t.body and b"AG1l" not in t.body  # base64 of \0me
 
 
+def test_a_dialogue_is_kept_sealed():
+    with Peer(greeting="220 Narwhal ESMTP", RCPT="550 5.1.1 no") as peer, by_relay(peer) as s:
+        d = ended(s, send(s, "x@far.test"), "bounced")["x@far.test"]
+        assert said(transcript(s, d), "peer")[0] == "220 Narwhal ESMTP"
+        s.stop()
+        assert b"Narwhal" not in everything(s) and b"x@far.test" in everything(s)
+
+
 def test_some_successes_are_kept():
     with Peer() as peer, by_relay(peer, transcript_sample=100) as s:
         d = ended(s, send(s, "x@far.test"))["x@far.test"]
@@ -286,6 +295,13 @@ def test_from_the_command_line():
         assert run("suspension", "list")["data"] == []
         d = deliveries(s, m)["c@near.test"]
         assert run("delivery", "transcript", d["id"])["attempt"] == 1
+        assert run("queue", "show", "near.test")["depth"]["total"] == 1
+        assert run("delivery", "hold", d["id"], "--reason", "who?")["waiting"]["text"] == "who?" and run("delivery", "release", d["id"])["status"] == "queued"
+        until(lambda: run("delivery", "show", d["id"])["attempts"] == 2)
+        assert run("delivery", "retry", d["id"])["waiting"]["reason"] != "retry"
+        until(lambda: run("delivery", "show", d["id"])["attempts"] == 3)
+        for flags in (["--older", "3600"], ["--tag", "kind"], ["--domain", "nobody.test"]):
+            assert run("queue", "retry", *flags, "--dry-run")["matched"] == 0
         assert run("delivery", "bounce", d["id"])["status"] == "failed"
         assert run("queue", "bounce", "--yes")["failed"] == 0
 

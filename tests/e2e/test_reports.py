@@ -5,6 +5,7 @@ import email
 import email.policy
 import smtplib
 
+import dkim
 from peer import Peer
 from server import PASSWORD, Server, until
 from test_delivery import LIVE, by_relay, ended, kinds, send
@@ -94,6 +95,8 @@ def test_one_that_leaves_is_signed():
         assert (mail.sender, mail.recipients) == ("", ["back@out.test"]) and fields(m)[1]["Final-Recipient"] == "rfc822; gone@far.test"
         signatures = m.get_all("DKIM-Signature")
         assert len(signatures) == 2 and all("d=example.org;" in x for x in signatures)
+        keys = {r["name"].rstrip("."): r["value"].encode() for r in s.get("/v1/domains/example.org").json["records"] if r["purpose"] == "dkim"}
+        assert all(dkim.DKIM(mail.body).verify(i, dnsfunc=lambda name, timeout=5: keys[name.decode().rstrip(".")]) for i in range(2))
 
 
 class KillAtRefusal(Killer):

@@ -6,6 +6,7 @@ import types
 import pytest
 from peer import Peer, Starttls
 from server import Server, until
+from test_cli import fine
 from test_delivery import LIVE, deliveries, ended, send
 
 RELAY = {"type": "relay", "hosts": ["relay.example.net"]}
@@ -184,9 +185,24 @@ def test_what_is_counted_and_logged(world):
         ended(s, send(s, "x@thirteen.test"), "bounced")
         name = 'postrider_delivery_attempts_total{outcome="bounced",cause="unknown_user",site="relay"}'
         assert numbers(s)[name] == before.get(name, 0) + 1
-        until(lambda: numbers(s)["postrider_delivery_paths_open"] > 0 and numbers(s)["postrider_delivery_connections"] >= 0)
+        ended(s, send(s, "y@thirteen.test"), "bounced")
+        until(lambda: numbers(s)["postrider_delivery_paths_open"] > 0 and numbers(s)["postrider_delivery_connections"] > 0)
         line = next(line for line in s.log_text().splitlines() if "rcpt=<x@thirteen.test>" in line or "rcpt=x@thirteen.test" in line)
         assert "source=mail.example.org" in line and "cause=unknown_user" in line and "result=bounced" in line
+
+
+def test_from_the_command_line(world, tmp_path):
+    s = world.s
+    (tmp_path / "secret").write_text("swordfish\n")
+    with Peer(host="127.0.0.4", offers=("AUTH PLAIN",), AUTH="235 2.7.0 ok") as peer:
+        r = fine(s, "route", "add", "relay", "--host", peer.host, "--port", peer.port, "--domain", "line.test", "--private", "--position", 7,
+                 "--username", "jo", "--password-file", tmp_path / "secret", "--insecure-auth")
+        assert r["hosts"] == [peer.host] and r["position"] == 7 and r["username"] == "jo"
+        assert fine(s, "route", "explain", "x@line.test")["route"]["id"] == r["id"] and r["id"] in [x["id"] for x in fine(s, "route", "list")["data"]]
+        ended(s, send(s, "x@line.test"))
+        assert peer.mails and fine(s, "route", "set", r["id"], "--domain", "line2.test")["domain"] == "line2.test"
+        fine(s, "route", "delete", r["id"], "--yes")
+        assert s.get(f"/v1/routes/{r['id']}").status == 404 and fine(s, "route", "explain", "x@line2.test")["type"] == "hold"
 
 
 # ---- explain ----
