@@ -1,7 +1,7 @@
 /* base/csv.h: what programs write as CSV, cut anywhere; what we write comes back as it was. */
 #include "check.h"
 
-#include "base/csv.h"
+#include "tests/base/csv_pieces.h"
 
 #define RECORD_MAX 40
 
@@ -13,25 +13,6 @@ static void show(const struct csv *c, struct buf *out)
     for (size_t i = 0; !c->fault && i < c->n; i++)
         buf_addf(out, "%.*s|", SHOW(csv_cell(c, i)));
     buf_addc(out, '/');
-}
-
-/* In pieces of `step` bytes; `from`: begun anew behind record `from`, whose place is known from the reading before. */
-static void read_all(struct bytes in, size_t step, struct csv *c, struct buf *out)
-{
-    size_t at = (size_t)c->at, used;
-
-    while (at < in.n) {
-        struct bytes piece = bytes_head(bytes_from(in, at), step);
-
-        while (csv_next(c, piece, &used) == CSV_RECORD) {
-            show(c, out);
-            piece = bytes_from(piece, used);
-            at += used;
-        }
-        at += used;
-    }
-    if (csv_end(c) == CSV_RECORD)
-        show(c, out);
 }
 
 static const struct {
@@ -78,7 +59,7 @@ static void records_come_out_wherever_pieces_are_cut(void **state)
 
             buf_init(&out, 4096);
             csv_init(&c, ',', RECORD_MAX);
-            read_all(bytes_of(rows[i].in), step, &c, &out);
+            csv_read_pieces(&c, bytes_of(rows[i].in), step, show, &out);
             if (!bytes_equal(buf_bytes(&out), bytes_of(rows[i].want)))
                 fail_msg("row %zu by %zu: \"%.*s\"", i, step, SHOW(buf_bytes(&out)));
             csv_clear(&c);
@@ -108,7 +89,7 @@ static void reading_goes_on_behind_any_record(void **state)
             buf_add(&all, buf_bytes(&before));
             csv_init(&rest, ',', RECORD_MAX);
             csv_seek(&rest, whole.at, whole.row);
-            read_all(in, 3, &rest, &all);
+            csv_read_pieces(&rest, in, 3, show, &all);
             if (!bytes_equal(buf_bytes(&all), bytes_of(rows[i].want)))
                 fail_msg("row %zu from %lld: \"%.*s\"", i, (long long)whole.at, SHOW(buf_bytes(&all)));
             csv_clear(&rest);

@@ -1,7 +1,6 @@
 /* CSV as it comes: the same records whatever the pieces are, from the beginning or from behind any record; and what was
  * read comes back the same when it is written. */
-#include "base/csv.h"
-#include <assert.h>
+#include "tests/base/csv_pieces.h"
 
 #define RECORD_MAX 200
 
@@ -14,26 +13,6 @@ static void show(const struct csv *c, struct buf *out)
         buf_addf(out, "%zu ", csv_cell(c, i).n);
         buf_add(out, csv_cell(c, i));
     }
-}
-
-static void read_all(struct bytes in, size_t step, struct csv *c, struct buf *out)
-{
-    size_t at = (size_t)c->at, used;
-
-    while (at < in.n) {
-        struct bytes piece = bytes_head(bytes_from(in, at), step);
-
-        while (csv_next(c, piece, &used) == CSV_RECORD) {
-            show(c, out);
-            piece = bytes_from(piece, used);
-            at += used;
-        }
-        assert(used == piece.n);
-        at += used;
-    }
-    if (csv_end(c) == CSV_RECORD)
-        show(c, out);
-    assert(c->at <= (int64_t)in.n);
 }
 
 static void comes_back(const struct csv *c)
@@ -64,7 +43,7 @@ static void goes_on_from(struct bytes in, int64_t at, int64_t row, struct bytes 
     buf_init(&out, 1 << 24);
     csv_init(&c, csv_separator(in), RECORD_MAX);
     csv_seek(&c, at, row);
-    read_all(in, 7, &c, &out);
+    csv_read_pieces(&c, in, 7, show, &out);
     assert(bytes_ends(want, buf_bytes(&out)));
     csv_clear(&c);
     buf_clear(&out);
@@ -80,10 +59,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     buf_init(&whole, 1 << 24);
     buf_init(&bits, 1 << 24);
     csv_init(&c, csv_separator(in), RECORD_MAX);
-    read_all(in, SIZE_MAX, &c, &whole);
+    csv_read_pieces(&c, in, SIZE_MAX, show, &whole);
     csv_clear(&c);
     csv_init(&c, csv_separator(in), RECORD_MAX);
-    read_all(in, 1, &c, &bits);
+    csv_read_pieces(&c, in, 1, show, &bits);
     assert(bytes_equal(buf_bytes(&whole), buf_bytes(&bits)));
     csv_clear(&c);
     csv_init(&c, csv_separator(in), RECORD_MAX);
