@@ -330,6 +330,36 @@ static inline struct entry_row only_entry(struct world *w, struct id mailbox)
     return rows[0];
 }
 
+/* All of a content, which is closed; it has the size that was said, if one was. */
+static inline struct bytes whole_of(struct world *w, struct content_out *out)
+{
+    struct buf all;
+    struct bytes piece;
+
+    buf_init(&all, 4 << 20);
+    do {
+        must(&w->c, content_next(out->content, &piece, &w->c.err));
+        buf_add(&all, piece);
+    } while (piece.n);
+    content_close(&out->content);
+    assert_false(all.overflowed);
+    assert_true(out->size < 0 || all.n == (size_t)out->size);
+    piece = arena_copy(w->arena, buf_bytes(&all));
+    buf_clear(&all);
+    return piece;
+}
+
+/* A mail of Ana's as she gets it. */
+static inline struct bytes entry_text(struct world *w, struct id entry)
+{
+    struct entry_raw_in in = { .id = id_text(w->arena, entry_kind.prefix, entry) };
+    struct content_out out;
+
+    act(w, &w->ana_login, "api");
+    must(&w->c, entry_raw(&w->c, &in, &out));
+    return whole_of(w, &out);
+}
+
 static inline struct message_row message_of_id(struct world *w, struct id id)
 {
     struct message_row row = { 0 };

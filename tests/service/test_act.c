@@ -31,6 +31,18 @@ static struct delivery_row waiting(struct world *w, struct id *message)
     return rows[0];
 }
 
+/* The same, on its way. */
+static struct work *under_way(struct world *w, struct id *message)
+{
+    struct work *all;
+    size_t n;
+
+    waiting(w, message);
+    all = claimed(w, 9, &n);
+    assert_int_equal(n, 1);
+    return all;
+}
+
 static void what_is_held_is_not_claimed_and_goes_on_when_released(void **state)
 {
     struct world *w = *state;
@@ -68,20 +80,18 @@ static void a_retry_is_due_now(void **state)
 {
     struct world *w = *state;
     struct id message;
-    struct delivery_row row = waiting(w, &message);
+    struct work *all = under_way(w, &message);
     struct delivery_view view;
-    struct work *all;
     size_t n;
 
-    all = claimed(w, 9, &n);
     finish(w, all, 1, later(clock_wall() + 3600000), false);
     claimed(w, 9, &n);
     assert_int_equal(n, 0);
-    must(&w->c, act_as(w, delivery_retry, row.id, "", &view));
+    must(&w->c, act_as(w, delivery_retry, all->row.id, "", &view));
     assert_bytes(view.row.status, BYTES("deferred"));
     claimed(w, 9, &n);
     assert_int_equal(n, 1);
-    assert_int_equal(row_of(w, row.id).attempts, 1);
+    assert_int_equal(row_of(w, all->row.id).attempts, 1);
 }
 
 static void what_is_given_up_has_failed_and_says_why(void **state)
@@ -125,15 +135,11 @@ static void what_is_being_delivered_is_left(void **state)
     static act_fn *const acts[] = { delivery_retry, delivery_hold, delivery_release, delivery_bounce };
     struct world *w = *state;
     struct id message;
-    struct delivery_row row = waiting(w, &message);
+    struct work *all = under_way(w, &message);
     struct delivery_view view;
-    struct work *all;
-    size_t n;
 
-    all = claimed(w, 9, &n);
-    assert_int_equal(n, 1);
     for (int i = 0; i < 4; i++)
-        must_fail(&w->c, act_as(w, acts[i], row.id, "", &view), ERR_IN_FLIGHT);
+        must_fail(&w->c, act_as(w, acts[i], all->row.id, "", &view), ERR_IN_FLIGHT);
     finish(w, all, 1, delivered, false);
     assert_int_equal(message_of_id(w, message).n_delivered, 1);
 }
@@ -142,22 +148,20 @@ static void what_is_being_delivered_is_left(void **state)
 static void a_lease_that_ran_out_is_told(void **state)
 {
     struct world *w = *state;
-    struct id message;
-    struct delivery_row row = waiting(w, &message);
+    struct id message, id = under_way(w, &message)->row.id;
     struct delivery_view view;
     struct set past[] = { SET("lease_until", V_TIME(clock_wall() - 1000)),
                           SET("send_at", V_TIME(clock_wall() + 5000)) };
     size_t n;
 
-    claimed(w, 9, &n);
-    change(w, row.id, past, 2);
-    must(&w->c, act_as(w, delivery_retry, row.id, "", &view));
+    change(w, id, past, 2);
+    must(&w->c, act_as(w, delivery_retry, id, "", &view));
     assert_int_equal(events(w, message, "email.ambiguous"), 0);
     claimed(w, 9, &n);
     assert_int_equal(n, 1);
     assert_int_equal(events(w, message, "email.ambiguous"), 1); /* the claim has seen it */
-    change(w, row.id, past, 2);
-    must(&w->c, act_as(w, delivery_hold, row.id, "", &view));
+    change(w, id, past, 2);
+    must(&w->c, act_as(w, delivery_hold, id, "", &view));
     assert_int_equal(events(w, message, "email.ambiguous"), 2);
 }
 

@@ -98,19 +98,9 @@ static struct bytes raw_of(struct world *w, struct id message)
 {
     struct message_raw_in in = { .id = id_of(w, &message_kind, message) };
     struct content_out content;
-    struct bytes piece, all;
-    struct buf text;
 
     must(&w->c, message_raw(&w->c, &in, &content));
-    buf_init(&text, 4 << 20);
-    do {
-        must(&w->c, content_next(content.content, &piece, &w->c.err));
-        buf_add(&text, piece);
-    } while (piece.n);
-    content_close(&content.content);
-    all = arena_copy(w->arena, buf_bytes(&text));
-    buf_clear(&text);
-    return all;
+    return whole_of(w, &content);
 }
 
 static void a_reply_names_what_it_answers(void **state)
@@ -175,9 +165,8 @@ static void a_large_mail_keeps_its_bytes(void **state)
     struct entry_get_in get;
     struct entry_view view;
     struct content_out content;
-    struct bytes piece;
     struct intake_out out;
-    struct buf got;
+    struct bytes got;
 
     crypt_random(noise, size / 2); /* half of it compresses, half does not */
     file.content = (struct bytes){ noise, size };
@@ -192,15 +181,9 @@ static void a_large_mail_keeps_its_bytes(void **state)
     assert_bytes(view.attachments[0].filename, file.filename);
     assert_bytes(bytes_trim(view.text), BYTES("The quick brown walrus."));
     must(&w->c, entry_attachment(&w->c, &part, &content));
-    buf_init(&got, 4 << 20);
-    do {
-        must(&w->c, content_next(content.content, &piece, &w->c.err));
-        buf_add(&got, piece);
-    } while (piece.n);
-    content_close(&content.content);
+    got = whole_of(w, &content);
     assert_int_equal(got.n, size);
     assert_memory_equal(got.p, noise, size);
-    buf_clear(&got);
     part.index = 1;
     must_fail(&w->c, entry_attachment(&w->c, &part, &content), ERR_MISSING);
 }

@@ -53,22 +53,7 @@ static size_t n_reports(struct world *w)
 
 static struct bytes report(struct world *w)
 {
-    struct entry_raw_in in = { .id = id_of(w, &entry_kind, only_entry(w, w->ana.inbox_id).id) };
-    struct content_out out;
-    struct bytes piece = NO_BYTES;
-    struct buf all;
-
-    act(w, &w->ana_login, "api");
-    must(&w->c, entry_raw(&w->c, &in, &out));
-    buf_init(&all, 4 << 20);
-    do {
-        must(&w->c, content_next(out.content, &piece, &w->c.err));
-        buf_add(&all, piece);
-    } while (piece.n);
-    content_close(&out.content);
-    piece = arena_copy(w->arena, buf_bytes(&all));
-    buf_clear(&all);
-    return piece;
+    return entry_text(w, only_entry(w, w->ana.inbox_id).id);
 }
 
 static struct bounce parsed(struct world *w, struct bytes mail)
