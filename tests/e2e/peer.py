@@ -124,15 +124,15 @@ _certificate = None
 
 
 def certificate():
-    """A self-signed one, as most hosts have."""
+    """A folder with a self-signed one, as most hosts have; it goes with the process."""
     global _certificate
     if not _certificate:
-        folder = pathlib.Path(tempfile.mkdtemp(prefix="postrider-peer-"))
+        _certificate = tempfile.TemporaryDirectory(prefix="postrider-peer-")
+        folder = pathlib.Path(_certificate.name)
         subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj", "/CN=mx.far.test",
                         "-addext", "subjectAltName=DNS:mx.far.test", "-keyout", folder / "key.pem", "-out", folder / "cert.pem"],
                        check=True, capture_output=True)
-        _certificate = folder
-    return _certificate
+    return pathlib.Path(_certificate.name)
 
 
 class Session:

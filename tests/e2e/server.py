@@ -3,8 +3,10 @@ import base64
 import json
 import os
 import pathlib
+import random
 import re
 import signal
+import socket
 import subprocess
 import tempfile
 import time
@@ -37,6 +39,20 @@ def seconds_until(what):
     began = time.monotonic()
     until(what)
     return time.monotonic() - began
+
+
+def free_port(address="127.0.0.1"):
+    """One for TCP and UDP, below those that connections are given: it is still free when who listens there is started (again)."""
+    for _ in range(1000):
+        port = random.randrange(10000, 30000)
+        with socket.socket() as t, socket.socket(type=socket.SOCK_DGRAM) as u:
+            try:
+                t.bind((address, port))
+                u.bind((address, port))
+                return port
+            except OSError:
+                pass
+    raise AssertionError("no port")
 
 
 def link(path):

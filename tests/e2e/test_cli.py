@@ -5,7 +5,7 @@ import socket
 import subprocess
 
 import pytest
-from server import BINARY, PASSWORD, Server
+from server import BINARY, PASSWORD, Server, free_port
 
 
 def run(server, *words, input=None, key=None, env=None, program=None):
@@ -201,12 +201,6 @@ def test_a_path_that_is_too_long_is_refused(server):
     assert run(server, "domain", "show", "x" * 20000).returncode == 2
     r = run(server, "send", *[f"--to=a{i:060}@cli8.test" for i in range(60)], "--from", "a@cli8.test", input="Subject: x\n\ny\n")
     assert r.returncode != 0
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
 
 
 DOORS = ("api", "smtp", "submission", "submissions", "pop3", "pop3s")

@@ -337,15 +337,13 @@ def test_a_stop_waits_for_the_mail_under_way(tmp_path):
 
 def test_a_stop_before_the_greeting_is_no_attempt(tmp_path):
     go = threading.Event()
-    with Peer(greeting=Wait(go, "220 mx.far.test ESMTP")) as peer:
-        s = by_relay(peer, data=tmp_path / "data").start()
+    with Peer(greeting=Wait(go, "220 mx.far.test ESMTP")) as peer, by_relay(peer, data=tmp_path / "data") as s:
         m = send(s, "x@far.test")
         assert peer.reached.wait(30)
         s.stop()
         go.set()
         s.start()
         assert ended(s, m)["x@far.test"]["attempts"] == 1 and "email.deferred" not in kinds(s, m)
-        s.stop()
 
 
 @pytest.mark.only_sqlite("MongoDB's clock is its server's")

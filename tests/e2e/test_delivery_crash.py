@@ -36,10 +36,8 @@ class Killer:
 @pytest.mark.parametrize("step, answer", POINTS)
 def test_killed_at(tmp_path, step, answer):
     killer = Killer(answer)
-    with Peer(offers=(), **{step: killer}) as peer:
-        s = by_relay(peer, data=tmp_path / "data")
+    with Peer(offers=(), **{step: killer}) as peer, by_relay(peer, data=tmp_path / "data") as s:
         killer.server = s
-        s.start()
         m = send(s, "x@far.test", "y@far.test")
         assert killer.done.wait(30)
         s.process.wait(30)
@@ -54,17 +52,14 @@ def test_killed_at(tmp_path, step, answer):
 
 def test_what_came_twice_is_marked(tmp_path):
     killer = Killer()
-    with Peer(offers=(), dot=killer) as peer:
-        s = by_relay(peer, data=tmp_path / "data")
+    with Peer(offers=(), dot=killer) as peer, by_relay(peer, data=tmp_path / "data") as s:
         killer.server = s
-        s.start()
         m = send(s, "x@far.test")
         assert killer.done.wait(30)
         s.process.wait(30)
         s.start()
         ended(s, m)
         assert "email.ambiguous" in kinds(s, m) and len(peer.seen) == 2
-        s.stop()
 
 
 def check_counts(s, accepted, seen):
@@ -80,8 +75,7 @@ def check_counts(s, accepted, seen):
 
 def test_killed_under_load(tmp_path):
     """Several connections at once, one of which dies at each point in turn: what was accepted arrives, no more often than marked."""
-    with Peer() as peer:
-        s = by_relay(peer, data=tmp_path / "data").start()
+    with Peer() as peer, by_relay(peer, data=tmp_path / "data") as s:
         accepted = {}
         for cycle in range(CYCLES):
             step, answer = POINTS[cycle % len(POINTS)]
@@ -99,4 +93,3 @@ def test_killed_under_load(tmp_path):
             ended(s, {"id": m}, seconds=120)
         twice = check_counts(s, accepted, peer.seen)
         print(f"\n{CYCLES} cycles, {len(accepted)} mails, {twice} came twice and are marked")
-        s.stop()

@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 from peer import certificate
-from server import ROOT, until
+from server import ROOT, free_port, until
 from test_delivery import EIGHT, by_relay, ended, send, send_raw
 
 HARAKA = ROOT / ".venv/haraka/node_modules/.bin/haraka"
@@ -27,8 +27,7 @@ class Haraka:
 
     def __init__(self, folder):
         self.host, self.kept = "127.0.0.2", folder / "kept"
-        with socket.create_server((self.host, 0)) as s:
-            self.port = s.getsockname()[1]
+        self.port = free_port(self.host)
         self.kept.mkdir()
         subprocess.run([HARAKA, "-i", folder / "h"], check=True, capture_output=True)
         config = folder / "h/config"
@@ -41,7 +40,11 @@ class Haraka:
         self.log = open(folder / "log", "wb")
         self.process = subprocess.Popen([HARAKA, "-c", folder / "h"], stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log,
                                         env=os.environ | {"KEPT": str(self.kept)})
-        until(self.answers, 120)
+        try:
+            until(self.answers, 120)
+        except AssertionError:
+            self.end()
+            raise
 
     def answers(self):
         assert self.process.poll() is None, pathlib.Path(self.log.name).read_text()

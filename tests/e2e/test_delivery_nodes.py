@@ -10,51 +10,52 @@ from peer import Peer, Wait
 from server import Server, until
 from test_delivery import LIVE, by_relay, ended, kinds, send
 from test_delivery_crash import check_counts
-from test_two_processes import beside
+from test_two_processes import beside, kill
 
 pytestmark = pytest.mark.own_store
 
 
+@contextlib.contextmanager
 def nodes(peer):
+    """Two; the first one sends."""
     env = LIVE | {"POSTRIDER_DELIVERY_VIA": "relay", "POSTRIDER_DELIVERY_RELAY": peer.host, "POSTRIDER_DELIVERY_RELAY_PORT": str(peer.port),
                   "POSTRIDER_DELIVERY_LEASE": "10s"}
-    a = Server(env=env, store="mongo").start()
-    until(lambda: "this node sends" in a.log_text())
-    b = beside(a)
-    b.env = env
-    return a, b.start()
+    with Server(env=env, store="mongo") as a:
+        until(lambda: "this node sends" in a.log_text())
+        b = beside(a)
+        b.env = env
+        with b:
+            try:
+                yield a, b
+            finally:
+                if a.process:
+                    a.process.send_signal(signal.SIGCONT)  # a test may have frozen it
 
 
 def test_one_node_sends_for_all_and_another_takes_over():
-    with Peer() as peer:
-        a, b = nodes(peer)
+    with Peer() as peer, nodes(peer) as (a, b):
         ended(b, send(b, "x@far.test"))
         assert len(peer.mails) == 1 and "this node sends" not in b.log_text()
-        a.kill()
+        kill(a)
         ended(b, send(b, "y@far.test"), seconds=90)
         assert len(peer.mails) == 2 and "this node sends" in b.log_text()
-        b.stop()
 
 
 def test_the_node_that_sends_hears_of_what_another_took():
     """At once, of flows that are new to it: its scan comes once a minute. A route that is made on one node holds on the other."""
-    with Peer() as peer, Peer(host="127.0.0.3") as other:
-        a, b = nodes(peer)
+    with Peer() as peer, Peer(host="127.0.0.3") as other, nodes(peer) as (a, b):
         ended(b, send(b, "x@first.test"), seconds=90)
         for i in range(5):
             ended(b, send(b, f"x@far{i}.test"), seconds=20)
         b.make("/v1/routes", {"type": "relay", "domain": "far0.test", "hosts": [other.host], "port": other.port, "private": True})
         ended(b, send(b, "y@far1.test"))
         until(lambda: ended(b, send(b, "z@far0.test")) and other.mails)
-        b.stop()
-        a.stop()
 
 
 def test_who_slept_past_the_lease_writes_nothing():
     """The frozen node's mail is sent by the other one, marked; when it wakes and hears its 250, that changes nothing."""
     go = threading.Event()
-    with Peer(dot=[Wait(go, "250 2.0.0 late"), None]) as peer:
-        a, b = nodes(peer)
+    with Peer(dot=[Wait(go, "250 2.0.0 late"), None]) as peer, nodes(peer) as (a, b):
         m = send(a, "x@far.test")
         assert peer.reached.wait(30)
         a.process.send_signal(signal.SIGSTOP)
@@ -64,8 +65,6 @@ def test_who_slept_past_the_lease_writes_nothing():
         a.process.send_signal(signal.SIGCONT)
         until(lambda: "somebody else's by now" in a.log_text(), 60)
         assert ended(b, m)["x@far.test"]["last"]["text"] == "taken" and kinds(b, m).count("email.delivered") == 1
-        a.stop()
-        b.stop()
 
 
 def test_elections_while_mail_leaves(tmp_path):
@@ -85,29 +84,28 @@ def test_elections_while_mail_leaves(tmp_path):
         with Peer() as peer:
             s = by_relay(peer, data=tmp_path / "data")
             s.store = members.uri()
-            s.start()
-            term, since = members.term(), time.monotonic()
-            harm = threading.Thread(target=step_down)
-            harm.start()
-            while members.term() < term + 3 or len(accepted) < 60:
-                assert time.monotonic() - since < 200
-                to = [f"n{len(accepted)}-{j}@far{len(accepted) % 5}.test" for j in range(len(accepted) % 3 + 1)]
-                body = {"from": "app@example.test", "to": to, "subject": "Sturgeon", "text": "The quick brown walrus.\n"}
-                if not accepted:
-                    until(lambda: s.post("/v1/domains", {"name": "example.test"}).status in (201, 409))
-                    until(lambda: s.post("/v1/domains/example.test/verify", {"force": True}).status == 200)
-                answer = s.post("/v1/messages", body)
-                assert answer.status in (202, 503), answer
-                if answer.status == 202:
-                    accepted[answer.json["id"]] = to
-            over.set()
-            harm.join()
-            members.settled()
-            for m in accepted:
-                ended(s, {"id": m}, seconds=120)
-            twice = check_counts(s, accepted, peer.seen)
-            print(f"\n{members.term() - term} elections, {len(accepted)} mails, {twice} came twice and are marked")
-            s.stop()
+            with s:
+                term, since = members.term(), time.monotonic()
+                harm = threading.Thread(target=step_down)
+                harm.start()
+                while members.term() < term + 3 or len(accepted) < 60:
+                    assert time.monotonic() - since < 200
+                    to = [f"n{len(accepted)}-{j}@far{len(accepted) % 5}.test" for j in range(len(accepted) % 3 + 1)]
+                    body = {"from": "app@example.test", "to": to, "subject": "Sturgeon", "text": "The quick brown walrus.\n"}
+                    if not accepted:
+                        until(lambda: s.post("/v1/domains", {"name": "example.test"}).status in (201, 409))
+                        until(lambda: s.post("/v1/domains/example.test/verify", {"force": True}).status == 200)
+                    answer = s.post("/v1/messages", body)
+                    assert answer.status in (202, 503), answer
+                    if answer.status == 202:
+                        accepted[answer.json["id"]] = to
+                over.set()
+                harm.join()
+                members.settled()
+                for m in accepted:
+                    ended(s, {"id": m}, seconds=120)
+                twice = check_counts(s, accepted, peer.seen)
+                print(f"\n{members.term() - term} elections, {len(accepted)} mails, {twice} came twice and are marked")
     finally:
         over.set()
         members.stop()

@@ -9,8 +9,8 @@ import subprocess
 
 import pytest
 from peer import Peer
-from server import PASSWORD, Server, until
-from zones import Nsd, free_port, lines_of
+from server import PASSWORD, Server, free_port, until
+from zones import Nsd, lines_of
 
 pytestmark = pytest.mark.skipif(not shutil.which("nsd", path="/usr/sbin:/usr/bin"), reason="no nsd")
 

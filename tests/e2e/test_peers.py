@@ -9,15 +9,9 @@ import subprocess
 import tempfile
 
 import pytest
-from server import PASSWORD, Server, until
+from server import PASSWORD, Server, free_port, until
 
 need_root = pytest.mark.skipif(os.geteuid() != 0, reason="Postfix starts only as root")
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
 
 
 class Postfix:

@@ -106,8 +106,7 @@ class KillAtRefusal(Killer):
 
 def test_kill_9_doubles_no_report(tmp_path):
     """It dies before the refusal, or right after it, while that is written down with its report."""
-    with Peer(offers=()) as peer:
-        s = by_relay(peer, data=tmp_path / "data").start()
+    with Peer(offers=()) as peer, by_relay(peer, data=tmp_path / "data") as s:
         s.user("ana@example.test")
         for cycle in range(8):
             killer = KillAtRefusal("550 5.1.1 no" if cycle % 4 else None, s)
@@ -123,7 +122,6 @@ def test_kill_9_doubles_no_report(tmp_path):
         told = s.entries("ana@example.test")
         mails = [email.message_from_bytes(s.raw(e), policy=email.policy.default) for e in told]
         assert sorted(fields(m)[1]["Final-Recipient"] for m in mails) == sorted(f"rfc822; {d['email']}" for d in refused)
-        s.stop()
 
 
 @need_root

@@ -14,7 +14,7 @@ import time
 import mongod
 import pymongo
 import pytest
-from server import BINARY, Server
+from server import BINARY, Server, free_port
 
 pytestmark = pytest.mark.own_store
 SECRET = "s3cret-p4ss"
@@ -53,7 +53,7 @@ class Mongod:
 
     def __init__(self, *arguments, prepare=None, replicated=True):
         self.folder = tempfile.TemporaryDirectory(prefix="postrider-mongod-")
-        self.port = mongod.script.free_ports(1)[0]
+        self.port = free_port()
         self.replicated = replicated
         self.start()
         if replicated:
@@ -155,10 +155,6 @@ def in_tls(certificates):
 
 
 # ---- refusals ----
-
-def free_port():
-    return mongod.script.free_ports(1)[0]
-
 
 def test_unreachable():
     text = refused(f"mongodb://ana:{SECRET}@127.0.0.1:{free_port()}/mail?replicaSet=rs0", "cannot be reached", "is it running")

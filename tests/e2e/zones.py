@@ -5,22 +5,9 @@ import socket
 import subprocess
 import tempfile
 
-from server import until
+from server import free_port, until
 
 NSD = shutil.which("nsd", path="/usr/sbin:/usr/bin")
-
-
-def free_port(address="127.0.0.1"):
-    """One that is free for TCP and UDP."""
-    for _ in range(100):
-        with socket.socket() as t, socket.socket(type=socket.SOCK_DGRAM) as u:
-            t.bind((address, 0))
-            try:
-                u.bind((address, t.getsockname()[1]))
-            except OSError:
-                continue
-            return t.getsockname()[1]
-    raise AssertionError("no port")
 
 
 def quoted(text):
