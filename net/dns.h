@@ -43,4 +43,6 @@ void dns_stop(void); /* before or after net_stop; waits for the questions that a
 /* Asks; the answer lies in the arena (a few KiB a record at most; TXT as long as it is). It comes before `deadline` and
  * before dns.timeout has passed. Never fails otherwise than by `result`; net_stop gives DNS_FAILED. */
 void dns_ask(struct arena *a, struct bytes name, enum dns_type type, int64_t deadline, struct dns_answer *out);
+/* The name itself, or one below it; every name is below the root, "". */
+bool dns_is_below(struct bytes name, struct bytes zone);
 #endif

@@ -97,6 +97,12 @@ static void read_records(struct arena *a, const struct ub_result *r, struct dns_
             out->n++;
 }
 
+bool dns_is_below(struct bytes name, struct bytes zone)
+{
+    return bytes_equal_nocase(name, zone) ||
+           (name.n > zone.n && bytes_ends_nocase(name, zone) && (!zone.n || name.p[name.n - zone.n - 1] == '.'));
+}
+
 /* RFC 1035 4.1.1, RCODE, by its own words. */
 const char *dns_rcode_text(int rcode)
 {

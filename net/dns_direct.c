@@ -47,12 +47,6 @@ struct dns_direct *dns_direct_new(struct arena *a, const struct dns_direct_optio
 
 /* ---- zones and their servers ---- */
 
-static bool is_below(struct bytes name, struct bytes zone)
-{
-    return bytes_equal_nocase(name, zone) ||
-           (name.n > zone.n && bytes_ends_nocase(name, zone) && (!zone.n || name.p[name.n - zone.n - 1] == '.'));
-}
-
 static void add_server(struct dns_direct *d, struct zone *z, struct bytes name, struct bytes raw)
 {
     struct server *s = &z->servers[z->n];
@@ -127,7 +121,7 @@ static struct zone *zone_of(struct dns_direct *d, struct bytes name)
     struct zone *best = NULL;
 
     for (size_t i = 0; i < d->n; i++)
-        if (is_below(name, d->zones[i].name) && (!best || d->zones[i].name.n > best->name.n))
+        if (dns_is_below(name, d->zones[i].name) && (!best || d->zones[i].name.n > best->name.n))
             best = &d->zones[i];
     return best ? best : discover(d, name);
 }
@@ -139,7 +133,7 @@ static struct zone *referred(struct dns_direct *d, const struct zone *from, cons
     struct zone *z;
     size_t n = 0;
 
-    if (w->zone.n <= from->name.n || !is_below(w->zone, from->name) || !(z = add_zone(d, w->zone)))
+    if (w->zone.n <= from->name.n || !dns_is_below(w->zone, from->name) || !(z = add_zone(d, w->zone)))
         return NULL;
     for (size_t i = 0; i < w->n_servers; i++)
         if (w->servers[i].address.p)

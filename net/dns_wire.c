@@ -245,12 +245,6 @@ static void read_answer(struct reader *r, unsigned n, struct bytes name, enum dn
     }
 }
 
-static bool is_below(struct bytes name, struct bytes zone)
-{
-    return bytes_equal_nocase(name, zone) ||
-           (name.n > zone.n && bytes_ends_nocase(name, zone) && (!zone.n || name.p[name.n - zone.n - 1] == '.'));
-}
-
 static void read_authority(struct reader *r, unsigned n, struct bytes name, struct dns_wire *out)
 {
     struct record one;
@@ -258,7 +252,7 @@ static void read_authority(struct reader *r, unsigned n, struct bytes name, stru
     for (unsigned i = 0; i < n && get_record(r, &one); i++) {
         struct bytes server;
 
-        if (one.type != DNS_NS || !is_below(name, one.owner) || out->n_servers == DNS_WIRE_SERVERS_MAX)
+        if (one.type != DNS_NS || !dns_is_below(name, one.owner) || out->n_servers == DNS_WIRE_SERVERS_MAX)
             continue;
         if (out->n_servers && !bytes_equal_nocase(one.owner, out->zone))
             continue;
@@ -276,7 +270,7 @@ static void read_glue(struct reader *r, unsigned n, struct dns_wire *out)
     for (unsigned i = 0; i < n && get_record(r, &one); i++)
         for (size_t k = 0; k < out->n_servers; k++)
             if ((one.type == DNS_A || one.type == DNS_AAAA) && !out->servers[k].address.p &&
-                one.data.n == (one.type == DNS_A ? 4u : 16u) && is_below(one.owner, out->zone) &&
+                one.data.n == (one.type == DNS_A ? 4u : 16u) && dns_is_below(one.owner, out->zone) &&
                 bytes_equal_nocase(one.owner, out->servers[k].name))
                 out->servers[k].address = arena_copy(r->a, one.data);
 }

@@ -62,18 +62,12 @@ static void note(struct arena *a, const struct dns_answer *answer, struct lookup
     }
 }
 
-static bool is_its_own(struct bytes name, struct bytes domain)
-{
-    return bytes_equal_nocase(name, domain) ||
-           (name.n > domain.n && bytes_ends_nocase(name, domain) && name.p[name.n - domain.n - 1] == '.');
-}
-
 static void ask(struct arena *a, struct dns_direct *direct, struct bytes domain, int64_t deadline, struct lookup *q)
 {
     struct dns_answer answer;
     bool cached;
 
-    if (is_its_own(q->name, domain))
+    if (dns_is_below(q->name, domain))
         dns_direct_ask(direct, q->name, type_of(q->type), deadline, &answer, &cached);
     else
         dns_ask(a, q->name, type_of(q->type), deadline, &answer);
