@@ -126,9 +126,14 @@ bool call_reaches(const struct call *c, struct id domain)
     return c->who->n_domain_ids == 0;
 }
 
+bool call_is_operator(const struct call *c)
+{
+    return scopes_here(c) & SCOPE_OPERATOR;
+}
+
 bool call_oversees(const struct call *c)
 {
-    return id_equal(c->account, c->svc->operator_account) && scopes_here(c) & SCOPE_OPERATOR && !c->who->test &&
+    return id_equal(c->account, c->svc->operator_account) && call_is_operator(c) && !c->who->test &&
            !c->who->n_domain_ids;
 }
 

@@ -132,6 +132,8 @@ bool call_check(struct call *c);
 bool call_may(struct call *c, unsigned scope);
 /* Is the domain one that the credential may touch? A key that is bound to domains reaches those alone. */
 bool call_reaches(const struct call *c, struct id domain);
+/* An operator's credential, in whichever account it acts. */
+bool call_is_operator(const struct call *c);
 /* The operator, in the operator's own account: what is of all accounts is seen. */
 bool call_oversees(const struct call *c);
 /* May the credential see mail of that account, mode ("test" …) and domain: messages, deliveries, events? Test keys see

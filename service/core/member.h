@@ -77,6 +77,8 @@ void members_write(struct jw *w, const struct members *m, const void *row);
 uint64_t members_read(const struct members *m, struct json_object *object, struct arena *a, void *given);
 /* A JSON list of texts, as it was given, in the arena; NO_BYTES: none. */
 bool members_texts(struct call *c, struct bytes json, struct bytes **texts, size_t *n);
+/* The other way round; NO_BYTES for none. */
+struct bytes members_texts_json(struct arena *a, const struct bytes *texts, size_t n);
 
 /* The bits of the members of these names, "name,quota"; a name that is none is a bug and ends the program. */
 uint64_t members_named(const struct members *m, const char *names);

@@ -90,6 +90,23 @@ uint64_t members_read(const struct members *m, struct json_object *object, struc
     return named;
 }
 
+struct bytes members_texts_json(struct arena *a, const struct bytes *texts, size_t n)
+{
+    struct bytes json;
+    struct buf out;
+    struct jw w;
+
+    buf_init(&out, 64 * 1024);
+    jw_init(&w, &out);
+    jw_array(&w);
+    for (size_t i = 0; i < n; i++)
+        jw_text(&w, texts[i]);
+    jw_array_end(&w);
+    json = n ? arena_copy(a, buf_bytes(&out)) : NO_BYTES;
+    buf_clear(&out);
+    return json;
+}
+
 bool members_texts(struct call *c, struct bytes json, struct bytes **texts, size_t *n)
 {
     struct json_object *list = NULL;

@@ -97,23 +97,6 @@ static bool add_forward(struct call *c, size_t i, struct bytes text, struct byte
     return true;
 }
 
-static struct bytes texts_json(struct arena *a, const struct bytes *list, size_t n)
-{
-    struct bytes json;
-    struct buf out;
-    struct jw w;
-
-    buf_init(&out, 64 * 1024);
-    jw_init(&w, &out);
-    jw_array(&w);
-    for (size_t i = 0; i < n; i++)
-        jw_text(&w, list[i]);
-    jw_array_end(&w);
-    json = arena_copy(a, buf_bytes(&out));
-    buf_clear(&out);
-    return json;
-}
-
 static bool read_forward(struct call *c, const struct address_target *t, struct bytes self, struct bytes *json)
 {
     struct bytes *given, list[FORWARD_MOST];
@@ -128,7 +111,7 @@ static bool read_forward(struct call *c, const struct address_target *t, struct 
     for (size_t i = 0; i < n_given; i++)
         if (!add_forward(c, i, given[i], self, list, &n))
             return false;
-    *json = texts_json(c->arena, list, n);
+    *json = members_texts_json(c->arena, list, n);
     return true;
 }
 

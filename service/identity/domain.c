@@ -329,7 +329,7 @@ static bool force(struct call *c, struct domain_view *v)
     struct set sets[3];
     bool fresh;
 
-    if (!c->who || !id_equal(c->who->account_id, c->svc->operator_account) || !(c->who->scopes & SCOPE_OPERATOR))
+    if (!call_is_operator(c))
         return err_set(&c->err, ERR_SCOPE, "Only an operator may force it");
     fresh = !v->row.verified_at || v->row.lost_at;
     if (fresh)

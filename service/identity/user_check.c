@@ -103,24 +103,16 @@ static bool one_send_as(struct call *c, size_t i, struct bytes text, struct byte
 
 static bool write_send_as(struct call *c, const struct bytes *texts, size_t n, struct bytes *out)
 {
-    struct buf text;
-    struct jw w;
-    bool ok = true;
+    struct bytes *plain = arena_array(c->arena, n ? n : 1, sizeof *plain);
+    size_t good = 0;
 
-    buf_init(&text, 64 * 1024);
-    jw_init(&w, &text);
-    jw_array(&w);
-    for (size_t i = 0; ok && i < n; i++) {
-        struct bytes plain = NO_BYTES;
-
-        ok = one_send_as(c, i, texts[i], &plain);
-        if (plain.p)
-            jw_text(&w, plain);
+    for (size_t i = 0; i < n; i++) {
+        if (!one_send_as(c, i, texts[i], &plain[good]))
+            return false;
+        good += plain[good].p != NULL;
     }
-    jw_array_end(&w);
-    *out = n ? arena_copy(c->arena, buf_bytes(&text)) : NO_BYTES;
-    buf_clear(&text);
-    return ok;
+    *out = members_texts_json(c->arena, plain, good);
+    return true;
 }
 
 static bool rule_send_as(struct call *c, const void *given, void *row)

@@ -24,15 +24,6 @@ static bool absent(struct call *c, const struct recipient_check_in *in, struct r
     return in->lenient || err_set(&c->err, ERR_MISSING, "No such user <%.*s>", SHOW(out->email));
 }
 
-static bool was_missing(struct call *c)
-{
-    bool missing = c->err.code == ERR_MISSING;
-
-    if (missing)
-        c->err = (struct err){ 0 };
-    return missing;
-}
-
 static bool check_sandbox(struct call *c, const struct recipient_check_in *in, struct recipient *out)
 {
     enum cause first;
@@ -60,7 +51,7 @@ static bool find_forward(struct call *c, const struct address *address, struct r
     struct directory_forward f;
 
     if (!directory_forward(c, address, &f))
-        return was_missing(c);
+        return call_was_missing(c);
     out->forward = f.to;
     out->domain_id = f.domain_id;
     if (!id_is_none(f.user_id))
@@ -76,7 +67,7 @@ static bool check_local(struct call *c, const struct recipient_check_in *in, con
     struct directory_user user = { 0 };
     bool found = find_user(c, address, &user);
 
-    if (!found && !was_missing(c))
+    if (!found && !call_was_missing(c))
         return false;
     out->kind = RECIPIENT_LOCAL;
     if ((!found || user.forwards) && !find_forward(c, address, out))
@@ -191,7 +182,7 @@ bool recipient_check(struct call *c, const struct recipient_check_in *in, struct
     }
     if (!returned_check(c, &address, domain, out, &returned)) {
         out->kind = RECIPIENT_LOCAL;
-        return c->err.code == ERR_MISSING && in->lenient && was_missing(c) && absent(c, in, out);
+        return c->err.code == ERR_MISSING && in->lenient && call_was_missing(c) && absent(c, in, out);
     }
     return returned || (check_domain(c, in, &address, out) && (!c->who || limits_recipients(c, 1)));
 }

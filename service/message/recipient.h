@@ -27,9 +27,8 @@ struct recipient {
     bool missing, full; /* LOCAL, only for API sends: born bounced 5.1.1 / 5.2.2 */
     bool proven;        /* RETURNED: `token` says what it is about */
     struct token token;
-    struct bytes
-        forward; /* LOCAL, FORWARD: JSON list of addresses that it is sent on to, too (service/message/forward.h) */
-    struct id domain_id; /* then, of the address */
+    struct bytes forward; /* LOCAL, FORWARD: JSON list of addresses that it is sent on to, too (plan_forward.c) */
+    struct id domain_id;  /* then, of the address */
 };
 
 struct recipient_check_in {

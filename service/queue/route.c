@@ -163,28 +163,21 @@ static bool normal_host(struct call *c, struct bytes text, struct bytes *out)
 
 static bool rule_hosts(struct call *c, const void *given, void *row)
 {
-    struct bytes *hosts, plain;
-    struct buf text;
-    struct jw w;
+    struct bytes *hosts, plain[ROUTE_HOSTS_MAX];
     size_t n;
 
     if (!members_texts(c, ((const struct route_row *)given)->hosts, &hosts, &n))
         return false;
     if (n > ROUTE_HOSTS_MAX)
         call_fault(c, "/hosts", "too_many", "At most %d hosts", ROUTE_HOSTS_MAX);
-    buf_init(&text, 16384);
-    jw_init(&w, &text);
-    jw_array(&w);
-    for (size_t i = 0; i < n && i < ROUTE_HOSTS_MAX; i++) {
-        if (normal_host(c, hosts[i], &plain))
-            jw_text(&w, plain);
-        else
+    n = n < ROUTE_HOSTS_MAX ? n : ROUTE_HOSTS_MAX;
+    for (size_t i = 0; i < n; i++)
+        if (!normal_host(c, hosts[i], &plain[i])) {
             call_fault(c, arena_printf(c->arena, "/hosts/%zu", i), "invalid_host",
                        "Neither a host name nor an address");
-    }
-    jw_array_end(&w);
-    ((struct route_row *)row)->hosts = n ? arena_copy(c->arena, buf_bytes(&text)) : NO_BYTES;
-    buf_clear(&text);
+            plain[i] = hosts[i];
+        }
+    ((struct route_row *)row)->hosts = members_texts_json(c->arena, plain, n);
     return true;
 }
 
@@ -279,16 +272,11 @@ static bool is_tenant_port(int64_t port)
     return port == 0; /* 25 */
 }
 
-static bool is_operator(const struct call *c)
-{
-    return id_equal(c->who->account_id, c->svc->operator_account) && (c->who->scopes & SCOPE_OPERATOR);
-}
-
 static void check_relay(struct call *c, const struct route_row *row)
 {
     if (!row->hosts.p)
         call_fault(c, "/hosts", "required", "A relay has at least one host");
-    if (!is_operator(c) && !is_tenant_port(row->port))
+    if (!call_is_operator(c) && !is_tenant_port(row->port))
         call_fault(c, "/port", "not_allowed", "A port of mail is wanted: 25, 465, 587 or 2525");
     if (row->port == PORT_SUBMISSIONS && bytes_equal(row->tls, BYTES("none")))
         call_fault(c, "/tls", "invalid_value", "Port 465 speaks TLS from the first byte");

@@ -8,11 +8,6 @@
 #include "service/queue/route.h"
 #include "service/queue/routing.h"
 
-static bool sees_all(const struct call *c)
-{
-    return id_equal(c->who->account_id, c->svc->operator_account) && (c->who->scopes & SCOPE_OPERATOR);
-}
-
 static bool read_address(struct call *c, const char *pointer, struct bytes text, struct bytes *email,
                          struct bytes *domain)
 {
@@ -75,8 +70,8 @@ static bool explain_route(struct call *c, const struct mail_route *r, struct rou
     out->tls = route_tls_text(tls);
     out->tls_why =
         tls == ROUTE_TLS_MAY ? BYTES("nothing asks for more: TLS where it is offered") : BYTES("the route says so");
-    out->shown = r && (own || sees_all(c));
-    out->hosts_shown = way == ROUTE_MX || own || sees_all(c);
+    out->shown = r && (own || call_is_operator(c));
+    out->hosts_shown = way == ROUTE_MX || own || call_is_operator(c);
     return !out->shown || store_get(c->store, &route_kind, r->id, c->arena, &out->row, &c->err);
 }
 
@@ -88,7 +83,7 @@ static void explain_path(struct call *c, const struct routes *routes, const stru
     if (r && mail_route_asks_message(r))
         flow = flow_by(c->arena, flow, r->id);
     out->known = queue_explain(c->svc, routes, flow, c->arena, c->deadline, &out->outlook);
-    out->limits_shown = out->known && sees_all(c);
+    out->limits_shown = out->known && call_is_operator(c);
     if (out->known && out->outlook.tls_required && strcmp(out->tls, "may") == 0) {
         out->tls = "require";
         out->tls_why = BYTES("its provider is known to have it");

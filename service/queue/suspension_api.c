@@ -23,11 +23,6 @@ bool suspension_scope_read(struct bytes name, enum suspension_scope *out)
     return false;
 }
 
-static bool is_operator(const struct call *c)
-{
-    return id_equal(c->who->account_id, c->svc->operator_account) && c->who->scopes & SCOPE_OPERATOR;
-}
-
 /* A key that is bound to domains, or for tests alone, changes what is others' too. */
 static bool may(struct call *c)
 {
@@ -179,7 +174,7 @@ static bool has_room(struct call *c)
     if (!store_find(c->store, &q, c->arena, &rows, &n, &c->err))
         return false;
     if (n >= most)
-        call_fault(c, "/scope", "limit_reached", "There are %zu already", n);
+        call_fault(c, "/scope", "limit_reached", "There are %zu suspensions already: end one first", n);
     return true;
 }
 
@@ -201,7 +196,7 @@ bool suspension_create(struct call *c, const struct suspension_create_in *in, st
     if (!may(c) || !members_apply(c, &suspension_members, &in->given, in->named, out))
         return false;
     out->author = c->who->name;
-    out->by_operator = is_operator(c);
+    out->by_operator = call_is_operator(c);
     out->effect = out->effect.p ? out->effect : BYTES("stop");
     if (!is_tenants(out) && !call_oversees(c))
         return err_set(&c->err, ERR_SCOPE, "A tenant suspends its account, and mail by its tags");
@@ -237,7 +232,7 @@ bool suspension_delete(struct call *c, const struct suspension_delete_in *in, vo
     (void)out;
     if (!may(c) || !suspension_get(c, &get, &row))
         return false;
-    if (row.by_operator && !is_operator(c))
+    if (row.by_operator && !call_is_operator(c))
         return err_set(&c->err, ERR_SCOPE, "The operator has made it, and can end it");
     suspension_end(b, c->arena, &row, NULL);
     if (call_commit(c, b, NULL, row.id)) {
