@@ -40,7 +40,7 @@ static int by_age(const void *a, const void *b)
     return order ? order : id_compare(x->id, y->id);
 }
 
-bool dkim_list(struct call *c, const struct id *domains, size_t n, struct dkim_row **rows, size_t *n_rows)
+bool dkim_list(struct call *c, const struct id *domains, size_t n, const struct dkim_row **rows, size_t *n_rows)
 {
     static const char *const only[] = { "id",      "account_id", "domain_id",  "selector",   "algorithm",
                                         "status",  "record",     "bits",       "imported",   "created_at",
@@ -58,9 +58,9 @@ bool dkim_list(struct call *c, const struct id *domains, size_t n, struct dkim_r
     q.limit = n * KEYS_MOST;
     if (n && !store_find(c->store, &q, c->arena, &found, n_rows, &c->err))
         return false;
-    *rows = found;
     if (*n_rows)
-        qsort(*rows, *n_rows, sizeof **rows, by_age);
+        qsort(found, *n_rows, sizeof **rows, by_age);
+    *rows = found;
     return true;
 }
 
@@ -167,6 +167,14 @@ void dkim_add(struct batch *b, struct arena *a, const struct dkim_row *rows, siz
     add_if(b, a, rows, n, NULL);
 }
 
+bool dkim_refused(struct call *c, const struct batch *b, bool *again)
+{
+    if (c->err.code == ERR_CONFLICT && batch_failure(b).fault == FAULT_BOUND)
+        return err_again(c, ERR_CONFLICT, "A domain has %lld keys at most", (long long)PARAM_INT(dkim, keys_max));
+    *again = c->err.code == ERR_CONFLICT;
+    return false;
+}
+
 static struct cond *as_read(struct arena *a, const struct dkim_row *row)
 {
     struct cond *same = arena_alloc(a, sizeof *same);
@@ -241,7 +249,7 @@ static bool make_first(struct call *c, const struct domain_row *domain)
     return true;
 }
 
-bool dkim_ensure(struct call *c, const struct domain_row *domain, struct dkim_row **rows, size_t *n_rows)
+bool dkim_ensure(struct call *c, const struct domain_row *domain, const struct dkim_row **rows, size_t *n_rows)
 {
     if (!dkim_list(c, &domain->id, 1, rows, n_rows))
         return false;

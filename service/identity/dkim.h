@@ -34,9 +34,9 @@ struct bytes dkim_record_name(struct arena *a, const struct dkim_row *row, struc
 struct bytes dkim_record_text(struct arena *a, const struct dkim_row *row);
 
 /* Every key of up to 100 domains, those of one together, the oldest first; without private halves. */
-bool dkim_list(struct call *c, const struct id *domains, size_t n, struct dkim_row **rows, size_t *n_rows);
+bool dkim_list(struct call *c, const struct id *domains, size_t n, const struct dkim_row **rows, size_t *n_rows);
 /* The same of one domain, which is given its first pair when it has none. */
-bool dkim_ensure(struct call *c, const struct domain_row *domain, struct dkim_row **rows, size_t *n_rows);
+bool dkim_ensure(struct call *c, const struct domain_row *domain, const struct dkim_row **rows, size_t *n_rows);
 
 /* Two new keys with selectors of their own, RSA and Ed25519: rows that are in no store yet. Up to a second of a cpu
  * worker. */
@@ -47,8 +47,10 @@ void dkim_fill(const struct service *svc, struct arena *a, const struct dkim_key
 /* The status of a row that is in no store yet. */
 void dkim_become(struct dkim_row *row, enum dkim_status status, int64_t now);
 
-/* New rows of one domain, which must be there. FAULT_BOUND past dkim.keys_max, FAULT_UNIQUE: the selector is taken. */
+/* New rows of one domain, which must be there. FAULT_UNIQUE: the selector is taken. */
 void dkim_add(struct batch *b, struct arena *a, const struct dkim_row *rows, size_t n);
+/* After a batch with such rows was refused: ERR_CONFLICT past dkim.keys_max; *again: somebody was faster. False. */
+bool dkim_refused(struct call *c, const struct batch *b, bool *again);
 void dkim_seen(struct batch *b, struct arena *a, const struct dkim_row *row, int64_t now);
 void dkim_move(struct batch *b, struct arena *a, const struct dkim_row *row, enum dkim_status to, int64_t now);
 void dkim_succeed(struct batch *b, struct arena *a, const struct dkim_row *rows, size_t n, const struct dkim_row *next,

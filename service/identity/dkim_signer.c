@@ -250,7 +250,7 @@ static bool look(struct call *c, const struct domain_row *domain, struct dkim_si
     uint64_t generation = atomic_load(&c->svc->dkim->generation); /* before the read, so that no change is missed */
     const struct dkim_row *chosen[KEYS];
     struct reading r = { .c = c };
-    struct dkim_row *rows;
+    const struct dkim_row *rows;
     size_t n;
 
     if (!dkim_ensure(c, domain, &rows, &n))

@@ -58,19 +58,14 @@ static bool domain_find(struct call *c, struct bytes id, void *out)
 
 bool domain_show(struct call *c, struct domain_view *out)
 {
-    struct dkim_row *keys;
-
-    if (!dkim_ensure(c, &out->row, &keys, &out->n_dkim))
-        return false;
-    out->dkim = keys;
-    return domain_records(c, out);
+    return dkim_ensure(c, &out->row, &out->dkim, &out->n_dkim) && domain_records(c, out);
 }
 
 /* Those of older builds that nobody has looked at by itself have no keys yet. */
 static bool show_all(struct call *c, const struct domain_row *rows, struct domain_list_out *out)
 {
     struct id *ids = arena_array(c->arena, out->n ? out->n : 1, sizeof *ids);
-    struct dkim_row *keys;
+    const struct dkim_row *keys;
     size_t n_keys;
 
     out->rows = arena_array(c->arena, out->n ? out->n : 1, sizeof *out->rows);
@@ -288,7 +283,7 @@ static bool delete_once(struct call *c, void *arg, bool *again)
     struct batch *b = batch_new(c->arena);
     const struct set less = ADD("domains", -1);
     struct domain_row row;
-    struct dkim_row *keys;
+    const struct dkim_row *keys;
     struct batch_failure f;
     size_t n;
 

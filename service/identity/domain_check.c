@@ -202,14 +202,12 @@ static bool settle_once(struct call *c, void *arg, bool *again)
     struct domain_view *v = w->v;
     struct batch *b = batch_new(c->arena);
     struct domain_row before;
-    struct dkim_row *keys;
     const char *type;
 
     if (!store_get(c->store, &domain_kind, v->row.id, c->arena, &before, &c->err) ||
-        !dkim_ensure(c, &before, &keys, &v->n_dkim))
+        !dkim_ensure(c, &before, &v->dkim, &v->n_dkim))
         return false;
     v->row = before;
-    v->dkim = keys;
     v->row.checked_at = clock_wall();
     v->row.seen = lookups_write(&w->book, c->arena);
     domain_judge(c->arena, v, &w->book, w->out);

@@ -118,21 +118,15 @@ static bool commit(struct call *c, struct importing *w, const struct dkim_row *r
         return false;
     if (call_commit(c, b, w->out, w->row.domain_id))
         return true;
-    switch (c->err.code == ERR_CONFLICT ? batch_failure(b).fault : FAULT_NONE) {
-    case FAULT_UNIQUE: return err_again(c, ERR_CONFLICT, "The domain has a key with this selector already");
-    case FAULT_BOUND:
-        return err_again(c, ERR_CONFLICT, "A domain has %lld keys at most", (long long)PARAM_INT(dkim, keys_max));
-    case FAULT_CONDITION:
-    case FAULT_MISSING: *again = true; break;
-    case FAULT_NONE: break;
-    }
-    return false;
+    if (c->err.code == ERR_CONFLICT && batch_failure(b).fault == FAULT_UNIQUE)
+        return err_again(c, ERR_CONFLICT, "The domain has a key with this selector already");
+    return dkim_refused(c, b, again);
 }
 
 static bool import_once(struct call *c, void *arg, bool *again)
 {
     struct importing *w = arg;
-    struct dkim_row *rows;
+    const struct dkim_row *rows;
     size_t n;
 
     return domain_reached(c, w->in->id, &w->out->row) && dkim_ensure(c, &w->out->row, &rows, &n) &&

@@ -133,12 +133,7 @@ static bool add_pair(struct call *c, struct domain_view *v, bool *again)
     v->n_dkim += 2;
     if (!domain_records(c, v))
         return false;
-    if (call_commit(c, b, v, v->row.id))
-        return true;
-    if (c->err.code == ERR_CONFLICT && batch_failure(b).fault == FAULT_BOUND)
-        return err_again(c, ERR_CONFLICT, "A domain has %lld keys at most", (long long)PARAM_INT(dkim, keys_max));
-    *again = c->err.code == ERR_CONFLICT;
-    return false;
+    return call_commit(c, b, v, v->row.id) || dkim_refused(c, b, again);
 }
 
 /* Nothing to do, and said so under the request's key as well. */
@@ -153,11 +148,9 @@ static bool leave(struct call *c, struct domain_view *v)
 static bool rotate_once(struct call *c, void *arg, bool *again)
 {
     struct domain_view *v = arg;
-    struct dkim_row *keys;
 
-    if (!dkim_ensure(c, &v->row, &keys, &v->n_dkim))
+    if (!dkim_ensure(c, &v->row, &v->dkim, &v->n_dkim))
         return false;
-    v->dkim = keys;
     return has_next(v) ? leave(c, v) : add_pair(c, v, again);
 }
 

@@ -152,12 +152,9 @@ bool domain_unverified(struct call *c, struct bytes name)
     struct publish_out *out = arena_alloc(c->arena, sizeof *out);
     struct domain_view v = { 0 };
     const struct publish_record *first;
-    struct dkim_row *keys;
 
-    if (!domain_of_account(c, name, &v.row) || !dkim_list(c, &v.row.id, 1, &keys, &v.n_dkim))
-        return false;
-    v.dkim = keys;
-    if (!judge_seen(c->arena, &v, out, &c->err))
+    if (!domain_of_account(c, name, &v.row) || !dkim_list(c, &v.row.id, 1, &v.dkim, &v.n_dkim) ||
+        !judge_seen(c->arena, &v, out, &c->err))
         return false;
     first = first_missing(out);
     return err_set(&c->err, ERR_UNVERIFIED,

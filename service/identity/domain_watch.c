@@ -38,16 +38,13 @@ static bool find_due(struct watching *w, struct cond due, struct domain_row **ro
 static void check_one(struct watching *w, struct arena *a, struct id id, struct id account)
 {
     struct domain_view v = { 0 };
-    struct dkim_row *keys;
     struct call c;
     bool ok;
 
     call_init(&c, w->svc, a, "domains");
     c.account = account;
     c.deadline = clock_monotonic() + WATCH_CALL_MS;
-    ok = store_get(c.store, &domain_kind, id, a, &v.row, &c.err) && dkim_ensure(&c, &v.row, &keys, &v.n_dkim);
-    if (ok)
-        v.dkim = keys;
+    ok = store_get(c.store, &domain_kind, id, a, &v.row, &c.err) && dkim_ensure(&c, &v.row, &v.dkim, &v.n_dkim);
     if (ok && !(domain_check(&c, &v) && domain_keys_renew(&c, &v)) && c.err.code != ERR_BUSY)
         log_warn("domain", LOG_BYTES("name", v.row.name), LOG_TEXT("error", c.err.message));
 }

@@ -15,9 +15,9 @@ static struct domain_view shown(struct house *h, const struct principal *p, cons
     return out;
 }
 
-static struct dkim_row *keys_of(struct house *h, struct id domain, size_t *n)
+static const struct dkim_row *keys_of(struct house *h, struct id domain, size_t *n)
 {
-    struct dkim_row *rows;
+    const struct dkim_row *rows;
 
     must(h, dkim_list(as(h, NULL), &domain, 1, &rows, n));
     return rows;
@@ -83,7 +83,7 @@ static void stands(const struct dkim_row *rows, size_t n, const char *want)
 static void domain_stands(struct house *h, struct id domain, const char *want)
 {
     size_t n;
-    struct dkim_row *rows = keys_of(h, domain, &n);
+    const struct dkim_row *rows = keys_of(h, domain, &n);
 
     stands(rows, n, want);
 }
@@ -137,7 +137,7 @@ static void the_record_is_of_the_key(void **state)
     struct dkim_key *key;
     struct buf text;
     size_t n;
-    struct dkim_row *rows = keys_of(h, d.id, &n);
+    const struct dkim_row *rows = keys_of(h, d.id, &n);
 
     assert_int_equal(n, 2);
     for (size_t i = 0; i < n; i++) {
@@ -295,7 +295,8 @@ static void a_rotation(void **state)
     struct house *h = *state;
     struct principal *p = tenant(h, "a");
     struct domain_row d = domain(h, p, "a.test");
-    struct dkim_row pair[2], *rows;
+    struct dkim_row pair[2];
+    const struct dkim_row *rows;
     struct batch *b = batch_new(h->arena);
     struct bytes before = signs(h, &d);
     size_t n;
@@ -326,7 +327,8 @@ static void a_revoked_key_is_gone(void **state)
     struct principal *p = tenant(h, "a");
     struct domain_row d = domain(h, p, "a.test");
     struct batch *b = batch_new(h->arena);
-    struct dkim_row row, *rows;
+    struct dkim_row row;
+    const struct dkim_row *rows;
     struct dkim_key *key;
     size_t n;
 

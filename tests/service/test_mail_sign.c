@@ -92,7 +92,7 @@ static void wrap_by(struct world *w, const char *name)
     struct batch *b = batch_new(w->arena);
     const struct set wrap = SET("wrap", V_TEXT(bytes_of(name)));
     struct domain_row domain = { .id = domain_id(w), .account_id = w->account };
-    struct dkim_row *rows;
+    const struct dkim_row *rows;
     struct call c;
     size_t n;
 
