@@ -83,11 +83,11 @@ static void ask_all(struct call *c, const struct domain_view *v, struct lookups 
                                           .wait = PARAM_INT(dns, server_wait) };
     struct arena *a = book->arena;
     struct dns_direct *direct = dns_direct_new(a, &o);
-    int64_t deadline = clock_monotonic() + PARAM_INT(domain, check_timeout);
+    int64_t now = clock_monotonic(), most = (c->deadline - now) * 3 / 4; /* what comes of it is to be kept, too */
+    int64_t deadline = now + (most < PARAM_INT(domain, check_timeout) ? most : PARAM_INT(domain, check_timeout));
     struct publish_out *out = arena_alloc(a, sizeof *out);
     size_t asked = 0;
 
-    deadline = c->deadline < deadline ? c->deadline : deadline;
     for (int i = 0; i < ROUNDS_MAX && !arena_full(a); i++) {
         domain_judge(a, v, book, out);
         if (asked == book->n)

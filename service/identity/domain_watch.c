@@ -13,6 +13,7 @@ enum { SLICE = 20 };
 #define LOCK_MS       120000
 #define WATCH_ARENA   ((size_t)16 * 1024 * 1024)
 #define WATCH_CALL_MS 90000
+#define PUT_OFF_MS    5000
 
 struct watching {
     struct service *svc;
@@ -34,7 +35,18 @@ static bool find_due(struct watching *w, struct cond due, struct domain_row **ro
     return true;
 }
 
-/* What fails is left for the next round; the others go on. */
+/* Or those that always fail would be met first in every round, and nobody behind them. */
+static void put_off(struct watching *w, struct id id)
+{
+    struct batch *b = batch_new(w->arena);
+    const struct set later = SET("check_at", V_TIME(clock_wall() + PARAM_INT(domain, check_soon)));
+    struct err ignored = { 0 };
+
+    batch_update(b, &domain_kind, id, NULL, 0, &later, 1);
+    store_commit(w->svc->store, b, clock_monotonic() + PUT_OFF_MS, &ignored);
+}
+
+/* What fails has its turn again later; the others go on. */
 static void check_one(struct watching *w, struct arena *a, struct id id, struct id account)
 {
     struct domain_view v = { 0 };
@@ -44,8 +56,11 @@ static void check_one(struct watching *w, struct arena *a, struct id id, struct 
     call_init(&c, w->svc, a, "domains");
     c.account = account;
     c.deadline = clock_monotonic() + WATCH_CALL_MS;
-    ok = store_get(c.store, &domain_kind, id, a, &v.row, &c.err) && dkim_ensure(&c, &v.row, &v.dkim, &v.n_dkim);
-    if (ok && !(domain_check(&c, &v) && domain_keys_renew(&c, &v)) && c.err.code != ERR_BUSY)
+    ok = store_get(c.store, &domain_kind, id, a, &v.row, &c.err) && dkim_ensure(&c, &v.row, &v.dkim, &v.n_dkim) &&
+         domain_check(&c, &v);
+    if (!ok)
+        put_off(w, id);
+    if (!ok || !domain_keys_renew(&c, &v))
         log_warn("domain", LOG_BYTES("name", v.row.name), LOG_TEXT("error", c.err.message));
 }
 

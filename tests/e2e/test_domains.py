@@ -6,6 +6,7 @@ import shutil
 import smtplib
 import socket
 import subprocess
+import threading
 
 import pytest
 from peer import Peer
@@ -142,6 +143,46 @@ def test_servers_that_are_of_no_use_prove_nothing(store):
             assert d["status"] == "verified"
         add(s, "half.test")  # one of its servers is enough
         assert "temporary_error" not in statuses(verify(s, "half.test"))
+
+
+SLOW_ZONE = {"us.test": US, "test": ["slow NS ns.slow", f"ns.slow A {SLOW}"]}
+
+
+def test_what_was_heard_in_time_is_kept(store):
+    """Servers that never answer take the time of the request, but not all of it."""
+    with Nsd(SLOW_ZONE) as nsd, Mute(SLOW, nsd.port), server(nsd, api_call_deadline="4s") as s:
+        add(s, "slow.test")
+        d = verify(s, "slow.test")
+        assert d["checked_at"] and set(statuses(d, "ownership", "dkim")) == {"temporary_error"}
+
+
+def test_who_cannot_be_checked_is_put_off(store):
+    """And does not stand before the others in each round."""
+    slow = {"delivery_mode": "live", "domain_checks_max": 1, "domain_check_pause": "1s", "dns_server_wait": "60s", "api_call_deadline": "2m"}
+    with Nsd(SLOW_ZONE) as nsd, server(nsd, **slow) as s:
+
+        def met(name):
+            return len(re.findall(rf"name={name} error=.*Too many domains", s.log_text()))
+
+        def check_soon(value):
+            assert s.call("PATCH", "/v1/settings/domain.check_soon", {"value": value}).status == 200
+
+        check_soon("5s")
+        with Mute(SLOW, nsd.port):
+            add(s, "slow.test")
+            asking = [threading.Thread(target=s.post, args=("/v1/domains/slow.test/verify", {})) for _ in range(2)]
+            for one in asking:
+                one.start()
+            until(lambda: not all(one.is_alive() for one in asking))  # one was refused, so the other is at it
+            add(s, "first.test")
+            check_soon("1h")
+            until(lambda: met("first.test"))
+            check_soon("1s")
+            add(s, "second.test")
+            until(lambda: met("second.test"))
+            assert met("first.test") == 1
+        for one in asking:
+            one.join()
 
 
 def test_only_the_resolver_can_be_asked(store):
