@@ -28,7 +28,6 @@ struct target {
     struct delivery_row delivery;
     struct directory_user user; /* of a mailbox */
     bool filed;                 /* by this batch; `filing` says where in it */
-    bool leaves;                /* for another server */
     bool shares;                /* the mailbox of an earlier recipient: no entry of its own */
     size_t party;               /* of the mailbox */
     int first_op;

@@ -277,8 +277,6 @@ static void begin_delivery(struct intake *k, struct target *t)
     d->dsn = t->recipient->dsn;
     d->created_at = k->now;
     d->expires_at = k->now + tried;
-    t->leaves = t->recipient->kind == RECIPIENT_REMOTE &&
-                (t->verdict.outcome == OUTCOME_QUEUED || t->verdict.outcome == OUTCOME_HELD);
 }
 
 /* Whose Sent gets a copy: the user who submitted, or the one an API send named. */

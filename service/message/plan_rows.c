@@ -9,6 +9,7 @@
 #include "service/queue/ending.h"
 #include "service/queue/queue.h"
 #include "service/queue/routing.h"
+
 /* ---- what follows from the outcomes ---- */
 
 /* The account whose delivery it is: the sender's, or for mail that came in, or is sent on, the mailbox's own. */
@@ -38,6 +39,13 @@ static struct bytes flow_of(struct intake *k, struct call *c, const struct deliv
     return flow;
 }
 
+/* For another server. */
+static bool leaves(const struct target *t)
+{
+    return t->recipient->kind == RECIPIENT_REMOTE &&
+           (t->verdict.outcome == OUTCOME_QUEUED || t->verdict.outcome == OUTCOME_HELD);
+}
+
 static void finish_delivery(struct intake *k, struct call *c, struct plan *p, struct target *t)
 {
     struct delivery_row *d = &t->delivery;
@@ -47,7 +55,7 @@ static void finish_delivery(struct intake *k, struct call *c, struct plan *p, st
     d->account_id = own->account_id;
     d->message_id = own->id;
     d->mode = own->mode;
-    if (t->leaves)
+    if (leaves(t))
         d->flow = flow_of(k, c, d, own);
     d->guest_id = NO_ID;
     d->domain_id = domain_of(k, own, t);
