@@ -236,45 +236,64 @@ static enum verdict far_too_dear(struct walk *w)
                                   LOOKUPS_STOP, SPF_LOOKUPS_MAX));
 }
 
+/* What is known of a record while its terms are walked. */
+struct progress {
+    enum verdict decided, fault; /* by the first that matched; V_NEUTRAL: none is at fault */
+    bool matched, all;
+    struct bytes redirect;
+};
+
+/* What is broken is worse than what nobody knows. */
+static void note_fault(struct progress *p, enum verdict v)
+{
+    if ((v == V_BROKEN || v == V_UNKNOWN) && p->fault != V_BROKEN)
+        p->fault = v;
+}
+
+static void take_term(struct walk *w, struct term *t, struct bytes domain, struct progress *p)
+{
+    enum verdict v;
+
+    w->lookups += costs_lookup(t) && !(t->modifier && p->all);
+    if (t->modifier && is(t, "redirect"))
+        p->redirect = t->value;
+    if (t->modifier || p->all)
+        return;
+    p->all = is(t, "all");
+    v = matches(w, t, domain);
+    note_fault(p, v);
+    if (v == V_PASS && !p->matched) {
+        p->matched = true;
+        p->decided = by_qualifier(t->qualifier);
+    }
+}
+
+static void take_redirect(struct walk *w, struct progress *p)
+{
+    enum verdict v;
+
+    if (!p->redirect.n || p->all || has_macro(p->redirect))
+        return;
+    v = check(w, p->redirect);
+    if (v == V_NONE)
+        v = broken(w, arena_bytesf(w->l->arena, "it redirects to %.*s, which has no SPF record", SHOW(p->redirect)));
+    note_fault(p, v);
+    p->decided = p->matched ? p->decided : v;
+}
+
 /* Every term is walked, so that its cost is known; the first that matched is the verdict. */
 static enum verdict walk_terms(struct walk *w, struct bytes record, struct bytes domain)
 {
-    struct bytes rest = bytes_from(record, 6), redirect = NO_BYTES;
-    enum verdict decided = V_NEUTRAL, fault = V_NEUTRAL;
-    bool matched = false, all = false;
+    struct progress p = { .decided = V_NEUTRAL, .fault = V_NEUTRAL };
+    struct bytes rest = bytes_from(record, 6);
     struct term t;
 
-    for (int i = 0; next_term(&rest, &t) && i < TERMS_MAX && w->lookups <= LOOKUPS_STOP; i++) {
-        enum verdict v;
-
-        w->lookups += costs_lookup(&t) && !(t.modifier && all);
-        if (t.modifier) {
-            redirect = is(&t, "redirect") ? t.value : redirect;
-            continue;
-        }
-        if (all)
-            continue;
-        all = is(&t, "all");
-        v = matches(w, &t, domain);
-        if (v == V_BROKEN || v == V_UNKNOWN)
-            fault = fault == V_BROKEN ? fault : v;
-        if (v == V_PASS && !matched) {
-            matched = true;
-            decided = by_qualifier(t.qualifier);
-        }
-    }
+    for (int i = 0; next_term(&rest, &t) && i < TERMS_MAX && w->lookups <= LOOKUPS_STOP; i++)
+        take_term(w, &t, domain, &p);
     if (w->lookups > LOOKUPS_STOP)
         return far_too_dear(w);
-    if (redirect.n && !all && !has_macro(redirect)) {
-        enum verdict v = check(w, redirect);
-
-        if (v == V_NONE)
-            v = broken(w, arena_bytesf(w->l->arena, "it redirects to %.*s, which has no SPF record", SHOW(redirect)));
-        if (v == V_BROKEN || v == V_UNKNOWN)
-            fault = fault == V_BROKEN ? fault : v;
-        decided = matched ? decided : v;
-    }
-    return fault == V_NEUTRAL ? decided : fault;
+    take_redirect(w, &p);
+    return p.fault == V_NEUTRAL ? p.decided : p.fault;
 }
 
 static enum verdict check(struct walk *w, struct bytes domain)
