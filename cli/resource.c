@@ -94,29 +94,17 @@ static struct json_object *setting_value(const char *text)
     return json_object_new_string(text);
 }
 
-static struct json_object *word_json(const struct verb *v, const char *field, const char *word)
+static struct json_object *word_json(const struct verb *v, bool is_list, const char *word)
 {
-    struct json_object *target;
+    struct json_object *list;
 
     if (strcmp(v->noun, "config") == 0)
         return word ? setting_value(word) : NULL;
-    if (strcmp(field, "emails") == 0) {
-        target = json_object_new_array();
-        json_object_array_add(target, json_object_new_string(word));
-        return target;
-    }
-    if (strcmp(field, "target") != 0)
+    if (!is_list)
         return json_object_new_string(word);
-    target = json_object_new_object();
-    if (strcmp(v->verb, "forward") == 0) {
-        json_object_object_add(target, "type", json_object_new_string("forward"));
-        json_object_object_add(target, "addresses", json_object_new_array());
-        json_object_array_add(json_object_object_get(target, "addresses"), json_object_new_string(word));
-        return target;
-    }
-    json_object_object_add(target, "type", json_object_new_string("user"));
-    json_object_object_add(target, "user_id", json_object_new_string(word));
-    return target;
+    list = json_object_new_array();
+    json_object_array_add(list, json_object_new_string(word));
+    return list;
 }
 
 /* Of "target.user_id" the member `target`, which a word may have made; *name is then what it is called there. */
@@ -137,17 +125,34 @@ static struct json_object *holder_of(struct json_object *body, const char **name
     return holder;
 }
 
+/* One field of a row, "name", "outer.name", "name[]" for a list of one, or "name=value", which takes no word. */
+static void add_field(struct json_object *body, const struct verb *v, struct bytes field, const char *word)
+{
+    struct json_object *value, *holder;
+    struct bytes fixed;
+    char text[64];
+    const char *name = text;
+    bool is_list;
+
+    bytes_cut(field, '=', &field, &fixed);
+    is_list = bytes_ends(field, BYTES("[]"));
+    snprintf(text, sizeof text, "%.*s", SHOW(bytes_head(field, field.n - (is_list ? 2 : 0))));
+    value = fixed.p ? json_object_new_string_len(fixed.p, (int)fixed.n) : word_json(v, is_list, word);
+    holder = holder_of(body, &name);
+    json_object_object_add(holder, name, value);
+}
+
 static void add_words(struct json_object *body, const struct verb *v, const struct command_line *l)
 {
     struct bytes rest = bytes_of(v->fields), field;
-    char name[64];
+    size_t at = 2;
 
-    for (size_t i = 2; rest.p; i++) {
+    while (rest.p) {
         if (!bytes_cut(rest, ',', &field, &rest))
             rest = NO_BYTES;
-        snprintf(name, sizeof name, "%.*s", SHOW(field));
-        if (name[0] != '-')
-            json_object_object_add(body, name, word_json(v, name, i < l->n_words ? l->words[i] : NULL));
+        if (field.p[0] != '-')
+            add_field(body, v, field, at < l->n_words ? l->words[at] : NULL);
+        at += bytes_find(field, '=') == field.n;
     }
 }
 

@@ -6,8 +6,9 @@
 struct verb {
     const char *noun, *verb, *method, *path;
     size_t n_words; /* words behind the verb */
-    /* JSON member of each word, "-" for one that is only in the path; NULL: none. "@text/csv": the word is a file, sent
-     * as this; without a word the answer is asked for as this. */
+    /* JSON member of each word: "name", "outer.name", "name[]" for a list of it, "-" for one that is only in the path;
+     * "name=value" is no word's; NULL: none. "@text/csv": the word is a file, sent as this; without a word the answer
+     * is asked for as this. */
     const char *fields;
     const struct flag *flags;
     const struct members *members; /* of a list: its columns; without flags for paging all of it is fetched */
