@@ -78,16 +78,16 @@ static void write_explained(struct jw *w, const struct route_explain_out *out)
     jw_key_text(w, "to", out->to);
     jw_key_text(w, "from", out->from);
     jw_key_text(w, "tag", out->tag);
-    jw_key_text(w, "type", bytes_of(out->local ? "local" : out->type));
+    jw_key_text(w, "type", bytes_of(out->type));
     jw_key_text(w, "why", out->why);
     jw_key(w, "route");
     if (out->shown)
         members_write(w, &route_members, &out->row);
     else
         jw_null(w);
-    write_because(w, "source", "name", out->source, BYTES("this server has one address to send from"));
+    write_because(w, "source", "name", out->source, out->source_why);
     write_hosts(w, out);
-    write_because(w, "tls", "policy", bytes_of(out->local ? NULL : out->tls), out->tls_why);
+    write_because(w, "tls", "policy", bytes_of(out->tls), out->tls_why);
     write_limits(w, out);
     write_because(w, "return_path", "address", out->return_path, out->return_path_why);
     jw_object_end(w);

@@ -17,5 +17,6 @@ bool precondition_holds(struct call *c, struct bytes if_match, int64_t version)
         if (bytes_equal(item, tag) || bytes_equal(item, BYTES("*"))) /* a weak one never matches (8.8.3.2) */
             return true;
     }
-    return err_set(&c->err, ERR_PRECONDITION, "It has version %lld by now", (long long)version);
+    return err_set(&c->err, ERR_PRECONDITION, "It has version %lld by now: read it again, then change that",
+                   (long long)version);
 }

@@ -8,7 +8,8 @@
 static bool refuse(struct call *c, enum act_fit fit, const struct delivery_row *d)
 {
     if (fit == ACT_IN_FLIGHT)
-        return err_set(&c->err, ERR_IN_FLIGHT, "It is being delivered at this moment");
+        return err_set(&c->err, ERR_IN_FLIGHT,
+                       "It is being delivered at this moment: try again when its attempt is over");
     if (fit == ACT_HELD)
         return err_set(&c->err, ERR_CONFLICT, "It is held: release it");
     return err_set(&c->err, ERR_CONFLICT, "It is over: %.*s", SHOW(d->status));

@@ -54,16 +54,15 @@ struct route_explain_in {
 };
 struct route_explain_out {
     struct bytes to, from, tag;
-    bool local; /* the recipient's domain is ours: no route is asked for */
     /* The route, where it is the account's own or an operator asks. */
     struct route_row row;
     bool shown;
-    const char *type, *tls;
+    const char *type, *tls; /* "local" and NULL where the domain is ours: no route is asked for */
     struct bytes why, tls_why;
     bool known; /* `outlook` is filled in */
     struct outlook outlook;
     bool limits_shown, hosts_shown;
-    struct bytes source, return_path, return_path_why;
+    struct bytes source, source_why, return_path, return_path_why;
 };
 bool route_explain(struct call *c, const struct route_explain_in *in, struct route_explain_out *out);
 

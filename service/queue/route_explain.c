@@ -109,13 +109,15 @@ bool route_explain(struct call *c, const struct route_explain_in *in, struct rou
     const struct mail_route *r;
     struct routes *routes;
     struct route_query q;
-    bool ok;
+    bool local, ok;
 
-    *out = (struct route_explain_out){ .type = "none", .tls = "none", .source = PARAM_TEXT(server, hostname) };
-    if (!call_may(c, SCOPE_DOMAINS) || !describe(c, in, out, &q) || !find_local(c, q.domain, &out->local))
+    *out = (struct route_explain_out){ .type = "local",
+                                       .source = PARAM_TEXT(server, hostname),
+                                       .source_why = BYTES("this server has one address to send from") };
+    if (!call_may(c, SCOPE_DOMAINS) || !describe(c, in, out, &q) || !find_local(c, q.domain, &local))
         return false;
     explain_return_path(c, out);
-    if (out->local) {
+    if (local) {
         out->why = BYTES("the domain is here: the mail is filed, and takes no route");
         return true;
     }
