@@ -400,12 +400,11 @@ static void claim_beside(struct engine *e, struct arena *a, struct picked *all, 
 /* What waits before a closed path is looked at anew when it may lead elsewhere by now. */
 static void follow_routes(struct engine *e, const struct routes *routes)
 {
-    int64_t revision = routes_revision(routes);
-    uint64_t otherwise = course_default();
+    uint64_t version = routes_version(routes), otherwise = course_default();
 
-    if (revision == e->revision && otherwise == e->default_route)
+    if (version == e->routes_version && otherwise == e->default_route)
         return;
-    e->revision = revision;
+    e->routes_version = version;
     e->default_route = otherwise;
     sched_unsettle(e->sched);
 }

@@ -373,8 +373,8 @@ struct engine {
     struct tls_failure_row *tls_failures;
     struct credit *taken; /* of rates, ahead */
     struct mx_guard guard;
-    int64_t revision;       /* of the routes, as flows lie by them */
-    uint64_t default_route; /* a hash of the one of the parameters, likewise */
+    uint64_t routes_version; /* as flows lie by them */
+    uint64_t default_route;  /* a hash of the one of the parameters, likewise */
     struct retry_rules retry;
     struct network *own; /* OWN_MOST */
     size_t n_own;

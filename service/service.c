@@ -29,6 +29,7 @@
 #include "service/message/letter.h"
 #include "service/queue/action.h"
 #include "service/queue/due.h"
+#include "service/queue/nudge.h"
 #include "service/queue/poke.h"
 #include "service/queue/routing.h"
 #include "service/queue/suppression_import.h"
@@ -160,7 +161,7 @@ bool service_start(struct service *svc, struct err *e)
 {
     charset_load(); /* no loop is to wait for the disk in the middle of a mail */
     return service_spawn(svc, node_heartbeat, e) && service_spawn(svc, settings_follow, e) &&
-           service_spawn(svc, suspensions_follow, e) && service_spawn(svc, actions_run, e) &&
+           service_spawn(svc, nudges_follow, e) && service_spawn(svc, actions_run, e) &&
            service_spawn(svc, auth_background, e) && service_spawn(svc, feed_run, e) &&
            (!svc->pokes || service_spawn(svc, pokes_run, e)) && due_start(svc, e) && sweep_start(svc, e) &&
            service_spawn(svc, domain_watch, e);

@@ -218,7 +218,6 @@ const struct kind *const all_kinds[] = {
     &nudge_kind,
     &path_kind,
     &route_kind,
-    &revision_kind,
     &poke_kind,
     NULL,
 };

@@ -61,11 +61,6 @@ struct route_row { /* which way mail leaves: queue/route.h */
     int64_t created_at, updated_at;
 };
 
-struct revision_row { /* raised by what changes things that nodes keep in memory. The id is made of their name */
-    struct id id;
-    int64_t n;
-};
-
 struct user_row {
     struct id id, account_id, domain_id;
     struct bytes address;                         /* the primary one; unique */
@@ -394,6 +389,6 @@ extern const struct kind change_kind, account_kind, domain_kind, dkim_kind, user
     setting_kind, setting_change_kind, node_kind, idempotency_kind, body_kind, message_kind, tag_kind, delivery_kind,
     mailbox_kind, entry_kind, event_kind, consumer_kind, throttle_kind, limit_kind, upgrade_kind, copy_kind,
     suppression_kind, suppression_import_kind, suspension_kind, action_kind, transcript_kind, nudge_kind, path_kind,
-    route_kind, revision_kind, poke_kind;
+    route_kind, poke_kind;
 extern const struct kind *const all_kinds[]; /* NULL-terminated, for store_open */
 #endif

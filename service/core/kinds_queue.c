@@ -16,9 +16,6 @@ static const struct index route_indexes[] = {
 };
 KIND(route, "rte", INDEXES(route));
 
-static const struct field revision_fields[] = { FIELD(ID, revision_row, id), FIELD(INT, revision_row, n) };
-KIND(revision, "rev", .indexes = NULL);
-
 static const struct field suspension_fields[] = {
     FIELD(ID, suspension_row, id),           FIELD(ID, suspension_row, account_id),
     FIELD(TEXT, suspension_row, scope),      FIELD(TEXT, suspension_row, match),

@@ -1,16 +1,13 @@
 /* service/core/setting.c - settings: rows of the store put in force here, and followed when other nodes change them.
  *
- * The follower takes the end of the feed first and all values then, so nothing falls between. From a change it learns
- * only the name and reads the row, which has the latest word; so changes that arrive late or twice do no harm. Lists
- * are of the table of parameters, by name: a cursor is a name. */
+ * From a change the follower (follow.h) learns only the name and reads the row, which has the latest word; so changes
+ * that arrive late or twice do no harm. Lists are of the table of parameters, by name: a cursor is a name. */
 #include "service/core/setting.h"
 #include "base/param_value.h"
+#include "service/core/follow.h"
 #include "service/core/state.h"
 
-#define FOLLOW_MS       500 /* one wait of the follower: how soon it notices the end */
-#define FOLLOW_RETRY_MS 1000
-#define FOLLOW_ROWS     100
-#define VALUE_MOST      4096
+#define VALUE_MOST 4096
 
 /* ---- stored values ---- */
 
@@ -52,56 +49,26 @@ static bool reread(struct service *svc, struct bytes name, struct arena *a, stru
     return true;
 }
 
-/* The end of the feed, and then all values: nothing falls between, not even what changed since the server opened. */
-static bool follow_from_now(struct service *svc, struct buf *cursor, struct arena *a, struct err *e)
+/* The rows before a failure are read again: each is the latest word. */
+static bool changed(struct service *svc, const void *found, size_t n, struct arena *a, struct err *e)
 {
-    struct bytes end;
+    const struct setting_change_row *rows = found;
 
-    if (!store_watch_end(svc->store, &setting_change_kind, a, &end, e) || !settings_load(svc, e))
-        return false;
-    buf_add(cursor, end);
-    return true;
-}
-
-/* One wait for changes; the cursor outlives the arena. */
-static bool follow_once(struct service *svc, struct buf *cursor, struct arena *a, struct err *e)
-{
-    struct setting_change_row *rows;
-    struct bytes next;
-    size_t n;
-
-    if (!cursor->n && !follow_from_now(svc, cursor, a, e))
-        return false;
-    if (!store_watch(svc->store, &setting_change_kind, buf_bytes(cursor), FOLLOW_ROWS, clock_monotonic() + FOLLOW_MS, a,
-                     (void **)&rows, &n, &next, e))
-        return false;
     for (size_t i = 0; i < n; i++)
         if (!reread(svc, rows[i].name, a, e))
             return false;
-    buf_reset(cursor);
-    buf_add(cursor, next);
     return true;
 }
 
 void settings_follow(struct service *svc)
 {
-    struct arena *a = arena_new(4 * 1024 * 1024);
-    struct buf cursor;
+    static const struct following how = { .kind = &setting_change_kind,
+                                          .wait_ms = 500,
+                                          .arena = (size_t)4 * 1024 * 1024,
+                                          .all = settings_load,
+                                          .rows = changed };
 
-    buf_init(&cursor, WATCH_CURSOR_MAX);
-    while (!atomic_load(&svc->stopping) && !net_stopping()) {
-        struct err e = { 0 };
-
-        arena_reset(a);
-        if (follow_once(svc, &cursor, a, &e))
-            continue;
-        if (e.code != ERR_BUSY)
-            buf_reset(&cursor); /* the feed does not know the place: begin anew */
-        if (!service_sleep(svc, FOLLOW_RETRY_MS))
-            break;
-    }
-    buf_clear(&cursor);
-    arena_free(&a);
+    follow(svc, &how);
 }
 
 /* ---- views ---- */

@@ -1,5 +1,8 @@
 #include "service/queue/nudge.h"
 #include "base/clock.h"
+#include "service/core/follow.h"
+#include "service/queue/routing.h"
+#include "service/queue/suspension.h"
 
 void nudge_add(struct batch *b, struct arena *a, const struct kind *kind)
 {
@@ -9,4 +12,38 @@ void nudge_add(struct batch *b, struct arena *a, const struct kind *kind)
     *row = (struct nudge_row){ .id = id_new(), .what = bytes_of(kind->name), .at = now };
     row->expires_at = now + NUDGE_KEEP_MS;
     batch_insert(b, &nudge_kind, row, NULL, 0);
+}
+
+static bool name_kind(const struct nudge_row *rows, size_t n, const struct kind *kind)
+{
+    for (size_t i = 0; i < n; i++)
+        if (bytes_equal(rows[i].what, bytes_of(kind->name)))
+            return true;
+    return false;
+}
+
+static bool read_all(struct service *svc, struct err *e)
+{
+    routing_changed(svc);
+    return suspensions_load(svc, e);
+}
+
+static bool nudged(struct service *svc, const void *rows, size_t n, struct arena *a, struct err *e)
+{
+    if (name_kind(rows, n, &route_kind))
+        routing_changed(svc);
+    if (name_kind(rows, n, &suspension_kind) && !suspensions_load(svc, e))
+        return false;
+    return suspensions_end_past(svc, a, e);
+}
+
+void nudges_follow(struct service *svc)
+{
+    static const struct following how = { .kind = &nudge_kind,
+                                          .wait_ms = 250, /* and how soon the end of a suspension is noticed */
+                                          .arena = (size_t)16 * 1024 * 1024,
+                                          .all = read_all,
+                                          .rows = nudged };
+
+    follow(svc, &how);
 }

@@ -1,5 +1,6 @@
-/* service/queue/nudge.h - how nodes hear of what an operator did on another one: a watched row that names a kind. Who
- * follows it reads that kind anew, so nudges that come twice or late do no harm. */
+/* service/queue/nudge.h - how nodes hear that rows which each of them knows by heart (suspensions, routes) were changed
+ * on another one: a watched row that names the kind. That kind is read anew, so nudges that come twice or late do no
+ * harm. */
 #ifndef SERVICE_NUDGE_H
 #define SERVICE_NUDGE_H
 #include "service/core/call.h"
@@ -8,4 +9,6 @@
 
 /* With the batch that changes rows of `kind`. */
 void nudge_add(struct batch *b, struct arena *a, const struct kind *kind);
+/* Hears those of all nodes, and ends the suspensions that are past their time. A background fiber. */
+void nudges_follow(struct service *svc);
 #endif

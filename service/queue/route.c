@@ -1,6 +1,6 @@
 /* service/queue/route.c - routes as rows. A member's rule looks at it alone; what only makes sense together (a relay
  * has hosts, a login a password) is judged of the whole row, so that no order of changes gets around it. Each change
- * raises the revision of all routes in its batch, by which nodes see that what they know is old. */
+ * nudges the other nodes. */
 #include "service/queue/route.h"
 #include "base/network.h"
 #include "mail/address.h"
@@ -8,6 +8,7 @@
 #include "service/core/precondition.h"
 #include "service/core/state.h"
 #include "service/queue/mail_route.h"
+#include "service/queue/nudge.h"
 #include "service/queue/routing.h"
 
 #define PASSWORD_MAX 512
@@ -351,6 +352,11 @@ static struct route_row fresh(const struct call *c)
                                .updated_at = clock_wall() };
 }
 
+static void nudge(struct call *c, struct batch *b)
+{
+    nudge_add(b, c->arena, &route_kind);
+}
+
 bool route_create(struct call *c, const struct route_create_in *in, struct route_row *out)
 {
     struct batch *b = batch_new(c->arena);
@@ -360,7 +366,7 @@ bool route_create(struct call *c, const struct route_create_in *in, struct route
         return false;
     batch_insert(b, &route_kind, out, NULL, 0);
     count_in(c, b, 1);
-    routing_raise(c, b);
+    nudge(c, b);
     if (call_commit(c, b, out, out->id)) {
         routing_changed(c->svc);
         return true;
@@ -397,7 +403,7 @@ bool route_update(struct call *c, const struct route_update_in *in, struct route
                            .find = find_mine,
                            .finish = finish,
                            .same = judged,
-                           .also = routing_raise };
+                           .also = nudge };
 
     if (patch.named)
         patch.named |= members_named(&route_members, "version,updated_at");
@@ -419,7 +425,7 @@ bool route_delete(struct call *c, const struct route_delete_in *in, void *out)
     same = COND("version", IS, V_INT(row.version));
     batch_delete(b, &route_kind, row.id, &same, 1);
     count_in(c, b, -1);
-    routing_raise(c, b);
+    nudge(c, b);
     if (!call_commit(c, b, NULL, row.id))
         return false;
     routing_changed(c->svc);

@@ -1,12 +1,11 @@
 /* service/queue/routing.c - snapshots of all routes, in order: the operator's first (account none), then account by
- * account, each by position. Whoever holds one keeps it; the next one is made beside it by whoever first finds it old,
- * while the others go on with what there is. */
+ * account, each by position. Whoever holds one keeps it; the next one is made beside it by whoever first finds it old.
+ */
 #include "service/queue/routing.h"
-#include "service/core/secrets.h"
 #include "service/core/state.h"
 #include <stdlib.h>
 
-#define FRESH_MS     1000
+#define RETRY_MS     1000
 #define ROUTES_ARENA ((size_t)256 * 1024 * 1024)
 #define ROUTES_PAGE  500
 
@@ -14,8 +13,8 @@ struct routes {
     struct arena *arena;
     struct mail_route *all;
     size_t n;
-    int64_t revision;
-    size_t users; /* under the mutex; the table's own included */
+    uint64_t version; /* the changes that are in it */
+    size_t users;     /* under the mutex; the table's own included */
     pthread_mutex_t *mutex;
 };
 
@@ -23,9 +22,8 @@ struct routing {
     pthread_mutex_t mutex;
     struct fiber_mutex *lane; /* of who reads */
     struct routes *now;       /* NULL: not read yet */
-    bool reading;
-    int64_t revision, fresh_until;
-    uint64_t changes, seen; /* made here; those that are in what is known */
+    uint64_t changes;         /* that were heard of */
+    int64_t retry_at;         /* it could not be read: not before that */
 };
 
 static struct routes *routes_new(struct routing *r)
@@ -48,6 +46,7 @@ struct routing *routing_new(void)
         die("out of memory: routes");
     pthread_mutex_init(&r->mutex, NULL);
     r->lane = fiber_mutex_new();
+    r->changes = 1;
     return r;
 }
 
@@ -82,11 +81,6 @@ void routing_free(struct routing **out)
 }
 
 /* ---- reading ---- */
-
-static struct id revision_id(const struct service *svc)
-{
-    return id_of_name(svc, "revision", BYTES("routes"));
-}
 
 static char class_of(struct bytes name)
 {
@@ -172,71 +166,40 @@ static bool read_all(struct service *svc, struct routes *s, struct err *e)
     return arena_check(s->arena, e);
 }
 
-static bool read_revision(struct service *svc, struct arena *a, int64_t *n, struct err *e)
-{
-    struct revision_row row = { 0 };
-    bool there;
-
-    if (!store_look(svc->store, &revision_kind, revision_id(svc), a, &row, &there, e))
-        return false;
-    *n = there ? row.n : 0;
-    return true;
-}
-
 /* ---- what is known ---- */
 
-/* `mine`: under the lane. Else false, too, when somebody reads and what there is meanwhile has all changes of ours. */
-static bool is_to_be_read(struct routing *r, bool mine)
+static bool is_to_be_read(struct routing *r)
 {
     bool yes;
 
     pthread_mutex_lock(&r->mutex);
-    yes = clock_monotonic() >= r->fresh_until && (mine || !r->reading || !r->now || r->changes != r->seen);
-    r->reading = r->reading || yes;
+    yes = (!r->now || r->now->version != r->changes) && clock_monotonic() >= r->retry_at;
     pthread_mutex_unlock(&r->mutex);
     return yes;
 }
 
-static void put(struct routing *r, struct routes *s, int64_t revision, uint64_t changes, bool ok)
-{
-    struct routes *old = NULL;
-
-    pthread_mutex_lock(&r->mutex);
-    if (s) {
-        old = r->now;
-        r->now = s;
-        s->revision = r->revision = revision;
-    }
-    r->seen = ok ? changes : r->seen;
-    if (!ok || r->changes == changes)
-        r->fresh_until = clock_monotonic() + FRESH_MS;
-    r->reading = false;
-    pthread_mutex_unlock(&r->mutex);
-    routes_leave(&old);
-}
-
 static void read_anew(struct service *svc, struct routing *r)
 {
-    struct routes *s = NULL, *next = routes_new(r);
+    struct routes *old = routes_new(r), *next = old;
     struct err why = { 0 };
-    int64_t revision = 0;
-    uint64_t changes;
     bool ok;
 
     pthread_mutex_lock(&r->mutex);
-    changes = r->changes;
+    next->version = r->changes;
     pthread_mutex_unlock(&r->mutex);
-    ok = read_revision(svc, next->arena, &revision, &why);
-    if (ok && (!r->now || revision != r->revision)) { /* both change under the lane alone */
-        ok = read_all(svc, next, &why);
-        s = ok ? next : NULL;
-    }
+    ok = read_all(svc, next, &why);
     if (!ok)
         log_warn("routes", LOG_TEXT("result", "not read"), LOG_TEXT("error", why.message),
                  LOG_TEXT("where", why.where));
-    put(r, s, revision, changes, ok);
-    if (!s)
-        routes_leave(&next);
+    pthread_mutex_lock(&r->mutex);
+    if (ok) {
+        old = r->now;
+        r->now = next;
+    } else if (next->version == r->changes) {
+        r->retry_at = clock_monotonic() + RETRY_MS;
+    }
+    pthread_mutex_unlock(&r->mutex);
+    routes_leave(&old);
 }
 
 struct routes *routes_now(struct service *svc)
@@ -244,9 +207,9 @@ struct routes *routes_now(struct service *svc)
     struct routing *r = svc->routing;
     struct routes *s;
 
-    if (is_to_be_read(r, false)) {
+    if (is_to_be_read(r)) {
         fiber_mutex_lock(r->lane);
-        if (is_to_be_read(r, true)) /* whoever was before us may have read it */
+        if (is_to_be_read(r)) /* whoever was before us may have read it */
             read_anew(svc, r);
         fiber_mutex_unlock(r->lane);
     }
@@ -264,25 +227,15 @@ void routing_changed(struct service *svc)
 
     pthread_mutex_lock(&r->mutex);
     r->changes++;
-    r->fresh_until = 0;
+    r->retry_at = 0;
     pthread_mutex_unlock(&r->mutex);
-}
-
-void routing_raise(struct call *c, struct batch *b)
-{
-    struct revision_row *row = arena_alloc(c->arena, sizeof *row);
-    struct set *more = arena_alloc(c->arena, sizeof *more);
-
-    *row = (struct revision_row){ revision_id(c->svc), 1 };
-    *more = ADD("n", 1);
-    batch_raise(b, &revision_kind, row, NULL, more, 1);
 }
 
 /* ---- looking ---- */
 
-int64_t routes_revision(const struct routes *r)
+uint64_t routes_version(const struct routes *r)
 {
-    return r->revision;
+    return r->version;
 }
 
 /* The routes of one account, or with NO_ID the operator's. */

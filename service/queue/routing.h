@@ -1,10 +1,12 @@
 /* service/queue/routing.h - the routes of now, of all accounts, in memory: who accepts mail and who sends it ask
  * without a trip to the store.
  *
- *     struct routes *r = routes_now(svc)         what is known, a second old at most; a change made here is seen at
- * once routes_find(r, &query)                     NULL: none matches, the parameters say routes_leave(&r) A change
- * raises a number in its batch (routing_raise); each node looks at it once a second while somebody asks, and reads all
- * rows when it is another one. Any thread or fiber. */
+ *     struct routes *r = routes_now(svc)
+ *     routes_find(r, &query)                NULL: none matches, the parameters say
+ *     routes_leave(&r)
+ *
+ * A change made here is seen at once, one of another node when its nudge comes (nudge.h): whoever asks next reads all
+ * rows. Any thread or fiber. */
 #ifndef SERVICE_ROUTING_H
 #define SERVICE_ROUTING_H
 #include "service/core/call.h"
@@ -20,7 +22,7 @@ struct routes; /* never changes */
 struct routes *routes_now(struct service *svc);
 void routes_leave(struct routes **r); /* *r may be NULL */
 
-int64_t routes_revision(const struct routes *r); /* another one: something has changed */
+uint64_t routes_version(const struct routes *r); /* another one: something may have changed */
 /* Which one takes it? */
 const struct mail_route *routes_find(const struct routes *r, const struct route_query *q);
 /* Of all mail of a flow, but for that which takes another for its own sake: domain, class and account are asked. */
@@ -36,6 +38,5 @@ bool route_query_of(const struct routes *r, const struct message_row *m, struct 
 /* The flow in which a message lies by now. */
 struct bytes routes_flow(const struct routes *r, const struct message_row *m, struct bytes flow, struct arena *a);
 
-void routing_raise(struct call *c, struct batch *b); /* with each change of a row */
-void routing_changed(struct service *svc);           /* after its commit */
+void routing_changed(struct service *svc); /* rows are others by now: what is known is old */
 #endif

@@ -1,25 +1,21 @@
 /* service/queue/suspension.c - suspensions as each node knows them: a copy in memory of a kind that is small, made anew
  * when it changes.
  *
- * Who looks has a copy of its own, and asks the version alone (one atomic) whether that still holds. The follower takes
- * the end of the feed first and the rows then, so nothing falls between; a copy that could not be made anew is tried
- * again until it could. */
+ * Who looks has a copy of its own, and asks the version alone (one atomic) whether that still holds. Rows are read
+ * under the lane, by one after the other: of two at once the older view could come last, and stay. */
 #include "service/queue/suspension.h"
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "base/params.h"
 #include "service/core/state.h"
-#include "service/queue/nudge.h"
 #include "service/queue/suspension_private.h"
 
-#define FOLLOW_MS    250 /* one wait: how soon the end of one is noticed, and our own */
-#define FOLLOW_RETRY 1000
-#define FOLLOW_ROWS  100
-#define FOLLOW_ARENA ((size_t)16 * 1024 * 1024)
-#define KNOWN_ARENA  ((size_t)16 * 1024 * 1024)
+#define END_MS      1000
+#define KNOWN_ARENA ((size_t)16 * 1024 * 1024)
 
 struct suspensions {
+    struct fiber_mutex *lane; /* of who reads */
     pthread_mutex_t mutex;
     _Atomic uint64_t version;
     struct arena *arena; /* of the list */
@@ -33,6 +29,7 @@ struct suspensions *suspensions_new(void)
 
     if (!s)
         die("out of memory: suspensions");
+    s->lane = fiber_mutex_new();
     pthread_mutex_init(&s->mutex, NULL);
     atomic_store(&s->version, 1);
     return s;
@@ -43,6 +40,7 @@ void suspensions_free(struct suspensions **s)
     if (!*s)
         return;
     arena_free(&(*s)->arena);
+    fiber_mutex_free(&(*s)->lane);
     pthread_mutex_destroy(&(*s)->mutex);
     free(*s);
     *s = NULL;
@@ -90,7 +88,7 @@ static void replace(struct suspensions *s, struct arena *a, struct suspension *l
     arena_free(&old);
 }
 
-bool suspensions_load(struct service *svc, struct err *e)
+static bool load(struct service *svc, struct err *e)
 {
     struct query q = { .kind = &suspension_kind, .limit = (size_t)SUSPENSIONS_MOST };
     struct arena *a = arena_new(KNOWN_ARENA);
@@ -109,6 +107,16 @@ bool suspensions_load(struct service *svc, struct err *e)
         kept += read_row(&rows[i], &list[kept]);
     replace(svc->suspensions, a, list, kept);
     return true;
+}
+
+bool suspensions_load(struct service *svc, struct err *e)
+{
+    bool ok;
+
+    fiber_mutex_lock(svc->suspensions->lane);
+    ok = load(svc, e);
+    fiber_mutex_unlock(svc->suspensions->lane);
+    return ok;
 }
 
 uint64_t suspensions_version(struct service *svc)
@@ -151,7 +159,7 @@ static bool any_past(struct suspensions *s, int64_t now)
 }
 
 /* Each node tries it; of those at once one has done it. */
-static bool end_past(struct service *svc, struct arena *a, struct err *e)
+bool suspensions_end_past(struct service *svc, struct arena *a, struct err *e)
 {
     struct query q = { .kind = &suspension_kind, .limit = (size_t)SUSPENSIONS_MOST };
     int64_t now = store_now(svc->store);
@@ -170,64 +178,9 @@ static bool end_past(struct service *svc, struct arena *a, struct err *e)
         struct cond same = COND("expires_at", IS, V_TIME(rows[i].expires_at));
 
         suspension_end(b, a, &rows[i], &same);
-        if (!store_commit(svc->store, b, clock_monotonic() + FOLLOW_RETRY, e) && e->code != ERR_CONFLICT)
+        if (!store_commit(svc->store, b, clock_monotonic() + END_MS, e) && e->code != ERR_CONFLICT)
             return false;
         *e = (struct err){ 0 };
     }
     return suspensions_load(svc, e);
-}
-
-/* The end of the feed, and then all rows: nothing falls between. */
-static bool follow_from_now(struct service *svc, struct buf *cursor, struct arena *a, struct err *e)
-{
-    struct bytes end;
-
-    if (!store_watch_end(svc->store, &nudge_kind, a, &end, e) || !suspensions_load(svc, e))
-        return false;
-    buf_add(cursor, end);
-    return true;
-}
-
-static bool follow_once(struct service *svc, struct buf *cursor, struct arena *a, struct err *e)
-{
-    struct nudge_row *rows;
-    struct bytes next;
-    bool mine = false;
-    void *found;
-    size_t n;
-
-    if (!cursor->n && !follow_from_now(svc, cursor, a, e))
-        return false;
-    if (!store_watch(svc->store, &nudge_kind, buf_bytes(cursor), FOLLOW_ROWS, clock_monotonic() + FOLLOW_MS, a, &found,
-                     &n, &next, e))
-        return false;
-    rows = found;
-    for (size_t i = 0; i < n; i++)
-        mine = mine || bytes_equal(rows[i].what, bytes_of(suspension_kind.name));
-    if (mine && !suspensions_load(svc, e))
-        return false;
-    buf_reset(cursor);
-    buf_add(cursor, next);
-    return end_past(svc, a, e);
-}
-
-void suspensions_follow(struct service *svc)
-{
-    struct arena *a = arena_new(FOLLOW_ARENA);
-    struct buf cursor;
-
-    buf_init(&cursor, WATCH_CURSOR_MAX);
-    while (!atomic_load(&svc->stopping) && !net_stopping()) {
-        struct err e = { 0 };
-
-        arena_reset(a);
-        if (follow_once(svc, &cursor, a, &e))
-            continue;
-        if (e.code != ERR_BUSY)
-            buf_reset(&cursor); /* the feed does not know the place: begin anew */
-        if (!service_sleep(svc, FOLLOW_RETRY))
-            break;
-    }
-    buf_clear(&cursor);
-    arena_free(&a);
 }

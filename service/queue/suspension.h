@@ -14,8 +14,8 @@
  * path, source) or so many recipients a minute. At its end a path begins narrow (w = 1), and what a tag's held is
  * released by an action (action.h). Tenants stop their account and their tags, the rest is the operator's.
  *
- * All nodes know them: the cache here is loaded anew when a row of the kind nudge says so, which is within a moment,
- * and by the node that changed them at once. */
+ * All nodes know them: the copy here is made anew when a nudge says so (nudge.h), which is within a moment, and by the
+ * node that changed them at once. */
 #ifndef SERVICE_SUSPENSION_H
 #define SERVICE_SUSPENSION_H
 #include "service/core/call.h"
@@ -65,8 +65,8 @@ bool suspensions_load(struct service *svc, struct err *e);
 uint64_t suspensions_version(struct service *svc);
 /* A copy of what is in force, the oldest first. */
 void suspensions_copy(struct service *svc, struct arena *a, struct suspension **list, size_t *n);
-/* Follows what other nodes change, and takes away what is past its time. A background fiber. */
-void suspensions_follow(struct service *svc);
+/* Takes away what is past its time. */
+bool suspensions_end_past(struct service *svc, struct arena *a, struct err *e);
 
 /* ---- the API ---- */
 
