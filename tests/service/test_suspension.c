@@ -4,6 +4,8 @@
 #include "service/queue/suspension.h"
 #include "tests/service/mail_world.h"
 #include "tests/service/queue_world.h"
+#include <pthread.h>
+#include <stdatomic.h>
 
 /* ---- matching ---- */
 
@@ -255,14 +257,63 @@ static void a_hold_by_one_that_has_ended_is_none(void **state)
     assert_int_equal(n, 2);
 }
 
+struct readers {
+    struct world *w;
+    atomic_bool over;
+};
+
+static void *reads(void *arg)
+{
+    struct readers *r = arg;
+    struct err e = { 0 };
+
+    while (!atomic_load(&r->over))
+        assert_true(suspensions_load(r->w->svc, &e));
+    return NULL;
+}
+
+static void add_one(struct world *w)
+{
+    struct suspension_row *row = arena_alloc(w->arena, sizeof *row);
+    struct batch *b = batch_new(w->arena);
+
+    *row = (struct suspension_row){ .id = id_new(), .scope = BYTES("site"), .match = BYTES("far.test") };
+    batch_insert(b, &suspension_kind, row, NULL, 0);
+    must(&w->c, store_commit(w->svc->store, b, clock_monotonic() + 5000, &w->c.err));
+    must(&w->c, suspensions_load(w->svc, &w->c.err));
+}
+
+/* Of reads at once the older one is not what stays. */
+static void what_was_read_is_not_overtaken(void **state)
+{
+    struct world *w = *state;
+    pthread_t threads[8];
+
+    for (size_t i = 1; i <= 40; i++) {
+        struct readers r = { .w = w };
+
+        for (size_t k = 0; k < 8; k++)
+            assert_int_equal(pthread_create(&threads[k], NULL, reads, &r), 0);
+        add_one(w);
+        atomic_store(&r.over, true);
+        for (size_t k = 0; k < 8; k++)
+            pthread_join(threads[k], NULL);
+        assert_int_equal(in_force(w), i);
+    }
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(each_scope_matches_what_it_names), cmocka_unit_test(what_stops_counts_before_what_slows),
-        TEST(a_tenant_suspends_itself_and_its_tags),        TEST(limits_fit_their_effect),
-        TEST(what_a_tag_held_is_released_at_its_end),       TEST(a_hold_by_one_that_has_ended_is_none),
+        cmocka_unit_test(each_scope_matches_what_it_names),
+        cmocka_unit_test(what_stops_counts_before_what_slows),
+        TEST(a_tenant_suspends_itself_and_its_tags),
+        TEST(limits_fit_their_effect),
+        TEST(what_a_tag_held_is_released_at_its_end),
+        TEST(a_hold_by_one_that_has_ended_is_none),
+        TEST(what_was_read_is_not_overtaken),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
