@@ -119,6 +119,10 @@ size_t rates_take(struct engine *e, struct bytes flow, struct way *w, size_t mos
 void rates_return(struct engine *e, struct bytes flow, struct way *w, size_t n, struct arena *a);
 /* May a connection be made? If not, the way knows when. */
 bool rates_connect(struct engine *e, struct way *w);
+struct limit;
+/* One of any limit; 0: it is taken, else the time (ms) until there may be more. */
+int64_t rate_take(struct engine *e, const struct limit *l, struct arena *a);
+void rate_return(struct engine *e, struct bytes name);
 void rates_free(struct engine *e);
 
 /* ---- sites ---- */
@@ -347,8 +351,6 @@ bool engine_explain(struct outlet *o, const struct routes *routes, struct bytes 
 struct tls_failure_row;
 struct credit;
 
-#define CREDITS 16
-
 struct engine {
     struct outlet outlet;
     struct service *svc;
@@ -383,10 +385,6 @@ struct engine {
     size_t n_stops;
     struct arena *stops_arena;
     uint64_t stops_version;
-    struct { /* what slowed flows may send without asking: they had asked for it, and had nothing */
-        struct id by;
-        unsigned n;
-    } credits[CREDITS];
 };
 
 #define ENGINE_LOOP 0u

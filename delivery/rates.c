@@ -1,9 +1,9 @@
 /* delivery/rates.c - how much may begin in a time: messages of a path, an account, a stream, and connections of a path,
  * by the limits that all nodes share (service/core/limits.h).
  *
- * Rates are taken before a claim, so that nothing is claimed that has to wait; what the claim then did not find is kept
- * here as credit and taken first by the next one. So never more leaves than was taken, and what was taken is not lost.
- * Without a rate nothing is asked. */
+ * Rates, those of suspensions too, are taken before a claim, so that nothing is claimed that has to wait; what the
+ * claim then did not find is kept here as credit and taken first by the next one. So never more leaves than was taken,
+ * and what was taken is not lost. Without a rate nothing is asked. */
 #include "base/clock.h"
 #include "base/params.h"
 #include "delivery/engine_private.h"
@@ -78,6 +78,11 @@ static size_t credit_take(struct engine *e, struct bytes name, size_t most)
     return n;
 }
 
+void rate_return(struct engine *e, struct bytes name)
+{
+    credit_give(e, name, 1);
+}
+
 /* ---- one name ---- */
 
 /* As many of `most` as there are; *wait_ms says when more, where none is. */
@@ -101,6 +106,14 @@ static size_t take(struct engine *e, const struct limit *l, size_t most, struct 
             break;
     }
     return n;
+}
+
+int64_t rate_take(struct engine *e, const struct limit *l, struct arena *a)
+{
+    int64_t wait_ms;
+
+    (void)take(e, l, 1, a, &wait_ms);
+    return wait_ms;
 }
 
 /* A name of the limit: a long one by its hash. */
@@ -168,7 +181,7 @@ void rates_return(struct engine *e, struct bytes flow, struct way *w, size_t n, 
 
 bool rates_connect(struct engine *e, struct way *w)
 {
-    int64_t most = PARAM_INT(delivery, path_connect_rate), wait = 0;
+    int64_t most = PARAM_INT(delivery, path_connect_rate), wait;
     struct arena *a;
     struct limit l;
 
@@ -176,7 +189,8 @@ bool rates_connect(struct engine *e, struct way *w)
         return true;
     a = arena_new(RATE_ARENA);
     l = (struct limit){ name_of(a, "connect", way_name(w)), most, MINUTE_MS };
-    if (!take(e, &l, 1, a, &wait))
+    wait = rate_take(e, &l, a);
+    if (wait)
         way_quiet(e, w, clock_monotonic() + wait);
     arena_free(&a);
     return wait == 0;

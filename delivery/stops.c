@@ -10,7 +10,6 @@
 
 #define STOPS_ARENA ((size_t)16 * 1024 * 1024)
 #define PARK_MS     60000            /* how long a stopped flow is not looked at, unless something changes */
-#define AWAY_MS     1000             /* the store does not say whether a rate allows more */
 #define SOURCE      BYTES("default") /* until there are several */
 
 static struct bytes provider_of(const struct way *w)
@@ -102,42 +101,25 @@ void stops_free(struct engine *e)
 
 /* ---- flows ---- */
 
-static unsigned *credit_of(struct engine *e, struct id by, bool make)
+/* The limit of a suspension that slows. */
+static struct bytes limit_name(struct id by, char out[ID_TEXT + 1])
 {
-    size_t least = 0;
-
-    for (size_t i = 0; i < CREDITS; i++) {
-        if (id_equal(e->credits[i].by, by))
-            return &e->credits[i].n;
-        if (e->credits[i].n < e->credits[least].n)
-            least = i;
-    }
-    if (!make)
-        return NULL;
-    e->credits[least].by = by;
-    e->credits[least].n = 0;
-    return &e->credits[least].n;
+    return id_format("sus", by, out);
 }
 
 void stops_unused(struct engine *e, struct id by)
 {
-    ++*credit_of(e, by, true);
+    char name[ID_TEXT + 1];
+
+    rate_return(e, limit_name(by, name));
 }
 
-/* How long it waits; 0: it may go. `slow` is taken of, once. */
 static int64_t rate_waits(struct engine *e, const struct suspension *s, struct arena *a)
 {
-    struct limit limit = { .name = id_text(a, "sus", s->id), .most = s->per_minute, .window_ms = 60000 };
-    unsigned *credit = credit_of(e, s->id, false);
-    int64_t wait = 0;
-    struct call c;
+    char name[ID_TEXT + 1];
+    struct limit limit = { .name = limit_name(s->id, name), .most = s->per_minute, .window_ms = 60000 };
 
-    if (credit && *credit) {
-        --*credit;
-        return 0;
-    }
-    call_init(&c, e->svc, a, "delivery");
-    return limits_take(&c, &limit, 1, &wait) ? wait : AWAY_MS;
+    return rate_take(e, &limit, a);
 }
 
 static struct suspend_query query_of_flow(const struct flow_name *f, struct arena *a)
@@ -147,6 +129,17 @@ static struct suspend_query query_of_flow(const struct flow_name *f, struct aren
     (void)id_parse("", f->account, &q.account);
     if (!bytes_equal(f->stream, BYTES("-")))
         q.stream = arena_bytesf(a, "str_%.*s", SHOW(f->stream));
+    return q;
+}
+
+/* On a way. */
+static struct suspend_query query_of_both(const struct flow_name *f, const struct way *w, struct arena *a)
+{
+    struct suspend_query q = query_of_flow(f, a);
+
+    q.path = way_name(w);
+    q.provider = provider_of(w);
+    q.source = SOURCE;
     return q;
 }
 
@@ -177,10 +170,7 @@ bool stops_slow(struct engine *e, const struct flow_name *f, const struct way *w
     *until = 0;
     if (!e->n_stops)
         return false;
-    q = query_of_flow(f, a);
-    q.path = way_name(w);
-    q.provider = provider_of(w);
-    q.source = SOURCE;
+    q = query_of_both(f, w, a);
     s = suspension_match(e->stops, e->n_stops, &q, now);
     if (!s || !s->slow || !s->per_minute)
         return false;
@@ -203,10 +193,7 @@ bool stops_turn(struct turn *t)
     stops_look(e);
     if (!e->n_stops || !flow_read(bytes_of(t->run->flow), &f))
         return false;
-    q = query_of_flow(&f, t->arena);
-    q.path = way_name(t->way);
-    q.provider = provider_of(t->way);
-    q.source = SOURCE;
+    q = query_of_both(&f, t->way, t->arena);
     q.account = d->account_id;
     q.tags = t->fates[0].work->message->tags;
     s = suspension_match(e->stops, e->n_stops, &q, queue_now(e->svc));
