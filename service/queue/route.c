@@ -6,6 +6,7 @@
 #include "mail/address.h"
 #include "service/core/member.h"
 #include "service/core/precondition.h"
+#include "service/core/secrets.h"
 #include "service/core/state.h"
 #include "service/queue/mail_route.h"
 #include "service/queue/nudge.h"
@@ -49,48 +50,32 @@ static bool find_mine(struct call *c, struct bytes id, void *out)
 
 /* ---- the password ---- */
 
-static void password_key(const struct service *svc, struct crypt_key *out)
-{
-    crypt_derive(&svc->wrap_key, BYTES("password of a route"), out);
-}
-
-static struct bytes context_of(const struct id *row)
-{
-    return (struct bytes){ (const char *)row->b, sizeof row->b };
-}
-
+/* Behind the name of the key. */
 static struct bytes seal_password(const struct service *svc, struct id row, struct bytes password, struct arena *a)
 {
-    struct crypt_key key;
+    struct bytes both;
     struct buf out;
-    struct bytes sealed;
 
-    password_key(svc, &key);
     buf_init(&out, WRAP_NAME + PASSWORD_MAX + CRYPT_SEAL_EXTRA);
-    buf_add(&out, (struct bytes){ svc->wrap_name, WRAP_NAME });
-    crypt_seal(&key, password, context_of(&row), &out);
-    sealed = arena_copy(a, buf_bytes(&out));
+    buf_add(&out, bytes_of(svc->wrap_name));
+    buf_add(&out, secret_seal(svc, row, password, a));
+    both = arena_copy(a, buf_bytes(&out));
     buf_clear(&out);
-    crypt_wipe(&key, sizeof key);
-    return sealed;
+    return both;
 }
 
 struct bytes route_password(const struct service *svc, struct id row, struct bytes sealed, struct arena *a)
 {
-    struct bytes password = NO_BYTES;
-    struct crypt_key key;
+    struct bytes password = NO_BYTES, wrap = bytes_head(sealed, WRAP_NAME);
+    struct err ignored = { 0 };
     struct buf out;
 
-    if (!bytes_starts(sealed, (struct bytes){ svc->wrap_name, WRAP_NAME }))
-        return NO_BYTES;
-    password_key(svc, &key);
     buf_init(&out, PASSWORD_MAX);
-    if (crypt_open(&key, bytes_from(sealed, WRAP_NAME), context_of(&row), &out))
+    if (secret_open(svc, row, bytes_from(sealed, WRAP_NAME), wrap, &out, &ignored))
         password = arena_copy(a, buf_bytes(&out));
     if (out.n)
         crypt_wipe(out.p, out.n);
     buf_clear(&out);
-    crypt_wipe(&key, sizeof key);
     return password;
 }
 
