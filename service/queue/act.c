@@ -4,7 +4,6 @@
 #include "service/core/state.h"
 #include "service/queue/due.h"
 #include "service/queue/queue.h"
-#include <assert.h>
 
 static const struct {
     const char *name;
@@ -15,12 +14,6 @@ static const struct {
     [ACT_RELEASE] = { "release", CAUSE_RELEASED },
     [ACT_BOUNCE] = { "bounce", CAUSE_BY_HAND },
 };
-
-const char *act_name(enum act act)
-{
-    assert(act < ACTS);
-    return rows[act].name;
-}
 
 bool act_read(struct bytes name, enum act *out)
 {

@@ -15,7 +15,6 @@
 #include "service/queue/report.h"
 
 enum act { ACT_RETRY, ACT_HOLD, ACT_RELEASE, ACT_BOUNCE, ACTS };
-const char *act_name(enum act act);
 bool act_read(struct bytes name, enum act *out);
 
 enum act_fit {

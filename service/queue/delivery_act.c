@@ -35,15 +35,6 @@ static bool act_once(struct call *c, struct acts *x, const struct delivery_row *
     return false;
 }
 
-static bool message_of(struct call *c, const struct delivery_row *row, struct message_row *m, bool *there)
-{
-    if (!store_look(c->store, &message_kind, row->message_id, c->arena, m, there, &c->err))
-        return false;
-    if (!*there)
-        *m = message_stand_in(row);
-    return true;
-}
-
 static bool act_by(struct call *c, struct acts *x, struct bytes id, struct delivery_row *row)
 {
     bool again = true;
@@ -70,12 +61,12 @@ static bool act_on(struct call *c, const struct order *o, struct bytes id, struc
 {
     struct message_row m;
     struct acts x;
-    bool there, ok;
+    bool gone, ok;
 
-    if (!delivery_find(c, id, row) || !message_of(c, row, &m, &there))
+    if (!delivery_find(c, id, row) || !message_of(c->svc, row, c->arena, &m, &gone, &c->err))
         return false;
     acts_begin(&x, o, &m, c->arena, 1);
-    x.list.message_gone = !there;
+    x.list.message_gone = gone;
     ok = act_by(c, &x, id, row);
     acts_end(&x);
     return ok;

@@ -7,6 +7,7 @@
 #include "service/queue/ending.h"
 #include "base/crypt.h"
 #include "service/body/body.h"
+#include "service/core/state.h"
 #include "service/queue/play.h"
 
 /* ---- one delivery ---- */
@@ -204,6 +205,19 @@ struct message_row message_stand_in(const struct delivery_row *d)
 {
     return (
         struct message_row){ .id = d->message_id, .account_id = d->account_id, .body_id = d->body_id, .mode = d->mode };
+}
+
+bool message_of(struct service *svc, const struct delivery_row *d, struct arena *a, struct message_row *m, bool *gone,
+                struct err *e)
+{
+    bool there;
+
+    if (!store_look(svc->store, &message_kind, d->message_id, a, m, &there, e))
+        return false;
+    *gone = !there;
+    if (!there)
+        *m = message_stand_in(d);
+    return true;
 }
 
 void message_erase(struct batch *b, struct arena *a, const struct message_row *row)

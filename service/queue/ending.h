@@ -75,6 +75,9 @@ struct cond *delivery_unchanged(const struct delivery_row *was, struct arena *a)
 
 /* In place of a message that is gone: what an event of the delivery wants to know of it. */
 struct message_row message_stand_in(const struct delivery_row *d);
+/* That of a delivery; *gone: it is a stand-in. */
+bool message_of(struct service *svc, const struct delivery_row *d, struct arena *a, struct message_row *m, bool *gone,
+                struct err *e);
 /* Takes the content of a message away: its key, its subject; the body is marked. */
 void message_erase(struct batch *b, struct arena *a, const struct message_row *row);
 /* The message of an account over a body, where it is not the first one: every node names it alike. */

@@ -1,6 +1,7 @@
 /* service/queue/mail_route.c - which route takes a recipient's mail. Everything given must match, and of those that do
  * the account's come first, then the lower position, then the older row: the order in which people list them. */
 #include "service/queue/mail_route.h"
+#include <stdlib.h>
 
 static const char *const ways[] = {
     [ROUTE_MX] = "mx", [ROUTE_RELAY] = "relay", [ROUTE_CAPTURE] = "capture", [ROUTE_HOLD] = "hold"
@@ -86,22 +87,106 @@ bool mail_route_asks_message(const struct mail_route *r)
     return r->sender_domain.p || r->tag.p || r->source.p;
 }
 
-/* The account's before the operator's, then by position, then the older one. */
-static bool before(const struct mail_route *a, const struct mail_route *b)
+/* ---- of several ---- */
+
+static int in_order(const void *x, const void *y)
 {
-    if (id_is_none(a->account) != id_is_none(b->account))
-        return id_is_none(b->account);
-    return a->position != b->position ? a->position < b->position : id_compare(a->id, b->id) < 0;
+    const struct mail_route *a = x, *b = y;
+    int by = id_compare(a->account, b->account); /* none is below all */
+
+    if (!by)
+        by = a->position < b->position ? -1 : a->position > b->position;
+    return by ? by : id_compare(a->id, b->id);
+}
+
+void mail_routes_sort(struct mail_route *routes, size_t n)
+{
+    if (n)
+        qsort(routes, n, sizeof *routes, in_order);
+}
+
+/* Those of one account, or with NO_ID the operator's. */
+static const struct mail_route *part_of(const struct mail_route *all, size_t n_all, struct id account, size_t *n)
+{
+    size_t low = 0, high = n_all, end;
+
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+
+        if (id_compare(all[middle].account, account) < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    for (end = low; end < n_all && id_equal(all[end].account, account); end++)
+        continue;
+    *n = end - low;
+    return n_all ? all + low : NULL;
+}
+
+static const struct mail_route *first(const struct mail_route *list, size_t n, const struct route_query *q,
+                                      bool by_flow)
+{
+    for (size_t i = 0; i < n; i++)
+        if (!(by_flow && mail_route_asks_message(&list[i])) && mail_route_matches(&list[i], q))
+            return &list[i];
+    return NULL;
+}
+
+static const struct mail_route *look(const struct mail_route *all, size_t n_all, const struct route_query *q,
+                                     bool by_flow)
+{
+    size_t n;
+    const struct mail_route *list = part_of(all, n_all, q->account, &n), *found = first(list, n, q, by_flow);
+
+    if (found)
+        return found;
+    list = part_of(all, n_all, NO_ID, &n);
+    return first(list, n, q, by_flow);
 }
 
 const struct mail_route *mail_route_find(const struct mail_route *routes, size_t n, const struct route_query *q)
 {
-    const struct mail_route *best = NULL;
+    return look(routes, n, q, false);
+}
+
+const struct mail_route *mail_route_of_flow(const struct mail_route *routes, size_t n, const struct route_query *q)
+{
+    return look(routes, n, q, true);
+}
+
+static const struct mail_route *by_id(const struct mail_route *all, size_t n_all, struct id account, struct id id)
+{
+    size_t n;
+    const struct mail_route *list = part_of(all, n_all, account, &n);
 
     for (size_t i = 0; i < n; i++)
-        if (mail_route_matches(&routes[i], q) && (!best || before(&routes[i], best)))
-            best = &routes[i];
-    return best;
+        if (id_equal(list[i].id, id))
+            return &list[i];
+    return NULL;
+}
+
+const struct mail_route *mail_route_by_id(const struct mail_route *routes, size_t n, struct id account, struct id id)
+{
+    const struct mail_route *found = by_id(routes, n, account, id);
+
+    return found ? found : by_id(routes, n, NO_ID, id);
+}
+
+static bool ask_message(const struct mail_route *all, size_t n_all, struct id account)
+{
+    size_t n;
+    const struct mail_route *list = part_of(all, n_all, account, &n);
+
+    for (size_t i = 0; i < n; i++)
+        if (mail_route_asks_message(&list[i]))
+            return true;
+    return false;
+}
+
+bool mail_routes_ask_message(const struct mail_route *routes, size_t n, struct id account)
+{
+    return ask_message(routes, n, account) || ask_message(routes, n, NO_ID);
 }
 
 void mail_route_copy(struct arena *a, const struct mail_route *r, struct mail_route *out)

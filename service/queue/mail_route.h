@@ -53,8 +53,16 @@ struct mail_route {
     bool private_net;         /* its hosts may lie in denied networks */
 };
 
-/* NULL: none matches. *routes may be in any order; of equal positions the older id is first. */
+/* The operator's, then account by account, each by position; of equal positions the older id is first. */
+void mail_routes_sort(struct mail_route *routes, size_t n);
+/* Of sorted ones. NULL: none matches. */
 const struct mail_route *mail_route_find(const struct mail_route *routes, size_t n, const struct route_query *q);
+/* The first of those that do not ask the message. */
+const struct mail_route *mail_route_of_flow(const struct mail_route *routes, size_t n, const struct route_query *q);
+const struct mail_route *mail_route_by_id(const struct mail_route *routes, size_t n, struct id account,
+                                          struct id id); /* or the operator's */
+/* Does any of the account's, or of the operator's, ask it? */
+bool mail_routes_ask_message(const struct mail_route *routes, size_t n, struct id account);
 bool mail_route_matches(const struct mail_route *r, const struct route_query *q);
 /* Does it take all mail of a flow (site, class, account) that it matches, or does the message decide? */
 bool mail_route_asks_message(const struct mail_route *r);

@@ -145,11 +145,8 @@ static bool apply(struct service *svc, struct arena *a, struct json_object *line
         return false;
     if (!there || !awaits(&work.row, number(line, "token")))
         return true;
-    if (!store_look(svc->store, &message_kind, work.row.message_id, a, &m, &there, e))
+    if (!message_of(svc, &work.row, a, &m, &work.message_gone, e))
         return false;
-    work.message_gone = !there;
-    if (!there)
-        m = message_stand_in(&work.row);
     if (json_member(line, "last")) {
         read_attempt(a, json_member(line, "last"), attempt);
         attempt->dsn = json_object_get_boolean(json_member(line, "dsn"));

@@ -185,14 +185,9 @@ static bool expire_one(struct service *svc, struct arena *a, const struct delive
     enum cause cause = queue_lacked_tls(row) ? CAUSE_NO_TLS : CAUSE_TIME_OVER;
     struct ending end = { .row = row, .verdict = verdict_of(cause, clock_wall()), .guest = row->guest_id };
     struct endings list = { .message = &m, .each = &end, .n = 1, .unleased = true };
-    bool there;
 
-    if (!store_look(svc->store, &message_kind, row->message_id, a, &m, &there, e))
-        return false;
-    list.message_gone = !there;
-    if (!there)
-        m = message_stand_in(row);
-    if (!endings_commit(svc, &list, a, clock_monotonic() + PARAM_INT(delivery, lease) / 4, e))
+    if (!message_of(svc, row, a, &m, &list.message_gone, e) ||
+        !endings_commit(svc, &list, a, clock_monotonic() + PARAM_INT(delivery, lease) / 4, e))
         return false;
     *done = !end.lost;
     if (*done)

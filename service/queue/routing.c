@@ -1,9 +1,8 @@
-/* service/queue/routing.c - snapshots of all routes, in order: the operator's first (account none), then account by
- * account, each by position. Whoever holds one keeps it; the next one is made beside it by whoever first finds it old.
+/* service/queue/routing.c - snapshots of all routes, sorted (mail_route.h). Whoever holds one keeps it; the next one is
+ * made beside it by whoever first finds it old.
  */
 #include "service/queue/routing.h"
 #include "service/core/state.h"
-#include <stdlib.h>
 
 #define RETRY_MS     1000
 #define ROUTES_ARENA ((size_t)256 * 1024 * 1024)
@@ -124,16 +123,6 @@ static void read_row(const struct service *svc, const struct route_row *row, str
     read_hosts(row->hosts, a, out);
 }
 
-static int in_order(const void *x, const void *y)
-{
-    const struct mail_route *a = x, *b = y;
-    int by = id_compare(a->account, b->account);
-
-    if (!by)
-        by = a->position < b->position ? -1 : a->position > b->position;
-    return by ? by : id_compare(a->id, b->id);
-}
-
 static void add_rows(struct service *svc, struct routes *s, const struct route_row *rows, size_t n)
 {
     struct mail_route *all = arena_array(s->arena, s->n + n + 1, sizeof *all);
@@ -161,8 +150,7 @@ static bool read_all(struct service *svc, struct routes *s, struct err *e)
         if (n)
             q.after = store_cursor(&q, &rows[n - 1], s->arena);
     }
-    if (s->n)
-        qsort(s->all, s->n, sizeof *s->all, in_order);
+    mail_routes_sort(s->all, s->n);
     return arena_check(s->arena, e);
 }
 
@@ -238,87 +226,24 @@ uint64_t routes_version(const struct routes *r)
     return r->version;
 }
 
-/* The routes of one account, or with NO_ID the operator's. */
-static const struct mail_route *part_of(const struct routes *r, struct id account, size_t *n)
-{
-    size_t low = 0, high = r->n, end;
-
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-
-        if (id_compare(r->all[middle].account, account) < 0)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    for (end = low; end < r->n && id_equal(r->all[end].account, account); end++)
-        continue;
-    *n = end - low;
-    return r->all + low;
-}
-
-static const struct mail_route *first(const struct mail_route *list, size_t n, const struct route_query *q,
-                                      bool by_flow)
-{
-    for (size_t i = 0; i < n; i++)
-        if (!(by_flow && mail_route_asks_message(&list[i])) && mail_route_matches(&list[i], q))
-            return &list[i];
-    return NULL;
-}
-
-static const struct mail_route *look(const struct routes *r, const struct route_query *q, bool by_flow)
-{
-    size_t n;
-    const struct mail_route *list = part_of(r, q->account, &n), *found = first(list, n, q, by_flow);
-
-    if (found)
-        return found;
-    list = part_of(r, NO_ID, &n);
-    return first(list, n, q, by_flow);
-}
-
 const struct mail_route *routes_find(const struct routes *r, const struct route_query *q)
 {
-    return look(r, q, false);
+    return mail_route_find(r->all, r->n, q);
 }
 
 const struct mail_route *routes_of_flow(const struct routes *r, const struct route_query *q)
 {
-    return look(r, q, true);
-}
-
-static const struct mail_route *by_id(const struct routes *r, struct id account, struct id id)
-{
-    size_t n;
-    const struct mail_route *list = part_of(r, account, &n);
-
-    for (size_t i = 0; i < n; i++)
-        if (id_equal(list[i].id, id))
-            return &list[i];
-    return NULL;
+    return mail_route_of_flow(r->all, r->n, q);
 }
 
 const struct mail_route *routes_by_id(const struct routes *r, struct id account, struct id id)
 {
-    const struct mail_route *found = by_id(r, account, id);
-
-    return found ? found : by_id(r, NO_ID, id);
-}
-
-static bool ask_message(const struct routes *r, struct id account)
-{
-    size_t n;
-    const struct mail_route *list = part_of(r, account, &n);
-
-    for (size_t i = 0; i < n; i++)
-        if (mail_route_asks_message(&list[i]))
-            return true;
-    return false;
+    return mail_route_by_id(r->all, r->n, account, id);
 }
 
 bool routes_ask_message(const struct routes *r, struct id account)
 {
-    return r->n && (ask_message(r, account) || ask_message(r, NO_ID));
+    return mail_routes_ask_message(r->all, r->n, account);
 }
 
 /* ---- a message ---- */

@@ -139,18 +139,6 @@ static bool open_content(struct slice *s, const struct delivery_row *rows, size_
     return false;
 }
 
-static bool load(struct slice *s, const struct delivery_row *row, struct err *e)
-{
-    bool there;
-
-    if (!store_look(s->svc->store, &message_kind, row->message_id, s->arena, &s->message, &there, e))
-        return false;
-    s->list.message_gone = !there;
-    if (!there)
-        s->message = message_stand_in(row);
-    return true;
-}
-
 /* ---- the batch ---- */
 
 static bool file(struct slice *s, struct batch *b, const struct delivery_row *d, struct part *p, struct err *e)
@@ -298,7 +286,7 @@ bool slice_end(struct service *svc, struct arena *a, const struct delivery_row *
 
     *done = n;
     call_init(&s.call, svc, a, "due");
-    if (!load(&s, &rows[0], e))
+    if (!message_of(svc, &rows[0], s.arena, &s.message, &s.list.message_gone, e))
         return false;
     ok = decide_all(&s, rows, n, !s.list.message_gone && open_content(&s, rows, n));
     *done = s.n ? s.n : 1;

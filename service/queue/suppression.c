@@ -16,11 +16,6 @@ static const char *const names[SUPPRESSION_REASONS] = {
     [SUPPRESSED_UNSUBSCRIBE] = "unsubscribe", [SUPPRESSED_COMPLAINT] = "complaint",
 };
 
-const char *suppression_reason_name(enum suppression_reason r)
-{
-    return names[r];
-}
-
 enum suppression_reason suppression_reason_of(struct bytes name)
 {
     for (int r = SUPPRESSED_NOT + 1; r < SUPPRESSION_REASONS; r++)

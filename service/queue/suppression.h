@@ -27,7 +27,6 @@ enum suppression_reason {
     SUPPRESSED_COMPLAINT,
     SUPPRESSION_REASONS
 };
-const char *suppression_reason_name(enum suppression_reason r);
 enum suppression_reason suppression_reason_of(struct bytes name); /* SUPPRESSED_NOT for none */
 /* One bit of a `bypass`: bounces and unsubscriptions can be passed over, nothing else. 0: none. */
 unsigned suppression_bypass(enum suppression_reason r);

@@ -1,13 +1,7 @@
 /* service/queue/suspension_match.c - which suspension holds for a mail: see suspension.h. Pure. */
 #include "base/json.h"
+#include "service/queue/mail_route.h"
 #include "service/queue/suspension.h"
-
-static bool domain_matches(struct bytes pattern, struct bytes domain)
-{
-    if (pattern.n > 2 && pattern.p[0] == '*' && pattern.p[1] == '.')
-        return domain.n > pattern.n - 1 && bytes_ends_nocase(domain, bytes_from(pattern, 1));
-    return bytes_equal_nocase(pattern, domain);
-}
 
 bool tag_holds(struct bytes pattern, struct bytes tags)
 {
@@ -39,7 +33,7 @@ static bool account_matches(struct bytes match, struct id account)
 bool suspension_matches(const struct suspension *s, const struct suspend_query *q)
 {
     switch (s->scope) {
-    case SUSPEND_SITE: return q->site.p && domain_matches(s->match, q->site);
+    case SUSPEND_SITE: return q->site.p && mail_route_domain_matches(s->match, q->site);
     case SUSPEND_PROVIDER: return q->provider.p && bytes_equal_nocase(s->match, q->provider);
     case SUSPEND_SOURCE: return q->source.p && bytes_equal_nocase(s->match, q->source);
     case SUSPEND_PATH: return q->path.p && bytes_equal_nocase(s->match, q->path);

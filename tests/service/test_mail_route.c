@@ -42,7 +42,7 @@ static void domains_match(void **state)
 #define BO  ID(101)
 
 /* Of these the first that matches, by account and position and not by where it stands, is the route. */
-static const struct mail_route routes[] = {
+static struct mail_route routes[] = {
     { .id = ID(1), .position = 10, .way = ROUTE_MX },
     { .id = ID(2), .position = 5, .domain = BYTES_ROW("*.x.example"), .way = ROUTE_RELAY },
     { .id = ID(3), .position = 4, .domain = BYTES_ROW("x.example"), .tag = BYTES_ROW("kind=code"), .way = ROUTE_HOLD },
@@ -80,13 +80,14 @@ static void the_first_match_is_the_route(void **state)
     };
 
     (void)state;
+    assert_null(mail_route_find(&routes[1], 1, &rows[0].query));
+    mail_routes_sort(routes, COUNT(routes));
     for (size_t i = 0; i < COUNT(rows); i++) {
         const struct mail_route *r = mail_route_find(routes, COUNT(routes), &rows[i].query);
 
         if (!r || r->id.b[0] != rows[i].id)
             fail_msg("row %zu: route %d", i, r ? r->id.b[0] : 0);
     }
-    assert_null(mail_route_find(routes + 1, 1, &rows[0].query));
     assert_null(mail_route_find(NULL, 0, &rows[0].query));
 }
 
