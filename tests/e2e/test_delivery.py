@@ -190,6 +190,24 @@ def test_eight_bits_that_nobody_may_convert():
         assert d["last"]["enhanced"] == "5.6.3" and not peer.seen
 
 
+@pytest.mark.parametrize("how", ["send", "bounce"])
+def test_eight_bits_as_the_operator_says(how):
+    with Peer(offers=()) as peer, by_relay(peer, eight_bit=how) as s:
+        last = ended(s, send_raw(s, EIGHT), "delivered", "bounced", "failed")["x@far.test"]["last"]
+        if how == "send":
+            assert "Grüße".encode() in peer.mails[0].body and "BODY" not in peer.mails[0].params
+        else:
+            assert last["enhanced"] == "5.6.3" and not peer.seen
+
+
+def test_addresses_beyond_ascii_go_where_they_can():
+    with Peer(offers=("8BITMIME",)) as plain, Peer(host="127.0.0.3", port=plain.port) as wide, by_relay(plain, wide) as s:
+        ended(s, send(s, "grüße@far.test"))
+        assert [m.recipients for m in wide.mails] == [["grüße@far.test"]] and "SMTPUTF8" in wide.mails[0].params and "MAIL" not in plain.verbs()
+    with Peer(offers=("8BITMIME",)) as plain, by_relay(plain) as s:
+        assert ended(s, send(s, "grüße@far.test"), "bounced", "failed")["grüße@far.test"]["last"]["enhanced"] == "5.6.7" and not plain.seen
+
+
 def test_too_large_for_one_host_is_sent_to_another():
     with Peer(offers=("SIZE 300",)) as small, Peer(host="127.0.0.3", port=small.port) as large, by_relay(small, large) as s:
         ended(s, send(s, "x@far.test"))

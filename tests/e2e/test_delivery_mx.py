@@ -132,6 +132,20 @@ def test_a_relay_is_told_the_secret_where_its_name_was_verified():
         assert said.index("STARTTLS") < said.index("AUTH") and said.count("AUTH") == 1
 
 
+def test_a_provider_is_known_by_its_hosts():
+    """Of the shipped table: mail to it leaves by TLS or not at all, for whichever domain; others take it in clear."""
+    zones = ZONES | {("g.test", "MX"): ["10 aspmx.l.google.com."], ("aspmx.l.google.com", "A"): ["127.0.0.2"]}
+    with Names(zones) as names, Peer() as peer, by_names(names, peer) as s:
+        last = ended(s, send(s, "x@g.test"), "deferred")["x@g.test"]["last"]
+        assert (last["enhanced"], last["cause"], last["mx"]) == ("4.7.5", "tls", "aspmx.l.google.com") and not peer.seen
+        assert s.get("/v1/queue/g.test").json["path"]["name"] == "provider google"
+        assert 'postrider_delivery_attempts_total{outcome="deferred",cause="tls",site="google"} 1\n' in s.get("/metrics").body.decode()
+        peer.offers.append("STARTTLS")
+        d = ended(s, send(s, "y@g.test"))
+        assert peer.mails[0].tls and d["y@g.test"]["last"]["tls"]["policy"] == "require"
+        ended(s, send(s, "x@far.test"))
+
+
 def test_one_way_for_all_who_share_hosts():
     zones = {(f"d{i}.test", "MX"): ["10 mx.far.test."] for i in range(5)} | {("mx.far.test", "A"): ["127.0.0.2"]}
     with Names(zones) as names, Peer() as peer, by_names(names, peer, path_max=1) as s:

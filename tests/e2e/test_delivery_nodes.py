@@ -67,6 +67,24 @@ def test_who_slept_past_the_lease_writes_nothing():
         assert ended(b, m)["x@far.test"]["last"]["text"] == "taken" and kinds(b, m).count("email.delivered") == 1
 
 
+def test_who_slept_past_the_lease_sends_no_dot():
+    """Frozen before its text: the other one's mail is the only one, though the peer would have taken both."""
+    go = threading.Event()
+    with Peer(DATA=[Wait(go, "354 go"), None]) as peer:
+        a, b = nodes(peer)
+        m = send(a, "x@far.test")
+        assert peer.reached.wait(30)
+        a.process.send_signal(signal.SIGSTOP)
+        ended(b, m, seconds=90)
+        assert len(peer.seen) == 1
+        go.set()
+        a.process.send_signal(signal.SIGCONT)
+        until(lambda: 1 not in [session.number for session in list(peer.open)], 60)
+        assert len(peer.seen) == 1 and kinds(b, m).count("email.delivered") == 1
+        a.stop()
+        b.stop()
+
+
 def test_elections_while_mail_leaves(tmp_path):
     """The primary steps down again and again: what was accepted arrives, no more often than marked, whatever a verdict had to wait for."""
     members = mongod.ReplicaSet(3)
