@@ -6,6 +6,10 @@
 /* In normalization form C (UAX #15): `text` itself where it is that already, else in the arena. */
 struct bytes unicode_nfc(struct bytes text, struct arena *a);
 
+/* In capital and in small letters, whatever language it is; in the arena. */
+struct bytes unicode_upper(struct bytes text, struct arena *a);
+struct bytes unicode_lower(struct bytes text, struct arena *a);
+
 /* CONTROL: C0, DEL, C1, and the separators of lines and paragraphs, which RFC 5198 section 2 keeps out of texts in one
  * line. BLANK: other white space, wherever a script has it. */
 enum unicode_class { UNICODE_OTHER, UNICODE_BLANK, UNICODE_CONTROL };

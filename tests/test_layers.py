@@ -32,7 +32,7 @@ def test_includes_go_down():
 
 def test_mail_reads_no_parameters():
     """Its limits come in structs (mail/limits.h): what it makes of bytes depends on nothing else."""
-    assert not [f.name for f in (ROOT / "mail").glob("*.[ch]") if "base/params.h" in f.read_text()]
+    assert not [f.name for f in (ROOT / "mail").rglob("*.[ch]") if "base/params.h" in f.read_text()]
 
 
 def test_every_folder_is_known():
