@@ -66,7 +66,7 @@ static uint32_t append_ids(bson_t *filter, struct row_state **rows)
     return n;
 }
 
-static bool take_row(struct attempt *t, const struct kind *k, const bson_t *doc)
+bool attempt_take_row(struct attempt *t, const struct kind *k, const bson_t *doc)
 {
     bson_iter_t at;
     struct id id;
@@ -95,7 +95,7 @@ static enum applied read_ids(struct attempt *t, const struct kind *k, const bson
     bson_append_int32(&opts, "batchSize", -1, IDS_AT_ONCE);
     cursor = mongoc_collection_find_with_opts(c, filter, &opts, NULL);
     while (result == APPLIED && mongoc_cursor_next(cursor, &doc))
-        if (!take_row(t, k, doc))
+        if (!attempt_take_row(t, k, doc))
             result = CONFLICT;
     if (mongoc_cursor_error(cursor, &why))
         result = attempt_broke(t, &why);
@@ -212,11 +212,28 @@ static enum applied find_needed(struct attempt *t)
     return result;
 }
 
+/* The only one of the group, or NULL. */
+static struct job *lone_job(struct job *jobs)
+{
+    struct job *lone = NULL;
+
+    for (; jobs; jobs = jobs->next) {
+        if (!jobs->ended && lone)
+            return NULL;
+        if (!jobs->ended)
+            lone = jobs;
+    }
+    return lone;
+}
+
 static enum applied judge_and_write(struct attempt *t, const struct lane *lane, int64_t *seq, struct job *jobs,
                                     bool careful)
 {
-    enum applied result = read_all(t);
+    struct job *lone = careful ? NULL : lone_job(jobs);
+    enum applied result = lone ? raise_alone(t, lone) : APPLIED;
 
+    if (result == APPLIED)
+        result = read_all(t);
     if (result == APPLIED && t->group.needed)
         result = find_needed(t);
     if (result != APPLIED)
@@ -225,6 +242,8 @@ static enum applied judge_and_write(struct attempt *t, const struct lane *lane, 
     for (struct job *j = jobs; j; j = j->next)
         if (!j->ended)
             j->ok = group_apply(&t->group, j);
+    if (t->raised && !lone->ok)
+        return REFUSED;
     if (careful)
         result = lookup_keys(t);
     return result == APPLIED ? write_group(t, lane, seq) : result;

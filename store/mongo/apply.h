@@ -1,5 +1,6 @@
-/* store/mongo/apply.h - one try to write a group: apply.c reads and judges, lookup.c asks for unique keys beforehand,
- * write.c writes. All run in the committer's thread, within its transaction. */
+/* store/mongo/apply.h - one try to write a group: apply.c reads and judges, in alone.c with fewer calls for one batch;
+ * lookup.c asks for unique keys beforehand, write.c writes. All run in the committer's thread, within its
+ * transaction. */
 #ifndef STORE_MONGO_APPLY_H
 #define STORE_MONGO_APPLY_H
 #include "store/mongo/mongo.h"
@@ -11,6 +12,7 @@ struct attempt {
     struct group group;
     struct arena *arena;
     struct err *e;
+    bool raised; /* rows were written before the batch was judged: alone.c */
 };
 
 /* What a failure means for the group; fills t->e. */
@@ -18,6 +20,13 @@ enum applied attempt_broke(struct attempt *t, const bson_error_t *why);
 /* The row's unique key is taken: the job that gave it the key has ended. */
 enum applied attempt_refuse(struct attempt *t, struct row_state *s, const char *index);
 mongoc_collection_t *attempt_collection(struct attempt *t, const char *name);
+/* A document that was read becomes the row's state; false: t->e says what is wrong with it. */
+bool attempt_take_row(struct attempt *t, const struct kind *k, const bson_t *doc);
+
+/* ---- alone.c ---- */
+
+/* Raises the counters of the group's only job, before anything is read. REFUSED: not in this way. */
+enum applied raise_alone(struct attempt *t, struct job *j);
 
 /* ---- lookup.c ---- */
 

@@ -267,6 +267,7 @@ struct row_state {
     void *row;                    /* as it stands after the batches so far; `need` and what they wrote is filled */
     uint64_t need, dirty;         /* fields to be read; fields written */
     bool was, is, held, replaced; /* there before; there now; a condition named it; deleted and inserted again */
+    bool raised;                  /* written already, as what is worked out will be: alone.c */
     bool yields;                  /* a key that it held goes to another row of the group */
     const void *before;           /* the row as read; NULL when no key of it can change */
     int64_t seq;                  /* of an inserted row of a watched kind */
@@ -327,7 +328,7 @@ uint64_t keys_yielded(const struct row_state *s); /* fields to be null while its
 
 enum applied {
     APPLIED,
-    REFUSED,  /* one job has `ended`: run the others again */
+    REFUSED,  /* one job has `ended`, or the only one is to go the careful way: run them again */
     CONFLICT, /* another transaction was in the way (ERR_BUSY), or some job is impossible: fewer at a time */
     AWAY,     /* no primary, or it went; nothing of it will be committed */
     LANE_LOST /* the lane is not what we thought */

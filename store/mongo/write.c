@@ -130,7 +130,7 @@ static bool yields(const struct row_state *s)
 
 static bool is_updated(const struct row_state *s)
 {
-    return s->was && s->is && !s->replaced && (s->dirty || s->held);
+    return s->was && s->is && !s->replaced && !s->raised && (s->dirty || s->held);
 }
 
 static bool is_replaced(const struct row_state *s)

@@ -103,6 +103,87 @@ static void few_are_aborted(void **state)
     }
 }
 
+/* ---- a batch alone ---- */
+
+/* How many "queries" or "update" of the test's rows the server has seen. */
+static long count_calls(const char *what)
+{
+    char *text = mongod_run(&mongod, "admin", "{\"top\":1}"), mark[128];
+    const char *database = mongod.uri + strlen(mongod.base) + 1, *at;
+    long n;
+
+    snprintf(mark, sizeof mark, "\"%.*s.note\"", (int)strcspn(database, "?"), database);
+    at = strstr(text, mark);
+    snprintf(mark, sizeof mark, "\"%s\" : ", what);
+    at = at ? strstr(at, mark) : NULL;
+    at = at ? strstr(at, "\"count\" : ") : NULL;
+    assert_non_null(at);
+    at += strlen("\"count\" : ");
+    n = strtol(at + strcspn(at, "0123456789"), NULL, 10);
+    free(text);
+    return n;
+}
+
+/* A mail: counters of its user and mailbox, which hold the number that the user's raise gave, and a row. */
+static struct batch *one_mail(struct id user, struct id box, int64_t size, int *number)
+{
+    struct batch *b = batch_new(a);
+    struct set *sets = arena_array(a, 5, sizeof *sets);
+    struct note *row = arena_alloc(a, sizeof *row);
+    int first = batch_slot(b);
+
+    *number = batch_slot(b);
+    *row = (struct note){ .id = id_new(), .owner = box };
+    sets[0] = ADD_BOUND("n", size, "most", 5);
+    sets[1] = ADD_SLOT("token", 1, *number);
+    batch_update(b, &note_kind, user, NULL, 0, sets, 2);
+    sets[2] = ADD_SLOT("n", 1, first);
+    sets[3] = FROM_SLOT("token", *number, 0);
+    batch_update(b, &note_kind, box, NULL, 0, &sets[2], 2);
+    sets[4] = FROM_SLOT("n", first, -1);
+    batch_insert(b, &note_kind, row, &sets[4], 1);
+    return b;
+}
+
+static struct note note_now(struct id id)
+{
+    struct note out;
+    struct err e;
+
+    must(store_get(st, &note_kind, id, a, &out, &e), &e);
+    return out;
+}
+
+/* Counters that a lone batch raises are read and written in one call; a bound that is passed is told as ever, and
+ * nothing stays of what was raised. */
+static void alone_a_counter_costs_one_call(void **state)
+{
+    struct note user = { .id = id_new(), .most = 100, .token = 7 }, box = { .id = id_new(), .n = 3 };
+    struct batch *b = batch_new(a);
+    struct err e = { 0 };
+    long found, updated;
+    int number;
+
+    (void)state;
+    batch_insert(b, &note_kind, &user, NULL, 0);
+    batch_insert(b, &note_kind, &box, NULL, 0);
+    must(commit(st, b, &e), &e);
+    found = count_calls("queries");
+    updated = count_calls("update");
+    b = one_mail(user.id, box.id, 60, &number);
+    must(commit(st, b, &e), &e);
+    assert_int_equal(batch_slot_value(b, number), 8);
+    assert_true(count_calls("queries") == found && count_calls("update") == updated);
+    b = one_mail(user.id, box.id, 60, &number);
+    assert_false(commit(st, b, &e));
+    assert_int_equal(e.code, ERR_CONFLICT);
+    assert_int_equal(batch_failure(b).fault, FAULT_BOUND);
+    assert_int_equal(batch_failure(b).operation, 0);
+    user = note_now(user.id);
+    box = note_now(box.id);
+    assert_true(user.n == 60 && user.token == 8 && box.n == 4 && box.token == 8);
+}
+
 /* ---- what is too large ---- */
 
 static void a_row_over_16_mib_fails_alone(void **state)
@@ -174,7 +255,8 @@ static void forty_thousand_deletes(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = { T(few_are_aborted), T(a_row_over_16_mib_fails_alone), T(a_batch_over_16_mib),
+    const struct CMUnitTest tests[] = { T(few_are_aborted), T(alone_a_counter_costs_one_call),
+                                        T(a_row_over_16_mib_fails_alone), T(a_batch_over_16_mib),
                                         T(forty_thousand_deletes) };
     int failed;
 
