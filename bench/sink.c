@@ -1,9 +1,10 @@
 /* sink: an SMTP server that takes mail and forgets it: where workload B ends. One epoll loop, loopback only.
  *
- *   sink PORT COUNTERS
+ *   sink PORT COUNTERS [ADDRESS [REPLY]]
  *
+ * ADDRESS: 127.0.0.1 unless said. REPLY: its answer to RCPT, "451 4.7.1 later", where it is to say no.
  * COUNTERS is a file of four numbers of 64 bits, for who polls it (meter.py): messages, connections, bytes of content,
- * DKIM-Signature fields seen. It says yes to every command, offers PIPELINING, 8BITMIME and SIZE, and ends by a
+ * DKIM-Signature fields seen. It says yes to every other command, offers PIPELINING, 8BITMIME and SIZE, and ends by a
  * signal. */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -34,6 +35,7 @@ struct connection {
 
 static volatile uint64_t *counters;
 static int poller;
+static const char *refusal; /* NULL: none */
 
 static void fail(const char *what)
 {
@@ -76,10 +78,12 @@ static bool take_command(struct connection *c, const char *line, size_t n)
     if (begins(line, n, "EHLO"))
         say(c, "250-sink.test\r\n250-PIPELINING\r\n250-8BITMIME\r\n250-ENHANCEDSTATUSCODES\r\n250 SIZE 104857600\r\n");
     else if (begins(line, n, "DATA"))
-        say(c, "354 go on\r\n");
+        say(c, refusal ? "554 5.5.1 no recipients\r\n" : "354 go on\r\n");
+    else if (refusal && begins(line, n, "RCPT"))
+        say(c, refusal), say(c, "\r\n");
     else if (!begins(line, n, "QUIT"))
         say(c, "250 2.0.0 yes\r\n");
-    c->data = c->header = begins(line, n, "DATA");
+    c->data = c->header = begins(line, n, "DATA") && !refusal;
     return !begins(line, n, "QUIT");
 }
 
@@ -160,11 +164,11 @@ static void count_in(const char *path)
     counters = p;
 }
 
-static int listen_at(int port)
+static int listen_at(const char *address, int port)
 {
     struct sockaddr_in at = { .sin_family = AF_INET,
                               .sin_port = htons((uint16_t)port),
-                              .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+                              .sin_addr.s_addr = inet_addr(address) };
     int fd = socket(AF_INET, SOCK_STREAM, 0), on = 1;
 
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
@@ -178,14 +182,15 @@ int main(int argc, char **argv)
     struct epoll_event events[EVENTS];
     int listener;
 
-    if (argc != 3) {
-        fprintf(stderr, "usage: sink PORT COUNTERS\n");
+    if (argc < 3 || argc > 5) {
+        fprintf(stderr, "usage: sink PORT COUNTERS [ADDRESS [REPLY]]\n");
         return 2;
     }
+    refusal = argc == 5 ? argv[4] : NULL;
     signal(SIGPIPE, SIG_IGN);
     count_in(argv[2]);
     poller = epoll_create1(0);
-    listener = listen_at(atoi(argv[1]));
+    listener = listen_at(argc > 3 ? argv[3] : "127.0.0.1", atoi(argv[1]));
     watch(listener, NULL);
     for (;;) {
         int n = epoll_wait(poller, events, EVENTS, -1);
