@@ -70,8 +70,7 @@ def test_who_slept_past_the_lease_writes_nothing():
 def test_who_slept_past_the_lease_sends_no_dot():
     """Frozen before its text: the other one's mail is the only one, though the peer would have taken both."""
     go = threading.Event()
-    with Peer(DATA=[Wait(go, "354 go"), None]) as peer:
-        a, b = nodes(peer)
+    with Peer(DATA=[Wait(go, "354 go"), None]) as peer, nodes(peer) as (a, b):
         m = send(a, "x@far.test")
         assert peer.reached.wait(30)
         a.process.send_signal(signal.SIGSTOP)
@@ -81,8 +80,6 @@ def test_who_slept_past_the_lease_sends_no_dot():
         a.process.send_signal(signal.SIGCONT)
         until(lambda: 1 not in [session.number for session in list(peer.open)], 60)
         assert len(peer.seen) == 1 and kinds(b, m).count("email.delivered") == 1
-        a.stop()
-        b.stop()
 
 
 def test_elections_while_mail_leaves(tmp_path):
