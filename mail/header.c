@@ -103,8 +103,16 @@ enum header_line header_line_of(struct bytes line, bool begun)
         return begun ? HEADER_FOLDED : bytes_trim(line).n ? HEADER_NONE : HEADER_EMPTY;
     if (is_field(line))
         return HEADER_FIELD;
-    return !begun && (bytes_starts(line, BYTES("From ")) || bytes_starts(line, BYTES(">From "))) ? HEADER_MAILBOX
-                                                                                                 : HEADER_NONE;
+    if (bytes_starts(line, BYTES("From ")) || (!begun && bytes_starts(line, BYTES(">From "))))
+        return HEADER_MAILBOX;
+    return HEADER_NONE;
+}
+
+/* Whoever verifies a signature passes over "From " of a mailbox file wherever it stands, so the body begins for us
+ * where it does for them. */
+bool header_passes(enum header_line what, struct bytes line, bool first)
+{
+    return what == HEADER_FIELD || what == HEADER_FOLDED || (what == HEADER_MAILBOX && (first || line.p[0] == 'F'));
 }
 
 size_t header_end(struct bytes message)
@@ -116,7 +124,7 @@ size_t header_end(struct bytes message)
         struct bytes line = line_of(rest);
         enum header_line what = header_line_of(line, begun);
 
-        if (what == HEADER_EMPTY || what == HEADER_NONE || (what == HEADER_MAILBOX && rest.p != message.p))
+        if (!header_passes(what, line, rest.p == message.p))
             return (size_t)(rest.p - message.p);
         begun |= what == HEADER_FIELD;
         rest = bytes_from(rest, line.n);
@@ -130,7 +138,7 @@ bool header_whole(struct header_scan *s, struct bytes text, size_t *end)
         struct bytes line = line_of(bytes_from(text, s->at));
         bool whole = line.p[line.n - 1] == '\n';
         enum header_line what = header_line_of(line, s->begun);
-        bool ends = what == HEADER_NONE || (what == HEADER_MAILBOX && s->at > 0);
+        bool ends = what != HEADER_EMPTY && !header_passes(what, line, s->at == 0);
 
         if (!whole && (!ends || line.n < HEADER_NAME_MAX))
             return false;

@@ -30,9 +30,12 @@ struct header_scan {
 };
 bool header_whole(struct header_scan *s, struct bytes text, size_t *end);
 /* What one line is to a header that has had a field before (`begun`) or not. A line that is longer may be cut to
- * HEADER_NAME_MAX bytes. "From " of a mailbox file may be the first line of a message. */
+ * HEADER_NAME_MAX bytes. HEADER_MAILBOX: "From " of a mailbox file, which is no field and ends no header, and ">From ",
+ * which is the first line or ends it. */
 enum header_line { HEADER_FIELD, HEADER_FOLDED, HEADER_MAILBOX, HEADER_EMPTY, HEADER_NONE };
 enum header_line header_line_of(struct bytes line, bool begun);
+/* Does the header go on behind it? `first`: it is the first line of the message. */
+bool header_passes(enum header_line what, struct bytes line, bool first);
 #define HEADER_NAME_MAX 998
 /* Fields with bytes that are no UTF-8 are converted from the charset of that label (or windows-1252 when it is
  * unknown), so that raw 8-bit text can be read; `header` itself where there are none. */

@@ -225,12 +225,14 @@ static bool header_line(struct mime *m, struct bytes line, size_t next)
 {
     enum header_line what = header_line_of(line, m->begun);
 
+    bool top = m->index.parts[m->current].parent < 0;
+
     m->begun |= what == HEADER_FIELD;
-    if (m->index.parts[m->current].parent < 0 && what == HEADER_FIELD) {
+    if (top && what == HEADER_FIELD) {
         m->index.header_fields++;
         m->index.received += is_received(line);
     }
-    if (what == HEADER_FIELD || what == HEADER_FOLDED || (what == HEADER_MAILBOX && m->at == 0))
+    if ((top || what != HEADER_MAILBOX) && header_passes(what, line, m->at == 0))
         return false;
     header_rollback(m);
     header_done(m, what == HEADER_EMPTY ? next : m->at);

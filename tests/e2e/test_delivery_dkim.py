@@ -95,6 +95,19 @@ def test_what_a_host_needs_converted_verifies(tmp_path):
         assert len(peer.mails) == 2
 
 
+def test_a_line_of_a_mailbox_file_ends_no_header(tmp_path):
+    """Who verifies passes over it: what stands behind it is signed as fields, and the body begins at the empty line."""
+    mail = (b"From: app@example.test\r\nTo: x@far.test\r\nMessage-ID: <1@example.test>\r\nFrom ana Sat Nov 28 10:00:00 2026\r\n"
+            b"Date: Sat, 28 Nov 2026 10:00:00 +0000\r\nSubject: moved\r\n\r\nFrom here on\r\n")
+    with Peer() as peer, by_relay(peer) as s:
+        s.make("/v1/domains", {"name": "example.test"})
+        keys = Keys(s)
+        m = send_raw(s, mail)
+        ended(s, m)
+        assert peer.mails[0].body.endswith(mail) and s.get(f"/v1/messages/{m['id']}").json["subject"] == "moved"
+        keys.verify(peer.mails[0].body, tmp_path)
+
+
 def test_what_is_captured_is_as_it_would_leave(sandbox, tmp_path):
     s = sandbox
     keys = Keys(s)

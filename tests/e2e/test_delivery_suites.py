@@ -59,11 +59,11 @@ def published(s):
     return lambda name, timeout=5: records.get(name.decode().rstrip("."))
 
 
-FIELD = re.compile(rb"[\x21-\x7e]+:|[ \t]")
+FIELD = re.compile(rb"[\x21-\x7e]+:|[ \t]|From ")
 
 
 def has_only_fields(mail):
-    """Of a line that is no field nobody can say whether the body begins there."""
+    """Of a line that is no field nobody can say whether the body begins there, but for that of a mailbox file."""
     return all(FIELD.match(line) for line in mail.partition(b"\r\n\r\n")[0].split(b"\r\n"))
 
 

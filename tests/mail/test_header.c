@@ -52,7 +52,9 @@ static void the_end_of_what_comes_in_pieces(void **state)
         { "A: b\r\n c: d\r\n\r\n", 15, 15 },
         { "A: b\r\nno field\r\nC: d\r\n\r\n", 6, 16 },
         { "no field\r\n", 0, 10 },
-        { "From x\r\nA: b\r\nFrom y\r\n", 14, 22 },
+        { "From x\r\nA: b\r\nFrom y\r\nC: d\r\n\r\n", 30, 30 },
+        { "A: b\r\nFrom y\r\n c\r\n\r\n", 20, 20 },
+        { "A: b\r\n>From y\r\nC: d\r\n\r\n", 6, 15 },
         { " \r\nA: b\r\n", 3, 3 },
     };
 
