@@ -216,6 +216,8 @@ struct delivery_row {
     int64_t held_at;
     struct id held_by;
     struct bytes held_why;
+    /* Attempts that a 5xx against who sends has put off, and the first of them (delivery.block_tries). */
+    int64_t blocks, first_block_at;
 };
 
 struct suspension_row {                  /* what is kept from leaving: service/queue/suspension.h */

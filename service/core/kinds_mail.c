@@ -118,6 +118,8 @@ static const struct field delivery_fields[] = {
     FIELD(TIME, delivery_row, held_at),
     FIELD(ID, delivery_row, held_by),
     FIELD(TEXT, delivery_row, held_why),
+    FIELD(INT, delivery_row, blocks),
+    FIELD(TIME, delivery_row, first_block_at),
 };
 static const char *const delivery_open[] = { "queued", "sending", "deferred", "held", NULL };
 /* What people look for by status; delivered and captured ones, nearly all, are found through the account. */

@@ -35,7 +35,7 @@ static size_t add_hold(const struct ending *e, const struct delivery_row *after,
     return n;
 }
 
-#define SETS_MOST 20
+#define SETS_MOST 22
 
 static size_t sets_of(const struct ending *e, const struct delivery_row *after, int64_t now, struct set *sets)
 {
@@ -47,6 +47,10 @@ static size_t sets_of(const struct ending *e, const struct delivery_row *after, 
     if (e->verdict.attempt) {
         sets[n++] = SET("attempts", V_INT(after->attempts));
         sets[n++] = SET("last", V_JSON(after->last));
+    }
+    if (after->blocks != e->row->blocks) {
+        sets[n++] = SET("blocks", V_INT(after->blocks));
+        sets[n++] = SET("first_block_at", V_TIME(after->first_block_at));
     }
     if (e->failures)
         sets[n++] = SET("failures", V_INT(e->failures));

@@ -95,12 +95,24 @@ static void set_times(struct delivery_row *d, const struct verdict *v, int64_t n
         d->due_at = v->outcome == OUTCOME_HELD ? d->expires_at : next;
 }
 
+/* A 4xx is put off by its code, whatever it is about. */
+static void count_block(struct delivery_row *d, const struct attempt *t, int64_t now)
+{
+    if (t->code / 100 != 5 || !bytes_equal(t->permanence, BYTES("block")))
+        return;
+    d->blocks++;
+    if (!d->first_block_at)
+        d->first_block_at = now;
+}
+
 void outcome_apply(struct delivery_row *d, const struct verdict *v, int64_t now, struct arena *a)
 {
     d->status = bytes_of(outcome_row(v->outcome)->status);
     if (v->attempt) {
         d->attempts += v->outcome != OUTCOME_EXPIRED && !v->by_hand;
         d->last = attempt_json(v->attempt, now, a);
+        if (v->outcome == OUTCOME_DEFERRED)
+            count_block(d, v->attempt, now);
     }
     set_times(d, v, now);
     if (!outcome_is_final(v->outcome))
