@@ -17,7 +17,8 @@ struct picked {
     struct pick pick;
     struct site *site;
     struct want want;
-    size_t from, n; /* its rows in the claim */
+    struct work *works; /* what was claimed of it */
+    size_t n;
     struct id slow; /* the suspension that lets it send one; or none */
     size_t moved;   /* of what was claimed: took another route */
 };
@@ -133,23 +134,23 @@ static int64_t next_of(struct engine *e, struct claimed *c, const struct picked 
     int64_t at = 0;
     struct err why = { 0 };
 
-    if (p->n + p->moved == p->want.most)
+    if (p->n + p->moved >= p->want.most)
         return queue_now(e->svc);
     if (!queue_next(e->svc, p->want.flow, c->arena, &at, &why))
         at = queue_now(e->svc) + AWAY_MS;
     return at;
 }
 
-static void runs_begin(struct engine *e, struct claimed *c, const struct picked *p, struct work *works)
+static void runs_begin(struct engine *e, struct claimed *c, const struct picked *p)
 {
     size_t n = 0, slots = (size_t)p->pick.slots, begun = 0;
-    struct transaction *all = group(c, works + p->from, p->n, &n);
+    struct transaction *all = group(c, p->works, p->n, &n);
     int64_t next = next_of(e, c, p);
 
-    rates_return(e, p->want.flow, p->site->way, p->want.most - n, c->arena);
+    rates_return(e, p->want.flow, p->site->way, n < p->want.most ? p->want.most - n : 0, c->arena);
     for (size_t i = 0; i < p->n; i++) {
-        works[p->from + i].keeper = c;
-        held_begin(e, c, &works[p->from + i]);
+        p->works[i].keeper = c;
+        held_begin(e, c, &p->works[i]);
     }
     slots = slots < n ? slots : n;
     for (size_t i = 0; i < slots; i++)
@@ -227,23 +228,61 @@ static size_t want_all(struct engine *e, const struct routes *routes, const stru
     return kept;
 }
 
-static void spread(struct picked *all, size_t n, const struct work *works, size_t n_works)
+static void spread(struct picked *all, size_t n, struct work *works, size_t n_works)
 {
-    size_t at = 0;
-
     for (size_t i = 0; i < n; i++)
-        all[i].from = all[i].n = all[i].moved = 0;
-    while (at < n_works) {
+        all[i].n = all[i].moved = 0;
+    for (size_t at = 0; at < n_works; at++) {
         size_t i = 0;
 
         while (i < n && !bytes_equal(all[i].want.flow, works[at].row.flow))
             i++;
-        if (i < n && !all[i].n)
-            all[i].from = at;
-        if (i < n)
-            all[i].n++;
-        at++;
+        if (i < n && all[i].n++ == 0)
+            all[i].works = &works[at];
     }
+}
+
+/* ---- messages that the limit of the claim has cut ---- */
+
+/* How many more recipients of its last message may come along: what was asked for are transactions, and a claim counts
+ * rows. Those of one message lie together. 0: it is whole, as far as its counters tell. */
+static size_t rest_of(const struct picked *p)
+{
+    const struct work *last = p->n ? &p->works[p->n - 1] : NULL;
+    size_t have = 0, most, open;
+
+    if (!last || p->n < p->want.most || last->message_gone)
+        return 0;
+    while (have < p->n && id_equal(p->works[p->n - 1 - have].row.message_id, last->row.message_id))
+        have++;
+    most = (p->want.most - (p->n - have)) * (size_t)PARAM_INT(delivery, recipients_max);
+    open = last->message->n_open > 0 ? (size_t)last->message->n_open : 0;
+    most = open < most ? open : most;
+    return most > have ? most - have : 0;
+}
+
+/* Its text is to be sent as seldom as can be. `room`: rows that this claim may still have. */
+static void complete(struct engine *e, struct claimed *c, struct picked *p, size_t *room)
+{
+    size_t most = rest_of(p), n = 0;
+    struct work *rest = NULL, *all;
+    struct err why = { 0 };
+
+    most = most < *room ? most : *room;
+    if (!most)
+        return;
+    if (!queue_claim_rest(e->svc, &p->works[p->n - 1], most, c->arena, &rest, &n, &why)) {
+        log_warn("delivery", LOG_TEXT("result", "a mail is not claimed whole"), LOG_TEXT("error", why.message));
+        return; /* what was, will be: its leases end by themselves */
+    }
+    *room -= n;
+    if (!n)
+        return;
+    all = arena_array(c->arena, p->n + n, sizeof *all);
+    memcpy(all, p->works, p->n * sizeof *all);
+    memcpy(all + p->n, rest, n * sizeof *all);
+    p->works = all;
+    p->n += n;
 }
 
 /* ---- mail that takes another route than its flow ---- */
@@ -276,10 +315,9 @@ static bool goes_there(const struct routes *routes, const struct work *w, const 
 }
 
 /* The others stand behind those that go where the flow leads. */
-static void sort_out(struct engine *e, struct claimed *c, const struct routes *routes, struct picked *p,
-                     struct work *works)
+static void sort_out(struct engine *e, struct claimed *c, const struct routes *routes, struct picked *p)
 {
-    struct work *mine = works + p->from, swap;
+    struct work *mine = p->works, swap;
     size_t kept = 0;
 
     if (!p->n || !routes_ask_message(routes, mine->row.account_id))
@@ -320,41 +358,61 @@ static size_t by_rates(struct engine *e, struct picked *all, size_t n, struct ar
 
 static void not_claimed(struct engine *e, const struct picked *p, struct arena *a)
 {
+    if (!id_is_none(p->slow))
+        stops_unused(e, p->slow);
     rates_return(e, p->want.flow, p->site->way, p->want.most, a);
     sched_claimed(e->sched, p->want.flow, 0, 0, queue_now(e->svc) + AWAY_MS);
+    site_leave(p->site);
+}
+
+static void begin(struct engine *e, struct claimed *c, const struct routes *routes, struct picked *p)
+{
+    if (routes)
+        sort_out(e, c, routes, p);
+    if (!id_is_none(p->slow) && !p->n)
+        stops_unused(e, p->slow);
+    runs_begin(e, c, p);
+    site_leave(p->site);
+}
+
+/* What is whole begins first, and waits for no other claim. */
+static void begin_all(struct engine *e, struct claimed *c, struct picked *all, size_t n)
+{
+    struct routes *routes = routes_now(e->svc);
+    size_t room = QUEUE_ROWS;
+
+    for (int cut = 0; cut < 2; cut++)
+        for (size_t i = 0; i < n; i++) {
+            if (!all[i].site || (cut == 0 && rest_of(&all[i])))
+                continue;
+            complete(e, c, &all[i], &room);
+            begin(e, c, routes, &all[i]);
+            all[i].site = NULL;
+        }
+    routes_leave(&routes);
 }
 
 static void claim(struct engine *e, struct picked *all, size_t n)
 {
     struct claimed *c = calloc(1, sizeof *c);
-    struct routes *routes = routes_now(e->svc);
     struct want wants[QUEUE_WANTS];
     struct work *works = NULL;
     struct err why = { 0 };
     size_t n_works = 0;
-    bool ok;
 
     if (!c)
         die("out of memory: a claim");
     *c = (struct claimed){ arena_new(CLAIM_ARENA), 1 };
     for (size_t i = 0; i < n; i++)
         wants[i] = all[i].want;
-    ok = queue_claim(e->svc, wants, n, c->arena, &works, &n_works, &why);
-    if (!ok)
+    if (queue_claim(e->svc, wants, n, c->arena, &works, &n_works, &why)) {
+        spread(all, n, works, n_works);
+        begin_all(e, c, all, n);
+    } else {
         log_warn("delivery", LOG_TEXT("result", "nothing claimed"), LOG_TEXT("error", why.message));
-    spread(all, n, works, ok ? n_works : 0);
-    for (size_t i = 0; i < n; i++) {
-        if (ok && routes)
-            sort_out(e, c, routes, &all[i], works);
-        if (!id_is_none(all[i].slow) && !all[i].n)
-            stops_unused(e, all[i].slow);
-        if (ok)
-            runs_begin(e, c, &all[i], works);
-        else
+        for (size_t i = 0; i < n; i++)
             not_claimed(e, &all[i], c->arena);
-        site_leave(all[i].site);
     }
-    routes_leave(&routes);
     claimed_leave(&c);
 }
 

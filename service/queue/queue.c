@@ -254,22 +254,13 @@ static bool look_up(struct service *svc, struct arena *a, struct work *all, size
     return true;
 }
 
-static bool claim_rows(struct service *svc, const struct want *wants, size_t n, struct arena *a, struct work **out,
-                       size_t *n_out, struct err *e)
+static bool claim_rows(struct service *svc, const struct claim *c, struct arena *a, struct work **out, size_t *n_out,
+                       struct err *e)
 {
-    struct claim c = leaving(PARAM_INT(delivery, lease), QUEUE_ROWS);
-    struct value *flows = arena_array(a, n, sizeof *flows);
-    size_t *each = arena_array(a, n, sizeof *each);
     struct delivery_row *rows;
     void *found;
 
-    for (size_t i = 0; i < n; i++) {
-        flows[i] = V_TEXT(wants[i].flow);
-        each[i] = wants[i].most;
-    }
-    c.query.conds[0] = COND_ONE_OF("flow", flows, n);
-    c.each = each;
-    if (!store_claim(svc->store, &c, a, &found, n_out, e))
+    if (!store_claim(svc->store, c, a, &found, n_out, e))
         return false;
     rows = found;
     *out = arena_array(a, *n_out ? *n_out : 1, sizeof **out);
@@ -278,13 +269,42 @@ static bool claim_rows(struct service *svc, const struct want *wants, size_t n, 
     return true;
 }
 
+static bool claim_works(struct service *svc, const struct claim *c, struct arena *a, struct work **out, size_t *n_out,
+                        struct err *e)
+{
+    return claim_rows(svc, c, a, out, n_out, e) && drop_ended(svc, a, *out, n_out, e) &&
+           look_up(svc, a, *out, *n_out, e) && mark_lapsed(svc, a, *out, *n_out, e) &&
+           queue_drop_suppressed(svc, a, *out, n_out, e) && arena_check(a, e);
+}
+
 bool queue_claim(struct service *svc, const struct want *wants, size_t n, struct arena *a, struct work **out,
                  size_t *n_out, struct err *e)
 {
+    struct claim c = leaving(PARAM_INT(delivery, lease), QUEUE_ROWS);
+    struct value *flows = arena_array(a, n, sizeof *flows);
+    size_t *each = arena_array(a, n, sizeof *each);
+
     assert(n > 0 && n <= QUEUE_WANTS);
-    return claim_rows(svc, wants, n, a, out, n_out, e) && drop_ended(svc, a, *out, n_out, e) &&
-           look_up(svc, a, *out, *n_out, e) && mark_lapsed(svc, a, *out, *n_out, e) &&
-           queue_drop_suppressed(svc, a, *out, n_out, e) && arena_check(a, e);
+    for (size_t i = 0; i < n; i++) {
+        flows[i] = V_TEXT(wants[i].flow);
+        each[i] = wants[i].most;
+    }
+    c.query.conds[0] = COND_ONE_OF("flow", flows, n);
+    c.each = each;
+    return claim_works(svc, &c, a, out, n_out, e);
+}
+
+/* All of a message and site that was put off together is due together: two fields of the index find it. */
+bool queue_claim_rest(struct service *svc, const struct work *of, size_t most, struct arena *a, struct work **out,
+                      size_t *n_out, struct err *e)
+{
+    struct claim c = leaving(PARAM_INT(delivery, lease), most < QUEUE_ROWS ? most : QUEUE_ROWS);
+
+    c.query.conds[0] = COND("flow", IS, V_TEXT(of->row.flow));
+    c.query.conds[1] = COND("send_at", IS, V_TIME(of->row.send_at));
+    c.query.conds[2] = COND("message_id", IS, V_ID(of->row.message_id));
+    c.query.n_conds = 3;
+    return claim_works(svc, &c, a, out, n_out, e);
 }
 
 /* ---- leases ---- */

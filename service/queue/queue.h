@@ -109,6 +109,11 @@ struct work {
 bool queue_claim(struct service *svc, const struct want *wants, size_t n, struct arena *a, struct work **out,
                  size_t *n_out, struct err *e);
 
+/* What else of a work's message is due in its flow at the same time as it was: up to `most` rows, for the transaction
+ * that the limit of a claim has cut. The same in all else. */
+bool queue_claim_rest(struct service *svc, const struct work *of, size_t most, struct arena *a, struct work **out,
+                      size_t *n_out, struct err *e);
+
 /* The message's own trace lines and its body: the bytes that leave, to be read with content_next; of what is sent on
  * Delivered-To above them, by which we know it when it comes again. ERR_GONE: they are no more; ERR_SEALED: under a key
  * that this server has not. */
