@@ -152,8 +152,8 @@ void client_quit(struct client **c)
 {
     struct answer ignored;
 
-    if (*c && !(*c)->broken && !(*c)->told_data && client_say(*c, BYTES("QUIT\r\n"), STEP_RSET, &ignored) &&
-        client_hear(*c, STEP_RSET, QUIT_MS, &ignored))
+    if (*c && !(*c)->broken && !(*c)->told_data && !(*c)->said &&
+        client_say(*c, BYTES("QUIT\r\n"), STEP_RSET, &ignored) && client_hear(*c, STEP_RSET, QUIT_MS, &ignored))
         stream_shutdown((*c)->stream);
     client_drop(c);
 }
@@ -199,6 +199,8 @@ bool client_is_usable(struct client *c)
 
     if (c->broken || c->told_data)
         return false;
+    if (c->said)
+        return true;
     /* Nothing is to come now: neither a word ("421, too long idle") nor the end. */
     c->broken = stream_await(c->stream, clock_monotonic(), &e) || e.code != ERR_TIMEOUT;
     return !c->broken;

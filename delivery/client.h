@@ -92,14 +92,22 @@ struct envelope {
     const struct offer_rcpt *to;
     size_t n;
     struct source_of content;
+    bool chunked; /* by BDAT, which is offered (RFC 3030): the content has its dots once */
     /* Asked before the dot, from which on the message may be delivered: false stops. NULL: yes. */
     bool (*may_finish)(void *ctx);
+    /* Asked behind the dot, before its answer is heard: what is said at once of the next message, or NULL. It is then
+     * the next to be sent, or taken back, and stays until that is done. NULL: nothing. */
+    const struct envelope *(*follow)(void *ctx);
     void *ctx;
 };
 
 /* Sends one message to each recipient: each[i] is the answer to MAIL or RCPT where that was a refusal, else what came
  * of the text. True: at least one has taken it. */
 bool client_send(struct client *c, const struct envelope *e, struct answer *each);
+/* MAIL and RCPT of this one were said behind the message before; NULL: of none. */
+const struct envelope *client_has_said(const struct client *c);
+/* Hears what is answered to it, and undoes it. */
+void client_take_back(struct client *c);
 /* The error of the content, after ANSWER_CONTENT. */
 const struct err *client_err(const struct client *c);
 /* After an answer that is not a reply: may the host have taken the message all the same? */

@@ -11,9 +11,10 @@ struct client {
     struct reply_reader reader;
     char ehlo[256], greeted_as[256], named_as[256];
     size_t messages;
-    bool broken;    /* nothing more is said on it */
-    bool told_data; /* DATA was answered 354 and no dot was sent */
-    struct err err; /* of the stream or the content */
+    const struct envelope *said; /* ahead: its answers are still to come */
+    bool broken;                 /* nothing more is said on it */
+    bool told_data;              /* DATA was answered 354 and no dot was sent */
+    struct err err;              /* of the stream or the content */
 };
 
 /* Says a line, which ends with CRLF. False: the connection is gone, and *out says so. */

@@ -4,7 +4,8 @@
  * connection that it takes mail: one round trip less, and no fear of a host whose DATA nobody has seen. Answers are
  * matched in their order. A host that says 354 though it has refused every recipient is hung up on: a lone dot might
  * deliver an empty mail (RFC 2920 3.1 allows it). Up to the dot nothing is delivered; from its first byte on it may be,
- * and what goes wrong then is ambiguous. */
+ * and what goes wrong then is ambiguous. BDAT (RFC 3030) has the same shape: each piece is a chunk, and an empty last
+ * one stands for the dot, said when all the others have been taken. */
 #include "base/clock.h"
 #include "base/params.h"
 #include "delivery/client_private.h"
@@ -18,6 +19,7 @@ struct sending {
     struct answer *each;
     struct answer mail, data;
     size_t n_taken;
+    size_t chunks; /* that are not answered yet */
     bool data_said, data_heard;
 };
 
@@ -110,25 +112,37 @@ static bool hear_data(struct sending *s)
     return client_hear(s->c, STEP_DATA, PARAM_INT(delivery, timeout_data), &s->data);
 }
 
+static bool say_envelope(struct sending *s, struct answer *lost)
+{
+    bool ok = say_mail(s, lost);
+
+    for (size_t i = 0; ok && i < s->e->n; i++)
+        ok = say_rcpt(s, i, lost);
+    return ok;
+}
+
 static bool together(struct sending *s)
 {
+    bool said = s->c->said == s->e;
     struct answer lost;
 
-    s->data_said = s->c->messages > 0;
-    if (!say_mail(s, &lost))
+    s->c->said = NULL;
+    s->data_said = s->c->messages > 0 && !s->e->chunked;
+    if (said)
+        client_note(s->c, SCRIPT_NOTE, "MAIL and RCPT were said behind the mail before");
+    else if (!say_envelope(s, &lost))
         return tell_all(s, &lost), false;
-    for (size_t i = 0; i < s->e->n; i++)
-        if (!say_rcpt(s, i, &lost))
-            return tell_all(s, &lost), false;
-    if (s->data_said && !client_say(s->c, BYTES("DATA\r\n"), STEP_DATA, &lost))
+    if (s->data_said && !client_say(s->c, BYTES("DATA\r\n"), said ? STEP_MAIL : STEP_DATA, &lost))
         return tell_all(s, &lost), false;
-    if (!hear_mail(s))
+    if (!hear_mail(s) || s->c->broken) /* by 421: nothing more will be said */
         return tell_all(s, &s->mail), false;
-    for (size_t i = 0; i < s->e->n; i++)
-        if (!hear_rcpt(s, i)) {
-            lost = s->each[i];
-            return broke(s, i, &lost), false;
-        }
+    for (size_t i = 0; i < s->e->n; i++) {
+        bool heard = hear_rcpt(s, i);
+
+        lost = s->each[i];
+        if (!heard || s->c->broken)
+            return broke(s, heard ? i + 1 : i, &lost), false;
+    }
     if (answer_class(&s->mail) != 2) /* what was said to RCPT says nothing more (503) */
         return tell_all(s, &s->mail), true;
     return true;
@@ -187,6 +201,45 @@ static void lost_in_text(struct sending *s)
     tell(s, &closed);
 }
 
+/* What is said of a chunk is said of the whole. */
+static bool hear_chunk(struct sending *s)
+{
+    struct client *c = s->c;
+    struct answer x;
+
+    s->chunks--;
+    if (client_hear(c, STEP_DATA, PARAM_INT(delivery, timeout_data), &x) && answer_class(&x) == 2)
+        return true;
+    if (x.what == ANSWER_REPLY && answer_class(&x) < 4)
+        client_confused(c, &x);
+    c->broken = true; /* chunks that are under way may not be taken for anything else */
+    tell(s, &x);
+    return false;
+}
+
+/* Those that have been answered, or, without PIPELINING, all. */
+static bool hear_chunks(struct sending *s, bool all)
+{
+    while (s->chunks && (all || !s->c->offer.pipelining || stream_has_input(s->c->stream)))
+        if (!hear_chunk(s))
+            return false;
+    return true;
+}
+
+static bool begin_chunk(struct sending *s, struct bytes piece, struct err *e)
+{
+    char line[32];
+    int n = snprintf(line, sizeof line, "BDAT %zu\r\n", piece.n);
+
+    s->chunks++;
+    return stream_write(s->c->stream, (struct bytes){ line, (size_t)n }, e);
+}
+
+static bool may_go_on(struct sending *s)
+{
+    return s->e->chunked ? hear_chunks(s, false) : !interrupted(s);
+}
+
 static bool say_text(struct sending *s)
 {
     struct client *c = s->c;
@@ -206,14 +259,39 @@ static bool say_text(struct sending *s)
             return true;
         }
         bytes += piece.n;
-        if (interrupted(s))
+        if (!may_go_on(s))
             return false;
         stream_deadline(c->stream, clock_monotonic() + PARAM_INT(delivery, timeout_block));
-        if (!stream_write(c->stream, piece, &c->err)) {
+        if ((s->e->chunked && !begin_chunk(s, piece, &c->err)) || !stream_write(c->stream, piece, &c->err)) {
             lost_in_text(s);
             return false;
         }
     }
+}
+
+static bool has_waiting(const struct sending *s)
+{
+    for (size_t i = 0; i < s->e->n; i++)
+        if (s->each[i].what == ANSWER_WAITS)
+            return true;
+    return false;
+}
+
+/* What goes wrong with it shows when it is the next one's turn. */
+static void say_ahead(struct sending *s)
+{
+    struct client *c = s->c;
+    struct script *script = c->script;
+    struct sending next = { .c = c };
+    struct answer ignored;
+
+    next.e = s->e->follow && c->offer.pipelining && !has_waiting(s) ? s->e->follow(s->e->ctx) : NULL;
+    if (!next.e)
+        return;
+    c->said = next.e;
+    c->script = NULL; /* it is not this mail's */
+    (void)say_envelope(&next, &ignored);
+    c->script = script;
 }
 
 static bool finish(struct sending *s)
@@ -221,7 +299,7 @@ static bool finish(struct sending *s)
     struct client *c = s->c;
     struct answer x = { .at = STEP_DATA, .what = ANSWER_STOPPED };
 
-    if (interrupted(s))
+    if (s->e->chunked ? !hear_chunks(s, true) : interrupted(s))
         return false;
     if (s->e->may_finish && !s->e->may_finish(s->e->ctx)) {
         c->broken = true;
@@ -229,8 +307,12 @@ static bool finish(struct sending *s)
         return false;
     }
     stream_deadline(c->stream, clock_monotonic() + PARAM_INT(delivery, timeout_block));
-    if (!client_say(c, BYTES(".\r\n"), STEP_DOT, &x) ||
-        !client_hear(c, STEP_DOT, PARAM_INT(delivery, timeout_dot), &x)) {
+    if (!client_say(c, s->e->chunked ? BYTES("BDAT 0 LAST\r\n") : BYTES(".\r\n"), STEP_DOT, &x)) {
+        tell(s, &x);
+        return false;
+    }
+    say_ahead(s);
+    if (!client_hear(c, STEP_DOT, PARAM_INT(delivery, timeout_dot), &x)) {
         tell(s, &x);
         return false;
     }
@@ -283,17 +365,34 @@ static void give_up(struct sending *s)
     reset(s->c);
 }
 
+const struct envelope *client_has_said(const struct client *c)
+{
+    return c->said;
+}
+
+void client_take_back(struct client *c)
+{
+    size_t n = c->said ? c->said->n + 1 : 0;
+    struct answer x;
+
+    c->said = NULL;
+    for (size_t i = 0; i < n && !c->broken; i++)
+        (void)client_hear(c, i ? STEP_RCPT : STEP_MAIL, PARAM_INT(delivery, timeout_command), &x);
+    if (n)
+        reset(c);
+}
+
 bool client_send(struct client *c, const struct envelope *e, struct answer *each)
 {
     struct sending s = { .c = c, .e = e, .each = each };
     bool heard;
 
-    assert(e->n > 0);
+    assert(e->n > 0 && (!c->said || c->said == e));
     stream_deadline(c->stream, clock_monotonic() + PARAM_INT(delivery, timeout_command));
     heard = c->offer.pipelining ? together(&s) : one_by_one(&s);
     if (!heard)
         return false;
     if (answer_class(&s.mail) != 2 || !s.n_taken)
         return give_up(&s), false;
-    return open_text(&s) && say_text(&s) && finish(&s);
+    return (e->chunked || open_text(&s)) && say_text(&s) && finish(&s);
 }

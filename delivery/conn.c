@@ -14,19 +14,10 @@
 #define GREET_ARENA  ((size_t)256 * 1024)
 #define LIFE_MS      300000
 #define IDLE_MS      5000
-#define MEMORIES_MAX 20000
+#define MEMORIES_MAX 10000
 #define SECRET_MAX   512
 
 /* ---- where TLS fails ---- */
-
-struct tls_failure_row {
-    UT_hash_handle hh;
-    struct {
-        unsigned char address[16];
-        int port;
-    } key;
-    int64_t until, lasts; /* monotonic */
-};
 
 static struct tls_failure_row *failure_find(struct engine *e, const struct network *address, int port)
 {
@@ -99,13 +90,23 @@ bool conn_satisfies(const struct site *s, enum route_tls tls, const struct conn 
     return c->security != IN_CLEAR || (tls != ROUTE_TLS_REQUIRE && !c->way->tls_required);
 }
 
-bool conn_is_usable(const struct way *w, struct conn *c)
+/* Is there room for one more behind so many messages? */
+static bool has_room(const struct way *w, const struct conn *c, size_t sent)
 {
     int64_t most = client_offer(c->client)->mail_max; /* RFC 9422 */
-    size_t sent = client_messages(c->client);
 
     return sent < (size_t)w->per_connection && (!most || (int64_t)sent < most) &&
-           clock_monotonic() - c->opened_at < LIFE_MS && client_is_usable(c->client);
+           clock_monotonic() - c->opened_at < LIFE_MS;
+}
+
+bool conn_is_usable(const struct way *w, struct conn *c)
+{
+    return has_room(w, c, client_messages(c->client)) && client_is_usable(c->client);
+}
+
+bool conn_may_follow(const struct way *w, const struct conn *c)
+{
+    return has_room(w, c, client_messages(c->client) + 1);
 }
 
 struct conn *conn_take(struct engine *e, const struct site *s, enum route_tls tls)
@@ -128,7 +129,7 @@ struct conn *conn_take(struct engine *e, const struct site *s, enum route_tls tl
 
 void conn_keep(struct engine *e, struct conn *c)
 {
-    if (engine_stops(e) || !conn_is_usable(c->way, c)) {
+    if (engine_stops(e) || client_has_said(c->client) || !conn_is_usable(c->way, c)) {
         conn_end(e, &c);
         return;
     }

@@ -2,9 +2,17 @@
  * came. The trace goes through it too, so that a fault of ours is no worse than anybody's. */
 #include "delivery/content.h"
 
+#define DOT 3 /* ".\r\n" */
+
 void wire_begin(struct wire *w, struct bytes trace, struct wire_source source)
 {
     *w = (struct wire){ .source = source, .rest = trace, .at = WIRE_LINE_START };
+}
+
+void wire_begin_chunked(struct wire *w, struct bytes trace, struct wire_source source)
+{
+    wire_begin(w, trace, source);
+    w->chunked = true;
 }
 
 static bool bare(const char *what, struct err *e)
@@ -29,6 +37,8 @@ static bool finish(struct wire *w, struct bytes *piece, struct err *e)
     if (w->at == WIRE_CR)
         return bare("CR", e);
     *piece = w->done ? NO_BYTES : w->at == WIRE_IN_LINE ? BYTES("\r\n.\r\n") : BYTES(".\r\n");
+    if (w->chunked && piece->n)
+        *piece = bytes_head(*piece, piece->n - DOT);
     w->done = true;
     return true;
 }
@@ -48,7 +58,7 @@ static bool plain_run(struct wire *w, size_t *n, struct err *e)
             p++;
             continue;
         }
-        if (w->at == WIRE_LINE_START && *p == '.')
+        if (w->at == WIRE_LINE_START && *p == '.' && !w->chunked)
             break;
         cr = memchr(p, '\r', (size_t)(end - p));
         stop = cr ? cr : end;

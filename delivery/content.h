@@ -26,11 +26,13 @@ struct wire {
     struct wire_source source;
     struct bytes rest; /* of the present piece */
     enum { WIRE_LINE_START, WIRE_IN_LINE, WIRE_CR } at;
-    bool input_ended, done;
+    bool chunked, input_ended, done;
 };
 
 /* `trace`: lines that go before the source's; borrowed. */
 void wire_begin(struct wire *w, struct bytes trace, struct wire_source source);
+/* For BDAT (RFC 3030): dots are left alone, and none ends it. */
+void wire_begin_chunked(struct wire *w, struct bytes trace, struct wire_source source);
 /* False: ERR_INVALID for a bare CR or LF, or whatever the source said. After an empty piece or false: not again. */
 bool wire_next(struct wire *w, struct bytes *piece, struct err *e);
 /* What SIZE says (RFC 1870 5): octets of trace and source, doubled dots and the last one not counted, with the line end

@@ -10,7 +10,8 @@
  *     rates.c       how much may begin in a time
  *     conn.c        connections: TLS policy, pool
  *     run.c         a fiber for each slot: transactions one after the other
- *     turn.c        one attempt of one transaction
+ *     turn.c        one attempt of one transaction: hosts
+ *     transact.c    likewise: on a connection
  *     stops.c       what is suspended
  *     shown.c       what is told of paths
  *     explain.c     what it would do, for people
@@ -87,6 +88,8 @@ struct way {
     int64_t sleep_until;   /* likewise: it has used up its rate */
     bool stopped;          /* by a suspension */
     int cap;               /* transactions at once that one leaves; 0: as many as the window */
+    size_t taught;         /* recipients that a transaction may have, as a 452 said; until then */
+    int64_t taught_until;  /* monotonic */
     size_t sites;
     size_t name_n;
     char name[];
@@ -103,6 +106,10 @@ void ways_count(const struct engine *e);              /* for the metrics */
 void ways_reap(struct engine *e);                     /* those that nobody takes */
 void ways_free(struct engine *e);
 struct bytes way_name(const struct way *w);
+
+/* Its hosts took so many recipients of a mail and had the others wait: it is remembered for ten minutes. */
+void way_learn(struct way *w, size_t recipients);
+size_t way_taught(const struct way *w); /* 0: nothing */
 
 /* It has used up its rate: nothing is picked for it before. Monotonic. */
 void way_sleep(struct engine *e, struct way *w, int64_t until);
@@ -199,13 +206,23 @@ bool conn_satisfies(const struct site *s, enum route_tls tls, const struct conn 
 struct conn *conn_make(struct engine *e, struct way *w, const struct demand *d, int64_t until, struct answer *out,
                        struct tls_result *tls, bool *loops, struct arena *a);
 bool conn_is_usable(const struct way *w, struct conn *c);
-void conn_keep(struct engine *e, struct conn *c); /* into the pool */
-void conn_end(struct engine *e, struct conn **c); /* hangs up, with QUIT where that is heard */
-void conn_reap(struct engine *e, int64_t now);    /* what was idle for too long */
+bool conn_may_follow(const struct way *w, const struct conn *c); /* takes another one behind the one under way? */
+void conn_keep(struct engine *e, struct conn *c);                /* into the pool */
+void conn_end(struct engine *e, struct conn **c);                /* hangs up, with QUIT where that is heard */
+void conn_reap(struct engine *e, int64_t now);                   /* what was idle for too long */
 void conns_end(struct engine *e);
 void conns_free(struct engine *e); /* cuts them, with the net gone */
 
-/* TLS failed with an address: is it to be left out now? */
+/* An address with which TLS has failed: how long it is left out. */
+struct tls_failure_row {
+    UT_hash_handle hh;
+    struct {
+        unsigned char address[16];
+        int port;
+    } key;
+    int64_t until, lasts; /* monotonic */
+};
+/* Is it to be left out now? */
 bool tls_is_avoided(struct engine *e, const struct network *address, int port);
 void tls_avoid(struct engine *e, const struct network *address, int port);
 void tls_memory_free(struct engine *e);
@@ -260,6 +277,7 @@ struct fate {
     bool unsent; /* nothing was tried: it goes back */
 };
 
+struct spoken;
 struct turn { /* one attempt of one transaction */
     struct engine *engine;
     struct run *run;
@@ -271,6 +289,7 @@ struct turn { /* one attempt of one transaction */
     struct conn *conn;    /* what it may use, and what may be used after it */
     int64_t began, until; /* monotonic; wall: at */
     int64_t at;
+    int64_t now; /* the store's, of the verdicts given last: who is put off together is due together */
     size_t host; /* the next candidate */
     struct candidate {
         const struct mx_host *host;
@@ -284,9 +303,19 @@ struct turn { /* one attempt of one transaction */
     struct needs needs;
     struct convert_plan plan;   /* needs.converted: how */
     struct bytes signatures;    /* of this attempt's bytes, instead of the message's own; NO_BYTES: those hold */
+    struct turn *next;          /* of the run: its envelope may be said behind our dot; NULL: it may not */
+    struct spoken *spoken;      /* of ours, behind the dot of the one before */
     enum offer_refusal refusal; /* why a host was passed over; the message has it if all are */
 };
 void turn_make(struct turn *t);
+bool turn_may_try(const struct turn *t); /* is another host left, and time? */
+bool turn_is_past(const struct turn *t); /* of the message's time */
+void turn_read_needs(struct turn *t);
+/* To the host of t->conn, for all who are open; what is left to do is left to the next host or transaction. */
+void turn_send(struct turn *t);
+void turn_no_content(struct turn *t, const struct err *why); /* it cannot be had: for good, or for now */
+/* What was said of it ahead, where it was not sent. */
+void turn_take_back(struct turn *t);
 
 /* The bytes of a transaction, as they go over the wire. */
 struct outgo {
@@ -298,7 +327,7 @@ struct outgo {
     bool bare; /* without the message's own signatures */
 };
 /* ERR_GONE, ERR_SEALED, or of the store. End it with outgo_end. */
-bool outgo_begin(struct outgo *x, struct turn *t, struct err *e);
+bool outgo_begin(struct outgo *x, struct turn *t, bool chunked, struct err *e);
 bool outgo_next(void *x, struct bytes *piece, struct err *e); /* a source of the client */
 void outgo_end(struct outgo *x);
 /* Makes the plan of the conversion: needs.converted and its size from now on; what we sign is signed anew. */
@@ -348,7 +377,6 @@ bool engine_explain(struct outlet *o, const struct routes *routes, struct bytes 
 
 /* ---- the engine ---- */
 
-struct tls_failure_row;
 struct credit;
 
 struct engine {

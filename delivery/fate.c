@@ -25,23 +25,14 @@ static enum trouble trouble_of(const struct turn *t, const struct answer *x)
     }
 }
 
-/* How often it has come to a block so far: the last attempt tells, and those before it are taken for the same. */
-static int64_t blocks_before(const struct delivery_row *d)
-{
-    struct bytes last = json_part(d->last, "permanence");
-
-    return bytes_equal(last, BYTES("\"block\"")) ? d->attempts : 0;
-}
-
 static void describe(const struct turn *t, const struct fate *f, struct situation *out)
 {
     const struct delivery_row *d = &f->work->row;
-    int64_t blocks = blocks_before(d);
 
-    *out = (struct situation){ .blocks = blocks,
-                               .first_block_at = blocks ? d->created_at : 0,
+    *out = (struct situation){ .blocks = d->blocks,
+                               .first_block_at = d->first_block_at,
                                .source_known = d->attempts > 0,
-                               .retry = { .now = queue_now(t->engine->svc),
+                               .retry = { .now = t->now,
                                           .expires_at = d->expires_at,
                                           .n = d->attempts + 1,
                                           .hash = retry_hash(d->message_id, d->site) } };
@@ -126,6 +117,7 @@ bool fate_judge(struct turn *t, struct fate *f, const struct answer *x, const st
 
 void fates_last(struct turn *t)
 {
+    t->now = queue_now(t->engine->svc);
     for (size_t i = 0; i < t->n; i++)
         if (t->fates[i].open && t->fates[i].said_by) {
             struct answer x = t->fates[i].said;
@@ -199,6 +191,7 @@ void fates_plan(struct turn *t)
 {
     struct verdict_rules rules = rules_of(t);
 
+    t->now = queue_now(t->engine->svc);
     for (size_t i = 0; i < t->n; i++) {
         struct situation s;
 

@@ -40,14 +40,14 @@ static bool outgo_open(struct outgo *x, struct turn *t, struct wire_source *sour
     return true;
 }
 
-bool outgo_begin(struct outgo *x, struct turn *t, struct err *e)
+bool outgo_begin(struct outgo *x, struct turn *t, bool chunked, struct err *e)
 {
     struct wire_source source;
 
     *x = (struct outgo){ .turn = t, .work = t->fates[0].work, .bare = t->signatures.p != NULL };
     if (!outgo_open(x, t, &source, e))
         return false;
-    wire_begin(&x->wire, t->signatures, source);
+    (chunked ? wire_begin_chunked : wire_begin)(&x->wire, t->signatures, source);
     return true;
 }
 
@@ -57,7 +57,7 @@ bool outgo_next(void *ctx, struct bytes *piece, struct err *e)
 
     if (!wire_next(&x->wire, piece, e))
         return false;
-    if (x->wire.done && piece->n)
+    if (x->wire.done && piece->n && !x->wire.chunked)
         *piece = bytes_head(*piece, piece->n - DOT);
     return true;
 }

@@ -5,6 +5,7 @@
  * written down when we die. What has not begun when the way shuts, or we stop, goes back as if it had not been claimed.
  */
 #include "base/clock.h"
+#include "base/params.h"
 #include "delivery/engine_private.h"
 
 #define TURN_ARENA ((size_t)16 * 1024 * 1024)
@@ -18,24 +19,48 @@ void claimed_leave(struct claimed **c)
     *c = NULL;
 }
 
-static void run_one(struct run *r, const struct transaction *x, struct conn **conn)
+static struct turn *turn_new(struct run *r, const struct transaction *x)
 {
-    struct turn t = { .engine = r->engine, .run = r, .site = r->site, .way = r->way, .n = x->n, .conn = *conn };
+    struct arena *a = arena_new(TURN_ARENA);
+    struct turn *t = arena_alloc(a, sizeof *t);
 
-    t.arena = arena_new(TURN_ARENA);
-    t.fates = arena_array(t.arena, t.n, sizeof *t.fates);
-    for (size_t i = 0; i < t.n; i++)
-        t.fates[i].work = x->works[i];
+    *t = (struct turn){ .engine = r->engine, .run = r, .site = r->site, .way = r->way, .arena = a, .n = x->n };
+    t->tls = x->works[0]->message->require_tls ? ROUTE_TLS_VERIFY : r->site->route.tls;
+    t->fates = arena_array(a, t->n, sizeof *t->fates);
+    for (size_t i = 0; i < t->n; i++)
+        t->fates[i].work = x->works[i];
+    return t;
+}
+
+static void run_one(struct run *r, struct turn *t, struct conn **conn)
+{
+    t->conn = *conn;
     if (engine_stops(r->engine) || way_is_shut(r->way)) {
-        for (size_t i = 0; i < t.n; i++)
-            t.fates[i].unsent = true;
+        for (size_t i = 0; i < t->n; i++)
+            t->fates[i].unsent = true;
     } else {
         script_begin(&r->script, clock_monotonic());
-        turn_make(&t);
+        turn_make(t);
     }
-    *conn = t.conn;
-    turn_settle(&t);
-    arena_free(&t.arena);
+    turn_take_back(t);
+    *conn = t->conn;
+    turn_settle(t);
+}
+
+/* The next one is there early where it may be told of early. */
+static void run_all(struct run *r, struct conn **conn)
+{
+    struct turn *next = NULL;
+
+    for (size_t i = 0; i < r->n; i++) {
+        struct turn *t = next ? next : turn_new(r, &r->list[i]);
+        struct arena *a = t->arena; /* where it lies */
+        bool full = bytes_equal(PARAM_TEXT(delivery, pipeline), BYTES("full"));
+
+        next = t->next = full && i + 1 < r->n ? turn_new(r, &r->list[i + 1]) : NULL;
+        run_one(r, t, conn);
+        arena_free(&a);
+    }
 }
 
 void run_main(void *arg)
@@ -47,8 +72,7 @@ void run_main(void *arg)
 
     script_init(&r->script);
     way_tell(e, r->way, PATH_BEGUN); /* busy until the outcome is durable, too: only then is the slot free */
-    for (size_t i = 0; i < r->n; i++)
-        run_one(r, &r->list[i], &conn);
+    run_all(r, &conn);
     script_clear(&r->script);
     way_tell(e, r->way, PATH_ENDED);
     if (conn)

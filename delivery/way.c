@@ -10,6 +10,8 @@
 #include <assert.h>
 
 #define SUSPEND_MS 300000
+#define TAUGHT_MS  600000
+#define TAUGHT_MAX 10000 /* ways that are kept for what they have taught */
 
 struct bytes way_name(const struct way *w)
 {
@@ -109,6 +111,19 @@ void way_suspend(struct engine *e, struct way *w, const struct mail_route *r, st
     way_update(e, w);
 }
 
+void way_learn(struct way *w, size_t recipients)
+{
+    size_t known = way_taught(w);
+
+    w->taught = known && known < recipients ? known : recipients;
+    w->taught_until = clock_monotonic() + TAUGHT_MS;
+}
+
+size_t way_taught(const struct way *w)
+{
+    return clock_monotonic() < w->taught_until ? w->taught : 0;
+}
+
 void way_resume(struct engine *e, struct bytes name)
 {
     struct way *w = way_find(e, name);
@@ -146,7 +161,8 @@ static void way_forget(struct engine *e, struct way *w)
     free(w);
 }
 
-/* One that is shut is remembered until that is over: its sites were stale as its hosts failed. */
+/* One that is shut is remembered until that is over: its sites were stale as its hosts failed. One that has taught
+ * something, too, while there are not too many. */
 void ways_reap(struct engine *e)
 {
     int64_t now = clock_monotonic();
@@ -154,7 +170,7 @@ void ways_reap(struct engine *e)
 
     HASH_ITER (hh, e->ways, w, next_w) {
         if (!w->sites && !w->idle && !w->path.open && !w->path.busy && w->path.state == PATH_OPEN &&
-            now >= w->shut_until && now >= w->path.quiet)
+            now >= w->shut_until && now >= w->path.quiet && (!way_taught(w) || HASH_COUNT(e->ways) > TAUGHT_MAX))
             way_forget(e, w);
     }
 }

@@ -4,7 +4,17 @@
 
 #include "delivery/client.h"
 
-enum { HELO_IS_NO_WAY = 1, TWO_MESSAGES = 2, STOPS = 4, CONTENT_FAILS = 8, AT_ONCE = 16, LOGS_IN = 32 };
+enum {
+    HELO_IS_NO_WAY = 1,
+    TWO_MESSAGES = 2,
+    STOPS = 4,
+    CONTENT_FAILS = 8,
+    AT_ONCE = 16,
+    LOGS_IN = 32,
+    CHUNKED = 64,
+    AHEAD = 128,   /* the envelope of the second message is said behind the dot of the first */
+    FORGETS = 256, /* and taken back */
+};
 
 #define HI      "220 peer.test ESMTP\r\n"
 #define PLAIN   HI "250 peer.test\r\n"
@@ -14,6 +24,7 @@ enum { HELO_IS_NO_WAY = 1, TWO_MESSAGES = 2, STOPS = 4, CONTENT_FAILS = 8, AT_ON
 #define RCPT(x) "RCPT TO:<" x "@far.test>\r\n"
 #define TEXT    "Subject: x\r\n\r\nwalrus\r\n"
 #define OK      "250 2.0.0 ok\r\n"
+#define CHUNKS  "BDAT 12\r\nSubject: x\r\nBDAT 10\r\n\r\nwalrus\r\n"
 
 static const struct dialogue {
     const char *what;
@@ -81,6 +92,94 @@ static const struct dialogue {
       { "RCPT 452", ". 250" },
       NULL,
       false },
+    { "in chunks",
+      CHUNKED,
+      2,
+      PLAIN OK OK "550 no\r\n" OK OK OK,
+      EHLO MAIL RCPT("a") RCPT("b") CHUNKS "BDAT 0 LAST\r\n",
+      { ". 250", "RCPT 550" },
+      NULL,
+      false },
+    { "chunks are not waited for with PIPELINING, but before the last",
+      CHUNKED,
+      1,
+      PIPES OK OK OK OK "451 later\r\n",
+      EHLO MAIL RCPT("a") CHUNKS "BDAT 0 LAST\r\n",
+      { ". 451" },
+      NULL,
+      false },
+    { "a chunk that is refused is the end",
+      CHUNKED,
+      1,
+      PIPES OK OK OK "552 5.3.4 too large\r\n",
+      EHLO MAIL RCPT("a") CHUNKS,
+      { "DATA 552" },
+      NULL,
+      true },
+    { "no last chunk when we are told to stop",
+      CHUNKED | STOPS,
+      1,
+      PLAIN OK OK OK OK,
+      EHLO MAIL RCPT("a") CHUNKS,
+      { "DATA stopped 0" },
+      NULL,
+      true },
+    { "an envelope that was said ahead is not said again",
+      TWO_MESSAGES | AHEAD,
+      1,
+      PIPES OK OK "354 go\r\n" OK OK OK "354 go\r\n" OK,
+      EHLO MAIL RCPT("a") "DATA\r\n" TEXT ".\r\n" MAIL RCPT("a") "DATA\r\n" TEXT ".\r\n",
+      { ". 250" },
+      NULL,
+      false },
+    { "what was said ahead can be taken back",
+      AHEAD | FORGETS,
+      2,
+      PIPES OK OK OK "354 go\r\n" OK OK "550 no\r\n" OK OK,
+      EHLO MAIL RCPT("a") RCPT("b") "DATA\r\n" TEXT ".\r\n" MAIL RCPT("a") RCPT("b") "RSET\r\n",
+      { ". 250", ". 250" },
+      NULL,
+      false },
+    { "nothing is said ahead without PIPELINING",
+      AHEAD | FORGETS,
+      1,
+      PLAIN OK OK "354 go\r\n" OK,
+      EHLO MAIL RCPT("a") "DATA\r\n" TEXT ".\r\n",
+      { ". 250" },
+      NULL,
+      false },
+    { "nor while recipients of this one wait",
+      AHEAD | FORGETS,
+      2,
+      PIPES OK OK "452 4.5.3 enough\r\n354 go\r\n" OK,
+      EHLO MAIL RCPT("a") RCPT("b") "DATA\r\n" TEXT ".\r\n",
+      { ". 250", "RCPT waits 452" },
+      NULL,
+      false },
+    { "421 in the middle is for all that follow, also where they were named already",
+      0,
+      3,
+      PIPES OK "550 no\r\n421 4.3.2 going\r\n",
+      EHLO MAIL RCPT("a") RCPT("b") RCPT("c"),
+      { "RCPT 550", "RCPT 421", "RCPT 421" },
+      NULL,
+      true },
+    { "421 to the sender is for all, too",
+      0,
+      2,
+      PIPES "421 4.7.0 too fast\r\n",
+      EHLO MAIL RCPT("a") RCPT("b"),
+      { "MAIL 421", "MAIL 421" },
+      NULL,
+      true },
+    { "a goodbye behind the first answers to the second",
+      TWO_MESSAGES | AHEAD,
+      1,
+      PIPES OK OK "354 go\r\n" OK "421 enough\r\n",
+      EHLO MAIL RCPT("a") "DATA\r\n" TEXT ".\r\n" MAIL RCPT("a") "DATA\r\n",
+      { "MAIL 421" },
+      NULL,
+      true },
     { "a text that is refused",
       0,
       2,
@@ -253,6 +352,8 @@ static void is(const struct dialogue *d, const struct answer *x, const char *wan
         fail_msg("%s: '%s' instead of '%s'", d->what, got, want);
 }
 
+static struct envelope envelopes[2]; /* one after the other */
+
 struct pieces {
     const struct dialogue *d;
     int n;
@@ -276,24 +377,48 @@ static bool goes_on(void *ctx)
     return !(d->how & STOPS);
 }
 
-static void send(const struct dialogue *d, struct client *c, struct answer *each)
+static const struct envelope *ahead(void *ctx)
 {
-    struct offer_rcpt to[] = { { .email = BYTES("a@far.test") },
-                               { .email = BYTES("b@far.test") },
-                               { .email = BYTES("c@far.test") } };
-    struct needs needs = { .size = 30 };
-    struct manner how = { 0 };
+    const struct dialogue *d = ctx;
+
+    return d->how & AHEAD ? &envelopes[1] : NULL;
+}
+
+static void prepare(const struct dialogue *d, struct envelope *e)
+{
+    static const struct offer_rcpt to[] = { { .email = BYTES_ROW("a@far.test") },
+                                            { .email = BYTES_ROW("b@far.test") },
+                                            { .email = BYTES_ROW("c@far.test") } };
+    static const struct needs needs = { .size = 30 };
+    static const struct manner how = { 0 };
+
+    *e = (struct envelope){ .sender = BYTES("bo@us.test"), .needs = &needs, .how = &how, .to = to, .n = d->n };
+    e->chunked = d->how & CHUNKED;
+    e->may_finish = goes_on;
+    e->follow = e == envelopes ? ahead : NULL;
+    e->ctx = (void *)(uintptr_t)d;
+}
+
+static void send(const struct dialogue *d, struct client *c, struct envelope *e, struct answer *each)
+{
     struct pieces pieces = { d, 0 };
-    struct envelope e = { .sender = BYTES("bo@us.test"), .needs = &needs, .how = &how, .to = to, .n = d->n };
     bool taken, any = false;
 
-    e.content = (struct source_of){ next_piece, &pieces };
-    e.may_finish = goes_on;
-    e.ctx = (void *)(uintptr_t)d;
-    taken = client_send(c, &e, each);
+    e->content = (struct source_of){ next_piece, &pieces };
+    taken = client_send(c, e, each);
     for (size_t i = 0; i < d->n; i++)
         any = any || (each[i].at == STEP_DOT && each[i].what == ANSWER_REPLY && each[i].reply.code / 100 == 2);
     assert_int_equal(taken, any);
+}
+
+static void send_all(const struct dialogue *d, struct client *c, struct answer *each)
+{
+    for (int i = 0; i < 2; i++)
+        prepare(d, &envelopes[i]);
+    for (int i = 0; i < (d->how & TWO_MESSAGES ? 2 : 1); i++)
+        send(d, c, &envelopes[i], each);
+    if (d->how & FORGETS)
+        client_take_back(c);
 }
 
 static bool introduced(const struct dialogue *d, struct client *c, struct answer *x)
@@ -323,8 +448,7 @@ static void hold(const struct dialogue *d, struct arena *a)
     } else {
         assert_null(d->greeted);
         assert_true(bytes_equal(client_greeted_as(c), BYTES("peer.test")));
-        for (int i = 0; i < (d->how & TWO_MESSAGES ? 2 : 1); i++)
-            send(d, c, each);
+        send_all(d, c, each);
         for (size_t i = 0; i < d->n; i++)
             is(d, &each[i], d->want[i], a);
     }

@@ -107,12 +107,37 @@ static void a_source_that_fails_ends_it(void **state)
     assert_int_equal(e.code, ERR_GONE);
 }
 
+static void chunks_are_left_as_they_are(void **state)
+{
+    static const char *const texts[][2] = { { "a\r\n.\r\n..b\r\n", "a\r\n.\r\n..b\r\n" },
+                                            { ".a", ".a\r\n" },
+                                            { "", "" } };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(texts); i++)
+        for (size_t size = 1; size <= 16; size++) {
+            struct pieces p = { bytes_of(texts[i][0]), size, 0 };
+            struct err e = { 0 };
+            struct bytes piece;
+            struct wire w;
+            struct buf out;
+
+            buf_init(&out, 1 << 20);
+            wire_begin_chunked(&w, BYTES("T: x\r\n"), (struct wire_source){ next_piece, NULL, &p });
+            do {
+                assert_true(wire_next(&w, &piece, &e));
+                buf_add(&out, piece);
+            } while (piece.n);
+            assert_bytes(bytes_from(buf_bytes(&out), 6), bytes_of(texts[i][1]));
+            buf_clear(&out);
+        }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(text_is_made_fit_for_the_wire),
-        cmocka_unit_test(its_size_is_known_before),
-        cmocka_unit_test(nul_and_eight_bits_pass),
+        cmocka_unit_test(text_is_made_fit_for_the_wire), cmocka_unit_test(chunks_are_left_as_they_are),
+        cmocka_unit_test(its_size_is_known_before),      cmocka_unit_test(nul_and_eight_bits_pass),
         cmocka_unit_test(a_source_that_fails_ends_it),
     };
 

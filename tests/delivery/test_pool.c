@@ -157,12 +157,95 @@ static void a_way_that_is_not_needed_is_open_again(void **state)
     signal_free(&e.wake);
 }
 
+/* Idle only for a moment, and taken no more: connections have an age, too. */
+static void old_age(void *arg)
+{
+    (void)arg;
+    for (size_t i = 0; i < CONNS; i++)
+        add_conn(i, 0);
+    w.site->way->idle->opened_at -= 299000;
+    w.taken = conn_take(&w.engine, w.site, ROUTE_TLS_MAY);
+    assert_non_null(w.taken);
+    conn_keep(&w.engine, w.taken);
+    for (struct conn *c = w.site->way->idle; c; c = c->next)
+        c->opened_at = clock_monotonic() - 300000;
+    w.taken = conn_take(&w.engine, w.site, ROUTE_TLS_MAY);
+}
+
+static void a_connection_is_used_for_five_minutes(void **state)
+{
+    (void)state;
+    begin();
+    on_loop(old_age);
+    assert_null(w.taken);
+    assert_null(w.site->way->idle);
+    for (int64_t until = in_ms(20000); atomic_load(&w.engine.fibers) && clock_monotonic() < until;)
+        usleep(1000);
+    assert_int_equal(w.site->way->path.open, 0);
+    end();
+}
+
+/* A day, two, three: then it is tried anew each third day. Of very many, those that came first are forgotten. */
+static void where_tls_fails_is_remembered(void **state)
+{
+    static const int64_t day = 86400000, days[] = { 1, 2, 3, 3 };
+    struct engine e = { 0 };
+    struct network n;
+
+    (void)state;
+    assert_true(network_parse(BYTES("192.0.2.7"), &n));
+    for (size_t i = 0; i < sizeof days / sizeof *days; i++) {
+        int64_t now = clock_monotonic();
+
+        tls_avoid(&e, &n, 25);
+        assert_true(tls_is_avoided(&e, &n, 25) && !tls_is_avoided(&e, &n, 465));
+        assert_in_range(e.tls_failures->until, now + days[i] * day, now + days[i] * day + 60000);
+        e.tls_failures->until = now; /* that is over, and it fails again */
+        assert_false(tls_is_avoided(&e, &n, 25));
+    }
+    for (int i = 0; i < 10100; i++) {
+        memcpy(n.address + 12, &i, sizeof i);
+        tls_avoid(&e, &n, 25);
+    }
+    assert_int_equal(HASH_COUNT(e.tls_failures), 10000);
+    assert_true(tls_is_avoided(&e, &n, 25));
+    tls_memory_free(&e);
+}
+
+/* Nobody is kept for it without end. */
+static void what_a_way_was_taught_ends(void **state)
+{
+    struct sched_limits limits = { 100, 10, 50 };
+    struct engine e = { .wake = signal_new(), .sched = sched_new(&limits) };
+    struct way *way = way_get(&e, BYTES("far.test"));
+
+    (void)state;
+    assert_int_equal(way_taught(way), 0);
+    way_learn(way, 20);
+    way_learn(way, 50); /* less were left */
+    assert_int_equal(way_taught(way), 20);
+    ways_reap(&e);
+    assert_int_equal(HASH_COUNT(e.ways), 1);
+    way->taught_until = clock_monotonic();
+    assert_int_equal(way_taught(way), 0);
+    way_learn(way, 50);
+    assert_int_equal(way_taught(way), 50);
+    way->taught_until = clock_monotonic();
+    ways_reap(&e);
+    assert_int_equal(HASH_COUNT(e.ways), 0);
+    sched_free(&e.sched);
+    signal_free(&e.wake);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(old_ones_end_beside_one_that_is_taken),
         cmocka_unit_test(a_way_that_is_shut_stays_so),
         cmocka_unit_test(a_way_that_is_not_needed_is_open_again),
+        cmocka_unit_test(a_connection_is_used_for_five_minutes),
+        cmocka_unit_test(where_tls_fails_is_remembered),
+        cmocka_unit_test(what_a_way_was_taught_ends),
     };
     return cmocka_run_group_tests(tests, net_up, net_down);
 }
