@@ -1,6 +1,6 @@
 """The other side: an SMTP server that follows a script and keeps what it gets, and a DNS server with a few zones.
 
-A script maps a step (greeting, EHLO, HELO, STARTTLS, AUTH, MAIL, RCPT, DATA, dot, RSET, QUIT) to what is answered: text,
+A script maps a step (greeting, EHLO, HELO, STARTTLS, AUTH, MAIL, RCPT, DATA, BDAT, dot, RSET, QUIT) to what is answered: text,
 an action (Cut, Reset, Silence, Drip, Wait), a list of these (one for each time, the last one stays), or a function of
 session and argument that returns one. No step named: all is well."""
 import collections
@@ -62,7 +62,7 @@ class Wait:
     def run(self, session):
         session.peer.reached.set()
         self.event.wait(60)
-        session.act(self.answer)
+        return session.act(self.answer)
 
 
 class Drip:
@@ -75,6 +75,7 @@ class Drip:
         for byte in (self.answer + "\r\n").encode():
             session.socket.sendall(bytes([byte]))
             time.sleep(self.pause)
+        return self.answer
 
 
 def resumes(hello):
@@ -138,7 +139,7 @@ def certificate():
 class Session:
     def __init__(self, peer, client, number):
         self.peer, self.socket, self.number = peer, client, number
-        self.buffer, self.tls, self.ehlo = b"", None, None
+        self.buffer, self.tls, self.ehlo, self.chunks = b"", None, None, b""
         self.sender, self.params, self.recipients = None, "", []
 
     def say(self, text):
@@ -160,11 +161,11 @@ class Session:
         return b"".join(line + b"\r\n" for line in lines)
 
     def act(self, what):
+        """What was answered in the end, if that was a text."""
         if isinstance(what, str):
             self.say(what)
-        else:
-            what.run(self)
-        return what
+            return what
+        return what.run(self)
 
     def step(self, name, standard, argument=""):
         what = self.peer.next(name, standard)
@@ -180,13 +181,30 @@ class Session:
         got = self.step("DATA", "354 go" if self.recipients else "503 5.5.1 nobody is to get it")
         if not (isinstance(got, str) and got.startswith("354")):
             return
-        body = self.text()
+        self.taken(self.text())
+
+    def taken(self, body):
         mail = Mail(self.sender, self.params, list(self.recipients), body, self.tls, self.number, self.ehlo)
         self.peer.seen.append(mail)
         self.sender, self.recipients = None, []
         said = self.step("dot", "250 2.0.0 taken", mail)
         if isinstance(said, str) and said.startswith("250"):
             self.peer.mails.append(mail)
+
+    def chunk(self, words):
+        """RFC 3030."""
+        size = int(words.split()[0])
+        while len(self.buffer) < size:
+            more = self.socket.recv(65536)
+            if not more:
+                raise Cut()
+            self.buffer += more
+        self.chunks, self.buffer = self.chunks + self.buffer[:size], self.buffer[size:]
+        if words.upper().endswith("LAST"):
+            body, self.chunks = self.chunks, b""
+            self.taken(body)
+        else:
+            self.step("BDAT", "250 2.0.0 chunk")
 
     def command(self, line):
         verb, _, rest = line.decode("utf-8", "replace").partition(" ")
@@ -208,6 +226,8 @@ class Session:
                 self.recipients.append(rest[3:].partition(" ")[0].strip("<>"))
         elif verb == "DATA":
             self.data()
+        elif verb == "BDAT":
+            self.chunk(rest)
         elif verb == "RSET":
             self.sender, self.recipients = None, []
             self.step(verb, "250 2.0.0 ok")

@@ -4,12 +4,14 @@ import email
 import http.client
 import json
 import os
+import smtplib
 import socket
+import sqlite3
 import threading
 
 import pytest
 from peer import Cut, Drip, Peer, Reset, Starttls, Wait
-from server import Server, until
+from server import PASSWORD, Server, until
 
 LIVE = {"POSTRIDER_SERVER_HOSTNAME": "mail.example.org", "POSTRIDER_DELIVERY_MODE": "live"}
 
@@ -133,6 +135,93 @@ def test_too_many_recipients_go_in_the_next_transaction():
         d = ended(s, send(s, "a@far.test", "b@far.test", "c@far.test"))
         assert sorted(r for m in peer.mails for r in m.recipients) == ["a@far.test", "b@far.test", "c@far.test"]
         assert all(x["attempts"] == 1 for x in d.values()) and peer.sessions == 1
+
+
+@pytest.mark.parametrize("why, refusals", [("4.5.3 too many", 3), ("too many", 3), ("4.3.1 no room now", 12)])
+def test_what_enough_has_taught_is_kept(why, refusals):
+    """The first mail alone meets it, where it speaks of a number: five recipients, two of them taken at a time."""
+    refused = []
+
+    def rcpt(session, argument):
+        if len(session.recipients) < 2:
+            return "250 ok"
+        refused.append(argument)
+        return f"452 {why}"
+
+    with Peer(RCPT=rcpt) as peer, by_relay(peer, path_max=1) as s:
+        for n in range(3):
+            d = ended(s, send(s, *[f"n{n}-{i}@far.test" for i in range(5)]))
+            assert all(x["attempts"] == 1 for x in d.values())
+        assert [len(m.recipients) for m in peer.mails] == [2, 2, 1] * 3 and len(refused) == refusals
+
+
+def test_recipients_of_a_mail_go_together():
+    """A text for each hundred of them, at a path of which nothing is known yet, too; no more than that at once where others wait."""
+    with Peer() as peer, by_relay(peer) as s:
+        s.user("ana@example.test")
+        for n, texts in ((250, [50, 100, 100]), (50, [50])):
+            peer.mails.clear()
+            with smtplib.SMTP(*s.address("submission"), timeout=60) as c:
+                c.login("ana@example.test", PASSWORD)
+                c.sendmail("ana@example.test", [f"n{i}@far.test" for i in range(n)], "From: ana@example.test\r\nSubject: all\r\n\r\ntext\r\n")
+            until(lambda: sum(len(m.recipients) for m in peer.mails) == n)
+            assert sorted(len(m.recipients) for m in peer.mails) == texts and len({r for m in peer.mails for r in m.recipients}) == n
+
+
+def test_what_is_put_off_together_is_due_together():
+    with Peer(dot="451 4.3.0 not now") as peer, by_relay(peer) as s:
+        m = send(s, *[f"n{i}@far.test" for i in range(20)])
+        assert len({d["next_attempt_at"] for d in ended(s, m, "deferred").values()}) == 1
+
+
+def test_blocks_are_counted_by_themselves():
+    """delivery.block_tries are those at a host that refuses us: what else has put the mail off before does not count."""
+    answers = ["451 4.3.0 not now"] * 3 + ["554 5.7.1 listed at zen.spamhaus.org"] * 4
+    with Peer(MAIL=answers) as peer, by_relay(peer, retry="1h") as s:
+        m = send(s, "x@far.test")
+        for n in range(1, 7):
+            d = until(lambda: (x := deliveries(s, m)["x@far.test"])["attempts"] == n and x["status"] == "deferred" and x)
+            assert s.post(f"/v1/deliveries/{d['id']}/retry").status == 200
+        d = ended(s, m, "bounced")["x@far.test"]
+        assert d["attempts"] == 7 and d["last"]["permanence"] == "block"
+
+
+@pytest.mark.parametrize("bye", [False, True])
+def test_the_next_mail_is_begun_behind_the_dot(tmp_path, bye):
+    """delivery.pipeline=full: before the dot is answered. Where the host takes one mail a connection, the second goes on another, in the same
+    attempt."""
+    early = []
+
+    def dot(session, mail):
+        if early:
+            return "250 2.0.0 taken"
+        until(lambda: b"RCPT TO" in session.buffer or b"RCPT TO" in session.socket.recv(65536, socket.MSG_PEEK))
+        early.append(mail)
+        return Cut("250 2.0.0 taken") if bye else "250 2.0.0 taken"
+
+    with Peer(dot=dot) as peer:
+        s = by_relay(peer, path_max=1, pipeline="full", data=tmp_path / "data")
+        s.env["POSTRIDER_DELIVERY_RUN"] = "false"
+        with s:
+            ms = [send(s, f"x{i}@far.test") for i in range(2)]
+            s.stop()
+            del s.env["POSTRIDER_DELIVERY_RUN"]
+            s.start()
+            for m in ms:
+                assert [d["attempts"] for d in ended(s, m).values()] == [1]
+        assert [m.session for m in peer.seen] == [1, 1 + bye] and len({m.recipients[0] for m in peer.seen}) == 2
+
+
+def test_in_chunks_where_it_is_said_so():
+    """BDAT: dots are not doubled, bytes are kept; a host that does not offer it gets DATA."""
+    mail = b"From: app@example.test\r\nTo: x@far.test\r\nSubject: dots\r\n\r\n.\r\n..\r\n" + b".x" * 40 + b"\r\n" + b"walrus\r\n" * 20000
+    for offers, verb in ((("PIPELINING", "CHUNKING"), "BDAT"), (("CHUNKING",), "BDAT"), (("PIPELINING",), "DATA")):
+        with Peer(offers=offers) as peer, by_relay(peer, chunking="true") as s:
+            ended(s, send_raw(s, mail))
+            assert peer.mails[0].body.endswith(mail.partition(b"\r\n\r\n")[2]) and verb in peer.verbs()
+            assert "DATA" not in peer.verbs() or verb == "DATA"
+            peer.set(BDAT="552 5.3.4 too much", DATA="552 5.3.4 too much")
+            assert ended(s, send_raw(s, mail), "bounced")["x@far.test"]["last"]["code"] == 552
 
 
 def test_dots_are_doubled_and_bytes_are_kept():
@@ -362,6 +451,23 @@ def test_a_stop_before_the_greeting_is_no_attempt(tmp_path):
         go.set()
         s.start()
         assert ended(s, m)["x@far.test"]["attempts"] == 1 and "email.deferred" not in kinds(s, m)
+
+
+@pytest.mark.only_sqlite("the lease is read by SQL")
+def test_a_lease_lasts_as_long_as_the_dialogue():
+    def lease():
+        with sqlite3.connect(s.data / "postrider.db", timeout=30) as db:
+            return db.execute("SELECT lease_until, token FROM delivery").fetchone()
+
+    go = threading.Event()
+    with Peer(RCPT=[Wait(go, "250 2.1.5 ok"), None]) as peer, by_relay(peer, lease="10s") as s:
+        m = send(s, "x@far.test")
+        assert peer.reached.wait(30)
+        until_first, token = lease()
+        until(lambda: lease()[0] > until_first)
+        assert lease()[1] == token
+        go.set()
+        assert ended(s, m)["x@far.test"]["attempts"] == 1 and "email.ambiguous" not in kinds(s, m)
 
 
 @pytest.mark.only_sqlite("MongoDB's clock is its server's")

@@ -6,11 +6,14 @@ import contextlib
 import http.client
 import os
 import signal
+import socket
 import threading
+import types
 
 import pytest
-from peer import Cut, Peer
-from test_delivery import by_relay, ended, kinds, send
+from peer import HOST, Cut, Peer
+from server import until
+from test_delivery import by_relay, deliveries, ended, kinds, send
 
 SOAK = bool(os.environ.get("POSTRIDER_SOAK"))
 CYCLES = 1000 if SOAK else 60
@@ -22,12 +25,15 @@ class Killer:
 
     def __init__(self, answer=None, server=None):
         self.answer, self.server, self.done = answer, server, threading.Event()
+        self.open = 0  # connections, as it died
 
     def __call__(self, session, argument):
         if self.done.is_set():
             return "354 go" if session.recipients and isinstance(argument, str) and not argument else "250 2.0.0 ok"
         if self.answer:
             session.say(self.answer)
+        with session.peer.lock:
+            self.open = len(session.peer.open)
         os.kill(self.server.process.pid, signal.SIGKILL)
         self.done.set()
         raise Cut()
@@ -48,6 +54,22 @@ def test_killed_at(tmp_path, step, answer):
         s.stop()
         assert sorted(set(peer.seen[-1].recipients)) == ["x@far.test", "y@far.test"]
         assert len(peer.seen) == (2 if step == "dot" else 1)
+
+
+def test_killed_between_claim_and_connection(tmp_path):
+    """Nobody answers the connect: what was claimed goes to who listens there after the restart, once."""
+    with socket.socket() as deaf, socket.socket() as crowd:
+        deaf.bind((HOST, 0))
+        deaf.listen(0)
+        crowd.connect(deaf.getsockname())  # its queue is full
+        with by_relay(types.SimpleNamespace(host=HOST, port=deaf.getsockname()[1]), data=tmp_path / "data") as s:
+            m = send(s, "x@far.test")
+            until(lambda: deliveries(s, m)["x@far.test"]["status"] == "sending")
+            s.kill()
+            deaf.close()
+            with Peer(port=int(s.env["POSTRIDER_DELIVERY_RELAY_PORT"])) as peer:
+                s.start()
+                assert ended(s, m)["x@far.test"]["attempts"] == 1 and len(peer.seen) == 1
 
 
 def test_what_came_twice_is_marked(tmp_path):
@@ -74,9 +96,10 @@ def check_counts(s, accepted, seen):
 
 
 def test_killed_under_load(tmp_path):
-    """Several connections at once, one of which dies at each point in turn: what was accepted arrives, no more often than marked."""
+    """Several connections at once, one of which dies at each point in turn: what was accepted arrives, no more often than marked, and no
+    more mails come twice than connections were open."""
     with Peer() as peer, by_relay(peer, data=tmp_path / "data") as s:
-        accepted = {}
+        accepted, connections = {}, 0
         for cycle in range(CYCLES):
             step, answer = POINTS[cycle % len(POINTS)]
             killer = Killer(answer, s)
@@ -87,9 +110,12 @@ def test_killed_under_load(tmp_path):
                     accepted[send(s, *to)["id"]] = to
             assert killer.done.wait(60), step
             s.process.wait(30)
+            connections += killer.open
             peer.set(**{step: None})
             s.start()
         for m in accepted:
             ended(s, {"id": m}, seconds=120)
         twice = check_counts(s, accepted, peer.seen)
-        print(f"\n{CYCLES} cycles, {len(accepted)} mails, {twice} came twice and are marked")
+        mails = collections.Counter((m.body.partition(b"\r\n\r\n")[0], tuple(sorted(m.recipients))) for m in peer.seen)
+        assert sum(n - 1 for n in mails.values()) <= connections
+        print(f"\n{CYCLES} cycles, {len(accepted)} mails, {twice} came twice and are marked; {connections} connections were open")

@@ -1,10 +1,13 @@
 """Postfix receives what we send, and hands it on to a peer that keeps it: TLS, internationalized mail, limits, refusals."""
+import email
 import types
 
 import pytest
 from peer import Peer, certificate
+from server import until
 from test_delivery import EIGHT, by_relay, ended, kinds, send, send_raw
 from test_peers import Postfix, need_root
+from test_reports import fields, report, submit
 
 pytestmark = need_root
 
@@ -19,7 +22,6 @@ def way(store):
 
 
 def arrived(end, to):
-    from server import until
     return until(lambda: next((m for m in end.mails if to in m.recipients), None))
 
 
@@ -63,3 +65,15 @@ def test_many_at_once_arrive_once(way):
     for i in range(40):
         arrived(end, f"n{i}@far.test")
     assert sorted(r for m in end.seen for r in m.recipients if r.startswith("n") and r != "no@far.test") == sorted(f"n{i}@far.test" for i in range(40))
+
+
+def test_without_dsn_and_eight_bits():
+    """A Postfix that offers neither: what it gets is converted, and who asked is told that it was handed on."""
+    with Peer() as end, Postfix((end.host, end.port), smtpd_discard_ehlo_keywords="dsn, 8bitmime") as postfix, \
+            by_relay(types.SimpleNamespace(host="127.0.0.1", port=postfix.port)) as s:
+        ended(s, send_raw(s, EIGHT))
+        got = arrived(end, "x@far.test")
+        assert got.body.isascii() and email.message_from_bytes(got.body).get_payload(decode=True).decode() == "Grüße an alle\r\n"
+        s.user("ana@example.test")
+        submit(s, "y@far.test", mail=["NOTIFY=SUCCESS"])
+        assert fields(report(s))[1]["Action"] == "relayed" and arrived(end, "y@far.test")

@@ -2,6 +2,7 @@
 import functools
 import threading
 
+import pytest
 from kept import everything
 from peer import Peer, Wait
 from server import until
@@ -242,6 +243,18 @@ def test_a_dialogue_is_kept_sealed():
         assert said(transcript(s, d), "peer")[0] == "220 Narwhal ESMTP"
         s.stop()
         assert b"Narwhal" not in everything(s) and b"x@far.test" in everything(s)
+
+
+@pytest.mark.only_sqlite("MongoDB's clock is its server's")
+def test_a_dialogue_is_kept_for_a_month(tmp_path):
+    with Peer(RCPT="550 5.1.1 no") as peer, by_relay(peer, data=tmp_path / "data") as s:
+        d = ended(s, send(s, "x@far.test"), "bounced")["x@far.test"]
+        for days, status in (29, 200), (31, 404):
+            s.stop()
+            s.env |= {"POSTRIDER_CLOCK_SHIFT": str(days * 86400), "POSTRIDER_SWEEP_EVERY": "1s"}
+            s.start()
+            until(lambda: transcript(s, d).status == status)
+        assert s.get(f"/v1/deliveries/{d['id']}").status == 200
 
 
 def test_some_successes_are_kept():
