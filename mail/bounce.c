@@ -382,12 +382,21 @@ static struct bytes loose_status(struct bounce_reader *b, struct bytes message)
     return NO_BYTES;
 }
 
+/* "no-reply" may be anybody's, but not with the mail that was sent. */
+static bool brings_it_back(struct bounce_reader *b)
+{
+    static const char *const mute[] = { "no-reply@", "noreply@", "donotreply@", NULL };
+
+    return b->out->original_header.n && bounce_holds(lower_field(b, "From"), mute);
+}
+
 /* Answering machines send from nobody too, but do not say that something was not delivered. */
 static void read_words(struct bounce_reader *b)
 {
     static const char *const plainly[] = { "could not be delivered", "was not delivered", "undeliverable",
                                            "unable to deliver",      "delivery failed",   NULL };
-    bool reports = bounce_holds(b->subject, subjects), system = from_a_system(b), nobody = from_nobody(b);
+    bool reports = bounce_holds(b->subject, subjects), nobody = from_nobody(b);
+    bool system = from_a_system(b) || (reports && brings_it_back(b));
 
     if (!(reports && (system || nobody)) && is_auto_reply(b))
         b->out->kind = BOUNCE_AUTO_REPLY;

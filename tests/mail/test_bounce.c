@@ -74,6 +74,11 @@ static const struct words_row words_rows[] = {
       "Delivery to the following recipient has been delayed:\n\n     bo@example.net\n\nMessage will be retried for 2 "
       "more day(s)\n\nTechnical details of temporary failure:\nConnection timed out\n",
       "bo@example.net", DSN_DELAYED, 0, WHY_NETWORK, NULL },
+    /* nobody who could be answered, but the mail comes back */
+    { "no-reply@example.net", "Mail delivery error",
+      "Could not be delivered to: <bo@example.net>\n     As their mailbox is full.\n\n------ This is a copy of the "
+      "message, including all the headers. ------\n\nReturn-path: <ana@example.org>\nMessage-Id: <5@example.org>\n",
+      "bo@example.net", DSN_FAILED, 0, WHY_MAILBOX_FULL, "<5@example.org>" },
     /* a label, and a reply of several lines */
     { "<>", "Undeliverable mail",
       "Your mail could not be delivered.\n\nFailed recipient: bo@example.net\nReason: 554-5.7.1 Client host blocked\n"
@@ -145,6 +150,9 @@ static void kinds(void **state)
           BOUNCE_NONE },
         { "postmaster@example.net", "Our new offices", "", "Write to cy@example.net from now on.\n", BOUNCE_NONE },
         { "MAILER-DAEMON@example.net", "failure notice", "", "Something was not delivered.\n", BOUNCE_NONE },
+        { "Bo <bo@example.net>", "Delivery report", "",
+          "Final-Recipient: rfc822; cy@example.net\nAction: failed\nStatus: 5.1.1\n", BOUNCE_NONE },
+        { "no-reply@example.net", "Delivery report", "", "Could not be delivered to: cy@example.net\n", BOUNCE_NONE },
         { "Bo <bo@example.net>", "Hello", "Auto-Submitted: no\r\n", "x\n", BOUNCE_NONE },
         { "Bo <bo@example.net>", "Re: Hello", "Auto-Submitted: auto-replied\r\n", "I am away.\n", BOUNCE_AUTO_REPLY },
         { "Bo <bo@example.net>", "Out of office: Hello", "", "I am away.\n", BOUNCE_AUTO_REPLY },
@@ -306,49 +314,58 @@ static void notices_of_amazon(void **state)
 
 /* ---- the public suite: what Sisimai calls it, and what we may call that ---- */
 
-/* Read in the order of the table: what differs from Sisimai with reason stands beside it. */
-static const struct class_row {
-    const char *reason;
-    enum why why[6];
-} classes[] = {
-    { "userunknown", { WHY_UNKNOWN_USER } },
-    { "hasmoved", { WHY_UNKNOWN_USER } },
-    { "hostunknown", { WHY_UNKNOWN_DOMAIN } },
-    { "notaccept", { WHY_UNKNOWN_DOMAIN } },
-    { "mailboxfull", { WHY_MAILBOX_FULL } },
-    { "filtered", { WHY_POLICY, WHY_INACTIVE_USER, WHY_UNKNOWN_USER, WHY_UNDETERMINED, WHY_SPAM_CONTENT } },
-    { "rejected", { WHY_SENDER_REJECTED, WHY_POLICY, WHY_AUTH } },
-    { "expired", { WHY_EXPIRED, WHY_NETWORK, WHY_DNS } },
-    { "blocked", { WHY_REPUTATION, WHY_POLICY, WHY_RATE, WHY_AUTH } },
-    { "badreputation", { WHY_REPUTATION } },
-    { "requireptr", { WHY_AUTH, WHY_REPUTATION } },
-    { "authfailure", { WHY_AUTH } },
-    { "suspend", { WHY_INACTIVE_USER } },
-    { "networkerror", { WHY_NETWORK, WHY_DNS, WHY_LOOP, WHY_EXPIRED } },
-    { "mailererror", { WHY_SYSTEM } },
-    { "systemerror", { WHY_SYSTEM, WHY_LOOP } },
-    { "spamdetected", { WHY_SPAM_CONTENT } },
-    { "policyviolation", { WHY_POLICY, WHY_SPAM_CONTENT, WHY_REPUTATION } },
-    { "securityerror", { WHY_POLICY, WHY_AUTH, WHY_TLS, WHY_REPUTATION } },
-    { "onhold", { WHY_UNDETERMINED, WHY_SYSTEM } },
-    { "mesgtoobig", { WHY_TOO_LARGE } },
-    { "exceedlimit", { WHY_TOO_LARGE } },
-    { "norelaying", { WHY_RELAY_DENIED, WHY_SENDER_REJECTED } },
-    { "contenterror", { WHY_PROTOCOL, WHY_POLICY, WHY_SPAM_CONTENT } },
-    { "virusdetected", { WHY_VIRUS } },
-    { "toomanyconn", { WHY_RATE } },
-    { "speeding", { WHY_RATE } },
-    { "syntaxerror", { WHY_PROTOCOL } },
-    { "notcompliantrfc", { WHY_PROTOCOL, WHY_POLICY } },
+/* What each class is to us: its causes, and how long it lasts. Where there are several, Sisimai puts into one class
+ * what differs for who sends, or has no class for it (TLS). */
+enum {
+    P = 1 << PERMANENCE_PERMANENT,
+    T = 1 << PERMANENCE_TEMPORARY,
+    B = 1 << PERMANENCE_BLOCK,
+    U = 1 << PERMANENCE_UNDETERMINED
 };
 
-static bool may_be(struct bytes reason, enum why why)
+static const struct class_row {
+    const char *reason;
+    enum why why[3];
+    unsigned lasts;
+} classes[] = {
+    { "userunknown", { WHY_UNKNOWN_USER }, P },
+    { "hasmoved", { WHY_UNKNOWN_USER }, P },
+    { "hostunknown", { WHY_UNKNOWN_DOMAIN }, P },
+    { "notaccept", { WHY_UNKNOWN_DOMAIN }, P },
+    { "mailboxfull", { WHY_MAILBOX_FULL }, T },
+    { "filtered", { WHY_POLICY, WHY_INACTIVE_USER, WHY_UNKNOWN_USER }, B | U },
+    { "rejected", { WHY_SENDER_REJECTED, WHY_AUTH, WHY_POLICY }, B | U }, /* the last by the recipient's own filter */
+    { "expired", { WHY_EXPIRED, WHY_NETWORK }, T },
+    { "blocked", { WHY_REPUTATION, WHY_RATE, WHY_AUTH }, B | T },
+    { "badreputation", { WHY_REPUTATION }, B },
+    { "requireptr", { WHY_AUTH }, B },
+    { "authfailure", { WHY_AUTH }, B },
+    { "suspend", { WHY_INACTIVE_USER }, U | T },
+    { "networkerror", { WHY_NETWORK, WHY_DNS, WHY_LOOP }, T | P },
+    { "mailererror", { WHY_SYSTEM }, T },
+    { "systemerror", { WHY_SYSTEM, WHY_LOOP, WHY_TLS }, T | P },
+    { "spamdetected", { WHY_SPAM_CONTENT }, B },
+    { "policyviolation", { WHY_POLICY }, B },
+    { "securityerror", { WHY_POLICY, WHY_AUTH }, B },
+    { "onhold", { WHY_UNDETERMINED }, U },
+    { "mesgtoobig", { WHY_TOO_LARGE }, P },
+    { "exceedlimit", { WHY_TOO_LARGE }, P },
+    { "norelaying", { WHY_RELAY_DENIED, WHY_SENDER_REJECTED }, B },
+    { "contenterror", { WHY_PROTOCOL, WHY_POLICY }, P | B },
+    { "virusdetected", { WHY_VIRUS }, P },
+    { "toomanyconn", { WHY_RATE }, T },
+    { "speeding", { WHY_RATE }, T },
+    { "syntaxerror", { WHY_PROTOCOL }, P },
+    { "notcompliantrfc", { WHY_PROTOCOL }, P },
+};
+
+static bool may_be(struct bytes reason, struct meaning m)
 {
     for (size_t i = 0; i < COUNT(classes); i++)
         if (bytes_equal(reason, bytes_of(classes[i].reason)))
             for (size_t k = 0; k < COUNT(classes[i].why) && (k == 0 || classes[i].why[k]); k++)
-                if (classes[i].why[k] == why)
-                    return true;
+                if (classes[i].why[k] == m.why)
+                    return classes[i].lasts >> m.permanence & 1;
     return false;
 }
 
@@ -363,10 +380,7 @@ static bool is_right(const struct bounce *b, size_t n, struct bytes reason, bool
         return false;
     if (bytes_equal(reason, BYTES("delivered")))
         return b->recipients[n].action == DSN_DELIVERED || b->recipients[n].action == DSN_RELAYED;
-    if (bytes_equal(reason, BYTES("filtered")) && b->recipients[n].meaning.why == WHY_UNKNOWN_USER)
-        return true; /* "User unknown" in so many words: to Sisimai a filter, by the domain or because of what is
-                        missing */
-    return may_be(reason, b->recipients[n].meaning.why) && meaning_suppresses(b->recipients[n].meaning) == hard;
+    return may_be(reason, b->recipients[n].meaning) && meaning_suppresses(b->recipients[n].meaning) == hard;
 }
 
 static void the_suite_of_sisimai(void **state)
@@ -393,7 +407,8 @@ static void the_suite_of_sisimai(void **state)
             read_it(buf_bytes(&mail), *state, &b);
         }
         last = columns[0];
-        if (bytes_equal(columns[3], BYTES("undefined"))) /* no class */
+        if (bytes_equal(columns[3], BYTES("undefined")) || /* no class; the second mail of one file */
+            (nth == 1 && bytes_equal(columns[0], BYTES("rfc3464-28.eml"))))
             continue;
         rows++;
         if (is_right(&b, nth, columns[3], bytes_equal(columns[4], BYTES("true"))))
@@ -442,7 +457,7 @@ struct tally {
     size_t looked, wrong;
 };
 
-/* What has the fields of a report is one, whoever collected it. */
+/* What has the part of a report is one, whoever collected it; that somebody writes of its fields makes none. */
 static void is_no_report(const char *path, struct bytes message, void *ctx)
 {
     struct tally *t = ctx;
@@ -453,8 +468,8 @@ static void is_no_report(const char *path, struct bytes message, void *ctx)
     t->looked++;
     if (strstr(path, "/badbound.msg")) /* a real report of a Netscape Mail Server, words only */
         assert_int_equal(b.kind, BOUNCE_REPORT);
-    else if (b.kind == BOUNCE_REPORT && !memmem(message.p, message.n, "inal-Recipient:", 15) &&
-             !memmem(message.p, message.n, "inal-recipient:", 15)) {
+    else if (b.kind == BOUNCE_REPORT && !memmem(message.p, message.n, "essage/delivery-status", 22) &&
+             !memmem(message.p, message.n, "essage/DELIVERY-STATUS", 22)) {
         print_message("%s is taken for a report about %.*s: %.*s\n", path, SHOW(b.recipients[0].final),
                       SHOW(bytes_head(b.recipients[0].reply, 200)));
         t->wrong++;
