@@ -19,7 +19,7 @@ int64_t query_int(const struct request *r, const char *name, int64_t otherwise)
     return given ? json_object_get_int64(given) : otherwise;
 }
 
-static int64_t time_of(struct bytes text)
+int64_t time_of(struct bytes text)
 {
     int64_t wall = 0;
 
@@ -53,6 +53,11 @@ struct bytes body_text(const struct request *r, const char *name)
 bool body_bool(const struct request *r, const char *name)
 {
     return json_object_get_boolean(json_member(r->body, name));
+}
+
+int64_t body_time(const struct request *r, const char *name)
+{
+    return time_of(json_text(r->body, name));
 }
 
 int64_t body_int(const struct request *r, const char *name)

@@ -33,6 +33,16 @@ bool api_message_get(struct request *r)
     return message_get(&r->call, &in, &out) && answer_object(r, HTTP_OK, &message_members, &out);
 }
 
+bool api_message_update(struct request *r)
+{
+    const struct message_update_in in = { .id = r->parameter[0],
+                                          .moves = json_object_object_get_ex(r->body, "scheduled_at", NULL),
+                                          .scheduled_at = body_time(r, "scheduled_at") };
+    struct message_view out;
+
+    return message_update(&r->call, &in, &out) && answer_object(r, HTTP_OK, &message_members, &out);
+}
+
 bool api_message_delete(struct request *r)
 {
     const struct message_delete_in in = { .id = r->parameter[0] };

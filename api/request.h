@@ -107,9 +107,11 @@ struct page query_page(const struct request *r);
 /* What the body names of the members, into `given`: see service/core/member.h. */
 uint64_t body_members(const struct request *r, const struct members *m, void *given);
 struct bytes body_text(const struct request *r, const char *name);
+int64_t time_of(struct bytes text); /* RFC 3339; 0 for what is none, or absent */
 bool body_bool(const struct request *r, const char *name);
 int64_t body_int(const struct request *r, const char *name);
-struct source body_source(struct request *r); /* of a body that is taken as it comes */
+int64_t body_time(const struct request *r, const char *name); /* 0 when not given */
+struct source body_source(struct request *r);                 /* of a body that is taken as it comes */
 
 /* A POST makes something: tells what its kept answer (Idempotency-Key) will be. Before the service function. */
 void answer_kept(struct request *r, int status, const struct members *m);

@@ -3,18 +3,19 @@
  * Only forms are turned into one here: an address as text or object, one or a list, headers as a list or a map. null is
  * absent everywhere, in lists too; a fault names the place in the form that was sent. The body's memory is given back
  * before the service is called, since the tree has all of it. */
+#include "api/send.h"
 #include "api/private.h"
 #include "api/request.h"
 #include "base/crypt.h"
 #include "base/params.h"
-#include "service/message/message.h"
 #include "service/queue/suppression.h"
 
 /* ---- addresses: a text or an object, one or a list ---- */
 
-static void address_read(struct request *r, struct json_object *value, const char *pointer, struct send_address *out)
+static void address_read(const struct send_reading *r, struct json_object *value, const char *pointer,
+                         struct send_address *out)
 {
-    struct call *c = &r->call;
+    struct call *c = r->call;
     struct err e = { 0 };
     bool object = json_object_is_type(value, json_type_object);
     struct bytes text =
@@ -28,10 +29,10 @@ static void address_read(struct request *r, struct json_object *value, const cha
         out->address.name = json_text(value, "name");
 }
 
-static struct send_address *addresses_read(struct request *r, const char *name, size_t *n)
+static struct send_address *addresses_read(const struct send_reading *r, const char *name, size_t *n)
 {
     struct json_object *value = json_member(r->body, name);
-    struct arena *a = r->call.arena;
+    struct arena *a = r->call->arena;
     bool list = json_object_is_type(value, json_type_array);
     size_t given = !value ? 0 : list ? json_object_array_length(value) : 1;
     struct send_address *out = arena_array(a, given, sizeof *out);
@@ -47,7 +48,7 @@ static struct send_address *addresses_read(struct request *r, const char *name, 
     return out;
 }
 
-static void people_read(struct request *r, struct message_send_in *in)
+static void people_read(const struct send_reading *r, struct message_send_in *in)
 {
     struct json_object *from = json_member(r->body, "from"), *envelope = json_member(r->body, "envelope_from");
 
@@ -63,10 +64,11 @@ static void people_read(struct request *r, struct message_send_in *in)
 
 /* ---- headers, tags, attachments ---- */
 
-static struct named_value *list_read(struct request *r, struct json_object *list, const size_t **places, size_t *n)
+static struct named_value *list_read(const struct send_reading *r, struct json_object *list, const size_t **places,
+                                     size_t *n)
 {
-    size_t given = json_object_array_length(list), *at = arena_array(r->call.arena, given, sizeof *at);
-    struct named_value *out = arena_array(r->call.arena, given, sizeof *out);
+    size_t given = json_object_array_length(list), *at = arena_array(r->call->arena, given, sizeof *at);
+    struct named_value *out = arena_array(r->call->arena, given, sizeof *out);
 
     for (size_t i = 0; i < given; i++) {
         struct json_object *item = json_object_array_get_idx(list, i);
@@ -80,9 +82,9 @@ static struct named_value *list_read(struct request *r, struct json_object *list
     return out;
 }
 
-static struct named_value *map_read(struct request *r, struct json_object *map, size_t *n)
+static struct named_value *map_read(const struct send_reading *r, struct json_object *map, size_t *n)
 {
-    struct named_value *out = arena_array(r->call.arena, (size_t)json_object_object_length(map), sizeof *out);
+    struct named_value *out = arena_array(r->call->arena, (size_t)json_object_object_length(map), sizeof *out);
 
     json_object_object_foreach(map, key, text) if (text) out[(*n)++] =
         (struct named_value){ bytes_of(key),
@@ -91,7 +93,7 @@ static struct named_value *map_read(struct request *r, struct json_object *map, 
 }
 
 /* What has no value is absent. */
-static struct named_value *pairs_read(struct request *r, const char *name, const size_t **places, size_t *n)
+static struct named_value *pairs_read(const struct send_reading *r, const char *name, const size_t **places, size_t *n)
 {
     struct json_object *value = json_member(r->body, name);
 
@@ -101,7 +103,7 @@ static struct named_value *pairs_read(struct request *r, const char *name, const
     return json_object_is_type(value, json_type_array) ? list_read(r, value, places, n) : map_read(r, value, n);
 }
 
-static struct bytes metadata_read(struct request *r)
+static struct bytes metadata_read(const struct send_reading *r)
 {
     struct json_object *value = json_member(r->body, "metadata");
 
@@ -112,30 +114,30 @@ static struct bytes metadata_read(struct request *r)
         if (!text)
             json_object_object_del(value, name);
     }
-    return json_tree_text(r->call.arena, value);
+    return json_tree_text(r->call->arena, value);
 }
 
-static struct bytes content_read(struct request *r, struct bytes text, size_t i)
+static struct bytes content_read(const struct send_reading *r, struct bytes text, size_t i)
 {
     struct buf plain;
     struct bytes content = BYTES("");
 
     buf_init(&plain, text.n / 4 * 3 + 4);
     if (!crypt_from_base64(text, CRYPT_BASE64_LINES, &plain))
-        call_fault(&r->call, arena_printf(r->call.arena, "/attachments/%zu/content", i), "invalid_base64",
+        call_fault(r->call, arena_printf(r->call->arena, "/attachments/%zu/content", i), "invalid_base64",
                    "Not base64 (RFC 4648, padded)");
     else if (plain.n)
-        content = arena_copy(r->call.arena, buf_bytes(&plain));
+        content = arena_copy(r->call->arena, buf_bytes(&plain));
     buf_clear(&plain);
     return content;
 }
 
-static void attachments_read(struct request *r, struct message_send_in *in)
+static void attachments_read(const struct send_reading *r, struct message_send_in *in)
 {
     struct json_object *list = json_member(r->body, "attachments");
     size_t given = list ? json_object_array_length(list) : 0;
-    size_t *at = arena_array(r->call.arena, given, sizeof *at);
-    struct attachment *out = arena_array(r->call.arena, given, sizeof *out);
+    size_t *at = arena_array(r->call->arena, given, sizeof *at);
+    struct attachment *out = arena_array(r->call->arena, given, sizeof *out);
 
     for (size_t i = 0; i < given; i++) {
         struct json_object *item = json_object_array_get_idx(list, i);
@@ -155,10 +157,10 @@ static void attachments_read(struct request *r, struct message_send_in *in)
     in->attachment_at = at;
 }
 
-static unsigned bypass_read(struct request *r)
+static unsigned bypass_read(const struct send_reading *r)
 {
     size_t n;
-    struct bytes *reasons = json_texts(r->call.arena, json_member(r->body, "bypass"), &n);
+    struct bytes *reasons = json_texts(r->call->arena, json_member(r->body, "bypass"), &n);
     unsigned bits = 0;
 
     for (size_t i = 0; i < n; i++)
@@ -166,53 +168,66 @@ static unsigned bypass_read(struct request *r)
     return bits;
 }
 
+static bool bool_of(const struct send_reading *r, const char *name)
+{
+    return json_object_get_boolean(json_member(r->body, name));
+}
+
 /* ---- the whole ---- */
 
-struct reading {
-    struct request *r;
-    struct message_send_in *in;
-};
-
 /* On a worker thread when the request is large. */
-static void json_to_in(void *arg)
+void send_read(const struct send_reading *r, struct message_send_in *in)
 {
-    struct reading *reading = arg;
-    struct request *r = reading->r;
-    struct message_send_in *in = reading->in;
-
     people_read(r, in);
     attachments_read(r, in);
-    in->subject = body_text(r, "subject");
-    in->text = body_text(r, "text");
-    in->html = body_text(r, "html");
+    in->subject = json_text(r->body, "subject");
+    in->text = json_text(r->body, "text");
+    in->html = json_text(r->body, "html");
     in->headers = pairs_read(r, "headers", &in->header_at, &in->n_headers);
     in->header_map = json_object_is_type(json_member(r->body, "headers"), json_type_object);
     in->tags = pairs_read(r, "tags", &in->tag_at, &in->n_tags);
     in->metadata = metadata_read(r);
-    in->in_reply_to = body_text(r, "in_reply_to");
-    in->dsn = body_bool(r, "dsn");
-    in->save_to_sent = body_bool(r, "save_to_sent");
-    in->no_store = body_bool(r, "no_store");
-    in->require_tls = body_bool(r, "require_tls");
-    in->expires_after = body_int(r, "expires_after");
+    in->in_reply_to = json_text(r->body, "in_reply_to");
+    in->dsn = bool_of(r, "dsn");
+    in->save_to_sent = bool_of(r, "save_to_sent");
+    in->no_store = bool_of(r, "no_store");
+    in->require_tls = bool_of(r, "require_tls");
+    in->expires_after = json_object_get_int64(json_member(r->body, "expires_after"));
+    in->scheduled_at = time_of(json_text(r->body, "scheduled_at"));
     in->bypass = bypass_read(r);
+}
+
+struct job {
+    struct send_reading reading;
+    struct message_send_in *in;
+};
+
+static void read_job(void *arg)
+{
+    struct job *job = arg;
+
+    send_read(&job->reading, job->in);
+}
+
+bool send_read_body(struct request *r, struct message_send_in *in)
+{
+    struct job job = { { &r->call, r->body }, in };
+    bool large = r->x->in.n > API_SMALL;
+
+    exchange_forget_body(r->x);
+    if (large)
+        return offload(POOL_CPU, read_job, &job, &r->call.err);
+    read_job(&job);
+    return true;
 }
 
 static bool json_send_in(struct request *r, struct message_send_in *in)
 {
-    struct reading reading = { r, in };
-    bool large = r->x->in.n > API_SMALL;
-
-    for (const char *const *p = (const char *const[]){ "from", "to", NULL }; *p; p++)
+    for (const char *const *p = (const char *const[]){ "from", "to", "scheduled_at", NULL }; *p; p++)
         if (query_text(r, *p).p || json_member(r->query, *p))
             call_fault(&r->call, arena_printf(r->call.arena, "/%s", *p), "unknown_parameter",
                        "This query parameter goes with message/rfc822");
-    exchange_forget_body(r->x);
-    if (!large)
-        json_to_in(&reading);
-    else if (!offload(POOL_CPU, json_to_in, &reading, &r->call.err))
-        return false;
-    return call_check(&r->call);
+    return send_read_body(r, in) && call_check(&r->call);
 }
 
 static void raw_send_in(struct request *r, struct message_send_in *in)
@@ -220,6 +235,7 @@ static void raw_send_in(struct request *r, struct message_send_in *in)
     in->is_raw = true;
     in->raw = body_source(r);
     in->raw_from = query_text(r, "from");
+    in->scheduled_at = query_time(r, "scheduled_at");
     in->raw_to = json_texts(r->call.arena, json_member(r->query, "to"), &in->n_raw_to);
 }
 

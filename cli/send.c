@@ -23,6 +23,7 @@ static const struct flag send_flags[] = {
     { "text", FLAG_TEXT, "text", false, "plain text" },
     { "html", FLAG_TEXT, "html", false, "HTML" },
     { "attach", FLAG_TEXTS, NULL, false, "file to attach, may be repeated" },
+    { "at", FLAG_TEXT, "scheduled_at", false, "when it begins (RFC 3339 time)" },
     { "save-to-sent", FLAG_SWITCH, "save_to_sent", false, "keep a copy in the sender's Sent" },
     { NULL, FLAG_TEXT, NULL, false, NULL },
 };
@@ -180,7 +181,9 @@ out:
 /* A whole mail goes to whoever the flags name, if they name somebody: --cc and --bcc no less than --to. */
 static void add_envelopes(struct buf *path, const struct command_line *l)
 {
-    static const char *const names[][2] = { { "from", "from" }, { "to", "to" }, { "cc", "to" }, { "bcc", "to" } };
+    static const char *const names[][2] = {
+        { "from", "from" }, { "to", "to" }, { "cc", "to" }, { "bcc", "to" }, { "at", "scheduled_at" }
+    };
 
     for (size_t i = 0; i < l->n_values; i++)
         for (size_t k = 0; k < sizeof names / sizeof *names; k++)

@@ -96,6 +96,10 @@ static const struct flag message_list[] = {
     { "until", FLAG_TEXT, "until", true, "RFC 3339 time" },
     END,
 };
+static const struct flag message_move[] = {
+    { "at", FLAG_TEXT, "scheduled_at", false, "when it begins: RFC 3339 time, or null for now" },
+    END,
+};
 static const struct flag suppression_list[] = {
     LISTING,
     { "email", FLAG_TEXT, "email", true, "of this address" },
@@ -204,6 +208,8 @@ const struct verb verbs[] = {
     { "message", "deliveries", "GET", "/v1/deliveries?limit=100&message_id={1}", 1, NULL, none, &delivery_members,
       "MESSAGE-ID: its recipients" },
     { "message", "raw", "GET", "/v1/messages/{1}/raw", 1, NULL, none, NULL, "MESSAGE-ID: the mail as it is" },
+    { "message", "move", "PATCH", "/v1/messages/{1}", 1, NULL, message_move, NULL,
+      "MESSAGE-ID: another time for one that is scheduled" },
     { "message", "cancel", "POST", "/v1/messages/{1}/cancel", 1, NULL, none, NULL, "MESSAGE-ID: what still waits" },
     { "message", "delete", "DELETE", "/v1/messages/{1}", 1, NULL, none, NULL, "MESSAGE-ID: erases the content" },
     { "delivery", "list", "GET", "/v1/deliveries", 0, NULL, delivery_list, &delivery_members,

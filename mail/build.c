@@ -79,9 +79,8 @@ static bool write_header(struct writing *w)
         return false;
     if (!header_write(w->out, BYTES("Subject"), c->subject.p ? c->subject : BYTES("")))
         return refuse(w->e, "subject", SIZE_MAX);
-    buf_adds(w->out, "Date: ");
-    buf_add(w->out, clock_rfc5322(c->date, date));
-    buf_adds(w->out, "\r\n");
+    if (c->date)
+        buf_addf(w->out, "Date: %.*s\r\n", SHOW(clock_rfc5322(c->date, date)));
     if (!write_raw(w, "Message-ID", c->message_id) || !write_raw(w, "In-Reply-To", c->in_reply_to) ||
         !write_raw(w, "References", c->references) || !write_extra(w))
         return false;

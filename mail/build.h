@@ -27,7 +27,7 @@ struct compose {
     size_t n_headers;
     struct bytes message_id;              /* "<…@…>" */
     struct bytes in_reply_to, references; /* NO_BYTES where absent */
-    int64_t date;                         /* wall ms */
+    int64_t date;                         /* wall ms; 0: without a Date */
     struct mail_limits limits;            /* of the text that is made */
 };
 

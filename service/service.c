@@ -27,6 +27,7 @@
 #include "service/keep/upgrade.h"
 #include "service/message/feed.h"
 #include "service/message/letter.h"
+#include "service/message/release.h"
 #include "service/queue/action.h"
 #include "service/queue/due.h"
 #include "service/queue/nudge.h"
@@ -42,7 +43,7 @@ static bool open_parts(struct service *svc, const struct service_options *o, str
 {
     return copy_is_whole(svc->store, e) && node_alone(svc, e) && secrets_open(svc, e) && settings_load(svc, e) &&
            suspensions_load(svc, e) && upgrade_run(svc, e) && node_claim(svc, e) && due_begin(svc, e) &&
-           first_start(svc, o, e);
+           release_begin(svc, e) && first_start(svc, o, e);
 }
 
 static bool has_file(const struct service *svc, const char *name)
@@ -109,6 +110,7 @@ bool service_open(const struct service_options *o, struct service **out, struct 
     svc->readings = readings_new();
     svc->suspensions = suspensions_new();
     svc->acting = signal_new();
+    svc->releasing = signal_new();
     svc->feed = feed_new();
     svc->routing = routing_new();
     if (store_is_shared(o->store_url))
@@ -138,6 +140,7 @@ void service_close(struct service **svc)
     turns_free(&s->readings);
     suspensions_free(&s->suspensions);
     signal_free(&s->acting);
+    signal_free(&s->releasing);
     feed_free(&s->feed);
     routing_free(&s->routing);
     pokes_free(&s->pokes);
@@ -163,8 +166,8 @@ bool service_start(struct service *svc, struct err *e)
     return service_spawn(svc, node_heartbeat, e) && service_spawn(svc, settings_follow, e) &&
            service_spawn(svc, nudges_follow, e) && service_spawn(svc, actions_run, e) &&
            service_spawn(svc, auth_background, e) && service_spawn(svc, feed_run, e) &&
-           (!svc->pokes || service_spawn(svc, pokes_run, e)) && due_start(svc, e) && sweep_start(svc, e) &&
-           service_spawn(svc, domain_watch, e);
+           (!svc->pokes || service_spawn(svc, pokes_run, e)) && due_start(svc, e) && releases_start(svc, e) &&
+           sweep_start(svc, e) && service_spawn(svc, domain_watch, e);
 }
 
 void service_stop(struct service *svc)
@@ -173,6 +176,7 @@ void service_stop(struct service *svc)
     due_poke(svc);
     suppression_import_poke(svc);
     actions_poke(svc);
+    release_poke(svc);
     pokes_end(svc);
     while (atomic_load(&svc->fibers) > 0)
         usleep(5000); /* a plain thread: the fibers end within a slice */

@@ -36,6 +36,11 @@ void body_put(struct body_writer *w, struct batch *b, struct arena *a);
 void body_kept(struct body_writer *w);
 void body_free(struct body_writer **w);
 
+/* A body that was kept before, for who asks a writer about it: nothing is written. Its first bytes are told piece by
+ * piece. */
+struct body_writer *body_again(struct service *svc, struct id id, const struct crypt_key *key, int64_t size);
+void body_again_seen(struct body_writer *w, struct bytes piece);
+
 struct id body_id(const struct body_writer *w);
 const struct crypt_key *body_key(const struct body_writer *w);
 int64_t body_size(const struct body_writer *w);

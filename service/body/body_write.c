@@ -70,6 +70,22 @@ struct body_writer *body_begin(struct service *svc)
     return w;
 }
 
+struct body_writer *body_again(struct service *svc, struct id id, const struct crypt_key *key, int64_t size)
+{
+    struct body_writer *w = body_begin(svc);
+
+    w->id = id;
+    w->key = *key;
+    w->size = size;
+    w->finished = w->kept = true;
+    return w;
+}
+
+void body_again_seen(struct body_writer *w, struct bytes piece)
+{
+    buf_add(&w->plain, bytes_head(piece, BODY_INLINE - (w->plain.n < BODY_INLINE ? w->plain.n : BODY_INLINE)));
+}
+
 /* The one that is leaving has left. */
 static bool has_left(struct body_writer *w, struct err *e)
 {

@@ -82,6 +82,7 @@ struct idempotency {
     bool replayed;
     struct bytes answer, location;
     struct id ref;
+    int64_t kept_from; /* what it makes begins later: it is kept as long from then on; 0: from now */
     int64_t lock_token;
     struct bytes slot;
     struct idempotency_row *row; /* what commits with the batch, and the number of its operation */

@@ -194,7 +194,7 @@ bool idempotency_add(struct call *c, struct batch *b, const void *out, struct id
         .body_hash = i->body_hash,
         .status = i->status ? i->status : 200,
         .ref = ref,
-        .expires_at = now + PARAM_INT(idempotency, keep),
+        .expires_at = (i->kept_from > now ? i->kept_from : now) + PARAM_INT(idempotency, keep),
         .created_at = now,
     };
     if (out && i->render && !seal_answer(c, i, i->row, out))

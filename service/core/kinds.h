@@ -178,6 +178,14 @@ struct message_row {
     struct id domain_id;
     int64_t bypass;   /* suppressions that are passed over: bits of suppression_bypass */
     bool require_tls; /* it leaves over TLS with a verified name, or not at all */
+    /* Of one that was to begin later: message/release.h. */
+    int64_t scheduled_at;       /* when */
+    int64_t release_at;         /* when it is due; null once it has begun */
+    int64_t lease_until, token; /* of whoever lets it begin */
+    struct id holder;
+    int64_t expires_after; /* seconds from then on; 0: delivery.expires_after */
+    bool undated;          /* its Date is written then */
+    bool save_to_sent;
 };
 
 struct tag_row { /* one for each tag of a message, for lists by tag */
@@ -208,7 +216,7 @@ struct delivery_row {
      * and claiming; null when final or held. */
     struct bytes flow;
     struct bytes via;      /* the address of ours that sends it on, or null: the return path is made of it (SRS) */
-    int64_t send_at;       /* its next attempt */
+    int64_t send_at;       /* its next attempt; without a flow: when its message is to begin (delivery_waits) */
     struct id source_id;   /* the address it has to leave from (greylisting); null while we have but one */
     int64_t complained_at; /* when its recipient called it spam */
     int64_t warned;        /* when its sender was mailed of the delay */

@@ -58,12 +58,22 @@ static const struct field message_fields[] = {
     FIELD(BYTES, message_row, thread_root),
     FIELD(INT, message_row, bypass),
     FIELD(BOOL, message_row, require_tls),
+    FIELD(TIME, message_row, scheduled_at),
+    FIELD(TIME, message_row, release_at),
+    FIELD(TIME, message_row, lease_until),
+    FIELD(INT, message_row, token),
+    FIELD(ID, message_row, holder),
+    FIELD(INT, message_row, expires_after),
+    FIELD(BOOL, message_row, undated),
+    FIELD(BOOL, message_row, save_to_sent),
 };
-/* "content" holds what still has content of its own to erase: not the mail that came in. */
+/* "content" holds what still has content of its own to erase: not the mail that came in. "release" serves the claims of
+ * what waits for its time. */
 static const struct index message_indexes[] = {
     { .name = "account", .fields = { "account_id", "direction" } },
     { .name = "body", .fields = { "body_id" }, .when = "content_until" },
     { .name = "content", .fields = { "content_until" }, .when = "content_until" },
+    { .name = "release", .fields = { "release_at" }, .when = "release_at" },
 };
 KIND(message, "msg", INDEXES(message));
 

@@ -44,6 +44,20 @@ static bool user_may(struct call *c, const struct address *from)
     return listed(c, me.send_as, from, &allowed) && (allowed || refuse(c, from));
 }
 
+bool sender_untrusted(struct call *c, const struct directory_domain *author, struct bytes envelope, struct bytes *out)
+{
+    struct directory_domain domain = *author;
+
+    envelope = bytes_from(envelope, bytes_find_last(envelope, '@') + 1);
+    if (author->verified && envelope.n && !bytes_equal_nocase(envelope, author->name) &&
+        !directory_domain(c, envelope, &domain)) {
+        *out = NO_BYTES;
+        return call_was_missing(c);
+    }
+    *out = domain.verified ? NO_BYTES : domain.name;
+    return true;
+}
+
 bool sender_allowed(struct call *c, const struct address *from)
 {
     struct directory_domain domain;

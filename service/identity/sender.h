@@ -10,4 +10,9 @@
 
 /* c->who must be set. ERR_SENDER with the address; ERR_SCOPE without the scope `send`. */
 bool sender_allowed(struct call *c, const struct address *from);
+
+/* The domain of the author or of the envelope (an address, may be NO_BYTES) that must not leave the machine yet: what
+ * refuses it is where it would. NO_BYTES: it may. */
+struct directory_domain;
+bool sender_untrusted(struct call *c, const struct directory_domain *author, struct bytes envelope, struct bytes *out);
 #endif

@@ -244,6 +244,30 @@ bool intake_mend(struct intake *k, struct call *c, struct batch_failure f)
     return explain(c, k, f);
 }
 
+bool intake_waits(const struct intake *k)
+{
+    return k->in.scheduled_at && !k->again.message;
+}
+
+int64_t intake_begins(const struct intake *k)
+{
+    return intake_waits(k) ? k->in.scheduled_at : k->now;
+}
+
+struct bytes intake_mode(const struct intake *k, const struct call *c)
+{
+    if (k->again.message)
+        return k->again.message->mode;
+    if (c->who && c->who->test)
+        return BYTES("test");
+    return service_is_live(c->svc) ? BYTES("live") : BYTES("sandbox");
+}
+
+bool intake_is_live(const struct intake *k, const struct call *c)
+{
+    return k->again.message ? bytes_equal(k->again.message->mode, BYTES("live")) : service_is_live(c->svc);
+}
+
 static bool status_is(const struct message_row *row, const char *status)
 {
     return bytes_equal(message_status(row), bytes_of(status));
@@ -284,7 +308,12 @@ bool intake_end(struct intake *k, struct call *c)
     intake_describe(k);
     if (!auth_current(c)) /* it may have taken an hour to come */
         return false;
-    if (!intake_sign(k, c) || !plan_accept(k, c, &k->plan))
+    return intake_sign(k, c) && intake_plan(k, c);
+}
+
+bool intake_plan(struct intake *k, struct call *c)
+{
+    if (!plan_accept(k, c, &k->plan))
         return false;
     k->tries = k->plan.n + 2;
     k->planned = arena_mark(k->arena);
@@ -316,7 +345,8 @@ void intake_done(struct intake *k, struct call *c)
             directory_add_used(c->svc, p->targets[i].user.id, p->targets[i].size);
     if (p->sent_copy)
         directory_add_used(c->svc, p->sender.id, p->sent_size);
-    metric_add(METRIC_messages_accepted_total, 1);
+    if (!k->again.message)
+        metric_add(METRIC_messages_accepted_total, 1);
     if (status_is(&p->parties[0].row, "queued"))
         due_poke(c->svc);
     for (size_t i = 0; i < p->n; i++)

@@ -73,7 +73,7 @@ static void add_missing(struct intake *k, const struct call *c, struct bytes hea
     struct bytes domain;
     struct err ignored = { 0 };
 
-    if (!header_count(header, "Date"))
+    if (!header_count(header, "Date") && !k->undated)
         buf_addf(out, "Date: %.*s\r\n", SHOW(clock_rfc5322(k->now, date)));
     if (header_count(header, "Message-ID"))
         return;
@@ -101,21 +101,6 @@ static struct bytes rewrite(struct intake *k, const struct call *c, struct bytes
     return buf_bytes(out);
 }
 
-/* The domain of the author or of the envelope that must not leave the machine yet: what refuses it is where it would.
- */
-static bool note_untrusted(struct intake *k, struct call *c, const struct directory_domain *author)
-{
-    struct bytes envelope = k->in.envelope_from;
-    struct directory_domain domain = *author;
-
-    envelope = bytes_from(envelope, bytes_find_last(envelope, '@') + 1);
-    if (author->verified && envelope.n && !bytes_equal_nocase(envelope, author->name) &&
-        !directory_domain(c, envelope, &domain))
-        return call_was_missing(c);
-    k->untrusted = domain.verified ? NO_BYTES : domain.name;
-    return true;
-}
-
 /* Somebody else than the users of this server gets it. What test keys write leaves nothing here. */
 static bool goes_further(const struct intake *k, const struct call *c)
 {
@@ -130,7 +115,7 @@ static bool goes_further(const struct intake *k, const struct call *c)
 
 static void sign_as(struct intake *k, const struct call *c, const struct directory_domain *domain)
 {
-    k->sign.wanted = PARAM_INT(dkim, sign) && goes_further(k, c);
+    k->sign.wanted = PARAM_INT(dkim, sign) && !intake_waits(k) && goes_further(k, c);
     if (!k->sign.wanted)
         return;
     k->sign.domain.id = domain->id;
@@ -162,10 +147,23 @@ static bool sign_own(struct intake *k, struct call *c, struct bytes header)
     return true;
 }
 
+bool intake_author(struct intake *k, struct call *c, struct bytes header, struct address *from)
+{
+    struct directory_domain domain;
+
+    if (!check_author(c, k, header, "From", from) || !check_sender(c, k, header) ||
+        !directory_domain(c, from->domain, &domain))
+        return false;
+    k->domain_id = domain.id;
+    if (!sender_untrusted(c, &domain, k->in.envelope_from, &k->untrusted))
+        return false;
+    sign_as(k, c, &domain);
+    return true;
+}
+
 bool intake_header(struct intake *k, struct call *c, struct bytes head, struct bytes *out)
 {
     struct bytes header = bytes_head(head, header_end(head));
-    struct directory_domain domain;
     struct address from;
 
     *out = head;
@@ -176,13 +174,9 @@ bool intake_header(struct intake *k, struct call *c, struct bytes head, struct b
         return sign_own(k, c, header);
     if (k->in.source != SOURCE_API && k->in.source != SOURCE_SUBMISSION)
         return true;
-    if (!check_author(c, k, header, "From", &from) || !check_sender(c, k, header) ||
-        !directory_domain(c, from.domain, &domain))
+    if (!intake_author(k, c, header, &from))
         return false;
-    k->domain_id = domain.id;
-    if (!note_untrusted(k, c, &domain))
-        return false;
-    sign_as(k, c, &domain);
+    k->undated = intake_waits(k) && !header_count(header, "Date");
     k->people = k->in.people.p ? k->in.people : summary_people_json(header, k->arena);
     if (header_count(header, "Bcc") || header_count(header, "Resent-Bcc") || !header_count(header, "Date") ||
         !header_count(header, "Message-ID"))

@@ -31,11 +31,12 @@ struct target {
     bool shares;                /* the mailbox of an earlier recipient: no entry of its own */
     size_t party;               /* of the mailbox */
     int first_op;
-    int64_t size;              /* of the entry */
-    struct returned *returned; /* mail that came back: no delivery of its own */
-    const struct target *from; /* the address that sends it on to this one; NULL: it was asked for */
-    enum cause refused;        /* why it is not tried; CAUSES: it is */
-    size_t owner;              /* party whose delivery it is */
+    int64_t size;                   /* of the entry */
+    struct returned *returned;      /* mail that came back: no delivery of its own */
+    const struct target *from;      /* the address that sends it on to this one; NULL: it was asked for */
+    enum cause refused;             /* why it is not tried; CAUSES: it is */
+    const struct delivery_row *was; /* of a message that begins now: the delivery that waited; NULL: a new one */
+    size_t owner;                   /* party whose delivery it is */
 };
 
 struct plan {
@@ -52,8 +53,15 @@ struct plan {
 
 /* ---- the intake ---- */
 
+/* A message that was accepted before and begins now (release.h): its row, and what waited for each recipient. */
+struct again {
+    const struct message_row *message; /* NULL: it is new */
+    const struct delivery_row *waited; /* one for each of in.recipients */
+};
+
 struct intake {
     struct intake_in in;
+    struct again again;
     struct arena *arena, *parts; /* of this intake alone; parts: of the MIME index */
     struct budget *budget;
     size_t charged; /* taken from it for head and body */
@@ -68,6 +76,8 @@ struct intake {
     struct id message_id;
     struct id domain_id;    /* of From, when it is ours to send */
     struct bytes untrusted; /* a domain of sender or author that mail may not leave for; NO_BYTES: it may */
+    bool undated;           /* it gets its Date when it begins */
+    bool disowned;          /* by now its sender may not send it any more */
     struct bytes trace, people;
     struct summary summary;
     struct bytes summary_sealed; /* its JSON under the content key */
@@ -82,7 +92,7 @@ struct intake {
         struct dkim_fields *fields; /* the header as it is kept */
         struct dkim_body body;      /* what has come of the body */
         struct bytes feedback;      /* the Feedback-ID field, or NO_BYTES */
-        struct bytes lines;         /* what is written before the header: signatures and feedback */
+        struct bytes lines;         /* what is written before the header: signatures, feedback, a Date that is late */
         bool hold;                  /* a key does not open: what leaves waits for somebody to act */
     } sign;
     /* From intake_end on. */
@@ -97,6 +107,8 @@ struct intake {
 /* The header has come whole: checks it (one From that may be used, and Sender, no loop), removes Bcc and Resent-Bcc and
  * adds what a submission lacks. *out is what is kept of it, `head` itself or in k->rewritten. */
 bool intake_header(struct intake *k, struct call *c, struct bytes head, struct bytes *out);
+/* The half of it that is judged again when a message begins later: who sends it, and for which domain. */
+bool intake_author(struct intake *k, struct call *c, struct bytes header, struct address *from);
 /* Received line, summary and so on, once all bytes are there. */
 void intake_describe(struct intake *k);
 
@@ -107,10 +119,25 @@ void intake_sign_body(struct intake *k, struct bytes piece);
 bool intake_sign(struct intake *k, struct call *c);
 void intake_sign_drop(struct intake *k);
 
+/* Does it wait for its time? */
+bool intake_waits(const struct intake *k);
+/* That time, else now. */
+int64_t intake_begins(const struct intake *k);
+/* What it was accepted in. */
+struct bytes intake_mode(const struct intake *k, const struct call *c);
+bool intake_is_live(const struct intake *k, const struct call *c);
+
 /* Sent by somebody here, not come in. */
 bool intake_is_outbound(const struct intake *k);
 /* What we compose, or is sent on: recipients that are missing or full bounce by themselves, and refuse nothing. */
 bool intake_is_lenient(const struct intake *k, const struct target *t);
+
+/* In place of intake_begin to intake_end, for a message that begins now; `key` is its content's. *out is to be dropped
+ * in any case. */
+bool intake_again(struct call *c, const struct intake_in *in, const struct again *again, const struct crypt_key *key,
+                  struct intake **out);
+/* All that leads to the batch is known: decides. */
+bool intake_plan(struct intake *k, struct call *c);
 
 /* Makes a target of every recipient, and of every address that the mail is sent on to. */
 bool plan_targets(struct intake *k, struct call *c, struct plan *p);
@@ -119,6 +146,10 @@ bool plan_accept(struct intake *k, struct call *c, struct plan *p);
 /* Counters, wrapped keys, times: once every outcome is certain; anew after one has changed. */
 void plan_finish(struct intake *k, struct call *c, struct plan *p);
 bool plan_build(struct intake *k, struct call *c, struct plan *p, struct batch *b);
+/* In place of inserts, for a message that begins now: its row, and one that waited, on condition that both are as they
+ * were read. */
+void again_message(struct intake *k, const struct party *party, struct batch *b);
+void again_delivery(struct intake *k, const struct target *t, const struct delivery_row *now, struct batch *b);
 /* The report of what is over at once. */
 bool plan_report(struct intake *k, struct call *c, struct plan *p, struct batch *b);
 #endif

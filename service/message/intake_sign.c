@@ -122,15 +122,15 @@ static bool write_lines(struct intake *k, struct call *c, struct dkim_signer *si
 }
 
 /* The operator has said what becomes of mail that cannot be signed. What we write ourselves has nobody who could be
- * refused. */
+ * refused; nor has what was accepted before, which then waits for somebody. */
 static bool go_without(struct intake *k, struct call *c)
 {
     bool reject = bytes_equal(PARAM_TEXT(dkim, on_failure), BYTES("reject")) && k->in.source != SOURCE_SYSTEM;
 
-    if (c->err.code != ERR_UNSIGNED || reject)
+    if (c->err.code != ERR_UNSIGNED || (reject && !k->again.message))
         return false;
     c->err = (struct err){ 0 };
-    k->sign.hold = bytes_equal(PARAM_TEXT(dkim, on_failure), BYTES("hold"));
+    k->sign.hold = reject || bytes_equal(PARAM_TEXT(dkim, on_failure), BYTES("hold"));
     if (k->sign.hold) /* it will be signed when it leaves */
         put_lines(k, NO_BYTES);
     return true;

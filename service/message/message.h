@@ -31,6 +31,7 @@ struct message_send_in {
     struct send_address envelope_from; /* pointer NULL: not given */
     bool dsn, save_to_sent, no_store, require_tls;
     int64_t expires_after; /* seconds, 0: not given */
+    int64_t scheduled_at;  /* when it begins (release.h), 0: now */
     unsigned bypass;       /* suppressions that are passed over: bits of suppression_bypass; needs that scope */
     /* Instead of all above: a whole mail. Envelope from `raw_from`, `raw_to` where given, else from its header. */
     bool is_raw;
@@ -73,6 +74,12 @@ struct message_raw_in {
     struct bytes id;
 };
 bool message_raw(struct call *c, const struct message_raw_in *in, struct content_out *out);
+struct message_update_in {
+    struct bytes id;
+    bool moves;           /* scheduled_at is given */
+    int64_t scheduled_at; /* 0: now */
+};                        /* of one that waits for its time; ERR_IN_FLIGHT once it begins */
+bool message_update(struct call *c, const struct message_update_in *in, struct message_view *out);
 struct message_cancel_in {
     struct bytes id;
 }; /* what is still queued or deferred; ERR_NOT_CANCELLABLE when nothing is */

@@ -20,9 +20,9 @@ struct scan {
 };
 
 /* What matches() and message_status() read. */
-static const char *const judged[] = { "id",          "domain_id",  "account_id", "direction",   "source",
-                                      "mode",        "key_id",     "created_at", "n_open",      "n_held",
-                                      "n_delivered", "n_captured", "n_failed",   "n_cancelled", NULL };
+static const char *const judged[] = { "id",       "domain_id",   "account_id", "direction", "source",      "mode",
+                                      "key_id",   "created_at",  "n_open",     "n_held",    "n_delivered", "n_captured",
+                                      "n_failed", "n_cancelled", "release_at", NULL };
 static const char *const leads[] = { "id", "account_id", "message_id", "email", NULL };
 static const char *const tag_leads[] = { "id", "account_id", "message_id", "label", NULL };
 

@@ -5,6 +5,22 @@
 #include "service/message/message.h"
 #include "service/queue/outcome.h"
 
+/* A send by JSON on its way to the intake. */
+struct sending {
+    const struct message_send_in *in;
+    struct id message; /* the id that it gets */
+    bool uncounted;    /* takes nothing of the sender's allowance */
+    struct compose mail;
+    struct recipient *recipients; /* each once */
+    size_t n;
+};
+/* Every rule for it: all faults at once, then who may send. What is prepared lies in the call's arena. */
+bool send_prepare(struct call *c, struct sending *s);
+/* What is composed, but for what a parent says (thread_find). */
+void send_describe(struct call *c, struct sending *s);
+bool send_write(struct call *c, const struct sending *s, struct buf *out);
+/* Composes it and hands it in: intake_commit, or intake_end and so on, are next. */
+bool send_hand_in(struct call *c, const struct sending *s, struct intake **out);
 /* message/rfc822 through the API. */
 bool send_raw(struct call *c, const struct message_send_in *in, struct intake_out *out);
 /* One recipient of an API send; a fault at `where` when it is no address. */
@@ -28,5 +44,8 @@ bool thread_find(struct call *c, struct bytes given, struct thread *out);
 bool message_find(struct call *c, struct bytes id, struct message_row *out);
 /* One that was sent: mail that came in is its recipients', and nobody else erases or cancels it. */
 bool message_find_sent(struct call *c, struct bytes id, struct message_row *out);
+/* The deliveries of a message that wait for its time. */
+bool message_waiting(struct store *st, struct id message, struct arena *a, struct delivery_row **rows, size_t *n,
+                     struct err *e);
 void message_show(struct call *c, const struct message_row *row, struct message_view *out);
 #endif

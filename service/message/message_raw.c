@@ -6,6 +6,7 @@
 #include "service/body/structure.h"
 #include "service/identity/sender.h"
 #include "service/message/message_private.h"
+#include "service/message/send_check.h"
 #include <assert.h>
 
 struct raw {
@@ -157,6 +158,7 @@ static bool send_streamed(struct raw *r, struct intake_out *out)
     struct intake *intake = NULL;
     struct bytes header;
 
+    schedule_check(r->c, r->in->scheduled_at);
     if (!read_header(r))
         return false;
     header = bytes_head(buf_bytes(&r->text), header_end(buf_bytes(&r->text)));
@@ -167,6 +169,7 @@ static bool send_streamed(struct raw *r, struct intake_out *out)
     k.dsn_wanted = r->in->dsn;
     k.token_path = !r->in->raw_from.p;
     k.expires_after = r->in->expires_after;
+    k.scheduled_at = r->in->scheduled_at;
     send_received(r->c, &k);
     if (!intake_begin(r->c, &k, &intake))
         return false;

@@ -48,13 +48,6 @@ bool intake_is_outbound(const struct intake *k)
     return k->in.source == SOURCE_API || k->in.source == SOURCE_SUBMISSION;
 }
 
-static struct bytes mode_of(const struct call *c)
-{
-    if (c->who && c->who->test)
-        return BYTES("test");
-    return service_is_live(c->svc) ? BYTES("live") : BYTES("sandbox");
-}
-
 static struct bytes dsn_json(struct intake *k)
 {
     struct buf out;
@@ -88,7 +81,7 @@ static void party_row(struct intake *k, struct call *c, struct id account, bool 
                                  .header_message_id = k->summary.header_message_id,
                                  .direction = own ? BYTES("outbound") : BYTES("inbound"),
                                  .source = bytes_of(sources[k->in.source]),
-                                 .mode = mode_of(c),
+                                 .mode = intake_mode(k, c),
                                  .envelope_from = k->in.envelope_from,
                                  .trace = k->trace,
                                  .dsn = dsn_json(k),
@@ -99,7 +92,7 @@ static void party_row(struct intake *k, struct call *c, struct id account, bool 
                                  .needs_utf8 = k->needs_utf8,
                                  .to_sign = first && k->sign.hold,
                                  .longest_line = k->longest_line,
-                                 .expires_at = k->now + PARAM_INT(message, keep) };
+                                 .expires_at = intake_begins(k) + PARAM_INT(message, keep) };
     if (!own)
         return;
     row->domain_id = k->domain_id;
@@ -111,10 +104,26 @@ static void party_row(struct intake *k, struct call *c, struct id account, bool 
     row->dsn_wanted = k->in.dsn_wanted;
     row->token_path = k->in.token_path;
     row->require_tls = k->in.require_tls;
+    row->scheduled_at = row->release_at = k->in.scheduled_at;
+    row->expires_after = k->in.expires_after;
+    row->undated = k->undated;
+    row->save_to_sent = k->in.save_to_sent;
     if (c->who && c->who->kind == WHO_KEY)
         row->key_id = c->who->id;
     if (c->who && c->who->kind == WHO_USER)
         row->user_id = c->who->id;
+}
+
+/* The row that is there, as it is from now on. */
+static void party_again(const struct intake *k, struct message_row *row)
+{
+    *row = *k->again.message;
+    row->trace = k->trace;
+    row->size = body_size(k->body) + (int64_t)k->trace.n;
+    row->to_sign = k->sign.hold;
+    row->needs_utf8 = k->needs_utf8;
+    row->release_at = 0;
+    row->expires_at = k->now + PARAM_INT(message, keep);
 }
 
 static size_t party_of(struct intake *k, struct call *c, struct plan *p, struct id account)
@@ -122,7 +131,10 @@ static size_t party_of(struct intake *k, struct call *c, struct plan *p, struct 
     for (size_t i = 0; i < p->n_parties; i++)
         if (id_equal(p->parties[i].row.account_id, account))
             return i;
-    party_row(k, c, account, p->n_parties == 0, &p->parties[p->n_parties].row);
+    if (p->n_parties == 0 && k->again.message)
+        party_again(k, &p->parties[0].row);
+    else
+        party_row(k, c, account, p->n_parties == 0, &p->parties[p->n_parties].row);
     return p->n_parties++;
 }
 
@@ -131,7 +143,8 @@ static size_t party_of(struct intake *k, struct call *c, struct plan *p, struct 
 /* Applications keep to the account's list, users write to whom they like. */
 static bool keeps_to_list(const struct intake *k, const struct call *c)
 {
-    return intake_is_outbound(k) && c->who && !c->who->test && (c->who->kind == WHO_KEY || c->who->kind == WHO_SOCKET);
+    return intake_is_outbound(k) && !intake_waits(k) && c->who && !c->who->test &&
+           (c->who->kind == WHO_KEY || c->who->kind == WHO_SOCKET);
 }
 
 /* One look for all recipients elsewhere; where there are none, none. */
@@ -218,6 +231,28 @@ static bool is_full(const struct intake *k, const struct target *t)
     return r->full || (intake_is_lenient(k, t) && r->kind == RECIPIENT_LOCAL && body_size(k->body) > r->room);
 }
 
+/* Nobody can be refused any more once the mail was accepted. */
+static bool plan_remote(struct intake *k, struct call *c, struct target *t)
+{
+    if (k->untrusted.p && !t->from && !k->again.message)
+        return domain_unverified(c, k->untrusted);
+    decide(k, t,
+           k->untrusted.p && t->from ? CAUSE_UNVERIFIED
+           : k->untrusted.p          ? CAUSE_UNTRUSTED
+           : k->sign.hold            ? CAUSE_UNSIGNED
+                                     : CAUSE_LEAVES);
+    return true;
+}
+
+/* Who it is, and whether it can have the mail, is looked at when that begins; whether it could leave, now, too. */
+static bool plan_waiting(struct intake *k, struct call *c, struct target *t)
+{
+    if (t->recipient->kind == RECIPIENT_REMOTE && intake_is_live(k, c) && k->untrusted.p)
+        return domain_unverified(c, k->untrusted);
+    decide(k, t, CAUSE_WAITS);
+    return true;
+}
+
 static bool plan_target(struct intake *k, struct call *c, struct target *t, struct seen *seen, size_t *boxes)
 {
     const struct recipient *r = t->recipient;
@@ -226,6 +261,10 @@ static bool plan_target(struct intake *k, struct call *c, struct target *t, stru
 
     if (t->refused != CAUSES)
         decide(k, t, t->refused);
+    else if (k->disowned)
+        decide(k, t, CAUSE_NO_SENDER);
+    else if (intake_waits(k))
+        return plan_waiting(k, c, t);
     else if (r->missing)
         decide(k, t, CAUSE_NO_USER);
     else if (is_full(k, t))
@@ -240,11 +279,9 @@ static bool plan_target(struct intake *k, struct call *c, struct target *t, stru
         decide(k, t, CAUSE_FORWARDED);
     else if (r->kind == RECIPIENT_LOCAL)
         return plan_mailbox(k, c, t, seen, boxes);
-    else if (r->kind == RECIPIENT_REMOTE && service_is_live(c->svc)) {
-        if (k->untrusted.p && !t->from)
-            return domain_unverified(c, k->untrusted);
-        decide(k, t, k->untrusted.p ? CAUSE_UNVERIFIED : k->sign.hold ? CAUSE_UNSIGNED : CAUSE_LEAVES);
-    } else
+    else if (r->kind == RECIPIENT_REMOTE && intake_is_live(k, c))
+        return plan_remote(k, c, t);
+    else
         decide(k, t, CAUSE_SANDBOX);
     return true;
 }
@@ -265,7 +302,7 @@ static void begin_delivery(struct intake *k, struct target *t)
     struct delivery_row *d = &t->delivery;
     int64_t tried = k->in.expires_after ? k->in.expires_after * 1000 : PARAM_INT(delivery, expires_after);
 
-    d->id = id_new();
+    d->id = t->was ? t->was->id : id_new();
     d->body_id = body_id(k->body);
     d->user_id = t->user.id;
     d->email = t->recipient->email;
@@ -275,8 +312,8 @@ static void begin_delivery(struct intake *k, struct target *t)
     d->site = bytes_from(d->email, bytes_find_last(d->email, '@') + 1);
     d->part = part_of(d->site);
     d->dsn = t->recipient->dsn;
-    d->created_at = k->now;
-    d->expires_at = k->now + tried;
+    d->created_at = t->was ? t->was->created_at : k->now;
+    d->expires_at = intake_begins(k) + tried;
 }
 
 /* Whose Sent gets a copy: the user who submitted, or the one an API send named. */
@@ -284,7 +321,7 @@ static bool plan_sent(struct intake *k, struct call *c, struct plan *p)
 {
     struct address address;
 
-    if (c->who && c->who->test)
+    if (intake_waits(k) || k->disowned || (c->who && c->who->test))
         return true;
     if (k->in.source == SOURCE_SUBMISSION && c->who && c->who->kind == WHO_USER) {
         if (!directory_user(c, c->who->id, &p->sender))
@@ -333,7 +370,7 @@ static struct id account_of(const struct target *t)
 
 static void choose_parties(struct intake *k, struct call *c, struct plan *p, struct target *t)
 {
-    struct id account = account_of(t);
+    struct id account = intake_waits(k) ? NO_ID : account_of(t);
 
     t->party = id_is_none(account) ? 0 : party_of(k, c, p, account);
     t->owner = intake_is_outbound(k) && !t->from ? 0 : t->party;
@@ -354,7 +391,7 @@ bool plan_accept(struct intake *k, struct call *c, struct plan *p)
         party_of(k, c, p, c->account);
     for (size_t i = 0; i < p->n; i++) {
         struct target *t = &p->targets[i];
-        if (t->recipient->kind == RECIPIENT_RETURNED && !plan_returned(k, c, t))
+        if (t->recipient->kind == RECIPIENT_RETURNED && !intake_waits(k) && !plan_returned(k, c, t))
             return false;
         if (t->returned)
             continue;

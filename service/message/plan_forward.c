@@ -53,7 +53,7 @@ static bool may_leave(struct spread *s, const struct target *t, bool *may)
     *may = false;
     if (!directory_domain(&s->as_system, bytes_from(t->recipient->email, at + 1), &domain))
         return call_was_missing(&s->as_system);
-    *may = domain.verified || !service_is_live(s->call->svc);
+    *may = domain.verified || !intake_is_live(s->intake, s->call);
     return true;
 }
 
@@ -125,7 +125,9 @@ static bool spread_one(struct spread *s, struct target *t)
 
 static bool any_forwards(const struct intake *k, const struct call *c)
 {
-    for (size_t i = 0; !(c->who && c->who->test) && i < k->in.n_recipients; i++)
+    bool may = !intake_waits(k) && !k->disowned && !(c->who && c->who->test);
+
+    for (size_t i = 0; may && i < k->in.n_recipients; i++)
         if (k->in.recipients[i].forward.p)
             return true;
     return false;
@@ -140,7 +142,9 @@ bool plan_targets(struct intake *k, struct call *c, struct plan *p)
     s.room = k->in.n_recipients + (more ? (size_t)PARAM_INT(message, forwards_max) : 0);
     p->targets = arena_array(k->arena, s.room, sizeof *p->targets);
     for (p->n = 0; p->n < k->in.n_recipients; p->n++)
-        p->targets[p->n] = (struct target){ .recipient = &k->in.recipients[p->n], .refused = CAUSES };
+        p->targets[p->n] = (struct target){ .recipient = &k->in.recipients[p->n],
+                                            .refused = CAUSES,
+                                            .was = k->again.message ? &k->again.waited[p->n] : NULL };
     if (!more)
         return true;
     call_init(&s.as_system, c->svc, k->arena, c->door);

@@ -40,9 +40,9 @@ static struct bytes flow_of(struct intake *k, struct call *c, const struct deliv
 }
 
 /* For another server. */
-static bool leaves(const struct target *t)
+static bool leaves(const struct intake *k, const struct target *t)
 {
-    return t->recipient->kind == RECIPIENT_REMOTE &&
+    return !intake_waits(k) && t->recipient->kind == RECIPIENT_REMOTE &&
            (t->verdict.outcome == OUTCOME_QUEUED || t->verdict.outcome == OUTCOME_HELD);
 }
 
@@ -55,7 +55,7 @@ static void finish_delivery(struct intake *k, struct call *c, struct plan *p, st
     d->account_id = own->account_id;
     d->message_id = own->id;
     d->mode = own->mode;
-    if (leaves(t))
+    if (leaves(k, t))
         d->flow = flow_of(k, c, d, own);
     d->guest_id = NO_ID;
     d->domain_id = domain_of(k, own, t);
@@ -68,6 +68,10 @@ static void finish_delivery(struct intake *k, struct call *c, struct plan *p, st
             d->guest_id = box->account_id;
     }
     outcome_apply(d, &t->verdict, k->now, k->arena);
+    if (intake_waits(k)) { /* see delivery_waits */
+        d->due_at = 0;
+        d->send_at = k->in.scheduled_at;
+    }
     if (outcome_is_final(outcome))
         return;
     d->wrapped_key = seal_for_server(c->svc, body_key(k->body), d->id, k->arena);
@@ -89,7 +93,7 @@ static void finish_content(struct intake *k, struct call *c, struct message_row 
         return;
     row->wrapped_key = seal_for_server(c->svc, body_key(k->body), row->id, k->arena);
     row->wrap = seal_wrap_name(c->svc);
-    row->content_until = k->now + (row->no_store ? 0 : PARAM_INT(message, keep_content));
+    row->content_until = intake_begins(k) + (row->no_store ? 0 : PARAM_INT(message, keep_content));
     if (k->summary.subject.p)
         row->subject = seal_text(body_key(k->body), row->body_id, k->summary.subject, k->arena);
 }
@@ -213,6 +217,17 @@ static void build_party(struct intake *k, struct party *party, struct batch *b)
     batch_insert(b, &message_kind, &party->row, NULL, 0);
     bundle_begin(&party->told, accepted);
     batch_insert(b, &event_kind, accepted, NULL, 0);
+    if (party->row.release_at)
+        bundle_add(&party->told, event_scheduled(k->arena, &party->row, k->now), k->arena);
+}
+
+static void build_parties(struct intake *k, struct plan *p, struct batch *b)
+{
+    for (size_t i = 0; i < p->n_parties; i++)
+        if (i == 0 && k->again.message)
+            again_message(k, &p->parties[0], b);
+        else
+            build_party(k, &p->parties[i], b);
 }
 
 static void build_events(struct intake *k, struct plan *p, const struct target *t, struct batch *b)
@@ -240,10 +255,11 @@ static const struct delivery_row *delivery_as_kept(struct intake *k, const struc
 
 bool plan_build(struct intake *k, struct call *c, struct plan *p, struct batch *b)
 {
-    if (p->keeps)
+    if (k->again.message) /* what waited for it does not any more */
+        body_mark(b, body_id(k->body), k->arena);
+    else if (p->keeps)
         body_put(k->body, b, k->arena);
-    for (size_t i = 0; i < p->n_parties; i++)
-        build_party(k, &p->parties[i], b);
+    build_parties(k, p, b);
     build_tags(k, &p->parties[0].row, b);
     for (size_t i = 0; i < p->n; i++) {
         struct target *t = &p->targets[i];
@@ -253,7 +269,10 @@ bool plan_build(struct intake *k, struct call *c, struct plan *p, struct batch *
         }
         if (t->filed && !build_entry(k, c, p, t, b))
             return false;
-        batch_insert(b, &delivery_kind, delivery_as_kept(k, t), NULL, 0);
+        if (t->was)
+            again_delivery(k, t, delivery_as_kept(k, t), b);
+        else
+            batch_insert(b, &delivery_kind, delivery_as_kept(k, t), NULL, 0);
         build_events(k, p, t, b);
     }
     return build_sent(k, c, p, b);

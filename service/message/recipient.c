@@ -178,13 +178,13 @@ bool recipient_check(struct call *c, const struct recipient_check_in *in, struct
     if (c->who && bytes_equal(domain, BYTES(SANDBOX_DOMAIN))) {
         if (!address_normalize(&address, true, c->arena, &out->email, &c->err) || !check_sandbox(c, in, out))
             return false;
-        return limits_recipients(c, 1);
+        return in->uncounted || limits_recipients(c, 1);
     }
     if (!returned_check(c, &address, domain, out, &returned)) {
         out->kind = RECIPIENT_LOCAL;
         return c->err.code == ERR_MISSING && in->lenient && call_was_missing(c) && absent(c, in, out);
     }
-    return returned || (check_domain(c, in, &address, out) && (!c->who || limits_recipients(c, 1)));
+    return returned || (check_domain(c, in, &address, out) && (!c->who || in->uncounted || limits_recipients(c, 1)));
 }
 
 bool sender_check(struct call *c, const struct address *sender)

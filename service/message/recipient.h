@@ -37,6 +37,7 @@ struct recipient_check_in {
     bool utf8_ok;           /* SMTPUTF8 was asked for */
     bool lenient;           /* API: missing and full are no errors */
     bool from_nobody;       /* sent by <>: reports may go back through forwards */
+    bool uncounted;         /* takes nothing of the sender's allowance: it did already, or nothing is sent */
 };
 /* ERR_MISSING no such user (550 5.1.1), ERR_RELAY not ours and nobody logged in (550 5.7.1), ERR_MAILBOX_FULL
  * (452 4.2.2), ERR_UNVERIFIED, ERR_RATE (limits.user_recipients_per_hour). `now` counts as one recipient for the rate.

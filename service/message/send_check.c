@@ -239,6 +239,16 @@ static void check_metadata(struct call *c, struct bytes metadata)
     json_object_put(o);
 }
 
+void schedule_check(struct call *c, int64_t at)
+{
+    int64_t now = store_now(c->store), most = PARAM_INT(message, schedule_max);
+
+    if (at && at <= now)
+        call_fault(c, "/scheduled_at", "in_the_past", "It is past already: leave it out to send now");
+    else if (at > now + most)
+        call_fault(c, "/scheduled_at", "too_late", "At most %lld days ahead", (long long)(most / 86400000));
+}
+
 void send_check(struct call *c, const struct message_send_in *in)
 {
     check_people(c, in);
@@ -251,6 +261,7 @@ void send_check(struct call *c, const struct message_send_in *in)
     check_headers(c, in);
     check_tags(c, in);
     check_metadata(c, in->metadata);
+    schedule_check(c, in->scheduled_at);
     if (in->expires_after && (in->expires_after < SEND_EXPIRES_MIN || in->expires_after > SEND_EXPIRES_MAX))
         call_fault(c, "/expires_after", "out_of_range", "%d to %d seconds", SEND_EXPIRES_MIN, SEND_EXPIRES_MAX);
 }

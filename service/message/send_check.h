@@ -15,6 +15,8 @@
 #define SEND_EXPIRES_MIN       60
 #define SEND_EXPIRES_MAX       (30 * 86400)
 
+/* When a message is to begin; 0: now. */
+void schedule_check(struct call *c, int64_t at);
 /* Notes the faults in c; call_check tells. */
 void send_check(struct call *c, const struct message_send_in *in);
 #endif

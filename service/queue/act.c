@@ -38,6 +38,8 @@ enum act_fit act_judge(enum act act, const struct delivery_row *d, int64_t now)
         return ACT_OVER;
     if (d->lease_until > now)
         return ACT_IN_FLIGHT;
+    if (delivery_waits(d) && act != ACT_BOUNCE)
+        return ACT_WAITS;
     if (act == ACT_RETRY && held)
         return ACT_HELD;
     if ((act == ACT_HOLD && held) || (act == ACT_RELEASE && !held) || (act == ACT_RETRY && is_due(d, now)))

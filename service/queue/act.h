@@ -6,6 +6,7 @@
  * | hold    | queued, deferred      | held, email.held: nothing is tried, and its time stands still                  |
  * | release | held                  | queued and due now, email.released; what was left of its time is left          |
  * | bounce  | queued, deferred, held| failed (5.7.0), email.failed                                                   |
+ * What is yet to begin (a message with a time) can be given up; for the rest it has its message.
  * What is so already is left as it is. What is over stays so, and what is under a live lease is somebody's: a dot may
  * be on its way. Each act is on condition that the row is as it was judged by, so of an act and a claim at once one
  * wins, and nothing is sent once a hold has been answered. A lease that had run out tells of an attempt whose end
@@ -21,8 +22,9 @@ enum act_fit {
     ACT_FITS,
     ACT_SO_ALREADY,
     ACT_IN_FLIGHT,
-    ACT_OVER, /* it has ended */
-    ACT_HELD, /* a retry of what is held */
+    ACT_OVER,  /* it has ended */
+    ACT_HELD,  /* a retry of what is held */
+    ACT_WAITS, /* its message is yet to begin */
 };
 enum act_fit act_judge(enum act act, const struct delivery_row *d, int64_t now);
 

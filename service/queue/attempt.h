@@ -65,6 +65,8 @@ enum cause {
     CAUSE_FORWARDED,    /* sent on: what becomes of it there are other deliveries */
     CAUSE_LOOP,         /* it would be sent on in a circle */
     CAUSE_UNVERIFIED,   /* sent on from a domain that may not leave the machine */
+    CAUSE_UNTRUSTED,    /* by the time it was to begin its domain may not leave the machine */
+    CAUSE_NO_SENDER,    /* by then its sender may not send so any more */
     CAUSE_UNSIGNED,     /* a DKIM key does not open */
     CAUSE_STUCK,        /* ending it failed again and again */
     CAUSE_SUPPRESSED,

@@ -12,6 +12,8 @@ static bool refuse(struct call *c, enum act_fit fit, const struct delivery_row *
                        "It is being delivered at this moment: try again when its attempt is over");
     if (fit == ACT_HELD)
         return err_set(&c->err, ERR_CONFLICT, "It is held: release it");
+    if (fit == ACT_WAITS)
+        return err_set(&c->err, ERR_CONFLICT, "Its message is scheduled: move or cancel that");
     return err_set(&c->err, ERR_CONFLICT, "It is over: %.*s", SHOW(d->status));
 }
 

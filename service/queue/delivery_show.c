@@ -5,6 +5,7 @@
 #include "base/json.h"
 #include "service/core/state.h"
 #include "service/queue/delivery.h"
+#include "service/queue/ending.h"
 #include "service/queue/queue.h"
 #include "service/queue/suspension.h"
 
@@ -76,11 +77,12 @@ static struct bytes waiting_of(const struct in_force *x, const struct delivery_r
     jw_init(&w, &out);
     jw_object(&w);
     jw_key_text(&w, "reason",
-                held   ? BYTES("held")
-                : s    ? BYTES("suspended")
-                : shut ? BYTES("path")
-                : next ? BYTES("retry")
-                       : BYTES("turn"));
+                held                ? BYTES("held")
+                : delivery_waits(d) ? BYTES("scheduled")
+                : s                 ? BYTES("suspended")
+                : shut              ? BYTES("path")
+                : next              ? BYTES("retry")
+                                    : BYTES("turn"));
     if (shut)
         jw_key_raw(&w, "until", json_part(path, "until"));
     else

@@ -22,6 +22,11 @@ struct cond *delivery_unchanged(const struct delivery_row *was, struct arena *a)
     return same;
 }
 
+bool delivery_waits(const struct delivery_row *d)
+{
+    return d->send_at && !d->flow.p && !d->final_at;
+}
+
 static size_t add_hold(const struct ending *e, const struct delivery_row *after, struct set *sets)
 {
     size_t n = 0;
@@ -59,7 +64,7 @@ static size_t sets_of(const struct ending *e, const struct delivery_row *after, 
     if (e->warns)
         sets[n++] = SET("warned", V_TIME(now));
     n += add_hold(e, after, sets + n);
-    if (e->row->flow.p || e->flow.p) {
+    if (e->row->flow.p || e->flow.p || e->row->send_at) {
         sets[n++] = SET("flow", V_TEXT(after->flow));
         sets[n++] = SET("send_at", V_TIME(after->send_at));
     }

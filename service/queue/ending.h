@@ -73,6 +73,9 @@ void ending_tell(struct batch *b, struct arena *a, const struct hearer *own, con
 #define DELIVERY_UNCHANGED 3
 struct cond *delivery_unchanged(const struct delivery_row *was, struct arena *a);
 
+/* Is its message yet to begin (message/release.h)? Until then it is nobody's work: neither due nor in a flow. */
+bool delivery_waits(const struct delivery_row *d);
+
 /* In place of a message that is gone: what an event of the delivery wants to know of it. */
 struct message_row message_stand_in(const struct delivery_row *d);
 /* That of a delivery; *gone: it is a stand-in. */

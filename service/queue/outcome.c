@@ -59,7 +59,7 @@ struct bytes message_status(const struct message_row *m)
     bool arrived = m->n_delivered || m->n_captured;
 
     if (m->n_open)
-        return BYTES("queued");
+        return m->release_at ? BYTES("scheduled") : BYTES("queued");
     if (m->n_held)
         return BYTES("held");
     if (arrived && !m->n_failed && !m->n_cancelled)
@@ -160,6 +160,14 @@ struct event_row *event_make(struct arena *a, const struct message_row *m, const
         row->user_id = d->user_id;
     }
     return row;
+}
+
+struct event_row *event_scheduled(struct arena *a, const struct message_row *m, int64_t now)
+{
+    char at[CLOCK_TEXT];
+
+    return event_make(a, m, NULL, "email.scheduled",
+                      arena_bytesf(a, "\"scheduled_at\":\"%.*s\"", SHOW(clock_rfc3339(m->scheduled_at, at))), now);
 }
 
 void event_record(struct batch *b, struct arena *a, const struct message_row *m, const struct delivery_row *d,

@@ -30,7 +30,9 @@ void outcome_apply(struct delivery_row *d, const struct verdict *v, int64_t now,
  * ("\"reason\":\"…\""). In the arena, and in no batch yet. */
 struct event_row *event_make(struct arena *a, const struct message_row *m, const struct delivery_row *d,
                              const char *type, struct bytes more, int64_t now);
-/* The same, inserted. */
+/* One that says when the message is to begin. */
+struct event_row *event_scheduled(struct arena *a, const struct message_row *m, int64_t now);
+/* event_make, inserted. */
 void event_record(struct batch *b, struct arena *a, const struct message_row *m, const struct delivery_row *d,
                   const char *type, int64_t now);
 void event_record_more(struct batch *b, struct arena *a, const struct message_row *m, const struct delivery_row *d,

@@ -165,6 +165,7 @@ static const struct asked {
     { &message_kind, "account", { { "account_id", IS }, { "direction", IS } } },
     { &message_kind, "content", { { "content_until", AT_MOST } } },
     { &message_kind, "body", { { "body_id", IS }, { "content_until", IS_NOT } } },
+    { &message_kind, "release", { { "release_at", IS_NOT } } },
     { &dkim_kind, "domain", { { "domain_id", IS } } },
     { &tag_kind, "label", { { "account_id", IS }, { "label", IS } } },
     { &tag_kind, "message", { { "message_id", IS } } },
@@ -397,6 +398,11 @@ static void claims_have_their_index(void **state)
     q.conds[0] = cond_of(&delivery_kind, "flow", IS);
     q.conds[1] = COND("send_at", IS_NOT, V_TIME(0));
     claim.due = "send_at";
+    claim.query = q;
+    check(&q, &able);
+    q = (struct query){ .kind = &message_kind, .index = "release", .limit = 20, .n_conds = 1 };
+    q.conds[0] = COND("release_at", IS_NOT, V_TIME(0));
+    claim.due = "release_at";
     claim.query = q;
     check(&q, &able);
 }
