@@ -111,11 +111,62 @@ static bool write_request(const struct command_line *l, struct buf *out)
     return ok && !out->overflowed;
 }
 
+static void print_recipient(struct json_object *one)
+{
+    struct json_object *verdict = json_member(one, "verdict"), *route = json_member(one, "route");
+    struct bytes status = json_text(verdict, "status"), text = json_text(verdict, "text");
+
+    printf("%.*s: %.*s, by %.*s", SHOW(json_text(one, "email")), SHOW(status.p ? status : BYTES("not judged")),
+           SHOW(json_text(route, "type")));
+    if (text.n)
+        printf(" (%.*s)", SHOW(text));
+    printf("\n");
+}
+
+static void print_each(struct json_object *answer, const char *name, const char *title)
+{
+    struct json_object *list = json_member(answer, name);
+
+    for (size_t i = 0; list && i < json_object_array_length(list); i++) {
+        struct json_object *one = json_object_array_get_idx(list, i);
+
+        printf("%s: %.*s %.*s (%.*s)\n", title, SHOW(json_text(one, "pointer")), SHOW(json_text(one, "message")),
+               SHOW(json_text(one, "code")));
+    }
+}
+
+/* What would become of it (--dry-run), by the rules of the server. */
+static int preview(const struct command_line *l, struct bytes body)
+{
+    struct client_answer a;
+    int result;
+
+    client_call(l, &(struct client_request){ .method = "POST", .path = "/v1/previews", .body = body }, &a);
+    result = client_result(l, &a);
+    if (result == EXIT_FINE) {
+        struct json_object *list = json_member(a.json, "recipients");
+
+        for (size_t i = 0; !output_json(l) && list && i < json_object_array_length(list); i++)
+            print_recipient(json_object_array_get_idx(list, i));
+        if (output_json(l))
+            output_answer(l, a.json, NULL);
+        else {
+            print_each(a.json, "errors", "error");
+            print_each(a.json, "warnings", "warning");
+        }
+        result = json_object_get_boolean(json_member(a.json, "valid")) ? EXIT_FINE : EXIT_FAILED;
+    }
+    client_answer_clear(&a);
+    return result;
+}
+
 static int post(const struct command_line *l, const char *path, struct bytes body, const char *type)
 {
     struct client_answer a;
     int result;
 
+    if (command_switch(l, "dry-run") && !type)
+        return preview(l, body);
     if (command_switch(l, "dry-run")) {
         printf("POST %s\n%.*s\n", path, SHOW(body));
         return EXIT_FINE;

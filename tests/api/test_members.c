@@ -26,6 +26,7 @@ static const struct {
     { &entry_full_members, "EntryFull", NULL, NULL },
     { &message_members, "Message", NULL, NULL },
     { &accepted_members, "MessageAccepted", NULL, NULL },
+    { &preview_members, "Preview", NULL, NULL },
     { &transcript_members, "Transcript", NULL, NULL },
     { &queue_site_members, "QueueSite", NULL, NULL },
     { &action_members, "Action", "ActionCreate", NULL },

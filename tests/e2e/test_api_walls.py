@@ -422,7 +422,7 @@ def test_a_test_key_writes_nothing_but_test_mail(server):
     scopes = [s for s in SCOPES if s not in ("settings", "metrics", "operator")]
     c = Client(server, key=owner.make("/v1/keys", {"name": "t", "mode": "test", "scopes": scopes})["secret"])
     operator = Client(server, key=server.make("/v1/keys", {"name": "t", "mode": "test", "scopes": SCOPES})["secret"])
-    mail = {"message_send", "message_update", "message_cancel", "message_delete", "delivery_retry", "delivery_hold", "delivery_release", "delivery_bounce",
+    mail = {"message_send", "message_update", "preview_create", "message_cancel", "message_delete", "delivery_retry", "delivery_hold", "delivery_release", "delivery_bounce",
             "action_create"}  # act on test mail alone
     tried = 0
     for method, path, operation in operations(server):

@@ -1,13 +1,14 @@
-"""Mail that begins later."""
+"""Mail that begins later, and what would become of mail that is not sent at all."""
 import datetime
 import email.utils
+import json
 import time
 
 import pytest
 from api_client import Client
 from sending import RFC822, fault, inbox
 from server import Server, until
-from test_cli import fine
+from test_cli import fine, run
 
 
 def ahead(seconds):
@@ -96,3 +97,39 @@ def test_a_start_lets_begin_what_is_due(tmp_path):
         assert sorted(e["subject"] for e in inbox(c, "ana@plan.test")) == sorted(str(i) for i in range(20))
     finally:
         s.stop()
+
+
+# ---- previews ----
+
+
+def test_a_preview_tells_what_would_become_of_each(server, c):
+    c.make("/v1/suppressions", {"email": "gone@outside.test"})
+    before = len(c.all("/v1/messages"))
+    body = {"from": "Ana <ana@plan.test>", "to": ["bo@plan.test", "nobody@plan.test", "gone@outside.test", "x@outside.test"], "subject": "Grüße",
+            "html": "<p><a href='http://a.test'>a</a><a href='/b'>b</a></p>", "attachments": [{"filename": "run.EXE", "content": "eA=="}]}
+    p = c.make("/v1/previews", body)
+    assert p["object"] == "preview" and p["valid"] and p["errors"] == [] and p["message"]["subject"] == "Grüße"
+    assert {h["name"]: h["value"] for h in p["message"]["headers"]}["Subject"] == "Grüße" and "a <http://a.test>" in p["message"]["text"]
+    assert [(r["email"], r["kind"], r["verdict"]["status"]) for r in p["recipients"]] == [
+        ("bo@plan.test", "local", "delivered"), ("nobody@plan.test", "local", "bounced"),
+        ("gone@outside.test", "remote", "suppressed"), ("x@outside.test", "remote", "captured")]
+    assert p["recipients"][2]["suppressed"] == {"reason": "manual"} and p["recipients"][3]["route"]["type"] == "mx"
+    assert {w["code"] for w in p["warnings"]} >= {"no_text", "link_insecure", "link_broken", "attachment_risky", "domain_unverified"}
+    assert len(c.all("/v1/messages")) == before and not any(e["subject"] == "Grüße" for e in inbox(c, "bo@plan.test"))
+
+
+def test_a_preview_tells_what_would_be_refused(c):
+    p = c.make("/v1/previews", {"from": "x@notours.test", "to": "bo@plan.test", "text": "x"})
+    assert not p["valid"] and [(e["pointer"], e["code"]) for e in p["errors"]] == [("/from", "sender_not_allowed")] and p["message"] is None
+    p = c.make("/v1/previews", {"from": "ana@plan.test", "to": "bo@plan.test", "scheduled_at": ahead(-5)})
+    assert {e["pointer"] for e in p["errors"]} == {"/text", "/scheduled_at"}
+    fault(c.post("/v1/previews", {"from": "ana@plan.test", "nonsense": 1}), "/nonsense")
+
+
+def test_a_dry_run_sends_nothing(server, c):
+    before = len(c.all("/v1/messages"))
+    said = fine(server, "send", "--from", "ana@plan.test", "--to", "bo@plan.test", "--text", "x", "--dry-run")
+    assert said["valid"] and said["recipients"][0]["verdict"]["status"] == "delivered"
+    r = run(server, "send", "--from", "ana@nowhere.test", "--to", "bo@plan.test", "--text", "x", "--dry-run")
+    assert r.returncode == 1 and not json.loads(r.stdout)["valid"]
+    assert len(c.all("/v1/messages")) == before
