@@ -89,9 +89,12 @@ static bool media_fits(struct request *r)
 
 static size_t body_most(const struct request *r)
 {
+    if (r->is_streamed && type_is(r, BYTES("text/csv")))
+        return (size_t)PARAM_INT(suppression, import_size);
+    if (r->is_streamed && type_is(r, BYTES("application/json"))) /* a batch */
+        return (size_t)PARAM_INT(batch, request_max);
     if (r->is_streamed)
-        return (size_t)(type_is(r, BYTES("text/csv")) ? PARAM_INT(suppression, import_size)
-                                                      : PARAM_INT(message, size_max));
+        return (size_t)PARAM_INT(message, size_max);
     return r->route->flags & ROUTE_JSON ? (size_t)PARAM_INT(api, request_max) : API_SMALL;
 }
 

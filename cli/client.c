@@ -129,6 +129,10 @@ static struct curl_slist *headers(const struct command_line *l, const struct cli
         snprintf(line, sizeof line, "Accept: %s", r->accept);
         list = curl_slist_append(list, line);
     }
+    if (r->idempotency_key) {
+        snprintf(line, sizeof line, "Idempotency-Key: %s", r->idempotency_key);
+        list = curl_slist_append(list, line);
+    }
     if (t->key) {
         snprintf(line, sizeof line, "Authorization: Bearer %s", t->key);
         list = curl_slist_append(list, line);

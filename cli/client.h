@@ -16,12 +16,13 @@ struct client_answer {
 };
 
 struct client_request {
-    const char *method, *path; /* "/v1/domains?limit=3" */
-    struct bytes body;         /* NO_BYTES: none */
-    const char *content_type;  /* NULL: application/json */
-    const char *accept;        /* NULL: anything */
-    FILE *from;                /* instead of `body`: sent as it is read */
-    FILE *to;                  /* NULL: into the answer; else a 2xx answer's body is written there as it comes */
+    const char *method, *path;   /* "/v1/domains?limit=3" */
+    struct bytes body;           /* NO_BYTES: none */
+    const char *content_type;    /* NULL: application/json */
+    const char *accept;          /* NULL: anything */
+    const char *idempotency_key; /* NULL: none */
+    FILE *from;                  /* instead of `body`: sent as it is read */
+    FILE *to;                    /* NULL: into the answer; else a 2xx answer's body is written there as it comes */
 };
 
 void client_call(const struct command_line *l, const struct client_request *r, struct client_answer *out);

@@ -64,6 +64,7 @@ void output_answer(const struct command_line *l, struct json_object *answer, con
 
 int serve_main(int argc, char **argv);
 int resource_main(int argc, char **argv);
+int batch_main(int argc, char **argv); /* batch send; else as resource_main */
 int send_main(int argc, char **argv);
 int sendmail_main(int argc, char **argv);
 int check_main(int argc, char **argv);
@@ -72,5 +73,5 @@ void store_help(void);
 int sync_main(int argc, char **argv);
 void sync_help(void);
 void resource_help(const char *noun);
-extern const struct flag serve_flags[], check_flags[];
+extern const struct flag serve_flags[], check_flags[], batch_send_flags[];
 #endif

@@ -16,6 +16,7 @@ static const struct {
     { "route", resource_main, "by which way mail leaves" },
     { "key", resource_main, "API keys" },
     { "message", resource_main, "what was sent" },
+    { "batch", batch_main, "many mails at once; batch send --csv FILE: a mail for each row" },
     { "delivery", resource_main, "its recipients: where each stands; retry, hold, release, bounce" },
     { "queue", resource_main, "what waits to leave: list, retry, hold, release, bounce, suspend, resume" },
     { "suspension", resource_main, "what is kept from leaving" },
@@ -54,6 +55,8 @@ static int help(int argc, char **argv)
         print_flags("postrider check, beside the flags of every command", check_flags);
         return EXIT_FINE;
     }
+    if (argc > 0 && strcmp(argv[0], "batch") == 0)
+        print_flags("postrider batch send, beside the flags of every command", batch_send_flags);
     if (argc > 0 && (strcmp(argv[0], "store") == 0 || strcmp(argv[0], "sync") == 0)) {
         (argv[0][1] == 't' ? store_help : sync_help)();
         return EXIT_FINE;

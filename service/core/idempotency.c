@@ -153,6 +153,19 @@ bool idempotency_again(const struct call *c, struct id *ref)
     return !id_is_none(*ref);
 }
 
+bool idempotency_goes_on(struct call *c)
+{
+    struct idempotency *i = c->idempotency;
+    struct err why = { 0 };
+
+    if (!i || !i->lock_token || store_lock_renew(c->store, lock_name(c, i->slot), i->lock_token, RUN_MS, &why))
+        return true;
+    if (why.code == ERR_IN_USE)
+        return err_set(&c->err, ERR_IDEMPOTENCY_BUSY, "Another request with this Idempotency-Key goes on with it");
+    c->err = why;
+    return false;
+}
+
 void idempotency_end(struct call *c)
 {
     struct idempotency *i = c->idempotency;

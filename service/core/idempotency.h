@@ -12,6 +12,9 @@ bool idempotency_begin(struct call *c);
 /* For such operations: true when this one was done already; *ref is what it made. The first answer showed the object to
  * whoever made it, so this one does too, without the scope for reading; ERR_MISSING when it has gone since. */
 bool idempotency_again(const struct call *c, struct id *ref);
+/* For what may run longer than others are kept away (60 s): they are, from now on again. ERR_IDEMPOTENCY_BUSY: somebody
+ * else is at it by now. */
+bool idempotency_goes_on(struct call *c);
 void idempotency_end(struct call *c); /* after the operation, whatever its result; harmless without a key */
 /* The keyed hash of a request body, for body_hash. */
 struct bytes idempotency_hash(struct call *c, struct bytes canonical);

@@ -219,5 +219,6 @@ const struct kind *const all_kinds[] = {
     &path_kind,
     &route_kind,
     &poke_kind,
+    &batch_kind,
     NULL,
 };

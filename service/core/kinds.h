@@ -186,6 +186,16 @@ struct message_row {
     int64_t expires_after; /* seconds from then on; 0: delivery.expires_after */
     bool undated;          /* its Date is written then */
     bool save_to_sent;
+    struct id batch_id; /* the request of many that it came with; null: alone */
+};
+
+struct batch_row { /* many messages sent by one request: message/batches.h */
+    struct id id, account_id, key_id, request_id;
+    struct bytes slot; /* of its Idempotency-Key, until all is taken; unique; null: it had none, or is complete */
+    struct bytes body_hash;
+    bool permissive, test;
+    int64_t total, accepted, rejected;
+    int64_t created_at, completed_at, expires_at;
 };
 
 struct tag_row { /* one for each tag of a message, for lists by tag */
@@ -397,7 +407,7 @@ struct upgrade_row { /* at most one: see upgrade.h */
 
 extern const struct kind change_kind, account_kind, domain_kind, dkim_kind, user_kind, address_kind, key_kind,
     setting_kind, setting_change_kind, node_kind, idempotency_kind, body_kind, message_kind, tag_kind, delivery_kind,
-    mailbox_kind, entry_kind, event_kind, consumer_kind, throttle_kind, limit_kind, upgrade_kind, copy_kind,
+    mailbox_kind, entry_kind, event_kind, batch_kind, consumer_kind, throttle_kind, limit_kind, upgrade_kind, copy_kind,
     suppression_kind, suppression_import_kind, suspension_kind, action_kind, transcript_kind, nudge_kind, path_kind,
     route_kind, poke_kind;
 extern const struct kind *const all_kinds[]; /* NULL-terminated, for store_open */

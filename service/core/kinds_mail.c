@@ -66,6 +66,7 @@ static const struct field message_fields[] = {
     FIELD(INT, message_row, expires_after),
     FIELD(BOOL, message_row, undated),
     FIELD(BOOL, message_row, save_to_sent),
+    FIELD(ID, message_row, batch_id),
 };
 /* "content" holds what still has content of its own to erase: not the mail that came in. "release" serves the claims of
  * what waits for its time. */
@@ -74,8 +75,32 @@ static const struct index message_indexes[] = {
     { .name = "body", .fields = { "body_id" }, .when = "content_until" },
     { .name = "content", .fields = { "content_until" }, .when = "content_until" },
     { .name = "release", .fields = { "release_at" }, .when = "release_at" },
+    { .name = "batch", .fields = { "batch_id" }, .when = "batch_id" },
 };
 KIND(message, "msg", INDEXES(message));
+
+static const struct field batch_fields[] = {
+    FIELD(ID, batch_row, id),
+    FIELD(ID, batch_row, account_id),
+    FIELD(ID, batch_row, key_id),
+    FIELD(ID, batch_row, request_id),
+    FIELD(BYTES, batch_row, slot),
+    FIELD(BYTES, batch_row, body_hash),
+    FIELD(BOOL, batch_row, permissive),
+    FIELD(BOOL, batch_row, test),
+    FIELD(INT, batch_row, total),
+    FIELD(INT, batch_row, accepted),
+    FIELD(INT, batch_row, rejected),
+    FIELD(TIME, batch_row, created_at),
+    FIELD(TIME, batch_row, completed_at),
+    FIELD(TIME, batch_row, expires_at),
+};
+static const struct index batch_indexes[] = {
+    { .name = "account", .fields = { "account_id" } },
+    { .name = "slot", .unique = true, .fields = { "slot" }, .when = "slot" },
+    { .name = "expires", .fields = { "expires_at" }, .when = "expires_at" },
+};
+KIND(batch, "bat", INDEXES(batch));
 
 static const struct field tag_fields[] = {
     FIELD(ID, tag_row, id),      FIELD(ID, tag_row, account_id),   FIELD(ID, tag_row, message_id),

@@ -104,7 +104,7 @@ bool members_patch(struct call *c, const struct patch *p, void *row);
 
 extern const struct members account_members, account_created_members, account_kept_members, domain_members,
     user_members, address_members, key_members, key_created_members, mailbox_members, entry_members, entry_full_members,
-    message_members, accepted_members, preview_members, delivery_members, event_members, setting_members,
-    setting_change_members, me_members, suppression_members, suppression_import_members, queue_site_members,
-    transcript_members, suspension_members, action_members, route_members;
+    message_members, accepted_members, preview_members, batch_members, batch_created_members, delivery_members,
+    event_members, setting_members, setting_change_members, me_members, suppression_members, suppression_import_members,
+    queue_site_members, transcript_members, suspension_members, action_members, route_members;
 #endif

@@ -64,6 +64,7 @@ static const struct member message_list_[] = {
     MEMBER(ID, message_row, key_id, .prefix = "key"),
     MEMBER(ID, message_row, user_id, .prefix = "usr"),
     MEMBER(ID, message_row, request_id, .prefix = "req"),
+    MEMBER(ID, message_row, batch_id, .prefix = "bat"),
     MEMBER(TIME, message_row, scheduled_at),
     MEMBER(TIME, message_row, created_at, .column = true),
 };

@@ -20,7 +20,8 @@ struct cancel {
     struct message_row message;
     char cursor[CURSOR_MOST]; /* behind the last slice */
     struct bytes after;
-    bool last; /* slice */
+    bool last;  /* slice */
+    bool quiet; /* a part of something larger: no answer is kept */
     size_t cancelled, busy;
 };
 
@@ -82,7 +83,7 @@ static bool commit_once(struct cancel *k, struct batch *b, size_t ended)
 {
     struct call *c = k->call;
 
-    if (k->last && k->cancelled + ended)
+    if (k->last && k->cancelled + ended && !k->quiet)
         return call_commit(c, b, NULL, k->message.id);
     return !batch_count(b) || (arena_check(c->arena, &c->err) && store_commit(c->store, b, c->deadline, &c->err));
 }
@@ -126,11 +127,21 @@ static bool cancel_all(struct cancel *k)
         if (!cancel_slice(k))
             return false;
     } while (!k->last);
-    if (k->cancelled)
+    if (k->cancelled || k->quiet)
         return true;
     return err_set(&k->call->err, ERR_NOT_CANCELLABLE,
                    k->busy ? "What is open of the message is being delivered at this moment"
                            : "Nothing of the message is queued, deferred or held");
+}
+
+bool message_cancel_quietly(struct call *c, struct id id, size_t *cancelled, size_t *busy)
+{
+    struct cancel k = { .call = c, .id = id_text(c->arena, message_kind.prefix, id), .quiet = true };
+    bool ok = cancel_all(&k);
+
+    *cancelled += k.cancelled;
+    *busy += k.busy;
+    return ok;
 }
 
 bool message_cancel(struct call *c, const struct message_cancel_in *in, struct message_view *out)

@@ -9,6 +9,7 @@
 struct sending {
     const struct message_send_in *in;
     struct id message; /* the id that it gets */
+    struct id batch;   /* the request of many that it comes with, or none */
     bool uncounted;    /* takes nothing of the sender's allowance */
     struct compose mail;
     struct recipient *recipients; /* each once */
@@ -16,6 +17,9 @@ struct sending {
 };
 /* Every rule for it: all faults at once, then who may send. What is prepared lies in the call's arena. */
 bool send_prepare(struct call *c, struct sending *s);
+/* What only acceptance itself would find out, for who must know before: mail that would leave in live mode is of a
+ * domain that may. ERR_UNVERIFIED. */
+bool send_may_leave(struct call *c, const struct sending *s);
 /* What is composed, but for what a parent says (thread_find). */
 void send_describe(struct call *c, struct sending *s);
 bool send_write(struct call *c, const struct sending *s, struct buf *out);
@@ -44,6 +48,9 @@ bool thread_find(struct call *c, struct bytes given, struct thread *out);
 bool message_find(struct call *c, struct bytes id, struct message_row *out);
 /* One that was sent: mail that came in is its recipients', and nobody else erases or cancels it. */
 bool message_find_sent(struct call *c, struct bytes id, struct message_row *out);
+/* message_cancel as a part of something larger: no answer is kept, and nothing to cancel is no failure. Raises the
+ * counts of deliveries that were, and that are being delivered. */
+bool message_cancel_quietly(struct call *c, struct id id, size_t *cancelled, size_t *busy);
 /* The deliveries of a message that wait for its time. */
 bool message_waiting(struct store *st, struct id message, struct arena *a, struct delivery_row **rows, size_t *n,
                      struct err *e);

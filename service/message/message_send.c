@@ -4,6 +4,7 @@
  * only marked: one that is missing or full bounces by itself, as it would for a mail that had gone further. */
 #include "service/core/state.h"
 #include "service/identity/directory.h"
+#include "service/identity/domain_records.h"
 #include "service/identity/sender.h"
 #include "service/message/message_private.h"
 #include "service/message/send_check.h"
@@ -120,6 +121,23 @@ bool send_prepare(struct call *c, struct sending *s)
     s->mail.in_reply_to = thread.in_reply_to;
     s->mail.references = thread.references;
     return find_recipients(c, s);
+}
+
+bool send_may_leave(struct call *c, const struct sending *s)
+{
+    const struct address *from = &s->in->from.address, *envelope = &s->in->envelope_from.address;
+    struct directory_domain author;
+    struct bytes untrusted;
+    bool leaves = false;
+
+    for (size_t i = 0; i < s->n; i++)
+        leaves = leaves || s->recipients[i].kind == RECIPIENT_REMOTE;
+    if (!leaves || c->who->test || !service_is_live(c->svc))
+        return true;
+    if (!directory_domain(c, from->domain, &author) ||
+        !sender_untrusted(c, &author, s->in->envelope_from.pointer ? envelope->email : from->email, &untrusted))
+        return false;
+    return !untrusted.p || domain_unverified(c, untrusted);
 }
 
 static bool send_composed(struct call *c, const struct message_send_in *in, struct intake_out *out)

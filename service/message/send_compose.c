@@ -170,6 +170,7 @@ static struct intake_in intake_in_of(struct call *c, const struct sending *s)
                            .sent_address = in->from.address.email,
                            .expires_after = in->expires_after,
                            .scheduled_at = in->scheduled_at,
+                           .batch_id = s->batch,
                            .bypass = in->bypass };
 
     send_received(c, &k);

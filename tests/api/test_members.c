@@ -27,6 +27,8 @@ static const struct {
     { &message_members, "Message", NULL, NULL },
     { &accepted_members, "MessageAccepted", NULL, NULL },
     { &preview_members, "Preview", NULL, NULL },
+    { &batch_members, "Batch", NULL, NULL },
+    { &batch_created_members, "BatchCreated", NULL, NULL },
     { &transcript_members, "Transcript", NULL, NULL },
     { &queue_site_members, "QueueSite", NULL, NULL },
     { &action_members, "Action", "ActionCreate", NULL },

@@ -11,7 +11,7 @@ from server import Answer
 SCOPES = ["send", "messages:read", "deliveries:write", "mail:read", "mail:write", "domains", "users", "keys", "settings",
           "metrics", "operator", "suppressions"]
 PREFIXES = {"accounts": "acc", "domains": "dom", "users": "usr", "addresses": "adr", "keys": "key", "messages": "msg",
-            "deliveries": "dlv", "events": "evt", "mailboxes": "mbx", "entries": "ent", "suppressions": "sup", "routes": "rte"}
+            "deliveries": "dlv", "events": "evt", "mailboxes": "mbx", "entries": "ent", "suppressions": "sup", "routes": "rte", "batches": "bat"}
 NOBODY = "01k9qw6t5he8brjf0d3vnx2mza"  # an id that nothing has
 
 

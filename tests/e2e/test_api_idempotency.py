@@ -89,7 +89,8 @@ def test_every_post_replays(server, c):
     waiting, *others = [o.make("/v1/messages", {"from": "you@postrider.test", "to": "deferred@sandbox.test", "text": "x"})["id"] for _ in range(5)]
     deliveries = [o.get(f"/v1/deliveries?message_id={m}").json["data"][0]["id"] for m in others]  # one for each verb
     assert o.post(f"/v1/deliveries/{deliveries[2]}/hold").json["status"] == "held"  # is to be released
-    places = {"domains": "postrider.test", "users": "you@postrider.test", "mailboxes": inbox_id, "messages": waiting}
+    many = o.make("/v1/batches", {"messages": [{"from": "you@postrider.test", "to": "deferred@sandbox.test", "text": "x"}]})["id"]
+    places = {"batches": many, "domains": "postrider.test", "users": "you@postrider.test", "mailboxes": inbox_id, "messages": waiting}
     instead = {"/v1/domains": {"name": "new.postrider.test"}, "/v1/users": {"address": "new@postrider.test"},
                "/v1/suspensions": {"scope": "tag", "match": "news", "effect": "stop"}}
     for method, path, operation in operations(server):

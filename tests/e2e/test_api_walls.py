@@ -31,7 +31,7 @@ def tenant(server, n):
     return {"account": account, "client": c, "address": address, "ids": {
         "accounts": account["id"], "domains": domain["id"], "users": user["id"], "addresses": c.all("/v1/addresses")[0]["id"],
         "keys": account["key"]["id"], "messages": sent["id"], "deliveries": sent["recipients"][0]["id"],
-        "routes": c.make("/v1/routes", {"type": "mx"})["id"], "events": c.all("/v1/events")[0]["id"], "mailboxes": boxes["inbox"], "entries": entry["id"]}}
+        "routes": c.make("/v1/routes", {"type": "mx"})["id"], "batches": c.make("/v1/batches", {"messages": [{"from": address, "to": address, "text": "x"}]})["id"], "events": c.all("/v1/events")[0]["id"], "mailboxes": boxes["inbox"], "entries": entry["id"]}}
 
 
 def fill(path, ids):
@@ -422,7 +422,7 @@ def test_a_test_key_writes_nothing_but_test_mail(server):
     scopes = [s for s in SCOPES if s not in ("settings", "metrics", "operator")]
     c = Client(server, key=owner.make("/v1/keys", {"name": "t", "mode": "test", "scopes": scopes})["secret"])
     operator = Client(server, key=server.make("/v1/keys", {"name": "t", "mode": "test", "scopes": SCOPES})["secret"])
-    mail = {"message_send", "message_update", "preview_create", "message_cancel", "message_delete", "delivery_retry", "delivery_hold", "delivery_release", "delivery_bounce",
+    mail = {"message_send", "message_update", "preview_create", "batch_create", "batch_cancel", "message_cancel", "message_delete", "delivery_retry", "delivery_hold", "delivery_release", "delivery_bounce",
             "action_create"}  # act on test mail alone
     tried = 0
     for method, path, operation in operations(server):
