@@ -61,10 +61,8 @@ static bool same_index(const bson_t *a, const bson_t *b)
     return same_part(a, b, "key") && same_part(a, b, "unique") && same_part(a, b, "partialFilterExpression");
 }
 
-enum present { ABSENT, SAME, DIFFERENT };
-
-static bool look_for_index(struct making *m, const char *collection, const bson_t *want, const char *name,
-                           enum present *out, struct err *e)
+/* Those of a collection, each under its name. */
+static bool list_indexes(struct making *m, const char *collection, bson_t *out, struct err *e)
 {
     mongoc_collection_t *c = mongoc_database_get_collection(m->database, collection);
     mongoc_cursor_t *cursor = mongoc_collection_find_indexes_with_opts(c, NULL);
@@ -73,15 +71,27 @@ static bool look_for_index(struct making *m, const char *collection, const bson_
     bson_iter_t at;
     bool ok;
 
-    *out = ABSENT;
     while (mongoc_cursor_next(cursor, &found))
-        if (bson_iter_init_find(&at, found, "name") && BSON_ITER_HOLDS_UTF8(&at) &&
-            strcmp(bson_iter_utf8(&at, NULL), name) == 0)
-            *out = same_index(found, want) ? SAME : DIFFERENT;
+        if (bson_iter_init_find(&at, found, "name") && BSON_ITER_HOLDS_UTF8(&at))
+            bson_append_document(out, bson_iter_utf8(&at, NULL), -1, found);
     ok = !mongoc_cursor_error(cursor, &why) || making_failed(m, &why, e);
     mongoc_cursor_destroy(cursor);
     mongoc_collection_destroy(c);
     return ok;
+}
+
+enum present { ABSENT, SAME, DIFFERENT };
+
+static enum present look_at(const bson_t *listed, const bson_t *want, const char *name)
+{
+    bson_iter_t at;
+    struct bytes data;
+    bson_t found;
+
+    if (!bson_iter_init_find(&at, listed, name))
+        return ABSENT;
+    data = document_at(&at);
+    return bson_init_static(&found, (const uint8_t *)data.p, data.n) && same_index(&found, want) ? SAME : DIFFERENT;
 }
 
 static bool drop_index(struct making *m, const char *collection, const char *name, struct err *e)
@@ -110,15 +120,23 @@ static bool create_index(struct making *m, const char *collection, const bson_t 
     return ok;
 }
 
-bool index_set(struct making *m, const char *collection, const bson_t *spec, const char *name, struct err *e)
+static bool set_listed(struct making *m, const char *collection, const bson_t *listed, const bson_t *spec,
+                       const char *name, struct err *e)
 {
-    enum present present;
+    enum present present = look_at(listed, spec, name);
 
-    if (!look_for_index(m, collection, spec, name, &present, e))
-        return false;
     if (present == DIFFERENT && !drop_index(m, collection, name, e))
         return false;
     return present == SAME || create_index(m, collection, spec, e);
+}
+
+bool index_set(struct making *m, const char *collection, const bson_t *spec, const char *name, struct err *e)
+{
+    bson_t listed = BSON_INITIALIZER;
+    bool ok = list_indexes(m, collection, &listed, e) && set_listed(m, collection, &listed, spec, name, e);
+
+    bson_destroy(&listed);
+    return ok;
 }
 
 /* Of a watched kind: the order of its feed. */
@@ -129,19 +147,20 @@ static void feed_index(bson_t *spec)
 
 bool indexes_set(struct making *m, const struct kind *k, struct err *e)
 {
-    bson_t feed = BSON_INITIALIZER;
-    bool ok = true;
+    bson_t listed = BSON_INITIALIZER, feed = BSON_INITIALIZER;
+    bool ok = list_indexes(m, k->name, &listed, e);
 
     for (size_t i = 0; ok && i < k->n_indexes; i++) {
         bson_t spec = BSON_INITIALIZER;
 
         append_index(&spec, k, &k->indexes[i]);
-        ok = index_set(m, k->name, &spec, k->indexes[i].name, e);
+        ok = set_listed(m, k->name, &listed, &spec, k->indexes[i].name, e);
         bson_destroy(&spec);
     }
     feed_index(&feed);
-    ok = ok && (!k->watched || index_set(m, k->name, &feed, "_seq", e));
+    ok = ok && (!k->watched || set_listed(m, k->name, &listed, &feed, "_seq", e));
     bson_destroy(&feed);
+    bson_destroy(&listed);
     return ok;
 }
 

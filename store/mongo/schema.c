@@ -66,16 +66,17 @@ static void append_validator(bson_t *command, const struct kind *k, const bson_t
     bson_append_document_end(command, &validator);
 }
 
-static bool create(struct making *m, const struct kind *k, struct err *e)
+/* *made is false when another process was faster. */
+static bool create(struct making *m, const struct kind *k, bool *made, struct err *e)
 {
     bson_t command = BSON_INITIALIZER;
-    bool ok;
+    bson_error_t why;
 
     bson_append_utf8(&command, "create", -1, k->name, -1);
     append_validator(&command, k, NULL);
-    ok = making_run(m, &command, e);
+    *made = making_done(m, &command, &why);
     bson_destroy(&command);
-    return ok;
+    return *made || why.code == NAMESPACE_EXISTS || making_failed(m, &why, e);
 }
 
 /* Rows of before: a number or truth that is new reads as 0, and is found as 0, by every index. */
@@ -141,43 +142,52 @@ static void known_properties(const bson_t *collection, bson_t *out)
         bson_init(out);
 }
 
-/* The collection of that name, as listed: NULL when it is not there. With a NULL name: any. To be destroyed. */
-static bool look_for(struct making *m, const char *name, bson_t **out, struct err *e)
+/* Puts all collections, as listed, into m->listed, each under its name. */
+static bool list_collections(struct making *m, struct err *e)
 {
-    bson_t opts = BSON_INITIALIZER, filter;
-    mongoc_cursor_t *cursor;
+    mongoc_cursor_t *cursor = mongoc_database_find_collections_with_opts(m->database, NULL);
     const bson_t *found;
     bson_error_t why;
+    bson_iter_t at;
     bool ok;
 
-    *out = NULL;
-    bson_append_document_begin(&opts, "filter", -1, &filter);
-    if (name)
-        bson_append_utf8(&filter, "name", -1, name, -1);
-    bson_append_document_end(&opts, &filter);
-    cursor = mongoc_database_find_collections_with_opts(m->database, &opts);
-    if (mongoc_cursor_next(cursor, &found))
-        *out = bson_copy(found);
+    bson_reinit(&m->listed);
+    while (mongoc_cursor_next(cursor, &found))
+        if (bson_iter_init_find(&at, found, "name") && BSON_ITER_HOLDS_UTF8(&at))
+            bson_append_document(&m->listed, bson_iter_utf8(&at, NULL), -1, found);
     ok = !mongoc_cursor_error(cursor, &why) || making_failed(m, &why, e);
     mongoc_cursor_destroy(cursor);
-    bson_destroy(&opts);
     return ok;
 }
 
+static bool bring_up(struct making *m, const struct kind *k, struct err *e)
+{
+    bson_iter_t at;
+    uint32_t n = 0;
+    const uint8_t *data = NULL;
+    bson_t there, known;
+
+    if (bson_iter_init_find(&at, &m->listed, k->name) && BSON_ITER_HOLDS_DOCUMENT(&at))
+        bson_iter_document(&at, &n, &data);
+    if (!data || !bson_init_static(&there, data, n))
+        return err_set(e, ERR_BUSY, "the collection %s comes and goes", k->name);
+    known_properties(&there, &known);
+    return extend(m, k, &known, e) && indexes_set(m, k, e);
+}
+
+/* One that another process made meanwhile may be of another build. */
 static bool set_kind(struct making *m, const struct kind *k, struct err *e)
 {
-    bson_t *there, known;
-    bool ok;
+    bool made;
 
     assert(k->n_fields <= 64);
-    if (!look_for(m, k->name, &there, e))
+    if (bson_has_field(&m->listed, k->name))
+        return bring_up(m, k, e);
+    if (!create(m, k, &made, e))
         return false;
-    if (!there)
-        return create(m, k, e) && indexes_create(m, k, e) && indexes_set(m, k, e);
-    known_properties(there, &known);
-    ok = extend(m, k, &known, e) && indexes_set(m, k, e);
-    bson_destroy(there);
-    return ok;
+    if (!made)
+        return list_collections(m, e) && indexes_create(m, k, e) && bring_up(m, k, e);
+    return indexes_create(m, k, e) && indexes_set(m, k, e);
 }
 
 static bool set_ours(struct making *m, struct err *e)
@@ -190,7 +200,7 @@ static bool set_ours(struct making *m, struct err *e)
     for (size_t i = 0; ok && i < sizeof names / sizeof *names; i++) {
         bson_t *command = BCON_NEW("create", BCON_UTF8(names[i]));
 
-        ok = making_run(m, command, e);
+        ok = bson_has_field(&m->listed, names[i]) || making_run(m, command, e);
         bson_destroy(command);
     }
     ok = ok && index_set(m, "_lock", old, "until", e) && index_set(m, "_process", old, "until", e);
@@ -226,18 +236,12 @@ static bool meta(struct making *m, const char *name, const char *field, int64_t 
 static bool check_owner(struct making *m, int schema, struct err *e)
 {
     int64_t version;
-    bson_t *any, *begun;
-    bool ours;
+    bool ours, any;
 
-    if (!meta(m, "schema", "version", &version, &ours, e) || !look_for(m, NULL, &any, e))
+    if (!meta(m, "schema", "version", &version, &ours, e) || !list_collections(m, e))
         return false;
-    bson_destroy(any);
-    if (!ours && any) {
-        if (!look_for(m, "_meta", &begun, e))
-            return false;
-        bson_destroy(begun);
-        ours = begun != NULL;
-    }
+    any = !bson_empty(&m->listed);
+    ours = ours || bson_has_field(&m->listed, "_meta");
     if (!ours && !any && m->store->existing)
         return err_set(e, ERR_MISSING, "the database %s is not there, or empty: is its name in the URI right?",
                        m->store->database);
@@ -300,6 +304,7 @@ bool mongo_schema(struct mongo_store *s, int schema, struct err *e)
     bool ok;
 
     m.database = mongoc_client_get_database(m.client, s->database);
+    bson_init(&m.listed);
     bson_init(&m.opts);
     BCON_APPEND(&m.opts, "writeConcern", "{", "w", "majority", "j", BCON_BOOL(true), "wtimeout",
                 BCON_INT32(PATIENCE_MS), "}");
@@ -308,6 +313,7 @@ bool mongo_schema(struct mongo_store *s, int schema, struct err *e)
         ok = set_kind(&m, s->tables.at[i].kind, e);
     ok = ok && set_versions(&m, schema, e);
     bson_destroy(&m.opts);
+    bson_destroy(&m.listed);
     mongoc_database_destroy(m.database);
     mongoc_client_destroy(m.client);
     return ok;

@@ -7,7 +7,8 @@ struct making {
     struct mongo_store *store;
     mongoc_client_t *client;
     mongoc_database_t *database;
-    bson_t opts; /* majority, journaled, patient */
+    bson_t opts;   /* majority, journaled, patient */
+    bson_t listed; /* the collections that were there, each under its name */
 };
 /* Fills e with what to do about it; false. */
 bool making_failed(struct making *m, const bson_error_t *why, struct err *e);
