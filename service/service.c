@@ -111,6 +111,7 @@ bool service_open(const struct service_options *o, struct service **out, struct 
     svc->suspensions = suspensions_new();
     svc->acting = signal_new();
     svc->releasing = signal_new();
+    svc->ending = signal_new();
     svc->feed = feed_new();
     svc->routing = routing_new();
     if (store_is_shared(o->store_url))
@@ -141,6 +142,7 @@ void service_close(struct service **svc)
     suspensions_free(&s->suspensions);
     signal_free(&s->acting);
     signal_free(&s->releasing);
+    signal_free(&s->ending);
     feed_free(&s->feed);
     routing_free(&s->routing);
     pokes_free(&s->pokes);
@@ -173,13 +175,16 @@ bool service_start(struct service *svc, struct err *e)
 void service_stop(struct service *svc)
 {
     atomic_store(&svc->stopping, true);
+    signal_raise(svc->ending);
+    store_end_waits(svc->store);
+    feed_poke(svc);
     due_poke(svc);
     suppression_import_poke(svc);
     actions_poke(svc);
     release_poke(svc);
     pokes_end(svc);
     while (atomic_load(&svc->fibers) > 0)
-        usleep(5000); /* a plain thread: the fibers end within a slice */
+        usleep(5000); /* a plain thread */
     due_stop(svc);
     node_leave(svc);
 }

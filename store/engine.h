@@ -8,6 +8,7 @@
 #define STORE_ENGINE_H
 #include "store/batch.h"
 #include "store/query.h"
+#include <stdatomic.h>
 
 /* Rows found, in the arena. */
 struct rows {
@@ -76,6 +77,8 @@ struct store {
     const struct engine *engine;
     int64_t identity; /* set by open */
     struct id node;
+    const struct kind *const *kinds; /* as store_open was given them */
+    atomic_bool ending;              /* store_watch waits no more */
 };
 
 /* For engines: counts a call that the database failed (e; NULL: one that it did not fail), and logs when that made it

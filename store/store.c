@@ -112,6 +112,7 @@ bool store_open(const struct store_options *o, struct store **out, struct err *e
         return false;
     (*out)->engine = engine;
     (*out)->node = o->node;
+    (*out)->kinds = o->kinds;
     return true;
 }
 
@@ -414,13 +415,22 @@ bool store_watch(struct store *st, const struct kind *k, struct bytes after, siz
 
         if (!send(&r, run_watch))
             return false;
-        if (found.n || clock_monotonic() >= deadline || !signal_wait(signal, seen, deadline))
+        if (found.n || atomic_load(&st->ending) || clock_monotonic() >= deadline ||
+            !signal_wait(signal, seen, deadline))
             break;
     }
     *rows = found.row;
     *n = found.n;
     *next = watch_cursor(k, st->identity, place, a);
     return true;
+}
+
+void store_end_waits(struct store *st)
+{
+    atomic_store(&st->ending, true);
+    for (const struct kind *const *k = st->kinds; *k; k++)
+        if ((*k)->watched)
+            signal_raise(st->engine->watch_signal(st, *k));
 }
 
 bool store_watch_part(struct store *st, const struct watch *w, struct arena *a, void **rows, size_t *n,

@@ -304,6 +304,8 @@ struct watch {
 bool store_watch_part(struct store *st, const struct watch *w, struct arena *a, void **rows, size_t *n,
                       struct bytes *next, struct err *e);
 bool store_watch_end(struct store *st, const struct kind *k, struct arena *a, struct bytes *cursor, struct err *e);
+/* From now on store_watch waits no more, and whoever does so now is let go: for a server that is about to end. */
+void store_end_waits(struct store *st);
 
 /* ---- the whole store: for copying it ---- */
 

@@ -2,12 +2,10 @@
  *
  * What it is asked is asked at each MAIL and each /readyz, so it is answered from memory: the engines notice by what
  * they do that a store is away or full. A background fiber is counted before it starts, so that service_stop never
- * misses one; it sleeps in short pieces, since nobody wakes it when the service stops. */
+ * misses one; it sleeps where it hears of the end. */
 #include "service/core/state.h"
 #include "base/network.h"
-#include <unistd.h>
-
-#define SLICE_MS 200 /* how soon a sleeping background fiber notices the end */
+#include "net/wait.h"
 
 bool full_name_check(struct bytes name, struct err *e)
 {
@@ -61,14 +59,11 @@ bool service_spawn(struct service *svc, void (*run)(struct service *svc), struct
 
 bool service_sleep(struct service *svc, int64_t ms)
 {
-    int64_t now = clock_monotonic(), until = now + ms;
+    uint64_t seen = signal_count(svc->ending); /* before the look, so that no end between is slept through */
 
-    while (!atomic_load(&svc->stopping) && now < until) {
-        if (!fiber_sleep_until(until - now > SLICE_MS ? now + SLICE_MS : until))
-            return false;
-        now = clock_monotonic();
-    }
-    return !atomic_load(&svc->stopping);
+    if (!atomic_load(&svc->stopping))
+        signal_wait(svc->ending, seen, clock_monotonic() + ms);
+    return !atomic_load(&svc->stopping) && !net_stopping();
 }
 
 /* ---- what the doors ask ---- */

@@ -60,6 +60,7 @@ struct service {
     const struct letters *letters;    /* who files what the server writes: service/queue/report.h */
     int64_t started_at;
     char boot[ID_TEXT + 1]; /* tells this process from another that runs with the same node id */
+    struct signal *ending;  /* raised once, when it stops: who sleeps hears of it */
     atomic_bool stopping;
     atomic_int fibers; /* background fibers that still run */
 };

@@ -15,7 +15,7 @@
 #include <pthread.h>
 
 #define BUCKETS  1024
-#define ROUND_MS 500 /* one wait of the reader: how soon it notices the end */
+#define ROUND_MS 500 /* one wait of the reader: how soon it notices that nobody follows */
 #define RETRY_MS 1000
 #define ROWS     500
 #define ARENA    ((size_t)64 * 1024 * 1024)
@@ -224,4 +224,9 @@ void feed_run(struct service *svc)
     }
     buf_clear(&place);
     arena_free(&a);
+}
+
+void feed_poke(struct service *svc)
+{
+    signal_raise(svc->feed->wanted);
 }

@@ -13,7 +13,9 @@ enum { LOOK_MS = 100 };
 struct watcher {
     struct mongo_store *store;
     pthread_t thread;
-    atomic_bool stop;
+    pthread_mutex_t mutex;
+    pthread_cond_t wake;
+    bool stop;
     int64_t *seen, *now; /* by table: the sum over all lanes, which never falls */
 };
 
@@ -41,21 +43,36 @@ static void look(struct watcher *w, mongoc_client_t *c)
     }
 }
 
+/* False when it is to end, which it is told at once. */
+static bool wait(struct watcher *w)
+{
+    int64_t until = clock_monotonic() + LOOK_MS;
+    bool stop;
+
+    pthread_mutex_lock(&w->mutex);
+    while (!w->stop && clock_cond_wait(&w->wake, &w->mutex, until))
+        ;
+    stop = w->stop;
+    pthread_mutex_unlock(&w->mutex);
+    return !stop;
+}
+
 static void *run(void *arg)
 {
     struct watcher *w = arg;
     mongoc_client_t *c = mongo_client(w->store);
 
-    while (!atomic_load(&w->stop)) {
+    do
         look(w, c);
-        usleep(LOOK_MS * 1000);
-    }
+    while (wait(w));
     mongo_client_back(w->store, c);
     return NULL;
 }
 
 static void watcher_free(struct watcher *w)
 {
+    pthread_mutex_destroy(&w->mutex);
+    pthread_cond_destroy(&w->wake);
     free(w->seen);
     free(w->now);
     free(w);
@@ -69,6 +86,8 @@ bool watcher_start(struct mongo_store *s, struct err *e)
         !(w->now = calloc(s->tables.n + 1, sizeof *w->now)))
         die("out of memory: the watcher");
     w->store = s;
+    pthread_mutex_init(&w->mutex, NULL);
+    clock_cond_init(&w->wake);
     if (pthread_create(&w->thread, NULL, run, w) != 0) {
         watcher_free(w);
         return err_set(e, ERR_BUSY, "cannot start the store's watcher: %s", strerror(errno));
@@ -82,7 +101,10 @@ void watcher_stop(struct mongo_store *s)
 {
     if (!s->watcher)
         return;
-    atomic_store(&s->watcher->stop, true);
+    pthread_mutex_lock(&s->watcher->mutex);
+    s->watcher->stop = true;
+    pthread_cond_signal(&s->watcher->wake);
+    pthread_mutex_unlock(&s->watcher->mutex);
     pthread_join(s->watcher->thread, NULL);
     watcher_free(s->watcher);
     s->watcher = NULL;

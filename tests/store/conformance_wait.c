@@ -354,6 +354,37 @@ static void watch_waits_and_goes_on(void **state)
     assert_int_equal(e.code, ERR_INVALID);
 }
 
+static void watch_long(struct worker *w)
+{
+    int64_t began = clock_monotonic();
+    struct arena *mine = arena_new(1 << 20);
+    struct bytes next;
+    void *rows;
+    size_t n;
+
+    w->ok = store_watch(st, &feed_kind, NO_BYTES, 10, began + 60000, mine, &rows, &n, &next, &w->e) && n == 0 &&
+            clock_monotonic() < began + 30000;
+    arena_free(&mine);
+}
+
+/* Whether they began before the end or after it. */
+static void nobody_waits_for_a_store_that_ends(void **state)
+{
+    struct worker before[4], after[1];
+
+    (void)state;
+    memset(before, 0, sizeof before);
+    memset(after, 0, sizeof after);
+    start(before, 4, NULL, watch_long);
+    store_end_waits(st);
+    start(after, 1, NULL, watch_long);
+    join(before, 4);
+    join(after, 1);
+    for (int i = 0; i < 4; i++)
+        assert_true(before[i].ok);
+    assert_true(after[0].ok);
+}
+
 static struct watch part_of(int64_t writer, size_t limit, struct bytes after)
 {
     return (struct watch){ .kind = &feed_kind, .index = "of", .value = V_INT(writer), .limit = limit, .after = after };
@@ -491,6 +522,7 @@ int wait_conformance(void)
                                         T(locks),
                                         T(watch_misses_nothing),
                                         T(watch_waits_and_goes_on),
+                                        T(nobody_waits_for_a_store_that_ends),
                                         T(a_part_of_a_feed_misses_nothing),
                                         T(a_part_of_a_feed_has_the_places_of_the_whole),
                                         T(fibers_commit_and_read),
