@@ -17,6 +17,7 @@ import urllib.request
 import mongod
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+KEYS = str(ROOT / "build/asan/rsa_keys")  # of domains, ready made: a server of a fault build takes them
 BINARY = os.environ.get("POSTRIDER_BIN", str(ROOT / "build/asan/postrider"))
 RELEASE = os.environ.get("POSTRIDER_RELEASE_BIN", str(ROOT / "build/release/postrider"))
 SUITES = pathlib.Path(os.environ.get("POSTRIDER_SUITES", ROOT / "../shared/suites"))
@@ -106,7 +107,7 @@ class Server:
     def start(self, wait=True):
         self.ready.unlink(missing_ok=True)
         self.log = open(self.data.parent / (self.data.name + ".log"), "ab")
-        environment = {k: v for k, v in os.environ.items() if not k.startswith("POSTRIDER_")} | self.env
+        environment = {k: v for k, v in os.environ.items() if not k.startswith("POSTRIDER_")} | {"POSTRIDER_TEST_RSA_KEYS": KEYS} | self.env
         self.process = subprocess.Popen(
             [self.binary, "serve", *self.place, "--ephemeral", "--ready-file", str(self.ready), *self.flags],
             stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log, env=environment)
