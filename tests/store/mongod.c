@@ -59,10 +59,31 @@ static bool none_here(struct mongod *m)
     return false;
 }
 
+/* What is before the database, and what is behind it. */
+static void cut_uri(struct mongod *m)
+{
+    char *query = strrchr(m->uri, '/');
+
+    snprintf(m->base, sizeof m->base, "%.*s", (int)(query - m->uri), m->uri);
+    snprintf(m->options, sizeof m->options, "%s", strchr(query, '?'));
+}
+
+bool mongod_borrow(struct mongod *m)
+{
+    const char *uri = getenv("POSTRIDER_LENT_MONGOD");
+
+    if (!uri)
+        return false;
+    mongoc_init();
+    *m = (struct mongod){ 0 };
+    snprintf(m->uri, sizeof m->uri, "%s", uri);
+    cut_uri(m);
+    return true;
+}
+
 bool mongod_start(struct mongod *m, int members)
 {
     int in[2], out[2];
-    char *query;
 
     mongoc_init();
     *m = (struct mongod){ 0 };
@@ -77,9 +98,7 @@ bool mongod_start(struct mongod *m, int members)
     m->told = out[0];
     if (!read_lines(m))
         return none_here(m);
-    query = strrchr(m->uri, '/');
-    snprintf(m->base, sizeof m->base, "%.*s", (int)(query - m->uri), m->uri);
-    snprintf(m->options, sizeof m->options, "%s", strchr(query, '?'));
+    cut_uri(m);
     return true;
 }
 

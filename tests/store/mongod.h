@@ -25,6 +25,9 @@ struct mongod {
 #define MONGOD_NONE 77
 bool mongod_start(struct mongod *m, int members);
 void mongod_stop(struct mongod *m); /* one never started is accepted */
+/* One that script/mongod lends to all programs of a run ($POSTRIDER_LENT_MONGOD): there are databases to be had, and
+ * nothing that others would notice may be done to it. False when none is lent. */
+bool mongod_borrow(struct mongod *m);
 /* mongod_start, and then parameters and a network with that many store workers: all that a program of tests needs. */
 bool mongod_world(struct mongod *m, int members, unsigned store_workers);
 void mongod_world_end(struct mongod *m);

@@ -3,18 +3,10 @@
 #include "tests/store/mongod.h"
 #include <mongoc/mongoc.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 static struct mongod mongod;
-
-/* Databases given back, emptied: making one anew takes mongod half a second. */
-enum { FREE_MAX = 4 };
-static char freed[FREE_MAX][PLACE_URL];
-static size_t n_freed;
-
-static void stop(void)
-{
-    mongod_stop(&mongod);
-}
+static bool borrowed;
 
 static bool is_mongo(void)
 {
@@ -27,27 +19,91 @@ static bool is_mongo(void)
     return true;
 }
 
+static void stop(void)
+{
+    mongod_stop(&mongod);
+}
+
 static void started(void)
 {
-    if (mongod.script)
+    if (mongod.script || borrowed)
         return;
-    if (!mongod_start(&mongod, 1))
+    borrowed = mongod_borrow(&mongod);
+    if (!borrowed && !mongod_start(&mongod, 1))
         exit(MONGOD_NONE);
     atexit(stop);
 }
+
+/* ---- databases given back ----
+ *
+ * Emptied: making one anew takes mongod half a second. On a mongod that is lent, those of all programs stand in a
+ * collection. */
+
+enum { FREE_MAX = 4 };
+static char freed[FREE_MAX][PLACE_URL];
+static size_t n_freed;
+
+static char *on_lent(bson_t *command)
+{
+    char *json = bson_as_canonical_extended_json(command, NULL), *reply = mongod_run(&mongod, "lent", json);
+
+    bson_free(json);
+    bson_destroy(command);
+    return reply;
+}
+
+static bool take_lent(char url[PLACE_URL])
+{
+    char *reply = on_lent(BCON_NEW("findAndModify", "freed", "query", "{", "}", "remove", BCON_BOOL(true)));
+    const char *at = strstr(reply, "\"_id\" : \"");
+    char name[64] = "";
+
+    if (at && sscanf(at, "\"_id\" : \"%63[^\"]", name) == 1)
+        snprintf(url, PLACE_URL, "%s/%s%s", mongod.base, name, mongod.options);
+    bson_free(reply);
+    return *name;
+}
+
+static void give_to_all(const char *url)
+{
+    const char *name = strrchr(url, '/') + 1;
+    char *only = strndup(name, strcspn(name, "?"));
+
+    bson_free(on_lent(BCON_NEW("insert", "freed", "documents", "[", "{", "_id", BCON_UTF8(only), "}", "]")));
+    free(only);
+}
+
+static bool take_freed(char url[PLACE_URL])
+{
+    if (borrowed)
+        return take_lent(url);
+    if (!n_freed)
+        return false;
+    snprintf(url, PLACE_URL, "%s", freed[--n_freed]);
+    return true;
+}
+
+static void give_back(const char *url)
+{
+    if (borrowed)
+        give_to_all(url);
+    else if (n_freed < FREE_MAX)
+        snprintf(freed[n_freed++], PLACE_URL, "%s", url);
+}
+
+/* ---- places ---- */
 
 void place_make(char url[PLACE_URL], const char *folder, const char *name)
 {
     static int number;
 
-    if (n_freed) {
-        snprintf(url, PLACE_URL, "%s", freed[--n_freed]);
-    } else if (is_mongo()) {
-        started();
-        snprintf(url, PLACE_URL, "%s/%s%d%s", mongod.base, name, ++number, mongod.options);
-    } else {
+    if (!is_mongo()) {
         snprintf(url, PLACE_URL, "sqlite:%s/%s.db", folder, name);
+        return;
     }
+    started();
+    if (!take_freed(url))
+        snprintf(url, PLACE_URL, "%s/%s%d_%d%s", mongod.base, name, (int)getpid(), ++number, mongod.options);
 }
 
 void place_copied(char url[PLACE_URL], const char *original, const char *folder)
@@ -141,8 +197,8 @@ static bool empty(mongoc_collection_t *c, struct bytes nothing)
 
 void place_drop(const char *url)
 {
-    if (!is_mongo() || n_freed == FREE_MAX)
+    if (!is_mongo())
         return;
     any_collection(url, empty, NO_BYTES);
-    snprintf(freed[n_freed++], PLACE_URL, "%s", url);
+    give_back(url);
 }
