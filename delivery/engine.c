@@ -231,6 +231,7 @@ static void look(struct engine *e, int64_t now)
     retry_rules_read(PARAM_TEXT(delivery, retry), &e->retry, &ignored);
     conn_reap(e, now);
     stops_look(e);
+    unwritten_look(e, now);
     ways_look(e);
     if (e->locked)
         ways_note(e, now);
@@ -398,6 +399,7 @@ bool engine_new(struct service *svc, struct engine **out, struct err *err)
     e->wake = signal_new();
     pthread_mutex_init(&e->mutex, NULL);
     e->held.prev = e->held.next = &e->held;
+    e->unwritten.prev = e->unwritten.next = &e->unwritten;
     buf_init(&e->heard, WATCH_CURSOR_MAX);
     e->own = calloc(OWN_MOST, sizeof *e->own);
     limits_of(&limits);

@@ -278,6 +278,16 @@ struct fate {
 };
 
 struct spoken;
+struct note;
+struct unwritten { /* verdicts that are being written down */
+    struct unwritten *prev, *next;
+    struct done *done;
+    size_t n;
+    int64_t from;      /* monotonic */
+    struct note *note; /* is to be taken */
+    bool noted;
+};
+
 struct turn { /* one attempt of one transaction */
     struct engine *engine;
     struct run *run;
@@ -349,6 +359,7 @@ void fates_plan(struct turn *t);    /* there are no hosts: what the plan says */
 void fates_refused(struct turn *t); /* no host has what the message needs */
 /* Writes down what became of each, again and again until it is written; what was not sent goes back. */
 void turn_settle(struct turn *t);
+void unwritten_look(struct engine *e, int64_t now); /* notes in outcomes.log what has waited for the store for long */
 
 /* ---- suspensions ---- */
 
@@ -397,8 +408,9 @@ struct engine {
     struct sched *sched;
     struct way *ways;
     struct site *sites;
-    struct held held; /* a ring */
-    size_t claiming;  /* claims that wait for the store */
+    struct held held;           /* a ring */
+    struct unwritten unwritten; /* likewise */
+    size_t claiming;            /* claims that wait for the store */
     struct tls_client *tls;
     struct tls_failure_row *tls_failures;
     struct credit *taken; /* of rates, ahead */

@@ -106,28 +106,90 @@ static size_t list_done(const struct turn *t, struct done *out)
     return n;
 }
 
-/* As long as it takes, or until everything is cut. */
-static void write_down(struct turn *t, struct done *done, size_t n)
+/* ---- verdicts that wait for the store ---- */
+
+struct note { /* to be taken */
+    struct engine *engine;
+    struct unwritten *of; /* NULL: it has been written down meanwhile */
+};
+
+static void note_fiber(void *arg)
 {
-    int64_t from = clock_monotonic(), pause = AGAIN_MS;
+    struct note *x = arg;
+    struct engine *e = x->engine;
+    struct unwritten *u = x->of;
+
+    if (u) {
+        u->note = NULL;
+        outcomes_note(e->svc, u->done, u->n); /* looks at them before it waits */
+    }
+    free(x);
+    engine_left(e);
+}
+
+/* A try to write may take as long as the store is looked for: who waits is not who notes. */
+void unwritten_look(struct engine *e, int64_t now)
+{
+    for (struct unwritten *u = e->unwritten.next; u != &e->unwritten; u = u->next) {
+        if (u->noted || now - u->from < NOTE_MS)
+            continue;
+        u->note = malloc(sizeof *u->note);
+        if (!u->note)
+            die("out of memory: a verdict");
+        *u->note = (struct note){ e, u };
+        u->noted = engine_spawn(e, note_fiber, u->note);
+        if (!u->noted) {
+            free(u->note);
+            u->note = NULL;
+        }
+    }
+}
+
+static void unwritten_begin(struct engine *e, struct unwritten *u)
+{
+    u->prev = e->unwritten.prev;
+    u->next = &e->unwritten;
+    e->unwritten.prev->next = u;
+    e->unwritten.prev = u;
+}
+
+static void unwritten_end(struct unwritten *u)
+{
+    u->prev->next = u->next;
+    u->next->prev = u->prev;
+    if (u->note)
+        u->note->of = NULL;
+}
+
+/* As long as it takes, or until everything is cut: then what is not noted yet is. */
+static bool write_again_and_again(struct turn *t, const struct unwritten *u)
+{
     struct arena_mark clean = arena_mark(t->arena);
-    bool noted = false;
+    int64_t pause = AGAIN_MS;
     struct err e = { 0 };
 
-    while (!queue_finish(t->engine->svc, t->arena, done, n, &e)) {
+    while (!queue_finish(t->engine->svc, t->arena, u->done, u->n, &e)) {
         log_warn("delivery", LOG_TEXT("result", "not written down"), LOG_TEXT("error", e.message),
                  LOG_TEXT("where", e.where));
-        if (!noted && clock_monotonic() - from >= NOTE_MS)
-            noted = outcomes_note(t->engine->svc, done, n);
-        if (!fiber_sleep_until(clock_monotonic() + pause)) {
-            if (!noted)
-                outcomes_note(t->engine->svc, done, n);
-            return;
-        }
+        if (!fiber_sleep_until(clock_monotonic() + pause))
+            return false;
         pause = 2 * pause < AGAIN_MOST ? 2 * pause : AGAIN_MOST;
         e = (struct err){ 0 };
         arena_rewind(t->arena, clean);
     }
+    return true;
+}
+
+static void write_down(struct turn *t, struct done *done, size_t n)
+{
+    struct unwritten u = { .done = done, .n = n, .from = clock_monotonic() };
+    bool written;
+
+    unwritten_begin(t->engine, &u);
+    written = write_again_and_again(t, &u);
+    unwritten_end(&u);
+    if (!written && (!u.noted || u.note))
+        outcomes_note(t->engine->svc, done, n);
 }
 
 static void give_back(struct turn *t)

@@ -43,6 +43,7 @@ def test_no_dot_while_the_store_is_away(member, tmp_path):
         until(lambda: 1 not in [session.number for session in list(peer.open)])
         assert not peer.seen
         member.signal(0, signal.SIGCONT)
+        until(lambda: s.get("/readyz", key=False).status == 200)
         assert ended(s, m, seconds=60)["x@far.test"]["attempts"] == 1 and len(peer.seen) == 1
 
 
@@ -63,7 +64,7 @@ def test_what_was_said_meanwhile_outlives_the_process(member, tmp_path):
         s.env["POSTRIDER_DELIVERY_RUN"] = "true"
         s.start()
         assert frozen.wait(30)
-        until(lambda: (s.data / "outcomes.log").exists())
+        until(lambda: (s.data / "outcomes.log").exists(), 20)  # after some seconds, however long a try to write takes
         assert len(peer.seen) == 1
         s.kill()
         member.signal(0, signal.SIGCONT)
