@@ -32,6 +32,28 @@ def over(member, peer, data, **more):
     return Server(env=env | {f"POSTRIDER_DELIVERY_{k.upper()}": v for k, v in more.items()}, data=data, store=member.uri())
 
 
+class Freeze:
+    """The store stands still from the first mail on, which is taken as all others."""
+
+    def __init__(self, member):
+        self.member, self.done = member, threading.Event()
+
+    def __call__(self, session, mail):
+        if not self.done.is_set():
+            self.member.signal(0, signal.SIGSTOP)
+            self.done.set()
+        return "250 2.0.0 taken"
+
+
+def begin(s, n):
+    """So many mails, claimed together for one connection."""
+    ms = [send(s, f"x{i}@far.test") for i in range(n)]
+    s.stop()
+    s.env["POSTRIDER_DELIVERY_RUN"] = "true"
+    s.start()
+    return ms
+
+
 def test_no_dot_while_the_store_is_away(member, tmp_path):
     go = threading.Event()
     with Peer(DATA=[Wait(go, "354 go"), None]) as peer, over(member, peer, tmp_path / "data") as s:
@@ -50,20 +72,10 @@ def test_no_dot_while_the_store_is_away(member, tmp_path):
 def test_what_was_said_meanwhile_outlives_the_process(member, tmp_path):
     """Two mails of one connection: of the first the peer has said 250 while the store was away, so there is no dot of the second. The first one's
     verdict is noted in the data folder; after a kill it is written down from there, once, and only the second is sent."""
-    frozen = threading.Event()
-
-    def freeze(session, mail):
-        if not frozen.is_set():
-            member.signal(0, signal.SIGSTOP)
-            frozen.set()
-        return "250 2.0.0 taken"
-
+    freeze = Freeze(member)
     with Peer(dot=freeze) as peer, over(member, peer, tmp_path / "data", run="false") as s:
-        ms = [send(s, f"x{i}@far.test") for i in range(2)]
-        s.stop()
-        s.env["POSTRIDER_DELIVERY_RUN"] = "true"
-        s.start()
-        assert frozen.wait(30)
+        ms = begin(s, 2)
+        assert freeze.done.wait(30)
         until(lambda: (s.data / "outcomes.log").exists(), 20)  # after some seconds, however long a try to write takes
         assert len(peer.seen) == 1
         s.kill()
@@ -76,3 +88,4 @@ def test_what_was_said_meanwhile_outlives_the_process(member, tmp_path):
         assert all(kinds(s, m).count("email.delivered") == 1 for m in ms)
         [first] = [m for m in ms if peer.seen[0].recipients == list(deliveries(s, m))]
         assert "email.ambiguous" not in kinds(s, first) and deliveries(s, first)[peer.seen[0].recipients[0]]["last"]["text"] == "taken"
+

@@ -72,6 +72,28 @@ def test_killed_between_claim_and_connection(tmp_path):
                 assert ended(s, m)["x@far.test"]["attempts"] == 1 and len(peer.seen) == 1
 
 
+@pytest.mark.parametrize("rule", [True, False])
+def test_an_outcome_is_durable_before_the_next_dot(tmp_path, rule):
+    """So a kill costs one at most of each connection. The control: a build of tests can leave that out, and then it costs more."""
+    def dot(session, mail):
+        if len(peer.seen) == 4:
+            os.kill(s.process.pid, signal.SIGKILL)
+            raise Cut()
+        return "250 2.0.0 taken"
+
+    with Peer(dot=dot) as peer, by_relay(peer, path_max=1, ahead=6, run="false", data=tmp_path / "data") as s:
+        ms = [send(s, f"x{i}@far.test") for i in range(6)]
+        s.stop()
+        s.env |= {"POSTRIDER_DELIVERY_RUN": "true"} | ({} if rule else {"POSTRIDER_TEST_DOT": "early"})
+        s.start(wait=False).process.wait(60)
+        s.env.pop("POSTRIDER_TEST_DOT", None)
+        s.start()
+        for m in ms:
+            ended(s, m)
+        to = collections.Counter(mail.recipients[0] for mail in peer.seen)
+        assert len(to) == 6 and (sum(to.values()) - 6 <= 1) == rule
+
+
 def test_what_came_twice_is_marked(tmp_path):
     killer = Killer()
     with Peer(offers=(), dot=killer) as peer, by_relay(peer, data=tmp_path / "data") as s:
