@@ -164,11 +164,21 @@ static bool network(struct bytes text, struct arena *a)
 TYPEID(typeid_acc, "acc")
 TYPEID(typeid_dlv, "dlv")
 TYPEID(typeid_key, "key")
+TYPEID(typeid_lay, "lay")
 TYPEID(typeid_mbx, "mbx")
 TYPEID(typeid_msg, "msg")
 TYPEID(typeid_sus, "sus")
 TYPEID(typeid_thr, "thr")
 TYPEID(typeid_str, "str")
+
+static bool template_version(struct bytes text, struct arena *a)
+{
+    int64_t n = 0;
+
+    (void)a;
+    return bytes_equal(text, BYTES("draft")) || bytes_equal(text, BYTES("published")) ||
+           (bytes_to_int(text, &n) && n > 0);
+}
 
 #define ID_WRONG "Not an id of this kind"
 static const struct format formats[FORMATS] = {
@@ -187,9 +197,11 @@ static const struct format formats[FORMATS] = {
     [FORMAT_content_id] = { content_id, "invalid_content_id", "Not a Content-ID (without angle brackets)" },
     [FORMAT_keyword] = { keyword, "invalid_keyword", "Not a keyword: no blanks, quotes, brackets, * or %" },
     [FORMAT_network] = { network, "invalid_network", "Not an IP address or network (192.0.2.0/24)" },
+    [FORMAT_template_version] = { template_version, "invalid_version", "A number, `published` or `draft`" },
     [FORMAT_typeid_acc] = { typeid_acc, "invalid_id", ID_WRONG },
     [FORMAT_typeid_dlv] = { typeid_dlv, "invalid_id", ID_WRONG },
     [FORMAT_typeid_key] = { typeid_key, "invalid_id", ID_WRONG },
+    [FORMAT_typeid_lay] = { typeid_lay, "invalid_id", ID_WRONG },
     [FORMAT_typeid_mbx] = { typeid_mbx, "invalid_id", ID_WRONG },
     [FORMAT_typeid_msg] = { typeid_msg, "invalid_id", ID_WRONG },
     [FORMAT_typeid_sus] = { typeid_sus, "invalid_id", ID_WRONG },

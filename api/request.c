@@ -291,7 +291,7 @@ static void answer_prepare(struct request *r)
 {
     r->before = arena_mark(r->call.arena);
     r->operated = true;
-    if (r->call.reads)
+    if (r->call.reads && !(r->route->flags & ROUTE_READS)) /* that is made of its body, which is not kept */
         large_init(r);
 }
 
@@ -299,6 +299,7 @@ static bool operate(struct request *r)
 {
     bool good;
 
+    r->call.reads |= (r->route->flags & ROUTE_READS) != 0;
     if (!request_login(r) || !allowed(r))
         return false;
     headers_check(r);

@@ -11,7 +11,8 @@ enum route_flags {
     ROUTE_STREAM = 8,   /* takes its body as it comes, as `stream` */
     ROUTE_POST = 16,    /* takes Idempotency-Key */
     ROUTE_METRICS = 32, /* needs no credential while api.metrics_open is set */
-    ROUTE_BODY_MAY_LACK = 64
+    ROUTE_BODY_MAY_LACK = 64,
+    ROUTE_READS = 128 /* a POST that changes nothing: a test key may */
 };
 
 struct request;

@@ -183,6 +183,8 @@ static void check(struct call *c, const struct schema *s, struct json_object *va
 {
     unsigned type = type_of(value);
 
+    if (s->any)
+        return;
     if (!(s->types & type)) {
         fault(c, at, "invalid_type", types_text(s->types, c->arena));
         return;
@@ -210,6 +212,8 @@ static const struct schema *variant(const struct schema *s, unsigned type)
 
     while (one && *one && !((*one)->types & type))
         one++;
+    if (s && s->any)
+        return s;
     if (one)
         return variant(*one, type);
     return s && s->types & type ? s : NULL;
@@ -221,7 +225,7 @@ static bool member_wanted(const void *in, struct bytes name, const void **shape)
     const struct schema *s = variant(in, JSON_OBJECT);
     const struct schema_property *property = s ? property_find(s->properties, name) : NULL;
 
-    *shape = property ? property->schema : s ? s->others : NULL;
+    *shape = property ? property->schema : s && s->any ? s : s ? s->others : NULL;
     return s != NULL;
 }
 
@@ -230,7 +234,7 @@ static bool item_wanted(const void *in, size_t index, const void **shape)
 {
     const struct schema *s = variant(in, JSON_ARRAY);
 
-    *shape = s ? s->items : NULL;
+    *shape = s && s->any ? s : s ? s->items : NULL;
     return s && (!s->size_most || index <= s->size_most);
 }
 

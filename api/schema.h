@@ -39,6 +39,7 @@ struct schema_property {
     bool required;
 };
 struct schema {
+    bool any;       /* whatever JSON there is, to any depth; nothing else is said */
     unsigned types; /* of enum json_types */
     enum schema_format format;
     int64_t least, most;          /* integers */

@@ -14,8 +14,10 @@ enum flag_type {
     FLAG_NUMBER,
     FLAG_SWITCH,
     FLAG_TEXTS,
-    FLAG_FILE, /* the first line of a file, "-": standard input */
-    FLAG_WHOLE /* all of it */
+    FLAG_FILE,  /* the first line of a file, "-": standard input */
+    FLAG_WHOLE, /* all of it */
+    FLAG_JSON,  /* the same, read as JSON */
+    FLAG_NAMED  /* name=value, one member of an object */
 };
 
 /* One --flag of a command. `field` is where it goes in the request (JSON member, or query parameter with `query`);

@@ -60,6 +60,37 @@ static bool file_text(const struct command_line *l, const char *name, bool whole
     return true;
 }
 
+static bool file_json(const struct command_line *l, const char *path, struct json_object **out)
+{
+    struct json_object *text = NULL;
+    struct err e = { 0 };
+    bool ok = file_text(l, path, true, &text);
+
+    if (ok && !json_read(bytes_of(json_object_get_string(text)), out, &e)) {
+        output_error(l, "%s: %s", path, e.message);
+        ok = false;
+    }
+    json_object_put(text);
+    return ok;
+}
+
+static bool named_json(const struct command_line *l, const char *text, struct json_object *before,
+                       struct json_object **out)
+{
+    struct bytes name, value;
+    char key[128];
+
+    *out = before ? json_object_get(before) : json_object_new_object();
+    if (!bytes_cut(bytes_of(text), '=', &name, &value) || name.n == 0 || name.n > 100) {
+        output_error(l, "%s: name=value is wanted", text);
+        json_object_put(*out);
+        return false;
+    }
+    snprintf(key, sizeof key, "%.*s", SHOW(name));
+    json_object_object_add(*out, key, json_object_new_string_len(value.p, (int)value.n));
+    return true;
+}
+
 /* What a flag says, as JSON; false, after a word to the user, when it says nothing that could be sent. */
 static bool flag_json(const struct command_line *l, const struct flag_value *v, struct json_object *before,
                       struct json_object **out)
@@ -74,6 +105,8 @@ static bool flag_json(const struct command_line *l, const struct flag_value *v, 
     case FLAG_SWITCH: *out = json_object_new_boolean(true); return true;
     case FLAG_FILE:
     case FLAG_WHOLE: return file_text(l, v->text, v->flag->type == FLAG_WHOLE, out);
+    case FLAG_JSON: return file_json(l, v->text, out);
+    case FLAG_NAMED: return named_json(l, v->text, before, out);
     case FLAG_TEXTS:
         *out = before ? json_object_get(before) : json_object_new_array();
         json_object_array_add(*out, json_object_new_string(v->text));

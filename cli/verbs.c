@@ -58,6 +58,48 @@ static const struct flag route_add[] = { ROUTE_FLAGS, END };
 static const struct flag route_set[] = { ROUTE_FLAGS,
                                          { "type", FLAG_TEXT, "type", false, "mx, relay, capture or hold" },
                                          END };
+#define TEMPLATE_FLAGS                                                                                                 \
+    { "name", FLAG_TEXT, "name", false, "for people" },                                                                \
+        { "dialect", FLAG_TEXT, "dialect", false, "handlebars (standard), mustache, mustachio, sendgrid or resend" },  \
+        { "layout", FLAG_TEXT, "layout_id", false, "LAYOUT-ID, or null" },                                             \
+        { "subject", FLAG_TEXT, "subject", false, "" },                                                                \
+        { "html-file", FLAG_WHOLE, "html", false, "file with the html, - for standard input" },                        \
+        { "text-file", FLAG_WHOLE, "text", false, "file with the plain text" },                                        \
+        { "from", FLAG_TEXT, "from", false, "sender: a@b or \"Name <a@b>\"" },                                         \
+        { "variables-file", FLAG_JSON, "variables", false, "file with what may be given, as JSON" },                   \
+    {                                                                                                                  \
+        "sample-file", FLAG_JSON, "sample", false, "file with values to look at it with, as JSON"                      \
+    }
+static const struct flag template_add[] = { TEMPLATE_FLAGS, END };
+static const struct flag template_set[] = { TEMPLATE_FLAGS,
+                                            { "alias", FLAG_TEXT, "alias", false, "another alias, or null" },
+                                            END };
+static const struct flag template_show[] = {
+    { "version", FLAG_TEXT, "version", true, "a number, published or draft (standard)" },
+    END,
+};
+static const struct flag template_copy[] = {
+    { "alias", FLAG_TEXT, "alias", false, "of the new one" },
+    { "name", FLAG_TEXT, "name", false, "of the new one" },
+    END,
+};
+static const struct flag template_render[] = {
+    { "var", FLAG_NAMED, "variables", false, "name=value, may be repeated" },
+    { "variables-file", FLAG_JSON, "variables", false, "file with all values, as JSON" },
+    { "version", FLAG_TEXT, "version", false, "published or draft (standard)" },
+    END,
+};
+static const struct flag layout_set[] = {
+    { "name", FLAG_TEXT, "name", false, "for people" },
+    { "html-file", FLAG_WHOLE, "html", false, "file with the html, {{{content}}} in it" },
+    { "text-file", FLAG_WHOLE, "text", false, "file with the plain text, {{{content}}} in it" },
+    END,
+};
+static const struct flag partial_put[] = {
+    { "html-file", FLAG_WHOLE, "html", false, "file with the html, - for standard input" },
+    { "text-file", FLAG_WHOLE, "text", false, "file with the plain text" },
+    END,
+};
 static const struct flag user_list[] = { LISTING, { "domain", FLAG_TEXT, "domain", true, "of this domain" }, END };
 #define USER_FLAGS                                                                                                     \
     { "name", FLAG_TEXT, "name", false, "full name" },                                                                 \
@@ -242,6 +284,31 @@ const struct verb verbs[] = {
     { "queue", "resume", "DELETE", "/v1/suspensions/{1}", 1, NULL, none, NULL, "SUSPENSION-ID: ends it" },
     { "suspension", "list", "GET", "/v1/suspensions", 0, NULL, listing, &suspension_members, "what is suspended" },
     { "suspension", "show", "GET", "/v1/suspensions/{1}", 1, NULL, none, NULL, "SUSPENSION-ID" },
+    { "template", "list", "GET", "/v1/templates", 0, NULL, listing, &template_members, "all templates" },
+    { "template", "add", "POST", "/v1/templates", 1, "alias", template_add, NULL, "ALIAS: a new template, as a draft" },
+    { "template", "show", "GET", "/v1/templates/{1}", 1, NULL, template_show, NULL, "TEMPLATE (id or alias)" },
+    { "template", "set", "PATCH", "/v1/templates/{1}", 1, NULL, template_set, NULL,
+      "TEMPLATE: changes of the draft what the flags say" },
+    { "template", "publish", "POST", "/v1/templates/{1}/publish", 1, NULL, none, NULL,
+      "TEMPLATE: makes the next version of the draft" },
+    { "template", "versions", "GET", "/v1/templates/{1}/versions", 1, NULL, listing, &template_version_members,
+      "TEMPLATE: what was published" },
+    { "template", "restore", "POST", "/v1/templates/{1}/versions/{2}/restore", 2, NULL, none, NULL,
+      "TEMPLATE NUMBER: the draft becomes that version" },
+    { "template", "duplicate", "POST", "/v1/templates/{1}/duplicate", 1, NULL, template_copy, NULL,
+      "TEMPLATE: a new one with its draft" },
+    { "template", "render", "POST", "/v1/templates/{1}/render", 1, NULL, template_render, NULL,
+      "TEMPLATE: what it says, with these values or its sample" },
+    { "template", "delete", "DELETE", "/v1/templates/{1}", 1, NULL, none, NULL, "TEMPLATE: with its versions" },
+    { "layout", "list", "GET", "/v1/layouts", 0, NULL, listing, &layout_members, "all layouts" },
+    { "layout", "add", "POST", "/v1/layouts", 0, NULL, layout_set, NULL, "a new layout" },
+    { "layout", "show", "GET", "/v1/layouts/{1}", 1, NULL, none, NULL, "LAYOUT-ID" },
+    { "layout", "set", "PATCH", "/v1/layouts/{1}", 1, NULL, layout_set, NULL, "LAYOUT-ID: changes what the flags say" },
+    { "layout", "delete", "DELETE", "/v1/layouts/{1}", 1, NULL, none, NULL, "LAYOUT-ID" },
+    { "partial", "list", "GET", "/v1/partials", 0, NULL, listing, &partial_members, "all partials" },
+    { "partial", "show", "GET", "/v1/partials/{1}", 1, NULL, none, NULL, "NAME" },
+    { "partial", "put", "PUT", "/v1/partials/{1}", 1, NULL, partial_put, NULL, "NAME: {{> NAME}} stands for this" },
+    { "partial", "delete", "DELETE", "/v1/partials/{1}", 1, NULL, none, NULL, "NAME" },
     { "mailbox", "list", "GET", "/v1/users/{1}/mailboxes", 1, NULL, listing, &mailbox_members, "USER" },
     { "mailbox", "add", "POST", "/v1/users/{1}/mailboxes", 2, "-,name", mailbox_add, NULL, "USER NAME: a new mailbox" },
     { "mailbox", "set", "PATCH", "/v1/mailboxes/{1}", 1, NULL, mailbox_set, NULL,

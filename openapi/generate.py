@@ -55,6 +55,8 @@ class Tables:
         return "FORMAT_" + name.replace("-", "_")
 
     def types_of(self, schema):
+        if schema.get("x-any"):
+            return list(TYPES)
         if "oneOf" in schema:
             return [t for one in schema["oneOf"] for t in self.types_of(self.resolve(one))]
         if "const" in schema:
@@ -64,6 +66,8 @@ class Tables:
 
     def schema(self, node):
         schema = self.resolve(node)
+        if schema.get("x-any"):
+            return self.emit("const struct schema", "", "{ .any = true }")
         unknown = set(schema) - KNOWN
         assert not unknown, f"the checker does not know {unknown} of {schema}"
         if "oneOf" in schema:
@@ -144,6 +148,7 @@ def flags_of(tables, document, operation, method):
     flags += ["ROUTE_BODY_MAY_LACK"] if content and not tables.resolve(operation["requestBody"]).get("required") else []
     flags += ["ROUTE_STREAM"] if "x-stream" in operation else []
     flags += ["ROUTE_POST"] if method == "post" else []
+    flags += ["ROUTE_READS"] if operation.get("x-reads") else []
     flags += [OPEN_WHEN[operation["x-open-when"]]] if "x-open-when" in operation else []
     assert "x-stream" not in operation or operation["x-stream"] in content
     assert set(content) <= {"application/json", operation.get("x-stream")}

@@ -35,6 +35,7 @@
 #include "service/queue/routing.h"
 #include "service/queue/suppression_import.h"
 #include "service/queue/suspension.h"
+#include "service/template/compiled.h"
 #include <assert.h>
 #include <unistd.h>
 
@@ -114,6 +115,7 @@ bool service_open(const struct service_options *o, struct service **out, struct 
     svc->ending = signal_new();
     svc->feed = feed_new();
     svc->routing = routing_new();
+    svc->templates = compiled_cache_new();
     if (store_is_shared(o->store_url))
         svc->pokes = pokes_new();
     svc->snapshots = snapshots_new();
@@ -145,6 +147,7 @@ void service_close(struct service **svc)
     signal_free(&s->ending);
     feed_free(&s->feed);
     routing_free(&s->routing);
+    compiled_cache_free(&s->templates);
     pokes_free(&s->pokes);
     snapshots_free(&s->snapshots);
     directory_free(&s->directory);

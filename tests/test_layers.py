@@ -9,7 +9,7 @@ BELOW = {"base": "", "net": "base", "http": "base", "mail": "base", "store": "ne
          "cli": "api smtp pop3 delivery service mail net base"}
 # The folders of service/, from the lowest: each may use itself and those before it. service.c and service.h, which wire
 # them together, stand above all and are used by the doors alone.
-SERVICE = ["core", "identity", "body", "box", "queue", "message", "keep"]
+SERVICE = ["core", "identity", "body", "box", "queue", "template", "message", "keep"]
 # Headers that promise more than the file of their name keeps. What is one thing to those who use it:
 FAMILIES = set("""base/json_tree.h net/fiber.h net/stream.h net/tls_client.h net/wait.h mail/address.h mail/build.h mail/charset.h
     mail/dkim_key.h mail/header.h mail/mime.h store/store.h service/core/call.h api/schema.h smtp/smtp.h pop3/pop3.h""".split())

@@ -104,6 +104,14 @@ size_t template_weight(const struct template *t)
     return arena_used(t->arena);
 }
 
+bool template_takes_body(const struct template *t)
+{
+    for (uint32_t i = 0; i < t->n_ops; i++)
+        if (t->ops[i].kind == OP_CONTENT)
+            return true;
+    return false;
+}
+
 const struct bytes *template_partials(const struct template *t, size_t *n, bool *all)
 {
     *n = t->n_partials;

@@ -72,8 +72,9 @@ struct template_source {
 /* NULL in *out and a fault when the text is none. */
 bool template_compile(const struct template_source *source, const struct template_limits *limits, struct template **out,
                       struct template_fault *fault);
-void template_free(struct template **t);          /* *t may be NULL */
-size_t template_weight(const struct template *t); /* bytes that it holds */
+void template_free(struct template **t);            /* *t may be NULL */
+size_t template_weight(const struct template *t);   /* bytes that it holds */
+bool template_takes_body(const struct template *t); /* a layout says where the body is to stand */
 /* The partials that it names, and the first parts of all names that it looks up (whether or not they are variables of
  * the whole). `all`: it also looks at all variables at once, or names partials by variables. */
 const struct bytes *template_partials(const struct template *t, size_t *n, bool *all);

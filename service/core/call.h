@@ -23,7 +23,8 @@
     X(SETTINGS, "settings") \
     X(METRICS, "metrics") \
     X(OPERATOR, "operator") \
-    X(SUPPRESSIONS, "suppressions")
+    X(SUPPRESSIONS, "suppressions") \
+    X(TEMPLATES, "templates")
 /* clang-format on */
 enum scope_number {
 #define X(name, text) SCOPE_NUMBER_##name,

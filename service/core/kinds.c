@@ -7,7 +7,8 @@
 static const struct field account_fields[] = {
     FIELD(ID, account_row, id),         FIELD(TEXT, account_row, name),       FIELD(BOOL, account_row, disabled),
     FIELD(BOOL, account_row, operator), FIELD(TIME, account_row, created_at), FIELD(INT, account_row, domains),
-    FIELD(INT, account_row, routes),
+    FIELD(INT, account_row, routes),    FIELD(INT, account_row, templates),   FIELD(INT, account_row, layouts),
+    FIELD(INT, account_row, partials),
 };
 KIND(account, "acc", .indexes = NULL);
 
@@ -220,5 +221,9 @@ const struct kind *const all_kinds[] = {
     &route_kind,
     &poke_kind,
     &batch_kind,
+    &template_kind,
+    &template_version_kind,
+    &layout_kind,
+    &partial_kind,
     NULL,
 };

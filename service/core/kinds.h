@@ -13,6 +13,7 @@ struct account_row {
     int64_t created_at;
     int64_t domains; /* how many it has: raised with each, so that none is made in one that is deleted */
     int64_t routes;  /* likewise: there is a most */
+    int64_t templates, layouts, partials; /* likewise */
 };
 
 struct domain_row {
@@ -186,7 +187,9 @@ struct message_row {
     int64_t expires_after; /* seconds from then on; 0: delivery.expires_after */
     bool undated;          /* its Date is written then */
     bool save_to_sent;
-    struct id batch_id; /* the request of many that it came with; null: alone */
+    struct id batch_id;    /* the request of many that it came with; null: alone */
+    struct id template_id; /* what it was made of, and in which version; null: of no template */
+    int64_t template_version;
 };
 
 struct batch_row { /* many messages sent by one request: message/batches.h */
@@ -368,6 +371,49 @@ struct suppression_import_row { /* queue/suppression_import.h */
     int64_t expires_at; /* of the row, once it is finished */
 };
 
+/* Templates of mails: service/template/template.h. What a template says is the same in its draft and in a version. */
+struct template_row {
+    struct id id, account_id;
+    struct bytes alias; /* unique in the account; null: it has none */
+    struct bytes name, dialect;
+    struct id layout_id;
+    struct bytes subject, html, text, amp_html;
+    struct bytes sender, reply_to; /* JSON: an address, a list of them */
+    struct bytes headers;          /* JSON: a list or a map */
+    struct bytes variables;        /* JSON: a list of what may be given */
+    struct bytes sample;           /* JSON: values to look at it with */
+    int64_t version;               /* rises with each change: its ETag */
+    int64_t draft_version;         /* the number that its draft gets when it is published */
+    int64_t published_version;     /* 0: never */
+    int64_t created_at, updated_at, published_at;
+};
+
+struct template_version_row { /* never changed */
+    struct id id, account_id, template_id;
+    int64_t number; /* from 1; unique with template_id */
+    struct bytes name, dialect;
+    struct id layout_id;
+    struct bytes subject, html, text, amp_html, sender, reply_to, headers, variables, sample;
+    /* As they were: the layout (null: none), and JSON [{name, html, text}] of the partials. */
+    struct bytes layout_html, layout_text, partials;
+    int64_t published_at;
+};
+
+struct layout_row {
+    struct id id, account_id;
+    struct bytes name, html, text;
+    int64_t version; /* as template.version */
+    int64_t created_at, updated_at;
+};
+
+struct partial_row {
+    struct id id, account_id;
+    struct bytes name; /* unique in the account */
+    struct bytes html, text;
+    int64_t version;
+    int64_t created_at, updated_at;
+};
+
 struct poke_row { /* watched: something of a flow is due, for the node that sends: queue/poke.h */
     struct id id;
     struct bytes flow;
@@ -409,6 +455,6 @@ extern const struct kind change_kind, account_kind, domain_kind, dkim_kind, user
     setting_kind, setting_change_kind, node_kind, idempotency_kind, body_kind, message_kind, tag_kind, delivery_kind,
     mailbox_kind, entry_kind, event_kind, batch_kind, consumer_kind, throttle_kind, limit_kind, upgrade_kind, copy_kind,
     suppression_kind, suppression_import_kind, suspension_kind, action_kind, transcript_kind, nudge_kind, path_kind,
-    route_kind, poke_kind;
+    route_kind, poke_kind, template_kind, template_version_kind, layout_kind, partial_kind;
 extern const struct kind *const all_kinds[]; /* NULL-terminated, for store_open */
 #endif

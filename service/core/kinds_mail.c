@@ -67,6 +67,8 @@ static const struct field message_fields[] = {
     FIELD(BOOL, message_row, undated),
     FIELD(BOOL, message_row, save_to_sent),
     FIELD(ID, message_row, batch_id),
+    FIELD(ID, message_row, template_id),
+    FIELD(INT, message_row, template_version),
 };
 /* "content" holds what still has content of its own to erase: not the mail that came in. "release" serves the claims of
  * what waits for its time. */

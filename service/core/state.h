@@ -53,6 +53,7 @@ struct service {
     struct suspensions *suspensions;  /* service/queue/suspension.h */
     struct signal *acting;            /* an action waits: service/queue/action.h */
     struct signal *releasing;         /* a message may begin: service/message/release.h */
+    struct compiled_cache *templates; /* service/template/compiled.h */
     struct routing *routing;          /* service/queue/routing.h */
     struct pokes *pokes;              /* service/queue/poke.h; NULL: nobody else has the store */
     struct mail *mail;                /* the mail half's own, between due_start and due_stop */

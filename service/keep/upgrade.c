@@ -140,14 +140,16 @@ static bool give_index_key(struct upgrade *u, const void *row, bool *done)
     (SCOPE_SEND | SCOPE_MESSAGES_READ | SCOPE_DELIVERIES_WRITE | SCOPE_MAIL_READ | SCOPE_MAIL_WRITE | SCOPE_DOMAINS |  \
      SCOPE_USERS | SCOPE_KEYS)
 
+#define TENANT_SINCE (SCOPE_SUPPRESSIONS | SCOPE_TEMPLATES)
+
 static bool give_scopes(struct upgrade *u, const void *row, bool *done)
 {
     const struct key_row *key = row;
     const struct cond same = COND("scopes", IS, V_INT(key->scopes));
-    const struct set more = SET("scopes", V_INT(key->scopes | SCOPE_SUPPRESSIONS));
+    const struct set more = SET("scopes", V_INT(key->scopes | TENANT_SINCE));
     struct batch *b = batch_new(u->arena);
 
-    *done = (key->scopes & TENANT_BEFORE) != TENANT_BEFORE || (key->scopes & SCOPE_SUPPRESSIONS);
+    *done = (key->scopes & TENANT_BEFORE) != TENANT_BEFORE || (key->scopes & TENANT_SINCE) == TENANT_SINCE;
     if (*done)
         return true;
     batch_update(b, &key_kind, key->id, &same, 1, &more, 1);

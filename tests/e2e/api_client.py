@@ -9,9 +9,10 @@ import urllib.parse
 from server import Answer
 
 SCOPES = ["send", "messages:read", "deliveries:write", "mail:read", "mail:write", "domains", "users", "keys", "settings",
-          "metrics", "operator", "suppressions"]
+          "metrics", "operator", "suppressions", "templates"]
 PREFIXES = {"accounts": "acc", "domains": "dom", "users": "usr", "addresses": "adr", "keys": "key", "messages": "msg",
-            "deliveries": "dlv", "events": "evt", "mailboxes": "mbx", "entries": "ent", "suppressions": "sup", "routes": "rte", "batches": "bat"}
+            "deliveries": "dlv", "events": "evt", "mailboxes": "mbx", "entries": "ent", "suppressions": "sup", "routes": "rte", "batches": "bat",
+            "templates": "tpl", "layouts": "lay"}
 NOBODY = "01k9qw6t5he8brjf0d3vnx2mza"  # an id that nothing has
 
 
@@ -81,7 +82,7 @@ def operations(server):
     document = server.get("/openapi.json", key=False).json
     for path, methods in document["paths"].items():
         for method, operation in methods.items():
-            if path.startswith("/v1") and method in ("get", "post", "patch", "delete"):
+            if path.startswith("/v1") and method in ("get", "post", "put", "patch", "delete"):
                 yield method.upper(), path, operation
 
 

@@ -90,14 +90,16 @@ def test_every_post_replays(server, c):
     deliveries = [o.get(f"/v1/deliveries?message_id={m}").json["data"][0]["id"] for m in others]  # one for each verb
     assert o.post(f"/v1/deliveries/{deliveries[2]}/hold").json["status"] == "held"  # is to be released
     many = o.make("/v1/batches", {"messages": [{"from": "you@postrider.test", "to": "deferred@sandbox.test", "text": "x"}]})["id"]
-    places = {"batches": many, "domains": "postrider.test", "users": "you@postrider.test", "mailboxes": inbox_id, "messages": waiting}
+    o.make("/v1/templates", {"alias": "idem", "html": "{{name}}"})
+    o.make("/v1/templates/idem/publish", None)
+    places = {"templates": "idem", "batches": many, "domains": "postrider.test", "users": "you@postrider.test", "mailboxes": inbox_id, "messages": waiting}
     instead = {"/v1/domains": {"name": "new.postrider.test"}, "/v1/users": {"address": "new@postrider.test"},
                "/v1/suspensions": {"scope": "tag", "match": "news", "effect": "stop"}}
     for method, path, operation in operations(server):
         if method != "POST":
             continue
         places["deliveries"] = deliveries[0] if deliveries else None
-        where = path.replace("{id}", places.get(path.split("/")[2], ""))
+        where = path.replace("{id}", places.get(path.split("/")[2], "")).replace("{n}", "1")
         if "/deliveries/" in path:
             deliveries.pop(0)
         media, body = example(server, operation)

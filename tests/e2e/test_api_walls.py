@@ -31,13 +31,14 @@ def tenant(server, n):
     return {"account": account, "client": c, "address": address, "ids": {
         "accounts": account["id"], "domains": domain["id"], "users": user["id"], "addresses": c.all("/v1/addresses")[0]["id"],
         "keys": account["key"]["id"], "messages": sent["id"], "deliveries": sent["recipients"][0]["id"],
-        "routes": c.make("/v1/routes", {"type": "mx"})["id"], "batches": c.make("/v1/batches", {"messages": [{"from": address, "to": address, "text": "x"}]})["id"], "events": c.all("/v1/events")[0]["id"], "mailboxes": boxes["inbox"], "entries": entry["id"]}}
+        "routes": c.make("/v1/routes", {"type": "mx"})["id"], "batches": c.make("/v1/batches", {"messages": [{"from": address, "to": address, "text": "x"}]})["id"], "templates": c.make("/v1/templates", {"html": "x"})["id"],
+        "layouts": c.make("/v1/layouts", {"html": "{{{content}}}"})["id"], "events": c.all("/v1/events")[0]["id"], "mailboxes": boxes["inbox"], "entries": entry["id"]}}
 
 
 def fill(path, ids):
     """A path with real ids: those of `ids`."""
     kind = path.split("/")[2]
-    return path.replace("{id}", ids.get(kind, "x")).replace("{name}", "log.level").replace("{index}", "0")
+    return path.replace("{id}", ids.get(kind, "x")).replace("{name}", "log.level").replace("{index}", "0").replace("{n}", "1")
 
 
 def body_of(server, operation):
@@ -426,7 +427,7 @@ def test_a_test_key_writes_nothing_but_test_mail(server):
             "action_create"}  # act on test mail alone
     tried = 0
     for method, path, operation in operations(server):
-        if method == "GET" or operation["operationId"] in mail:
+        if method == "GET" or operation.get("x-reads") or operation["operationId"] in mail:
             continue
         for client in (c, operator):
             answer = call(client, method, fill(path, made["ids"]), body_of(server, operation))

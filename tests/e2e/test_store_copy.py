@@ -24,7 +24,8 @@ ANA, BO = "ana@copy.test", "bo@copy.test"
 MANY = 1000
 STEPS = ["account", "domain", "dkim", "user", "address", "key", "setting", "setting_change", "node", "idempotency", "body", "message", "tag",
          "delivery", "mailbox", "entry", "event", "consumer", "throttle", "limit", "change", "upgrade", "suppression",
-         "suppression_import", "suspension", "action", "transcript", "nudge", "path", "route", "poke", "batch", "chunk"]
+         "suppression_import", "suspension", "action", "transcript", "nudge", "path", "route", "poke", "batch",
+         "template", "template_version", "layout", "partial", "chunk"]
 
 
 def environment(**more):
@@ -68,6 +69,10 @@ def fill(s):
     s.make("/v1/users", {"address": "late@copy.test"})
     s.make("/v1/addresses", {"address": "alias@copy.test", "target": {"type": "user", "user_id": s.get(f"/v1/users/{ANA}").json["id"]}})
     s.make("/v1/keys", {"name": "second", "scopes": ["send"]})
+    layout = s.make("/v1/layouts", {"html": "<b>{{{content}}}</b>"})["id"]
+    s.call("PUT", "/v1/partials/foot", {"html": "<i>ü</i>"})
+    s.make("/v1/templates", {"alias": "kept", "html": "{{> foot}}", "layout_id": layout, "sample": {"a.b": [1.50, None]}})
+    s.make("/v1/templates/kept/publish", None)
     for value in ("11d", "12d"):
         setting(s, "message.keep", value)
     with smtplib.SMTP(*s.address("smtp"), timeout=120) as c:
