@@ -10,7 +10,10 @@ static const struct field account_fields[] = {
     FIELD(INT, account_row, routes),    FIELD(INT, account_row, templates),   FIELD(INT, account_row, layouts),
     FIELD(INT, account_row, partials),
 };
-KIND(account, "acc", .indexes = NULL);
+static const struct index account_indexes[] = {
+    { .name = "disabled", .fields = { "disabled" } },
+};
+KIND(account, "acc", INDEXES(account));
 
 static const struct field domain_fields[] = {
     FIELD(ID, domain_row, id),           FIELD(ID, domain_row, account_id),  FIELD(TEXT, domain_row, name),

@@ -1,9 +1,11 @@
 /* service/identity/account.c - accounts, for operators.
  *
  * An account's number of domains is raised by the batch that makes a domain, so a delete on condition of none cannot
- * miss one. Whoever caches logins or the directory is told at once here, and within a second on other nodes. */
+ * miss one. Whoever caches logins or the directory is told at once here, and within a second on other nodes; what has
+ * been accepted of one that is disabled waits (service/queue/suspension.h), of which all nodes hear by a nudge. */
 #include "service/identity/account.h"
 #include "service/core/member.h"
+#include "service/core/nudge.h"
 #include "service/core/state.h"
 #include "service/identity/auth.h"
 #include "service/identity/directory.h"
@@ -115,11 +117,19 @@ bool account_create(struct call *c, const struct account_create_in *in, struct a
     return call_commit(c, b, out, out->row.id);
 }
 
+static void nudge(struct call *c, struct batch *b)
+{
+    nudge_add(b, c->arena, &account_kind);
+}
+
 bool account_update(struct call *c, const struct account_update_in *in, struct account_row *out)
 {
-    const struct patch patch = {
-        .members = &account_members, .given = &in->given, .named = in->named, .id = in->id, .find = account_find
-    };
+    const struct patch patch = { .members = &account_members,
+                                 .given = &in->given,
+                                 .named = in->named,
+                                 .id = in->id,
+                                 .find = account_find,
+                                 .also = nudge };
 
     if (!members_patch(c, &patch, out))
         return false;

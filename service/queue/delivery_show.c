@@ -33,6 +33,14 @@ static bool has_tags(const struct in_force *x, struct id account)
     return false;
 }
 
+static const struct suspension *suspended_here(const struct in_force *x, const struct delivery_row *d)
+{
+    for (size_t i = 0; i < x->n; i++)
+        if (id_is_none(x->list[i].id) && id_equal(x->list[i].account, d->account_id))
+            return &x->list[i];
+    return NULL;
+}
+
 /* The one that keeps it, as far as its own row, its message and its path tell. */
 static const struct suspension *suspended(const struct in_force *x, const struct delivery_row *d)
 {
@@ -42,8 +50,10 @@ static const struct suspension *suspended(const struct in_force *x, const struct
     const struct suspension *s;
     bool there;
 
-    if (!d->flow.p || !x->n)
+    if (!x->n)
         return NULL;
+    if (!d->flow.p) /* what is delivered here is stopped by its account alone */
+        return suspended_here(x, d);
     if (has_tags(x, d->account_id) &&
         store_look(x->call->store, &message_kind, d->message_id, x->call->arena, &m, &there, &ignored) && there)
         q.tags = m.tags;

@@ -11,15 +11,18 @@
 #include "base/params.h"
 #include "net/wait.h"
 #include "service/core/state.h"
+#include "service/queue/ending.h"
 #include "service/queue/mail_private.h"
 #include "service/queue/queue.h"
 #include "service/queue/slice.h"
 #include "service/queue/suppression_import.h"
+#include "service/queue/suspension.h"
 
 #define ROUND_ARENA ((size_t)16 * 1024 * 1024) /* the claimed rows */
 #define SLICE_ARENA ((size_t)64 * 1024 * 1024) /* a message, its mailboxes and what is written; anew for each slice */
 /* Without a poke, how long until due work is looked for again. */
-#define PAUSE_MS 1000
+#define PAUSE_MS    1000
+#define DISABLED_MS 60000
 
 static int by_message(const void *a, const void *b)
 {
@@ -83,12 +86,45 @@ static size_t of_one_message(const struct delivery_row *rows, size_t n)
     return length;
 }
 
+/* An account that is disabled stops its queue: it is looked at again a while later. */
+static bool put_off(struct service *svc, struct arena *a, const struct delivery_row *row, struct err *e)
+{
+    const struct set sets[] = { SET("due_at", V_TIME(store_now(svc->store) + DISABLED_MS)),
+                                SET("lease_until", V_TIME(0)) };
+    struct batch *b = batch_new(a);
+
+    batch_update(b, &delivery_kind, row->id, delivery_unchanged(row, a), DELIVERY_UNCHANGED, sets, 2);
+    return store_commit(svc->store, b, clock_monotonic() + PARAM_INT(delivery, lease) / 4, e);
+}
+
+/* Those of others come first; *n of them. */
+static void drop_disabled(struct service *svc, struct delivery_row *rows, size_t *n)
+{
+    struct arena *a = arena_new(SLICE_ARENA);
+    size_t kept = 0;
+
+    for (size_t i = 0; i < *n; i++) {
+        struct err why = { 0 };
+
+        if (!suspensions_disabled(svc, rows[i].account_id)) {
+            rows[kept++] = rows[i];
+            continue;
+        }
+        arena_reset(a);
+        if (!put_off(svc, a, &rows[i], &why) && why.code != ERR_CONFLICT)
+            tell(a, &rows[i], 1, "failed", &why); /* its lease ends by itself */
+    }
+    *n = kept;
+    arena_free(&a);
+}
+
 /* What fails because the store does keeps its lease, and falls due again when that ends; the others go on. */
 static bool do_claimed(struct service *svc, struct delivery_row *rows, size_t n, struct err *e)
 {
     struct arena *a = arena_new(SLICE_ARENA);
     bool ok = true;
 
+    drop_disabled(svc, rows, &n);
     qsort(rows, n, sizeof *rows, by_message);
     for (size_t i = 0, done; i < n; i += done) {
         struct err why = { 0 };

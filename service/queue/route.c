@@ -5,11 +5,11 @@
 #include "base/network.h"
 #include "mail/address.h"
 #include "service/core/member.h"
+#include "service/core/nudge.h"
 #include "service/core/precondition.h"
 #include "service/core/secrets.h"
 #include "service/core/state.h"
 #include "service/queue/mail_route.h"
-#include "service/queue/nudge.h"
 #include "service/queue/routing.h"
 
 #define PASSWORD_MAX 512

@@ -5,7 +5,7 @@
  *     routes_find(r, &query)                NULL: none matches, the parameters say
  *     routes_leave(&r)
  *
- * A change made here is seen at once, one of another node when its nudge comes (nudge.h): whoever asks next reads all
+ * A change made here is seen at once, one of another node when its nudge comes (nudges.h): whoever asks next reads all
  * rows. Any thread or fiber. */
 #ifndef SERVICE_ROUTING_H
 #define SERVICE_ROUTING_H

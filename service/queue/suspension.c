@@ -66,6 +66,8 @@ static bool read_row(const struct suspension_row *row, struct suspension *out)
                                 .expires_at = row->expires_at };
     if (!suspension_scope_read(row->scope, &out->scope)) /* a newer build's */
         return false;
+    if (out->scope == SUSPEND_ACCOUNT && !id_parse("acc", row->match, &out->account))
+        return false;
     if (row->limits.p && json_read(row->limits, &limits, &ignored)) {
         out->connections = limit_of(limits, "connections");
         out->per_minute = limit_of(limits, "per_minute");
@@ -88,23 +90,44 @@ static void replace(struct suspensions *s, struct arena *a, struct suspension *l
     arena_free(&old);
 }
 
+static bool find_disabled(struct service *svc, struct arena *a, struct account_row **rows, size_t *n, struct err *e)
+{
+    static const char *const only[] = { "id", "disabled", NULL };
+    struct query q = {
+        .kind = &account_kind, .index = "disabled", .n_conds = 1, .limit = (size_t)DISABLED_MOST, .only = only
+    };
+    void *found;
+
+    q.conds[0] = COND("disabled", IS, V_BOOL(true));
+    if (!store_find(svc->store, &q, a, &found, n, e))
+        return false;
+    *rows = found;
+    return true;
+}
+
 static bool load(struct service *svc, struct err *e)
 {
     struct query q = { .kind = &suspension_kind, .limit = (size_t)SUSPENSIONS_MOST };
     struct arena *a = arena_new(KNOWN_ARENA);
+    struct account_row *accounts;
     struct suspension *list;
     struct suspension_row *rows;
     void *found;
-    size_t n, kept = 0;
+    size_t n, n_accounts, kept = 0;
 
-    if (!store_find(svc->store, &q, a, &found, &n, e)) {
+    if (!store_find(svc->store, &q, a, &found, &n, e) || !find_disabled(svc, a, &accounts, &n_accounts, e)) {
         arena_free(&a);
         return false;
     }
     rows = found;
-    list = arena_array(a, n ? n : 1, sizeof *list);
+    list = arena_array(a, n + n_accounts + 1, sizeof *list);
     for (size_t i = 0; i < n; i++)
         kept += read_row(&rows[i], &list[kept]);
+    for (size_t i = 0; i < n_accounts; i++)
+        list[kept++] = (struct suspension){ .account = accounts[i].id,
+                                            .scope = SUSPEND_ACCOUNT,
+                                            .match = id_text(a, "acc", accounts[i].id),
+                                            .reason = BYTES("the account is disabled") };
     replace(svc->suspensions, a, list, kept);
     return true;
 }
@@ -143,6 +166,18 @@ void suspensions_copy(struct service *svc, struct arena *a, struct suspension **
         (*n)++;
     }
     pthread_mutex_unlock(&s->mutex);
+}
+
+bool suspensions_disabled(struct service *svc, struct id account)
+{
+    struct suspensions *s = svc->suspensions;
+    bool disabled = false;
+
+    pthread_mutex_lock(&s->mutex);
+    for (size_t i = 0; i < s->n && !disabled; i++)
+        disabled = id_is_none(s->list[i].id) && id_equal(s->list[i].account, account);
+    pthread_mutex_unlock(&s->mutex);
+    return disabled;
 }
 
 /* ---- what changes elsewhere, and by time ---- */

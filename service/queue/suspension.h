@@ -3,7 +3,7 @@
  *
  * | scope    | match                                 | what it stops                                               |
  * | site     | a recipient domain, or "*.x"          | mail to that domain                                         |
- * | provider | a name of delivery/providers.json     | mail to hosts of that provider                              |
+ * | provider | a name of mail/providers.json         | mail to hosts of that provider                              |
  * | path     | a name as GET /v1/queue shows it      | mail to that group of hosts                                 |
  * | source   | a name of ours that mail leaves under | mail that would leave there: we have one, "default"         |
  * | account  | an account's id                       | all its mail                                                |
@@ -14,7 +14,9 @@
  * path, source) or so many recipients a minute. At its end a path begins narrow (w = 1), and what a tag's held is
  * released by an action (action.h). Tenants stop their account and their tags, the rest is the operator's.
  *
- * All nodes know them: the copy here is made anew when a nudge says so (nudge.h), which is within a moment, and by the
+ * An account that is disabled stops its mail likewise, and no row says so: what is here comes of the account's own.
+ *
+ * All nodes know them: the copy here is made anew when a nudge says so (nudges.h), which is within a moment, and by the
  * node that changed them at once. */
 #ifndef SERVICE_SUSPENSION_H
 #define SERVICE_SUSPENSION_H
@@ -32,7 +34,8 @@ enum suspension_scope {
 };
 
 struct suspension {
-    struct id id, account; /* account: of a tag */
+    struct id id;      /* none: an account that is disabled */
+    struct id account; /* of a tag, or an account */
     enum suspension_scope scope;
     struct bytes match, reason;
     bool slow;
@@ -65,6 +68,8 @@ bool suspensions_load(struct service *svc, struct err *e);
 uint64_t suspensions_version(struct service *svc);
 /* A copy of what is in force, the oldest first. */
 void suspensions_copy(struct service *svc, struct arena *a, struct suspension **list, size_t *n);
+/* Is the account disabled? Any thread; as this node knows it. */
+bool suspensions_disabled(struct service *svc, struct id account);
 /* Takes away what is past its time. */
 bool suspensions_end_past(struct service *svc, struct arena *a, struct err *e);
 

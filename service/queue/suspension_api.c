@@ -2,9 +2,9 @@
  * on its own account and tags. Who may see one may end it, but a tenant none that the operator has made. */
 #include "mail/address.h"
 #include "service/core/member.h"
+#include "service/core/nudge.h"
 #include "service/core/state.h"
 #include "service/queue/action.h"
-#include "service/queue/nudge.h"
 #include "service/queue/suspension_private.h"
 
 static const char *const scopes[] = {

@@ -23,13 +23,6 @@ bool tag_holds(struct bytes pattern, struct bytes tags)
     return found;
 }
 
-static bool account_matches(struct bytes match, struct id account)
-{
-    struct id id;
-
-    return !id_is_none(account) && id_parse("acc", match, &id) && id_equal(id, account);
-}
-
 bool suspension_matches(const struct suspension *s, const struct suspend_query *q)
 {
     switch (s->scope) {
@@ -37,7 +30,7 @@ bool suspension_matches(const struct suspension *s, const struct suspend_query *
     case SUSPEND_PROVIDER: return q->provider.p && bytes_equal_nocase(s->match, q->provider);
     case SUSPEND_SOURCE: return q->source.p && bytes_equal_nocase(s->match, q->source);
     case SUSPEND_PATH: return q->path.p && bytes_equal_nocase(s->match, q->path);
-    case SUSPEND_ACCOUNT: return account_matches(s->match, q->account);
+    case SUSPEND_ACCOUNT: return !id_is_none(q->account) && id_equal(s->account, q->account);
     case SUSPEND_STREAM: return q->stream.p && bytes_equal_nocase(s->match, q->stream);
     case SUSPEND_TAG: return id_equal(s->account, q->account) && tag_holds(s->match, q->tags);
     default: return false;

@@ -5,8 +5,9 @@
 #include "service/queue/suspension.h"
 
 enum {
-    SUSPENSIONS_MOST = 2000,    /* kept in memory */
-    SUSPENSIONS_OF_TENANT = 100 /* made by one */
+    SUSPENSIONS_MOST = 2000,     /* kept in memory */
+    SUSPENSIONS_OF_TENANT = 100, /* made by one */
+    DISABLED_MOST = 10000        /* accounts */
 };
 
 bool suspension_scope_read(struct bytes name, enum suspension_scope *out);

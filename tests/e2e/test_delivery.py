@@ -304,6 +304,33 @@ def test_too_large_for_one_host_is_sent_to_another():
     with Peer(offers=("SIZE 300",)) as small, by_relay(small) as s:
         assert ended(s, send(s, "x@far.test"), "bounced", "failed")["x@far.test"]["last"]["enhanced"] == "5.3.4"
 
+# ---- an account that is disabled ----
+
+
+def test_a_disabled_account_stops_its_queue():
+    """What waits is not tried, though it is due, and says why; that of others is; enabled again, it goes on."""
+    with Peer(MAIL=["451 4.3.0 not now", None]) as peer, by_relay(peer, retry="1h") as s:
+        tenant = s.make("/v1/accounts", {"name": "tenant"})
+        key, account = tenant["key"]["secret"], {"Postrider-Account": tenant["id"]}
+        assert s.post("/v1/domains", {"name": "tenant.test"}, key=key).status == 201
+        s.make("/v1/domains/tenant.test/verify", {"force": True}, headers=account)
+        m = s.make("/v1/messages", {"from": "app@tenant.test", "to": ["x@far.test"], "text": "walrus"}, key=key)
+
+        def delivery():
+            return s.call("GET", f"/v1/deliveries?message_id={m['id']}", headers=account).json["data"][0]
+
+        until(lambda: delivery()["status"] == "deferred")
+        assert s.call("PATCH", f"/v1/accounts/{tenant['id']}", {"disabled": True}).status == 200
+        d = until(lambda: (d := delivery())["waiting"]["reason"] == "suspended" and d)
+        assert d["waiting"]["text"] == "the account is disabled" and d["waiting"]["suspension_id"] is None
+        assert s.call("POST", f"/v1/deliveries/{d['id']}/retry", headers=account).status == 200
+        ended(s, send(s, "y@far.test"))
+        assert delivery()["attempts"] == 1 and delivery()["waiting"]["reason"] == "suspended"
+        assert s.call("PATCH", f"/v1/accounts/{tenant['id']}", {"disabled": False}).status == 200
+        until(lambda: delivery()["status"] == "delivered")
+        assert [x.recipients for x in peer.mails] == [["y@far.test"], ["x@far.test"]]
+
+
 
 # ---- when a host is away ----
 

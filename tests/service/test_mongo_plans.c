@@ -161,6 +161,7 @@ static const struct asked {
         enum compare how;
     } conds[3];
 } asked[] = {
+    { &account_kind, "disabled", { { "disabled", IS } } },
     { &message_kind, "account", { { "account_id", IS } } },
     { &message_kind, "account", { { "account_id", IS }, { "direction", IS } } },
     { &message_kind, "content", { { "content_until", AT_MOST } } },

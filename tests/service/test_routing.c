@@ -1,7 +1,7 @@
 /* service/queue/routing.h, flow.h, service/core/precondition.h: the routes of now, as nodes know them. */
 #include "house.h"
+#include "service/core/nudge.h"
 #include "service/core/precondition.h"
-#include "service/queue/nudge.h"
 #include "service/queue/route.h"
 #include "service/queue/routing.h"
 

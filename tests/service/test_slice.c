@@ -1,5 +1,8 @@
 /* What is filed after its acceptance: one delivery that cannot be ended keeps no others, and leaves no count behind. */
+#include "base/json.h"
 #include "base/metrics.h"
+#include "service/queue/delivery.h"
+#include "service/queue/suspension.h"
 #include "store/engine.h"
 #include "tests/service/mail_world.h"
 
@@ -119,6 +122,37 @@ static void what_ends_in_another_account_is_counted_there(void **state)
     assert_int_equal(work(w), 1);
     assert_bytes(to(w, out.message_id, "eve@other.test").status, BYTES("bounced"));
     ends_nowhere(w, out.message_id);
+}
+
+static void disable(struct world *w, bool disabled)
+{
+    change(w, &account_kind, w->account, SET("disabled", V_BOOL(disabled)));
+    must(&w->c, suspensions_load(w->svc, &w->c.err));
+}
+
+static void a_disabled_account_stops_its_queue(void **state)
+{
+    struct world *w = *state;
+    struct delivery_view view;
+    struct delivery_row d;
+    struct intake_out out;
+
+    set_param("accept.local_max", "1");
+    out = with_a_guest(w);
+    disable(w, true);
+    work(w);
+    d = to(w, out.message_id, "eve@other.test");
+    assert_bytes(d.status, BYTES("queued"));
+    assert_true(d.due_at > store_now(w->svc->store) + 10000 && !d.lease_until);
+    delivery_show(&w->c, &d, &view);
+    assert_bytes(json_part(view.waiting, "reason"), BYTES("\"suspended\""));
+    assert_bytes(json_part(view.waiting, "text"), BYTES("\"the account is disabled\""));
+    disable(w, false);
+    delivery_show(&w->c, &d, &view);
+    assert_bytes(json_part(view.waiting, "reason"), BYTES("\"retry\""));
+    change(w, &delivery_kind, d.id, SET("due_at", V_TIME(1)));
+    assert_int_equal(work(w), 1);
+    assert_bytes(to(w, out.message_id, "eve@other.test").status, BYTES("delivered"));
 }
 
 /* ---- meanwhile ---- */
@@ -308,6 +342,7 @@ int main(void)
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
         T(what_ends_in_another_account_is_counted_there),
+        T(a_disabled_account_stops_its_queue),
         T(one_that_is_cancelled_keeps_no_others),
         T(without_its_message_or_key_it_fails_for_good),
         T(the_third_failure_sets_it_aside),

@@ -1,18 +1,7 @@
-#include "service/queue/nudge.h"
-#include "base/clock.h"
+#include "service/queue/nudges.h"
 #include "service/core/follow.h"
 #include "service/queue/routing.h"
 #include "service/queue/suspension.h"
-
-void nudge_add(struct batch *b, struct arena *a, const struct kind *kind)
-{
-    struct nudge_row *row = arena_alloc(a, sizeof *row);
-    int64_t now = clock_wall();
-
-    *row = (struct nudge_row){ .id = id_new(), .what = bytes_of(kind->name), .at = now };
-    row->expires_at = now + NUDGE_KEEP_MS;
-    batch_insert(b, &nudge_kind, row, NULL, 0);
-}
 
 static bool name_kind(const struct nudge_row *rows, size_t n, const struct kind *kind)
 {
@@ -30,9 +19,11 @@ static bool read_all(struct service *svc, struct err *e)
 
 static bool nudged(struct service *svc, const void *rows, size_t n, struct arena *a, struct err *e)
 {
+    bool stopped = name_kind(rows, n, &suspension_kind) || name_kind(rows, n, &account_kind);
+
     if (name_kind(rows, n, &route_kind))
         routing_changed(svc);
-    if (name_kind(rows, n, &suspension_kind) && !suspensions_load(svc, e))
+    if (stopped && !suspensions_load(svc, e))
         return false;
     return suspensions_end_past(svc, a, e);
 }
