@@ -11,6 +11,7 @@
 #include "cli/client.h"
 #include "net/dns.h"
 #include "net/fiber.h"
+#include "service/queue/own_rules.h"
 #include "service/service.h"
 #include <json-c/json.h>
 #include <sys/stat.h>
@@ -195,6 +196,22 @@ const struct flag check_flags[] = {
     { NULL, FLAG_TEXT, NULL, false, NULL },
 };
 
+/* The server goes on with what it knew when there is a fault in it. */
+static void check_rules(struct checkup *c)
+{
+    struct bytes path = check_setting(c, "delivery.rules_file");
+    struct rules *rules = NULL;
+    struct err e = { 0 };
+
+    if (!path.n)
+        return;
+    if (rules_file_read(path, &rules, &e))
+        check_say(c, PASS, "rules", arena_text(c->arena, path), NULL);
+    else
+        check_say(c, FAIL, "rules", e.message, "mend the file (docs/operating.md), and send the server SIGHUP");
+    rules_free(&rules);
+}
+
 static void check_files(struct checkup *c)
 {
     check_folder(c);
@@ -239,6 +256,7 @@ int check_main(int argc, char **argv)
     if (is_local(&l)) {
         check_certificates(&c);
         check_doors(&c);
+        check_rules(&c);
         check_outward(&c);
     }
     if (output_json(&l))

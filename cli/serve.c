@@ -1,6 +1,6 @@
 /* serve: boot, open all doors, wait for signals, stop.
- * SIGTERM and SIGINT finish the commands in flight (a second one ends at once), SIGHUP reads certificates and the boot
- * file again. */
+ * SIGTERM and SIGINT finish the commands in flight (a second one ends at once), SIGHUP reads certificates, rules and
+ * the boot file again. */
 #include "base/clock.h"
 #include "base/crypt.h"
 #include "base/log.h"
@@ -12,6 +12,7 @@
 #include "net/dns.h"
 #include "net/fiber.h"
 #include "service/core/secret_file.h"
+#include "service/queue/own_rules.h"
 #include <errno.h>
 #include <malloc.h>
 #include <signal.h>
@@ -175,7 +176,7 @@ static void reload(struct server *s)
 {
     struct err e = { 0 };
 
-    if (!boot_reload(&s->boot, &e) || !doors_reload(&s->doors, &e))
+    if (!boot_reload(&s->boot, &e) || !doors_reload(&s->doors, &e) || !own_rules_load(s->svc, &e))
         log_error("serve", LOG_TEXT("result", "not reloaded"), LOG_TEXT("reason", e.message));
     else
         log_info("serve", LOG_TEXT("result", "reloaded"));

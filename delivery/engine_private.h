@@ -32,6 +32,7 @@
 #include "service/core/state.h"
 #include "service/queue/queue.h"
 #include "service/queue/queue_sign.h"
+#include "service/queue/own_rules.h"
 #include "service/queue/routing.h"
 #include "service/queue/suspension.h"
 
@@ -80,16 +81,17 @@ struct way {
     struct conn *idle;
     int per_connection;
     bool tls_required;
-    struct bytes provider; /* NO_BYTES: of none that is known */
-    const char *noted;     /* the state that other nodes know; NULL: open */
-    int64_t note_at;       /* monotonic: not again before */
-    int told;              /* the window that sched knows */
-    int64_t shut_until;    /* monotonic: the login there is refused */
-    int64_t sleep_until;   /* likewise: it has used up its rate */
-    bool stopped;          /* by a suspension */
-    int cap;               /* transactions at once that one leaves; 0: as many as the window */
-    size_t taught;         /* recipients that a transaction may have, as a 452 said; until then */
-    int64_t taught_until;  /* monotonic */
+    char provider[PROVIDER_NAME_MAX + 1]; /* "": of none that is known */
+    unsigned noted;                       /* of its state, what other nodes know; 0: it is as a new one */
+    int64_t note_at;                      /* monotonic: not again before */
+    int told;                             /* the window that sched knows */
+    int64_t shut_until;                   /* monotonic: the login there is refused */
+    int64_t failed_at;                    /* monotonic: the last time that a host failed */
+    int64_t sleep_until;                  /* likewise: it has used up its rate */
+    bool stopped;                         /* by a suspension */
+    int cap;                              /* transactions at once that one leaves; 0: as many as the window */
+    size_t taught;                        /* recipients that a transaction may have, as a 452 said; until then */
+    int64_t taught_until;                 /* monotonic */
     size_t sites;
     size_t name_n;
     char name[];
@@ -154,6 +156,8 @@ struct site {
     struct waiting *waiting; /* flows that move when the plan is made */
     size_t users;            /* runs that look at it */
     bool dropped;            /* no longer in the table; goes with its last user */
+    struct rule_set *rules;  /* as they were when its hosts were found */
+    bool deferred;           /* one transaction was put off since DNS did not answer: the others wait */
     size_t name_n;
     char name[];
 };
@@ -436,3 +440,4 @@ bool engine_stops(const struct engine *e);
 /* May a dot be sent? We hold the lock, and the store answers. */
 bool engine_may_send(struct engine *e);
 #endif
+    uint64_t rules_version;  /* as plans are made by them */

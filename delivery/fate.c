@@ -40,7 +40,9 @@ static void describe(const struct turn *t, const struct fate *f, struct situatio
 
 static struct verdict_rules rules_of(const struct turn *t)
 {
-    return (struct verdict_rules){ .retry = &t->engine->retry, .block_tries = PARAM_INT(delivery, block_tries) };
+    return (struct verdict_rules){ .own = t->site->rules ? t->site->rules->rules : NULL,
+                                   .retry = &t->engine->retry,
+                                   .block_tries = PARAM_INT(delivery, block_tries) };
 }
 
 static struct bytes command_of(const struct turn *t, const struct fate *f, enum step at)

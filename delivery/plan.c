@@ -128,7 +128,17 @@ static void ask_addresses(struct site *s, const struct mx_names *names, const st
     mx_plan(names, all, rules, s->arena, out);
 }
 
-static void ask_names(struct site *s, struct bytes domain, const struct mx_rules *rules, int64_t until,
+/* The name of the way of a group: its provider's, where one is known by the best of its hosts. */
+static struct bytes way_of(const struct site *s, struct bytes group, struct bytes host, const struct provider **p)
+    const struct provider *ignored;
+{
+    *p = host.n && s->route.way == ROUTE_MX ? rules_provider(s->rules->rules, host) : NULL;
+    return *p ? arena_bytesf(s->arena, "provider %.*s", SHOW((*p)->name)) : group;
+}
+    if (names->verdict == MX_OK && s->route.way == ROUTE_MX)
+        rules->v4_worked = family_is_v4(s->engine, way_of(s, mx_group(names, s->arena), names->list[0].name, &ignored));
+
+static void ask_names(struct site *s, struct bytes domain, struct mx_rules *rules, int64_t until,
                       struct mx_names *names, struct mx_plan *out)
 {
     struct dns_answer mx;
@@ -196,10 +206,9 @@ static void ask_mx(struct site *s, const struct mx_rules *rules, int64_t until, 
 
 void hosts_join(struct engine *e, struct site *s, struct bytes group)
 {
-    const struct provider *p =
-        s->plan.n && s->route.way == ROUTE_MX ? rules_provider(NULL, s->plan.hosts[0].name) : NULL;
+    const struct provider *p;
     int most = (int)PARAM_INT(delivery, path_max);
-    struct bytes name = p ? arena_bytesf(s->arena, "provider %.*s", SHOW(p->name)) : group,
+    struct bytes name = way_of(s, group, s->plan.n ? s->plan.hosts[0].name : NO_BYTES, &p),
                  alone = arena_bytesf(s->arena, "site %.*s", SHOW(site_name(s)));
 
     if (s->plan.verdict != MX_OK) /* it is no host's fault */
@@ -213,7 +222,7 @@ void hosts_join(struct engine *e, struct site *s, struct bytes group)
     if (p && p->per_connection && p->per_connection < s->way->per_connection)
         s->way->per_connection = p->per_connection;
     s->way->tls_required = p && p->tls_required;
-    s->way->provider = p ? p->name : NO_BYTES;
+    snprintf(s->way->provider, sizeof s->way->provider, "%.*s", SHOW(p ? p->name : BYTES("")));
     way_update(e, s->way);
 }
 
@@ -236,6 +245,7 @@ void hosts_find(struct engine *e, struct site *s)
     struct mx_rules rules;
 
     own_refresh(e, false);
+    s->rules = rules_take(e->svc);
     rules_of(e, s, &rules);
     if (s->route.way == ROUTE_MX)
         ask_mx(s, &rules, until, &group);

@@ -24,7 +24,7 @@ static void add_plain(struct buf *out, struct bytes text)
 
 static void count_labelled(const struct turn *t, const struct fate *f)
 {
-    struct bytes class = t->site->route.way == ROUTE_RELAY ? BYTES("relay") : t->way->provider;
+    struct bytes class = t->site->route.way == ROUTE_RELAY ? BYTES("relay") : bytes_of(t->way->provider);
     struct buf labels;
 
     buf_init(&labels, 512);

@@ -46,6 +46,7 @@ static void site_free(struct site *s)
     assert(!s->waiting && !s->users);
     if (s->way)
         s->way->sites--;
+    rules_leave(&s->rules);
     arena_free(&s->arena);
     free(s);
 }
@@ -93,10 +94,22 @@ struct way *site_way(struct engine *e, struct bytes domain, struct arena *a)
     return s ? s->way : NULL;
 }
 
+/* What was found by other rules than those of now is found anew: one look at a number, most of the time. */
+static void follow_rules(struct engine *e)
+{
+    uint64_t version = rules_version(e->svc);
+
+    for (struct site *s = e->sites; version != e->rules_version && s; s = s->hh.next)
+        site_stale(s);
+    e->rules_version = version;
+}
+
 struct site *site_ready(struct engine *e, struct bytes place)
 {
-    struct site *s = site_find(e, place);
+    struct site *s;
 
+    follow_rules(e);
+    s = site_find(e, place);
     return s && s->way && clock_monotonic() < s->until ? s : NULL;
 }
 
@@ -161,9 +174,11 @@ void site_await(struct engine *e, const struct course *to, struct bytes flow)
 
 struct site *site_asked(struct engine *e, const struct course *to)
 {
-    struct site *s = site_find(e, to->place);
     int64_t until = clock_monotonic() + ASKED_MS;
+    struct site *s;
 
+    follow_rules(e);
+    s = site_find(e, to->place);
     while (s && !s->way && clock_monotonic() < until && fiber_sleep_until(clock_monotonic() + LOOK_MS))
         s = site_find(e, to->place);
     if (s && !s->way)

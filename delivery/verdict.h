@@ -28,7 +28,7 @@
 #include "delivery/offer.h"
 #include "delivery/path.h"
 #include "delivery/retry.h"
-#include "delivery/rules.h"
+#include "mail/rules.h"
 #include "service/queue/attempt.h"
 
 enum trouble {

@@ -218,16 +218,19 @@ static bool id_is_new(const struct rule *rules, size_t n)
 }
 
 /* Appends the rules of one file, those of a provider first. */
-static bool read_rules(struct classifier *c, struct json_object *list, struct err *e)
+static bool read_rules(struct classifier *c, struct json_object *list, size_t *faulty, struct err *e)
 {
     size_t n = json_object_array_length(list), first = c->n, done = 0;
     struct rule *rows = arena_array(c->arena, n ? n : 1, sizeof *rows);
 
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++) {
+        *faulty = i + 1;
         if (!read_rule(json_object_array_get_idx(list, i), i, c->arena, &rows[i], e))
             return false;
-        else if (!id_is_new(rows, i + 1))
+        if (!id_is_new(rows, i + 1))
             return wrong(&rows[i], i, "is there twice", NO_BYTES, e);
+    }
+    *faulty = 0;
     for (int general = 0; general <= 1; general++)
         for (size_t i = 0; i < n; i++)
             if ((rows[i].provider.n == 0) == general)
@@ -248,7 +251,7 @@ static bool rules_of(struct bytes json, struct json_object **tree, struct json_o
     return true;
 }
 
-bool classifier_new(struct bytes own, struct classifier **out, struct err *e)
+bool classifier_read(struct bytes own, struct classifier **out, size_t *faulty, struct err *e)
 {
     struct bytes files[] = { own, { classify_rules, sizeof classify_rules } };
     struct json_object *trees[] = { NULL, NULL }, *lists[] = { NULL, NULL };
@@ -258,6 +261,7 @@ bool classifier_new(struct bytes own, struct classifier **out, struct err *e)
 
     if (!c)
         die("out of memory");
+    *faulty = 0;
     c->arena = arena_new(RULES_MEMORY);
     for (int i = 0; i < 2 && ok; i++)
         if (files[i].n) {
@@ -266,7 +270,7 @@ bool classifier_new(struct bytes own, struct classifier **out, struct err *e)
         }
     c->rules = arena_array(c->arena, room, sizeof *c->rules);
     for (int i = 0; i < 2 && ok; i++)
-        ok = !lists[i] || read_rules(c, lists[i], e);
+        ok = !lists[i] || read_rules(c, lists[i], faulty, e);
     ok = ok && arena_check(c->arena, e);
     for (int i = 0; i < 2; i++)
         json_object_put(trees[i]);
@@ -275,6 +279,13 @@ bool classifier_new(struct bytes own, struct classifier **out, struct err *e)
     else
         classifier_free(&c);
     return ok;
+}
+
+bool classifier_new(struct bytes own, struct classifier **out, struct err *e)
+{
+    size_t ignored;
+
+    return classifier_read(own, out, &ignored, e);
 }
 
 void classifier_free(struct classifier **c)

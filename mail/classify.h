@@ -105,6 +105,8 @@ struct classifier;
 /* `own`: rules that come before the shipped ones; NO_BYTES: none. ERR_BAD_JSON, ERR_INVALID: the message names the
  * rule and what is wrong with it (an unknown member, cause, phase or permanence; no id; an id given twice). */
 bool classifier_new(struct bytes own, struct classifier **out, struct err *e);
+/* The same; *faulty: the number of the rule with the fault, from 1; 0: it is none of one rule. */
+bool classifier_read(struct bytes own, struct classifier **out, size_t *faulty, struct err *e);
 void classifier_free(struct classifier **c);       /* *c may be NULL */
 const struct classifier *classifier_shipped(void); /* made at first use, never freed */
 struct meaning classify(const struct classifier *c, const struct refusal *r);

@@ -111,6 +111,7 @@ bool service_open(const struct service_options *o, struct service **out, struct 
     svc->past = past_places_new();
     svc->readings = readings_new();
     svc->suspensions = suspensions_new();
+    svc->rules = own_rules_new();
     svc->acting = signal_new();
     svc->releasing = signal_new();
     svc->ending = signal_new();
@@ -143,6 +144,7 @@ void service_close(struct service **svc)
     past_places_free(&s->past);
     turns_free(&s->readings);
     suspensions_free(&s->suspensions);
+    own_rules_free(&s->rules);
     signal_free(&s->acting);
     signal_free(&s->releasing);
     signal_free(&s->ending);
@@ -169,6 +171,7 @@ void service_close(struct service **svc)
 bool service_start(struct service *svc, struct err *e)
 {
     charset_load(); /* no loop is to wait for the disk in the middle of a mail */
+    own_rules_follow(svc);
     return service_spawn(svc, node_heartbeat, e) && service_spawn(svc, settings_follow, e) &&
            service_spawn(svc, nudges_follow, e) && service_spawn(svc, actions_run, e) &&
            service_spawn(svc, auth_background, e) && service_spawn(svc, feed_run, e) &&

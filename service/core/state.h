@@ -51,6 +51,7 @@ struct service {
     struct snapshots *snapshots;      /* service/box/snapshot.h */
     struct feed *feed;                /* service/message/feed.h */
     struct suspensions *suspensions;  /* service/queue/suspension.h */
+    struct own_rules *rules;          /* service/queue/own_rules.h */
     struct signal *acting;            /* an action waits: service/queue/action.h */
     struct signal *releasing;         /* a message may begin: service/message/release.h */
     struct compiled_cache *templates; /* service/template/compiled.h */

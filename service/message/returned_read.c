@@ -9,6 +9,7 @@
 #include "service/body/structure.h"
 #include "service/core/state.h"
 #include "service/message/returned_private.h"
+#include "service/queue/own_rules.h"
 #include "service/queue/return_path.h"
 
 #define DELIVERIES_MAX 1000 /* of one message that are looked at */
@@ -253,15 +254,17 @@ struct reading {
     struct bytes text;
     struct arena *arena;
     struct bounce *out;
+    const struct rules *rules;
 };
 
 static void read_work(void *arg)
 {
     struct reading *job = arg;
     struct mime_limits limits = structure_limits();
-    struct bounce_reading how = {
-        .limits = &limits, .classifier = classifier_shipped(), .recipients_max = RECIPIENTS_MAX, .text_max = TEXT_MAX
-    };
+    struct bounce_reading how = { .limits = &limits,
+                                  .classifier = rules_classifier(job->rules),
+                                  .recipients_max = RECIPIENTS_MAX,
+                                  .text_max = TEXT_MAX };
 
     bounce_read(&how, job->text, job->arena, job->out);
 }
@@ -270,18 +273,22 @@ bool returned_read(struct call *c, const struct recipient *to, struct bytes text
                    struct returned **out)
 {
     struct returned *x = arena_alloc(a, sizeof *x);
-    bool known = false, ok = true;
+    struct rule_set *rules = rules_take(c->svc);
+    bool known = false, ok;
     struct bounce b;
 
     x->proven = to->proven;
-    if (!offload(POOL_CPU, read_work, &(struct reading){ text, a, &b }, &c->err))
-        return false;
-    if (b.kind == BOUNCE_REPORT && to->proven)
+    ok = offload(POOL_CPU, read_work, &(struct reading){ text, a, &b, rules->rules }, &c->err);
+    if (ok && b.kind == BOUNCE_REPORT && to->proven)
         ok = read_report(c, to->token, &b, a, x, &known);
-    else if (b.kind == BOUNCE_COMPLAINT)
+    else if (ok && b.kind == BOUNCE_COMPLAINT)
         ok = read_complaint(c, to, &b, a, x, &known);
-    else
+    else if (ok)
         known = b.kind == BOUNCE_AUTO_REPLY;
+    for (size_t i = 0; ok && i < x->n; i++) /* the rules may go now */
+        if (x->each[i].attempt.rule.p)
+            x->each[i].attempt.rule = arena_copy(a, x->each[i].attempt.rule);
+    rules_leave(&rules);
     *out = known ? x : NULL;
     return ok && find_suppressed(c, x, a) && arena_check(a, &c->err);
 }

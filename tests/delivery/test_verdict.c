@@ -1,4 +1,4 @@
-/* delivery/verdict.h, delivery/rules.h */
+/* delivery/verdict.h, mail/rules.h */
 #include "tests/base/check.h"
 
 #include "delivery/verdict.h"
@@ -355,9 +355,10 @@ static void own_files_come_first(void **state)
     struct rules *r = NULL;
     struct err e = { 0 };
     struct meaning m;
+    size_t line;
 
     (void)state;
-    assert_true(rules_read(own, &r, &e));
+    assert_true(rules_read(own, &r, &line, &e));
     assert_bytes(rules_provider(r, BYTES("mx.google.com"))->name, BYTES("mine"));
     assert_bytes(rules_provider(r, BYTES("alt.google.com"))->name, BYTES("google"));
     m = rules_classify(r, &q);
@@ -395,10 +396,41 @@ static void wrong_files_are_refused(void **state)
     for (size_t i = 1; i < COUNT(files); i++) {
         struct rules *r = NULL;
         struct err e = { 0 };
+        size_t line;
 
-        if (rules_read(bytes_of(files[i]), &r, &e))
+        if (rules_read(bytes_of(files[i]), &r, &line, &e))
             fail_msg("%s", files[i]);
         assert_true(r == NULL && (e.code == ERR_INVALID || e.code == ERR_BAD_JSON) && e.message[0]);
+    }
+}
+
+/* Whoever edits a file is told where it is wrong. */
+static void a_fault_has_a_line(void **state)
+{
+    static const struct {
+        const char *file;
+        size_t line;
+    } faults[] = {
+        { "{\"providers\": [\n  {\"name\": \"a\", \"mx\": [\".a\"]},\n  {\"name\": \"b\"}\n]}", 3 },
+        { "{\n\"rules\": [\n  {\"id\": \"rules\", \"cause\": \"rate\", \"match\": [\"[{\", \"]\\\"\"]},\n\n"
+          "  {\"id\": \"y\", \"cause\": \"gremlins\"}]}",
+          5 },
+        { "{\"providers\": [{\"name\": \"rules\", \"mx\": [\".a\"]}],\n\"rules\": [\n{\"id\": \"x\"}]}", 3 },
+        { "{\"rules\": [{\"id\": \"x\", \"cause\": \"rate\"},\n{\"id\": \"x\", \"cause\": \"rate\"}]}", 2 },
+        { "{\n\"rules\": [\n7]}", 3 },
+        { "{\n\"rules\": [\n", 3 },
+        { "{\n\"rules\": 7}", 0 },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(faults); i++) {
+        struct rules *r = NULL;
+        struct err e = { 0 };
+        size_t line = 99;
+
+        assert_false(rules_read(bytes_of(faults[i].file), &r, &line, &e));
+        if (line != faults[i].line)
+            fail_msg("row %zu: line %zu, %s", i, line, e.message);
     }
 }
 
@@ -412,6 +444,7 @@ int main(void)
         cmocka_unit_test(providers_are_found),
         cmocka_unit_test(own_files_come_first),
         cmocka_unit_test(wrong_files_are_refused),
+        cmocka_unit_test(a_fault_has_a_line),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,10 +1,12 @@
-/* delivery/rules.c - the file in two halves: providers are read here, rules by mail/classify.c. A set of rules never
+/* mail/rules.c - the file in two halves: providers are read here, rules by mail/classify.c. A set of rules never
  * changes once it is read: a file with a fault changes nothing, and who holds the set of before goes on with it. */
-#include "delivery/rules.h"
+#include "mail/rules.h"
 #include "base/arena.h"
 #include "base/json.h"
+#include "mail/chars.h"
 #include <json-c/linkhash.h>
 #include <pthread.h>
+#include <stdio.h>
 
 #include "providers.inc" /* made from providers.json */
 
@@ -20,6 +22,12 @@ struct rules {
     struct classifier *classifier;
     struct host_rule *hosts;
     size_t n, room;
+};
+
+/* Where a file is wrong: an item of a list, from 1. */
+struct fault {
+    const char *list;
+    size_t item; /* 0: not of one item */
 };
 
 static bool wrong(size_t number, const char *what, const char *name, struct err *e)
@@ -71,7 +79,7 @@ static bool read_member(struct rules *r, const char *name, struct json_object *v
         text = (struct bytes){ json_object_get_string(value), (size_t)json_object_get_string_len(value) };
     if (bytes_equal(key, BYTES("name"))) {
         p->name = arena_copy(r->arena, text);
-        return text.n > 0 && text.n <= 64 && bytes_plain(text) == text.n;
+        return text.n > 0 && text.n <= PROVIDER_NAME_MAX && bytes_plain(text) == text.n;
     }
     if (bytes_equal(key, BYTES("tls"))) {
         p->tls_required = bytes_equal(text, BYTES("require"));
@@ -97,13 +105,15 @@ static bool read_provider(struct rules *r, struct json_object *o, size_t number,
     return p->name.n ? read_hosts(r, json_member(o, "mx"), number, p, e) : wrong(number, "must have", "name, mx", e);
 }
 
-static bool read_providers(struct rules *r, struct json_object *list, struct err *e)
+static bool read_providers(struct rules *r, struct json_object *list, struct fault *f, struct err *e)
 {
     size_t n = list ? json_object_array_length(list) : 0;
 
     for (size_t i = 0; i < n; i++)
-        if (!read_provider(r, json_object_array_get_idx(list, i), i, e))
+        if (!read_provider(r, json_object_array_get_idx(list, i), i, e)) {
+            *f = (struct fault){ "providers", i + 1 };
             return false;
+        }
     return true;
 }
 
@@ -136,20 +146,79 @@ static struct bytes rules_text(struct arena *a, struct json_object *list)
                 : NO_BYTES;
 }
 
-static bool read_file(struct rules *r, struct bytes text, struct bytes *classify, struct err *e)
+static bool read_file(struct rules *r, struct bytes text, struct bytes *classify, struct fault *f, struct err *e)
 {
     struct json_object *tree = NULL, *hosts = NULL, *rules = NULL;
     bool ok = json_read_most(text, VALUES_MAX, &tree, e) && members_known(tree, e) &&
               list_of(tree, "providers", RULES_PROVIDERS_MAX, &hosts, e) &&
-              list_of(tree, "rules", CLASSIFY_RULES_MAX, &rules, e) && read_providers(r, hosts, e);
+              list_of(tree, "rules", CLASSIFY_RULES_MAX, &rules, e) && read_providers(r, hosts, f, e);
 
     *classify = ok ? rules_text(r->arena, rules) : NO_BYTES;
     json_object_put(tree);
     return ok;
 }
 
-bool rules_read(struct bytes own, struct rules **out, struct err *e)
+/* ---- where a fault stands ---- */
+
+/* Behind the string that begins at `at`. */
+static size_t string_end(struct bytes text, size_t at)
 {
+    for (at++; at < text.n && text.p[at] != '"'; at++)
+        at += text.p[at] == '\\';
+    return at + 1;
+}
+
+/* Where the item of a list stands that is a member of the object `text`, which is good JSON. */
+static size_t item_at(struct bytes text, const struct fault *f)
+{
+    bool named = false, within = false, begins = false;
+    size_t seen = 0, depth = 0;
+
+    for (size_t i = 0, end; i < text.n; i = end) {
+        char c = text.p[i];
+
+        end = c == '"' ? string_end(text, i) : i + 1;
+        if (char_is_blank(c) || c == ':')
+            continue;
+        if (begins && c != ']' && ++seen == f->item)
+            return i;
+        begins = false;
+        if (c == '"' && depth == 1)
+            named = bytes_equal(bytes_head(bytes_from(text, i + 1), end - i - 2), bytes_of(f->list));
+        if ((c == '[' || c == '{') && ++depth == 2)
+            begins = within = named && c == '[';
+        else if (c == ',' && depth == 2)
+            begins = within;
+        else if (c == ']' || c == '}')
+            depth--;
+    }
+    return text.n;
+}
+
+static size_t line_at(struct bytes text, size_t at)
+{
+    size_t line = 1;
+
+    for (size_t i = 0; i < at && i < text.n; i++)
+        line += text.p[i] == '\n';
+    return line;
+}
+
+/* What is no JSON is told with its offset (base/json.h). */
+static size_t line_of(struct bytes text, const struct fault *f, const struct err *e)
+{
+    size_t at = 0;
+
+    if (f->item)
+        return line_at(text, item_at(text, f));
+    if (e->code == ERR_BAD_JSON && sscanf(e->message, "Invalid JSON at offset %zu", &at) == 1)
+        return line_at(text, at);
+    return 0;
+}
+
+bool rules_read(struct bytes own, struct rules **out, size_t *line, struct err *e)
+{
+    struct fault f = { "rules", 0 }, none_there = { 0 };
     struct rules *r = calloc(1, sizeof *r);
     struct bytes own_rules = NO_BYTES, none = NO_BYTES;
     bool ok = true;
@@ -157,9 +226,10 @@ bool rules_read(struct bytes own, struct rules **out, struct err *e)
     if (!r)
         die("out of memory");
     r->arena = arena_new(PROVIDERS_MEMORY);
-    ok = (!own.n || read_file(r, own, &own_rules, e)) &&
-         read_file(r, (struct bytes){ providers, sizeof providers }, &none, e) && arena_check(r->arena, e) &&
-         classifier_new(own_rules, &r->classifier, e);
+    ok = (!own.n || read_file(r, own, &own_rules, &f, e)) &&
+         read_file(r, (struct bytes){ providers, sizeof providers }, &none, &none_there, e) &&
+         arena_check(r->arena, e) && classifier_read(own_rules, &r->classifier, &f.item, e);
+    *line = ok ? 0 : line_of(own, &f, e);
     if (ok)
         *out = r;
     else
@@ -183,8 +253,9 @@ static struct rules *shipped;
 static void make_shipped(void)
 {
     struct err e = { 0 };
+    size_t ignored;
 
-    if (!rules_read(NO_BYTES, &shipped, &e))
+    if (!rules_read(NO_BYTES, &shipped, &ignored, &e))
         die("the rules that are built in: %s", e.message);
 }
 
@@ -220,6 +291,11 @@ static enum refused_at refused_at(enum phase phase)
     };
 
     return at[phase];
+}
+
+const struct classifier *rules_classifier(const struct rules *r)
+{
+    return r->classifier;
 }
 
 struct meaning rules_classify(const struct rules *r, const struct rules_query *q)

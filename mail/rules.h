@@ -1,4 +1,4 @@
-/* delivery/rules.h - what is known of the world's mail servers, as data: which provider an MX host belongs to and what
+/* mail/rules.h - what is known of the world's mail servers, as data: which provider an MX host belongs to and what
  * it bears, and what replies mean (mail/classify.h).
  *
  *     {"providers": [{"name": "google", "mx": [".google.com", ".googlemail.com"], "tls": "require", "connections": 5,
@@ -8,13 +8,13 @@
  *
  * A provider is found by the name of an MX host: an entry of "mx" that begins with a dot matches whatever stands below
  * it (so ".google.com" is "alt1.aspmx.l.google.com", and never "notgoogle.com"), another one the host itself, ASCII
- * case-blind. The first that matches counts, own before shipped (delivery/providers.json). "connections" and
+ * case-blind. The first that matches counts, own before shipped (mail/providers.json). "connections" and
  * "per_connection" (messages) are ceilings for a group; "tls" is "may" or "require". "rules" are mail/classify.h's,
  * whose "provider" is a name from here. What is not known is refused by name, so that a slip does not go unseen.
  *
  * A struct rules never changes: any thread may ask; who loads another file makes another. Pure. */
-#ifndef DELIVERY_RULES_H
-#define DELIVERY_RULES_H
+#ifndef MAIL_RULES_H
+#define MAIL_RULES_H
 #include "mail/classify.h"
 
 enum phase {
@@ -29,11 +29,12 @@ enum phase {
     PHASE_DOT, /* from the content's end on */
 };
 
-enum { RULES_PROVIDERS_MAX = 1000, RULES_SUFFIXES_MAX = 100 };
+enum { RULES_PROVIDERS_MAX = 1000, RULES_SUFFIXES_MAX = 100, PROVIDER_NAME_MAX = 64 };
 
 struct rules;
-/* `own`: a file that comes before the shipped ones; NO_BYTES: those alone. ERR_BAD_JSON, ERR_INVALID: says what. */
-bool rules_read(struct bytes own, struct rules **out, struct err *e);
+/* `own`: a file that comes before the shipped ones; NO_BYTES: those alone. ERR_BAD_JSON, ERR_INVALID: says what, and
+ * *line where that stands (from 1; 0: in no line of its own). */
+bool rules_read(struct bytes own, struct rules **out, size_t *line, struct err *e);
 void rules_free(struct rules **r);       /* *r may be NULL */
 const struct rules *rules_shipped(void); /* made at first use, never freed */
 
@@ -51,5 +52,6 @@ struct rules_query {
     int code;
     struct bytes enhanced, text, mx_host;
 };
+const struct classifier *rules_classifier(const struct rules *r);
 struct meaning rules_classify(const struct rules *r, const struct rules_query *q);
 #endif
