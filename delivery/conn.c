@@ -282,13 +282,11 @@ static bool secure(struct engine *e, struct conn *c, const struct demand *d, str
     return !needed || refuse(out, STEP_STARTTLS, ANSWER_TLS, "STARTTLS is not offered, and TLS is required");
 }
 
-/* A host that calls itself by our name is ourselves, or would send the mail back (RFC 5321 5.1). */
+/* A host that calls itself by a name of ours is ourselves, or would send the mail back (RFC 5321 5.1). */
 static bool is_ourselves(const struct conn *c, const struct demand *d)
 {
-    struct bytes ours = PARAM_TEXT(server, hostname);
-
-    return d->route->way == ROUTE_MX && (bytes_equal_nocase(client_greeted_as(c->client), ours) ||
-                                         bytes_equal_nocase(client_named_as(c->client), ours));
+    return d->route->way == ROUTE_MX &&
+           (own_is_name(c->engine, client_greeted_as(c->client)) || own_is_name(c->engine, client_named_as(c->client)));
 }
 
 static bool connect_to(struct conn *c, const struct demand *d, int64_t until, struct answer *out)

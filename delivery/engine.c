@@ -403,9 +403,12 @@ bool engine_new(struct service *svc, struct engine **out, struct err *err)
     buf_init(&e->heard, WATCH_CURSOR_MAX);
     e->own = calloc(OWN_MOST, sizeof *e->own);
     limits_of(&limits);
+    e->own_names = calloc(OWN_NAMES_MOST, sizeof *e->own_names);
     e->sched = sched_new(&limits);
     *out = e;
-    if (e->own && retry_rules_read(PARAM_TEXT(delivery, retry), &e->retry, err) && tls_client_new(&e->tls, err))
+    if (e->own && e->own_names && retry_rules_read(PARAM_TEXT(delivery, retry), &e->retry, err) &&
+        pauses_read("delivery.dead_for", "1s", PARAM_TEXT(delivery, dead_for), &e->dead_for, err) &&
+        tls_client_new(&e->tls, err))
         return true;
     engine_free(out);
     return false;
@@ -458,3 +461,4 @@ void engine_free(struct engine **out)
     free(e);
     *out = NULL;
 }
+    free(e->own_names);

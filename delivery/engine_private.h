@@ -188,7 +188,17 @@ const struct mx_host *site_host(const struct site *s, const struct network *addr
 void hosts_find(struct engine *e, struct site *s); /* waits for DNS */
 /* Gives it the way of its group. */
 void hosts_join(struct engine *e, struct site *s, struct bytes group);
-void own_refresh(struct engine *e, bool now); /* our own addresses */
+void own_refresh(struct engine *e, bool now); /* our own addresses and names, and those of other nodes */
+bool own_is_name(const struct engine *e, struct bytes name);
+/* Why mail to a domain would come back to us, with what is to be done if the domain is one of ours. */
+struct bytes own_why(struct engine *e, struct bytes domain, struct bytes why, struct arena *a);
+
+/* ---- families ---- */
+
+/* Was the group last reached by IPv4, though it has IPv6 too? */
+bool family_is_v4(const struct engine *e, struct bytes way);
+void family_worked(struct engine *e, const struct site *s, const struct network *address); /* a host was reached */
+void families_free(struct engine *e);
 
 /* ---- connections ---- */
 
@@ -405,6 +415,13 @@ struct engine {
     atomic_bool stopping;
     atomic_bool sends; /* it hears of what arrives: otherwise another node is to */
     atomic_int fibers;
+struct family_row;
+
+#define OWN_NAME 256
+struct own_name {
+    size_t n;
+    char text[OWN_NAME];
+};
     /* Of the loop alone: */
     bool locked, begun, listening;
     struct buf heard; /* how far the pokes of other nodes are read */
@@ -422,8 +439,13 @@ struct engine {
     uint64_t routes_version; /* as flows lie by them */
     uint64_t default_route;  /* a hash of the one of the parameters, likewise */
     struct retry_rules retry;
-    struct network *own; /* OWN_MOST */
-    size_t n_own;
+    struct pauses dead_for;
+    struct path_note *inherited; /* of another node; in its arena */
+    size_t n_inherited;
+    struct arena *inherited_arena;
+    struct network *own;        /* OWN_MOST */
+    struct own_name *own_names; /* OWN_NAMES_MOST */
+    size_t n_own, n_own_names;
     bool has_v6;
     struct suspension *stops; /* in force, as of `stops_version` */
     size_t n_stops;
@@ -431,8 +453,9 @@ struct engine {
     uint64_t stops_version;
 };
 
-#define ENGINE_LOOP 0u
-#define OWN_MOST    256
+#define ENGINE_LOOP    0u
+#define OWN_MOST       2048
+#define OWN_NAMES_MOST 256
 /* A fiber of the engine's, on its loop. */
 bool engine_spawn(struct engine *e, void (*run)(void *arg), void *arg);
 void engine_left(struct engine *e); /* at its end */

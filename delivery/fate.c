@@ -104,7 +104,7 @@ bool fate_judge(struct turn *t, struct fate *f, const struct answer *x, const st
     s.phase = phases[x->at];
     s.trouble = loops ? TROUBLE_LOOP : trouble_of(t, x);
     s.reply = s.trouble == TROUBLE_NONE ? &x->reply : NULL;
-    s.why = s.reply ? NO_BYTES : x->reply.text;
+    s.why = s.reply ? NO_BYTES : loops ? own_why(t->engine, f->work->row.site, NO_BYTES, t->arena) : x->reply.text;
     s.mx_host = h ? h->name : NO_BYTES;
     s.last_host = last;
     s.rcpt_taken = x->what == ANSWER_WAITS;

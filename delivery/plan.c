@@ -5,43 +5,32 @@
 #include "base/params.h"
 #include "delivery/engine_private.h"
 #include "delivery/hash.h"
-#include "mail/address.h"
-#include <ifaddrs.h>
-#include <net/if.h>
-#include <netinet/in.h>
+#include "net/interfaces.h"
+#include "service/queue/ourselves.h"
 
 #define SMTP_PORT    25
 #define PLAN_MS      60000 /* for all questions of one plan */
 #define LATER_MS     5000  /* how long it is believed that DNS does not answer */
 #define OWN_EVERY_MS 60000
+#define OWN_AGAIN_MS 5000 /* the store was away */
+#define OWN_ARENA    ((size_t)4 * 1024 * 1024)
 
 /* ---- our own addresses ---- */
 
-static void add_own(struct engine *e, const struct network *n)
+/* Other fibers look at the tables while this one waits for the store: they are changed in one go. */
+static void own_take(struct engine *e, const struct ourselves *o)
 {
-    if (e->n_own < OWN_MOST)
-        e->own[e->n_own++] = *n;
-}
+    e->n_own = o->n_addresses < OWN_MOST ? o->n_addresses : OWN_MOST;
+    if (e->n_own)
+        memcpy(e->own, o->addresses, e->n_own * sizeof *e->own);
+    e->n_own_names = 0;
+    for (size_t i = 0; i < o->n_names && e->n_own_names < OWN_NAMES_MOST; i++) {
+        size_t n = o->names[i].n;
 
-static bool is_global(const struct in6_addr *a)
-{
-    return !IN6_IS_ADDR_LOOPBACK(a) && !IN6_IS_ADDR_LINKLOCAL(a) && !IN6_IS_ADDR_V4MAPPED(a);
-}
-
-static void add_interface(struct engine *e, const struct ifaddrs *i)
-{
-    struct network n;
-    struct bytes raw = NO_BYTES;
-
-    if (!i->ifa_addr || !(i->ifa_flags & IFF_UP))
-        return;
-    if (i->ifa_addr->sa_family == AF_INET) {
-        raw = (struct bytes){ (const char *)&((const struct sockaddr_in *)(const void *)i->ifa_addr)->sin_addr, 4 };
-    } else if (i->ifa_addr->sa_family == AF_INET6) {
-        const struct in6_addr *six = &((const struct sockaddr_in6 *)(const void *)i->ifa_addr)->sin6_addr;
-
-        raw = (struct bytes){ (const char *)six, 16 };
-        e->has_v6 = e->has_v6 || is_global(six);
+        if (n > sizeof e->own_names->text)
+            continue;
+        memcpy(e->own_names[e->n_own_names].text, o->names[i].p, n);
+        e->own_names[e->n_own_names++].n = n;
     }
     if (raw.p && network_from_raw(raw, &n))
         add_own(e, &n);
@@ -49,23 +38,29 @@ static void add_interface(struct engine *e, const struct ifaddrs *i)
 
 void own_refresh(struct engine *e, bool now)
 {
-    struct bytes rest = PARAM_TEXT(delivery, own_addresses), item;
-    struct ifaddrs *all = NULL;
-    struct network n;
+    struct ourselves o;
+    struct err why = { 0 };
+    struct arena *a;
 
     if (!now && clock_monotonic() < e->next_own)
         return;
     e->next_own = clock_monotonic() + OWN_EVERY_MS;
-    e->n_own = 0;
-    e->has_v6 = false;
-    if (getifaddrs(&all) == 0)
-        for (const struct ifaddrs *i = all; i; i = i->ifa_next)
-            add_interface(e, i);
-    freeifaddrs(all);
-    while (rest.n) {
-        bytes_cut(rest, ',', &item, &rest);
-        if (network_parse(bytes_trim(item), &n))
-            add_own(e, &n);
+    e->has_v6 = interfaces_have_ipv6();
+    a = arena_new(OWN_ARENA);
+    if (!ourselves_find(e->svc, a, &o, &why)) {
+        log_warn("delivery", LOG_TEXT("result", "addresses of other nodes not read"), LOG_TEXT("reason", why.message));
+    if (!why.code || !e->n_own)
+        own_take(e, &o);
+    arena_free(&a);
+}
+
+bool own_is_name(const struct engine *e, struct bytes name)
+{
+    for (size_t i = 0; i < e->n_own_names; i++)
+        if (bytes_equal_nocase((struct bytes){ e->own_names[i].text, e->own_names[i].n }, name))
+            return true;
+    return false;
+        e->next_own = clock_monotonic() + OWN_AGAIN_MS;
     }
 }
 
@@ -85,19 +80,18 @@ static enum mx_family family(void)
 
 static void rules_of(struct engine *e, const struct site *s, struct mx_rules *out)
 {
-    struct bytes *name = arena_alloc(s->arena, sizeof *name);
-    struct err ignored = { 0 };
+    struct bytes *names = arena_array(s->arena, e->n_own_names + 1, sizeof *names);
 
-    if (!domain_normalize(PARAM_TEXT(server, hostname), s->arena, name, &ignored))
-        *name = PARAM_TEXT(server, hostname);
+    for (size_t i = 0; i < e->n_own_names; i++) /* the table may be another one while we wait for DNS */
+        names[i] = arena_copy(s->arena, (struct bytes){ e->own_names[i].text, e->own_names[i].n });
     *out = (struct mx_rules){ .family = family(),
                               .has_v4 = true,
                               .has_v6 = e->has_v6,
                               .seed = hash_text((uint64_t)clock_monotonic(), site_name(s)),
                               .own = e->own,
                               .n_own = e->n_own,
-                              .own_names = name,
-                              .n_own_names = 1,
+                              .own_names = names,
+                              .n_own_names = e->n_own_names,
                               .any_port =
                                   s->route.way == ROUTE_RELAY && (s->route.port != SMTP_PORT || s->route.private_net),
                               .deny = PARAM_TEXT(delivery, deny),
@@ -237,6 +231,13 @@ static void guard(struct engine *e, struct site *s)
                   LOG_TEXT("reason", "it finds no domain at all: mail waits"));
     s->unusable = s->plan.verdict == MX_UNUSABLE ? s->unusable + 1 : 0;
 }
+struct bytes own_why(struct engine *e, struct bytes domain, struct bytes why, struct arena *a)
+{
+    struct bytes note = domain.n ? ourselves_domain(e->svc, domain, a) : NO_BYTES;
+
+    return !note.p ? why : arena_bytesf(a, "%.*s%s%.*s", SHOW(why), why.n ? "; " : "", SHOW(note));
+}
+
 
 void hosts_find(struct engine *e, struct site *s)
 {
@@ -251,6 +252,8 @@ void hosts_find(struct engine *e, struct site *s)
         ask_mx(s, &rules, until, &group);
     else if (s->route.way == ROUTE_RELAY)
         ask_relay(s, &rules, until);
+    if (s->plan.verdict == MX_LOOP)
+        s->plan.why = own_why(e, s->domain, s->plan.why, s->arena);
     guard(e, s);
     lasts = (int64_t)s->plan.ttl * 1000;
     if (lasts < MX_TTL_MIN_S * 1000)

@@ -2,10 +2,12 @@
  *
  * Locks and leases are held in the name of the node id, and are void when it starts. So two processes must never run
  * under one id: a folder that was copied from one whose server still runs is refused. The row says where the folder lay
- * (`load`: host and folder). On this host that one's `lock` file tells whether its server lives; of another host the
- * heartbeat does, which is younger than NODE_ALIVE_MS and not the last one of a server that ended. A process that finds
- * its row taken over says so in the log: it holds no lock any more, since those are fenced. */
+ * (`load`: host and folder; and what name and addresses the node has, see service/queue/ourselves.h). On this host that
+ * one's `lock` file tells whether its server lives; of another host the heartbeat does, which is younger than
+ * NODE_ALIVE_MS and not the last one of a server that ended. A process that finds its row taken over says so in the
+ * log: it holds no lock any more, since those are fenced. */
 #include "service/core/node.h"
+#include "net/interfaces.h"
 #include "service/core/secret_file.h"
 #include "service/core/state.h"
 #include <errno.h>
@@ -58,6 +60,56 @@ static struct bytes where_we_are(const struct service *svc, struct arena *a)
     return folder;
 }
 
+/* ---- its addresses ---- */
+
+/* "127.0.0.1:25", "[::1]:25"; a name or "*" says no more than the interfaces do. */
+static bool listens_on(struct bytes item, struct network *out)
+{
+    struct bytes host = bytes_head(item, bytes_find_last(item, ':'));
+
+    if (host.n > 2 && *host.p == '[')
+        host = bytes_head(bytes_from(host, 1), host.n - 2);
+    return network_parse_address(host, out);
+}
+
+static size_t add_list(struct bytes list, bool doors, struct network *out, size_t n, size_t most)
+{
+    struct bytes item;
+
+    while (list.n && n < most) {
+        bytes_cut(list, ',', &item, &list);
+        item = bytes_trim(item);
+        n += doors ? listens_on(item, &out[n]) : network_parse(item, &out[n]);
+    }
+    return n;
+}
+
+size_t node_addresses(struct network *out, size_t most)
+{
+    size_t n = add_list(PARAM_TEXT(delivery, own_addresses), false, out, 0, most);
+
+    n = add_list(PARAM_TEXT(smtp, listen), true, out, n, most);
+    n = add_list(PARAM_TEXT(submission, listen), true, out, n, most);
+    n = add_list(PARAM_TEXT(submissions, listen), true, out, n, most);
+    return n + interfaces_list(out + n, most - n);
+}
+
+/* Those of one machine alone, as loopback, say nothing to others. */
+static void add_addresses(struct jw *w, struct arena *a)
+{
+    struct network *list = arena_array(a, NODE_ADDRESSES_MOST, sizeof *list);
+    size_t n = node_addresses(list, NODE_ADDRESSES_MOST),
+           named = add_list(PARAM_TEXT(delivery, own_addresses), false, list, 0, NODE_ADDRESSES_MOST);
+    char text[NETWORK_TEXT];
+
+    jw_key(w, "addresses");
+    jw_array(w);
+    for (size_t i = 0; i < n; i++)
+        if (i < named || interfaces_is_global(&list[i]))
+            jw_text(w, network_show(&list[i], text));
+    jw_array_end(w);
+}
+
 static struct bytes load_text(const struct service *svc, struct arena *a)
 {
     struct buf out;
@@ -70,6 +122,8 @@ static struct bytes load_text(const struct service *svc, struct arena *a)
     jw_key_text(&w, "host", host_name(a));
     jw_key_text(&w, "folder", where_we_are(svc, a));
     jw_key_text(&w, "boot", bytes_of(svc->boot));
+    jw_key_text(&w, "hostname", PARAM_TEXT(server, hostname));
+    add_addresses(&w, a);
     jw_object_end(&w);
     text = arena_copy(a, buf_bytes(&out));
     buf_clear(&out);

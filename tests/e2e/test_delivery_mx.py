@@ -155,6 +155,18 @@ def test_one_way_for_all_who_share_hosts():
         assert {m.session for m in peer.mails} == {1}
         assert len(peer.mails) == 5 and "email.delivered" in kinds(s, ms[0]) and deliveries(s, ms[0])
 
+def test_a_domain_that_is_here_and_not_verified():
+    """Of another account: its mail goes where its records lead, and they lead here. Whoever wrote is told what is missing."""
+    zones = ZONES | {("here.test", "MX"): ["10 mail.example.org."], ("there.test", "MX"): ["10 mx.far.test."]}
+    with Names(zones) as names, Peer(name="mail.example.org") as peer, by_names(names, peer) as s:
+        key = s.make("/v1/accounts", {"name": "tenant"})["key"]["secret"]
+        for domain in ("here.test", "there.test"):
+            assert s.post("/v1/domains", {"name": domain}, key=key).status == 201
+            last = ended(s, send(s, f"x@{domain}"), "bounced")[f"x@{domain}"]["last"]
+            assert (last["enhanced"], last["cause"]) == ("5.4.6", "loop") and f"{domain} is a domain here that is not verified" in last["text"]
+        assert "verified" not in ended(s, send(s, "x@loop.test"), "bounced")["x@loop.test"]["last"]["text"] and not peer.seen
+
+
 
 def test_a_site_that_stalls_holds_up_no_other():
     zones = {(f"d{i}.test", "MX"): [f"10 mx{i}.test."] for i in range(20)} | {(f"mx{i}.test", "A"): ["127.0.0.2"] for i in range(1, 20)}
