@@ -453,6 +453,8 @@ void engine_free(struct engine **out)
     rates_free(e);
     tls_memory_free(e);
     sched_free(&e->sched);
+    families_free(e);
+    inheritance_free(e);
     tls_client_free(&e->tls);
     signal_free(&e->wake);
     pthread_mutex_destroy(&e->mutex);

@@ -6,6 +6,7 @@
  *     course.c      routes: where mail goes
  *     site.c        the table of sites (the place that flows lead to: a domain, a relay)
  *     plan.c        domains to hosts, by DNS
+ *     family.c      which of IPv4 and IPv6 worked
  *     way.c         ways (a way is the path to one group of hosts, with its connections)
  *     rates.c       how much may begin in a time
  *     conn.c        connections: TLS policy, pool
@@ -446,6 +447,7 @@ struct own_name {
     struct network *own;        /* OWN_MOST */
     struct own_name *own_names; /* OWN_NAMES_MOST */
     size_t n_own, n_own_names;
+    struct family_row *families;
     bool has_v6;
     struct suspension *stops; /* in force, as of `stops_version` */
     size_t n_stops;

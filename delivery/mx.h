@@ -75,7 +75,7 @@ enum mx_family { MX_AUTO, MX_V4, MX_V6, MX_V4_FIRST }; /* delivery.family */
 struct mx_rules {
     enum mx_family family;
     bool has_v4, has_v6;       /* what the source can speak */
-    bool v4_worked, v6_worked; /* AUTO: which family this group was last reached by; neither: not known */
+    bool v4_worked;            /* AUTO: this group was last reached by IPv4, not by IPv6 */
     bool warming;              /* AUTO: the source is in warm-up, begins with v4 */
     uint64_t seed;             /* shuffles the addresses of a host */
     const struct network *own; /* our addresses */

@@ -164,7 +164,7 @@ static const struct mx_host *turn(const struct mx_host *list, size_t n, size_t r
 
 static bool begins_with_v4(const struct mx_rules *r)
 {
-    return r->family == MX_V4_FIRST || r->warming || (r->v4_worked && !r->v6_worked);
+    return r->family == MX_V4_FIRST || r->warming || r->v4_worked;
 }
 
 /* All addresses of one family and preference: the first of each host, then the second of each. */

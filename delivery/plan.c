@@ -174,6 +174,7 @@ static void add_host(struct site *s, struct bytes host, const struct mx_rules *r
     s->plan = one;
 }
 
+    rules->v4_worked = family_is_v4(s->engine, site_name(s));
 static void ask_relay(struct site *s, const struct mx_rules *rules, int64_t until)
 {
     s->plan = (struct mx_plan){ .verdict = MX_TEMPORARY, .why = BYTES("the relay has no host") };

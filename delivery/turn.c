@@ -103,6 +103,7 @@ static void try_host(struct turn *t)
     t->conn = conn_make(t->engine, t->way, &d, t->until, &x, &tls, &loops, t->arena);
     if (t->conn) {
         path_host_worked(&t->way->path, &c.host->address);
+        family_worked(t->engine, t->site, &c.host->address);
         return;
     }
     if (x.what == ANSWER_STOPPED || engine_stops(t->engine))

@@ -261,7 +261,7 @@ class Peer:
         self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self.context.load_cert_chain(certificate() / "cert.pem", certificate() / "key.pem")
         self.context.sni_callback = lambda _, asked, __: self.names.append(asked)
-        self.socket = socket.create_server((host, port), backlog=200)
+        self.socket = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET, backlog=200)
         self.host, self.port = self.socket.getsockname()[:2]
         self.address = f"{self.host}:{self.port}"
 
