@@ -15,6 +15,7 @@
  *     transact.c    likewise: on a connection
  *     stops.c       what is suspended
  *     shown.c       what is told of paths
+ *     inherit.c     what the next node needs of them
  *     explain.c     what it would do, for people
  *     outgo.c       the bytes on the wire
  *     fate.c        what an answer comes to
@@ -31,9 +32,9 @@
 #include "net/fiber.h"
 #include "net/wait.h"
 #include "service/core/state.h"
+#include "service/queue/own_rules.h"
 #include "service/queue/queue.h"
 #include "service/queue/queue_sign.h"
-#include "service/queue/own_rules.h"
 #include "service/queue/routing.h"
 #include "service/queue/suspension.h"
 
@@ -104,9 +105,10 @@ void way_update(struct engine *e, struct way *w); /* sched hears of its window *
 bool way_is_shut(struct way *w);
 /* The operator's to mend: what waits is not tried for a while, and not put off either. */
 void way_suspend(struct engine *e, struct way *w, const struct mail_route *r, struct bytes why);
-void way_resume(struct engine *e, struct bytes name); /* if there is one, and it is not open */
-void ways_count(const struct engine *e);              /* for the metrics */
-void ways_reap(struct engine *e);                     /* those that nobody takes */
+/* It is needed no more, for what failed there works again. True: something had failed. */
+bool way_resume(struct engine *e, struct bytes name);
+void ways_count(const struct engine *e); /* for the metrics */
+void ways_reap(struct engine *e);        /* those that nobody takes */
 void ways_free(struct engine *e);
 struct bytes way_name(const struct way *w);
 
@@ -154,11 +156,11 @@ struct site {
     struct way *way;         /* NULL: its hosts are still asked for */
     int64_t until;           /* monotonic: how long the plan holds */
     unsigned unusable;       /* plans in a row that came to MX_UNUSABLE */
+    struct rule_set *rules;  /* as they were when its hosts were found */
+    bool deferred;           /* one transaction was put off since DNS did not answer: the others wait */
     struct waiting *waiting; /* flows that move when the plan is made */
     size_t users;            /* runs that look at it */
     bool dropped;            /* no longer in the table; goes with its last user */
-    struct rule_set *rules;  /* as they were when its hosts were found */
-    bool deferred;           /* one transaction was put off since DNS did not answer: the others wait */
     size_t name_n;
     char name[];
 };
@@ -173,6 +175,8 @@ struct site *site_asked(struct engine *e, const struct course *to);
 void site_leave(struct site *s);
 /* Its hosts are asked for again before the next use. */
 void site_stale(struct site *s);
+/* What waits for its hosts need not wait for its own time. */
+void site_hasten(struct site *s);
 /* What changes by time: windows, and what may go at once since its hosts are back. */
 void ways_look(struct engine *e);
 /* Plans that have run out. */
@@ -392,9 +396,15 @@ bool stops_turn(struct turn *t);
 
 /* ---- what is told ---- */
 
+enum way_state { WAY_OPEN, WAY_DEAD, WAY_PROBE, WAY_SHUT, WAY_SUSPENDED };
+enum way_state way_state(const struct way *w, int64_t now);
 struct bytes way_json(struct way *w, struct arena *a);
-void way_note(struct engine *e, struct way *w, const char *state); /* NULL: open */
-void ways_note(struct engine *e, int64_t now); /* writes down for other nodes which ways are not open */
+void way_forgotten(struct engine *e, struct way *w); /* other nodes need not know any more */
+void ways_note(struct engine *e, int64_t now);       /* writes down for other nodes which ways are not as new ones */
+/* What the node that sent before us wrote down is ours to go on with; of ways that are not there yet later. */
+bool ways_inherit(struct engine *e, struct err *err);
+void way_inherit(struct engine *e, struct way *w); /* a new one */
+void inheritance_free(struct engine *e);
 void shown_paths(struct outlet *o, const struct bytes *sites, size_t n, struct arena *a, struct bytes *out);
 /* ---- for people ---- */
 
@@ -403,7 +413,15 @@ bool engine_explain(struct outlet *o, const struct routes *routes, struct bytes 
 
 /* ---- the engine ---- */
 
+struct path_note;
 struct credit;
+struct family_row;
+
+#define OWN_NAME 256
+struct own_name {
+    size_t n;
+    char text[OWN_NAME];
+};
 
 struct engine {
     struct outlet outlet;
@@ -416,13 +434,6 @@ struct engine {
     atomic_bool stopping;
     atomic_bool sends; /* it hears of what arrives: otherwise another node is to */
     atomic_int fibers;
-struct family_row;
-
-#define OWN_NAME 256
-struct own_name {
-    size_t n;
-    char text[OWN_NAME];
-};
     /* Of the loop alone: */
     bool locked, begun, listening;
     struct buf heard; /* how far the pokes of other nodes are read */
@@ -436,8 +447,10 @@ struct own_name {
     struct tls_client *tls;
     struct tls_failure_row *tls_failures;
     struct credit *taken; /* of rates, ahead */
+    struct family_row *families;
     struct mx_guard guard;
     uint64_t routes_version; /* as flows lie by them */
+    uint64_t rules_version;  /* as plans are made by them */
     uint64_t default_route;  /* a hash of the one of the parameters, likewise */
     struct retry_rules retry;
     struct pauses dead_for;
@@ -447,7 +460,6 @@ struct own_name {
     struct network *own;        /* OWN_MOST */
     struct own_name *own_names; /* OWN_NAMES_MOST */
     size_t n_own, n_own_names;
-    struct family_row *families;
     bool has_v6;
     struct suspension *stops; /* in force, as of `stops_version` */
     size_t n_stops;
@@ -465,4 +477,3 @@ bool engine_stops(const struct engine *e);
 /* May a dot be sent? We hold the lock, and the store answers. */
 bool engine_may_send(struct engine *e);
 #endif
-    uint64_t rules_version;  /* as plans are made by them */

@@ -188,7 +188,8 @@ static enum mx_verdict plan_verdict(const struct turn *t, const struct delivery_
                                                                                                     : p->verdict;
 }
 
-/* What DNS cannot say now is like a host that is away: a few find out, the rest waits untried. */
+/* What DNS cannot say now is like a host that is away: one transaction finds out, the rest waits untried until it is
+ * asked again, and longer each time when that goes on. */
 void fates_plan(struct turn *t)
 {
     struct verdict_rules rules = rules_of(t);
@@ -204,8 +205,11 @@ void fates_plan(struct turn *t)
         verdict_of_plan(plan_verdict(t, &t->fates[i].work->row), t->site->plan.why, &s, &rules, &t->fates[i].judgement);
         settle(&t->fates[i]);
     }
-    if (t->site->plan.verdict == MX_TEMPORARY)
-        way_tell(t->engine, t->way, PATH_ALL_FAILED);
+    if (t->site->plan.verdict != MX_TEMPORARY)
+        return;
+    t->site->deferred = true;
+    way_tell(t->engine, t->way, PATH_ALL_FAILED);
+    way_quiet(t->engine, t->way, t->site->until);
 }
 
 void fates_refused(struct turn *t)

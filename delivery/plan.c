@@ -32,8 +32,6 @@ static void own_take(struct engine *e, const struct ourselves *o)
         memcpy(e->own_names[e->n_own_names].text, o->names[i].p, n);
         e->own_names[e->n_own_names++].n = n;
     }
-    if (raw.p && network_from_raw(raw, &n))
-        add_own(e, &n);
 }
 
 void own_refresh(struct engine *e, bool now)
@@ -49,6 +47,8 @@ void own_refresh(struct engine *e, bool now)
     a = arena_new(OWN_ARENA);
     if (!ourselves_find(e->svc, a, &o, &why)) {
         log_warn("delivery", LOG_TEXT("result", "addresses of other nodes not read"), LOG_TEXT("reason", why.message));
+        e->next_own = clock_monotonic() + OWN_AGAIN_MS;
+    }
     if (!why.code || !e->n_own)
         own_take(e, &o);
     arena_free(&a);
@@ -60,8 +60,6 @@ bool own_is_name(const struct engine *e, struct bytes name)
         if (bytes_equal_nocase((struct bytes){ e->own_names[i].text, e->own_names[i].n }, name))
             return true;
     return false;
-        e->next_own = clock_monotonic() + OWN_AGAIN_MS;
-    }
 }
 
 /* ---- plans ---- */
@@ -124,21 +122,21 @@ static void ask_addresses(struct site *s, const struct mx_names *names, const st
 
 /* The name of the way of a group: its provider's, where one is known by the best of its hosts. */
 static struct bytes way_of(const struct site *s, struct bytes group, struct bytes host, const struct provider **p)
-    const struct provider *ignored;
 {
     *p = host.n && s->route.way == ROUTE_MX ? rules_provider(s->rules->rules, host) : NULL;
     return *p ? arena_bytesf(s->arena, "provider %.*s", SHOW((*p)->name)) : group;
 }
-    if (names->verdict == MX_OK && s->route.way == ROUTE_MX)
-        rules->v4_worked = family_is_v4(s->engine, way_of(s, mx_group(names, s->arena), names->list[0].name, &ignored));
 
 static void ask_names(struct site *s, struct bytes domain, struct mx_rules *rules, int64_t until,
                       struct mx_names *names, struct mx_plan *out)
 {
+    const struct provider *ignored;
     struct dns_answer mx;
 
     dns_ask(s->arena, domain, DNS_MX, until, &mx);
     mx_names(domain, &mx, rules->seed, s->arena, names);
+    if (names->verdict == MX_OK && s->route.way == ROUTE_MX)
+        rules->v4_worked = family_is_v4(s->engine, way_of(s, mx_group(names, s->arena), names->list[0].name, &ignored));
     if (names->verdict == MX_OK)
         ask_addresses(s, names, rules, until, out);
     else
@@ -146,7 +144,7 @@ static void ask_names(struct site *s, struct bytes domain, struct mx_rules *rule
 }
 
 /* One host of a relay route, at the end of what is known. */
-static void add_host(struct site *s, struct bytes host, const struct mx_rules *rules, int64_t until)
+static void add_host(struct site *s, struct bytes host, struct mx_rules *rules, int64_t until)
 {
     struct mx_host *both = arena_array(s->arena, 2 * MX_ADDRESSES_MAX, sizeof *both);
     struct network address;
@@ -174,16 +172,16 @@ static void add_host(struct site *s, struct bytes host, const struct mx_rules *r
     s->plan = one;
 }
 
-    rules->v4_worked = family_is_v4(s->engine, site_name(s));
-static void ask_relay(struct site *s, const struct mx_rules *rules, int64_t until)
+static void ask_relay(struct site *s, struct mx_rules *rules, int64_t until)
 {
+    rules->v4_worked = family_is_v4(s->engine, site_name(s));
     s->plan = (struct mx_plan){ .verdict = MX_TEMPORARY, .why = BYTES("the relay has no host") };
     for (size_t i = 0; i < s->route.n_hosts; i++)
         add_host(s, s->route.hosts[i], rules, until);
 }
 
 /* *group: what domains that share hosts have in common. */
-static void ask_mx(struct site *s, const struct mx_rules *rules, int64_t until, struct bytes *group)
+static void ask_mx(struct site *s, struct mx_rules *rules, int64_t until, struct bytes *group)
 {
     struct bytes domain = s->domain;
     struct network address;
@@ -208,8 +206,8 @@ void hosts_join(struct engine *e, struct site *s, struct bytes group)
 
     if (s->plan.verdict != MX_OK) /* it is no host's fault */
         name = alone;
-    else
-        way_resume(e, alone);
+    else if (way_resume(e, alone)) /* DNS answers again */
+        site_hasten(s);
     s->way = way_get(e, name);
     s->way->sites++;
     s->way->path.max = p && p->connections && p->connections < most ? p->connections : most;
@@ -232,13 +230,13 @@ static void guard(struct engine *e, struct site *s)
                   LOG_TEXT("reason", "it finds no domain at all: mail waits"));
     s->unusable = s->plan.verdict == MX_UNUSABLE ? s->unusable + 1 : 0;
 }
+
 struct bytes own_why(struct engine *e, struct bytes domain, struct bytes why, struct arena *a)
 {
     struct bytes note = domain.n ? ourselves_domain(e->svc, domain, a) : NO_BYTES;
 
     return !note.p ? why : arena_bytesf(a, "%.*s%s%.*s", SHOW(why), why.n ? "; " : "", SHOW(note));
 }
-
 
 void hosts_find(struct engine *e, struct site *s)
 {
@@ -253,9 +251,9 @@ void hosts_find(struct engine *e, struct site *s)
         ask_mx(s, &rules, until, &group);
     else if (s->route.way == ROUTE_RELAY)
         ask_relay(s, &rules, until);
+    guard(e, s);
     if (s->plan.verdict == MX_LOOP)
         s->plan.why = own_why(e, s->domain, s->plan.why, s->arena);
-    guard(e, s);
     lasts = (int64_t)s->plan.ttl * 1000;
     if (lasts < MX_TTL_MIN_S * 1000)
         lasts = MX_TTL_MIN_S * 1000;

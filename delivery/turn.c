@@ -181,6 +181,8 @@ void turn_make(struct turn *t)
         fates_outcome(t, OUTCOME_CAPTURED);
     else if (t->site->route.way == ROUTE_HOLD)
         fates_outcome(t, OUTCOME_HELD);
+    else if (t->site->deferred)
+        fates_unsent(t);
     else if (t->site->plan.verdict != MX_OK)
         fates_plan(t);
     else

@@ -9,9 +9,10 @@
 #include "delivery/hash.h"
 #include <assert.h>
 
-#define SUSPEND_MS 300000
-#define TAUGHT_MS  600000
-#define TAUGHT_MAX 10000 /* ways that are kept for what they have taught */
+#define SUSPEND_MS  300000
+#define TAUGHT_MS   600000
+#define REMEMBER_MS 600000 /* failures of a way that nobody takes for the moment */
+#define KEPT_MAX    10000  /* ways that are kept for what they have taught */
 
 struct bytes way_name(const struct way *w)
 {
@@ -39,7 +40,9 @@ struct way *way_get(struct engine *e, struct bytes name)
     w->name_n = name.n;
     w->told = -1;
     path_init(&w->path, (int)PARAM_INT(delivery, path_max), hash_text(0, name));
+    w->path.pauses = e->dead_for.n ? &e->dead_for : NULL;
     HASH_ADD(hh, e->ways, name, name.n, w);
+    way_inherit(e, w);
     stops_way(e, w);
     return w;
 }
@@ -74,6 +77,8 @@ void way_tell(struct engine *e, struct way *w, enum path_event event)
 
     if (event == PATH_NOTHING)
         return;
+    if (event == PATH_FAILED || event == PATH_ALL_FAILED)
+        w->failed_at = clock_monotonic();
     path_event(&w->path, event, clock_monotonic());
     if (w->path.state != before)
         log_info("delivery", LOG_BYTES("path", way_name(w)), LOG_TEXT("state", path_state_text(w->path.state)));
@@ -124,12 +129,14 @@ size_t way_taught(const struct way *w)
     return clock_monotonic() < w->taught_until ? w->taught : 0;
 }
 
-void way_resume(struct engine *e, struct bytes name)
+bool way_resume(struct engine *e, struct bytes name)
 {
     struct way *w = way_find(e, name);
 
-    if (w && w->path.state != PATH_OPEN)
-        way_tell(e, w, PATH_RESUMED);
+    if (!w || (w->path.state == PATH_OPEN && !w->path.failures))
+        return false;
+    way_tell(e, w, PATH_RESUMED);
+    return true;
 }
 
 void ways_count(const struct engine *e)
@@ -155,22 +162,30 @@ static void way_forget(struct engine *e, struct way *w)
     if (w->told < 1)
         sched_window(e->sched, way_name(w), 1);
     if (w->noted)
-        way_note(e, w, NULL);
+        way_forgotten(e, w);
     assert(e->ways && w->hh.tbl);
     HASH_DEL(e->ways, w);
     free(w);
 }
 
-/* One that is shut is remembered until that is over: its sites were stale as its hosts failed. One that has taught
- * something, too, while there are not too many. */
+/* Its sites were stale as its hosts failed: what is shut is remembered until that is over, and failures that do not
+ * make it dead yet are counted on by who comes next. So is what it has taught, while there are not too many. */
+static bool is_worth_keeping(struct engine *e, const struct way *w, int64_t now)
+{
+    bool used = w->sites || w->idle || w->path.open || w->path.busy,
+         known = way_taught(w) || (w->path.failures && now - w->failed_at < REMEMBER_MS);
+
+    return used || w->path.state != PATH_OPEN || now < w->shut_until || now < w->path.quiet ||
+           (known && HASH_COUNT(e->ways) <= KEPT_MAX);
+}
+
 void ways_reap(struct engine *e)
 {
     int64_t now = clock_monotonic();
     struct way *w, *next_w;
 
     HASH_ITER (hh, e->ways, w, next_w) {
-        if (!w->sites && !w->idle && !w->path.open && !w->path.busy && w->path.state == PATH_OPEN &&
-            now >= w->shut_until && now >= w->path.quiet && (!way_taught(w) || HASH_COUNT(e->ways) > TAUGHT_MAX))
+        if (!is_worth_keeping(e, w, now))
             way_forget(e, w);
     }
 }
@@ -201,25 +216,27 @@ static void hasten_fiber(void *arg)
     free(h);
 }
 
+void site_hasten(struct site *s)
+{
+    size_t n = s->domain.n;
+    struct hastening *h = malloc(sizeof *h + n + 1);
+
+    if (!h)
+        die("out of memory: a site");
+    h->e = s->engine;
+    h->account = s->route.account;
+    h->n = n;
+    if (n)
+        memcpy(h->site, s->domain.p, n);
+    if (!engine_spawn(h->e, hasten_fiber, h))
+        free(h);
+}
+
 static void hasten(struct engine *e, struct way *w)
 {
-    for (struct site *s = e->sites; s; s = s->hh.next) {
-        size_t n = s->domain.n;
-        struct hastening *h;
-
-        if (s->way != w)
-            continue;
-        h = malloc(sizeof *h + n + 1);
-        if (!h)
-            die("out of memory: a site");
-        h->e = e;
-        h->account = s->route.account;
-        h->n = n;
-        if (n)
-            memcpy(h->site, s->domain.p, n);
-        if (!engine_spawn(e, hasten_fiber, h))
-            free(h);
-    }
+    for (struct site *s = e->sites; s; s = s->hh.next)
+        if (s->way == w)
+            site_hasten(s);
 }
 
 void ways_look(struct engine *e)

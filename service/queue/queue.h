@@ -144,8 +144,8 @@ bool queue_move(struct service *svc, struct arena *a, struct work *const *each, 
 /* A lease more of delivery.lease. */
 bool queue_renew(struct service *svc, struct arena *a, struct work *const *each, size_t n, struct err *e);
 
-/* What was deferred for the network's sake (of one site, NO_BYTES: of all; of one account, NO_ID: of all) is due now:
- * its hosts are back. */
+/* What was deferred for the network's sake, or that of DNS (of one site, NO_BYTES: of all; of one account, NO_ID: of
+ * all) is due now: its hosts are back. */
 bool queue_hasten(struct service *svc, struct bytes site, struct id account, size_t *n, struct err *e);
 /* What is past its time: did it lack TLS as it has to be, the last time? */
 bool queue_lacked_tls(const struct delivery_row *d);

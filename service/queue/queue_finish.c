@@ -101,8 +101,10 @@ static void hasten_query(struct bytes site, struct id account, struct arena *a, 
 
 static bool waits_for_network(const struct delivery_row *d, int64_t now)
 {
+    struct bytes cause = json_part(d->last, "cause");
+
     return d->send_at > now && d->lease_until <= now && bytes_equal(d->status, BYTES("deferred")) &&
-           bytes_equal(json_part(d->last, "cause"), BYTES("\"network\""));
+           (bytes_equal(cause, BYTES("\"network\"")) || bytes_equal(cause, BYTES("\"dns\"")));
 }
 
 /* One that is claimed or ended meanwhile fails its batch: the others of the slice keep their times. */

@@ -148,8 +148,9 @@ static void a_way_that_is_not_needed_is_open_again(void **state)
         way_tell(&e, way_get(&e, BYTES("site far.test")), PATH_ALL_FAILED);
     ways_reap(&e);
     assert_true(HASH_COUNT(e.ways) == 1 && way_is_shut(e.ways));
-    way_resume(&e, BYTES("site near.test"));
-    way_resume(&e, BYTES("site far.test"));
+    assert_false(way_resume(&e, BYTES("site near.test")));
+    assert_true(way_resume(&e, BYTES("site far.test")));
+    assert_false(way_resume(&e, BYTES("site far.test")));
     assert_false(way_is_shut(e.ways));
     ways_reap(&e);
     assert_int_equal(HASH_COUNT(e.ways), 0);
@@ -237,9 +238,28 @@ static void what_a_way_was_taught_ends(void **state)
     signal_free(&e.wake);
 }
 
+/* Its hosts are asked for anew after each: meanwhile no site leads to it. */
+static void failures_are_counted_on(void **state)
+{
+    struct sched_limits limits = { 100, 10, 50 };
+    struct engine e = { .wake = signal_new(), .sched = sched_new(&limits) };
+
+    (void)state;
+    for (int i = 0; i < 5; i++) {
+        assert_false(way_is_shut(way_get(&e, BYTES("far.test"))));
+        way_tell(&e, way_get(&e, BYTES("far.test")), PATH_ALL_FAILED);
+        ways_reap(&e);
+    }
+    assert_true(way_is_shut(way_get(&e, BYTES("far.test"))));
+    ways_free(&e);
+    sched_free(&e.sched);
+    signal_free(&e.wake);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(failures_are_counted_on),
         cmocka_unit_test(old_ones_end_beside_one_that_is_taken),
         cmocka_unit_test(a_way_that_is_shut_stays_so),
         cmocka_unit_test(a_way_that_is_not_needed_is_open_again),

@@ -311,7 +311,8 @@ class Names:
     """A DNS server: `records` maps (name, type) to a list of texts ("10 mx.far.test."), or to an rcode; a name without any is NXDOMAIN, one
     with others has no data. rcode None: no answer at all. `asked` counts."""
 
-    def __init__(self, records):
+    def __init__(self, records, ttl=300):
+        self.ttl = ttl
         self.records = {(name.rstrip(".") + ".", kind): value for (name, kind), value in records.items()}
         self.asked = collections.Counter()
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -335,7 +336,7 @@ class Names:
                 reply.set_rcode(dns.rcode.NXDOMAIN)
         else:
             kind = kind if (name, kind) in self.records else "CNAME"
-            reply.answer.append(dns.rrset.from_text(question.name, 300, "IN", kind, *found))
+            reply.answer.append(dns.rrset.from_text(question.name, self.ttl, "IN", kind, *found))
         return reply.to_wire()
 
     def serve(self):

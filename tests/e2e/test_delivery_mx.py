@@ -1,7 +1,10 @@
 """Where mail goes: what DNS says, and what follows from it. The resolver asks a server of ours; hosts are loopback addresses, allowed for
 the test, and their port is another one than 25."""
+import time
+
 import pytest
-from peer import Names, Peer, Silence, certificate
+from apart import apart
+from peer import Cut, Names, Peer, Silence, certificate
 from server import Server, until
 from test_delivery import LIVE, deliveries, ended, kinds, send
 
@@ -95,13 +98,54 @@ def test_hosts_that_never_resolve_are_given_up_at_the_third_attempt(world):
 
 
 def test_a_domain_that_dns_cannot_say_is_not_tried_by_every_mail():
-    """Like a host that is away: five find out, the rest waits, and the domain beside it is not held up."""
-    with Names(ZONES) as names, Peer() as peer, by_names(names, peer, path_max=1, retry="1h") as s:
-        ms = [send(s, f"x{i}@away.test") for i in range(8)]
-        until(lambda: "state=dead" in s.log_text())
-        states = until(lambda: (d := [d for m in ms for d in deliveries(s, m).values()]) and "sending" not in {x["status"] for x in d} and d)
-        assert sorted((d["status"], d["attempts"]) for d in states) == [("deferred", 1)] * 5 + [("queued", 0)] * 3
+    """Like a host that is away: one finds out each time that DNS is asked, the rest waits, and the domain beside it is not held up. When DNS
+    answers all of it goes, that too which was put off for an hour."""
+    with Names(ZONES) as names, Peer() as peer, by_names(names, peer, retry="1h") as s:
+        ms, began = [send(s, f"x{i}@away.test") for i in range(8)], time.monotonic()
+
+        def states():
+            return [(d["status"], d["attempts"]) for m in ms for d in deliveries(s, m).values()]
+
+        until(lambda: ("deferred", 1) in states())
         ended(s, send(s, "x@far.test"))
+        now, asked = states(), 1 + (time.monotonic() - began) // 5
+        assert now.count(("deferred", 1)) <= asked + 1 and set(now) <= {("deferred", 1), ("queued", 0), ("sending", 0)}
+        names.records["away.test.", "MX"] = ["10 mx.far.test."]
+        for m in ms:
+            ended(s, m, seconds=60)
+        assert len(peer.mails) == 9
+
+
+def test_hosts_are_asked_for_anew_when_all_have_failed():
+    """Though the plan would hold for a minute at least."""
+    with Names({("far.test", "A"): ["127.0.0.4"]}, ttl=1) as names, Peer() as peer, by_names(names, peer, dead_for="1s") as s:
+        m = send(s, "x@far.test")
+        d = ended(s, m, "deferred")["x@far.test"]
+        assert d["last"]["cause"] == "network" and d["last"]["ip"] == "127.0.0.4"
+        names.records["far.test.", "A"] = ["127.0.0.2"]
+
+        def again():
+            s.post(f"/v1/deliveries/{d['id']}/retry")
+            return peer.mails
+
+        until(again)
+
+
+@apart("addr add fd77::1/128 dev lo", "-6 route add local fd78::/64 dev lo")
+def test_ipv6_that_leads_nowhere_is_found_out_once():
+    """For all domains that share the hosts, whichever of their addresses comes first; after the time that it is remembered for, once more."""
+    zones = {(f"d{i}.test", "MX"): ["10 mx.far.test."] for i in range(8)}
+    zones |= {("mx.far.test", "A"): ["127.0.0.2"], ("mx.far.test", "AAAA"): [f"fd78::{i}" for i in range(1, 6)]}
+    with Names(zones) as names, Peer() as peer, Peer(host="::", port=peer.port, greeting=Cut()) as six, \
+            by_names(names, peer, per_connection=1, allow="127.0.0.2,fd78::/64") as s:
+        for i in range(6):
+            d = ended(s, send(s, f"x@d{i}.test"))[f"x@d{i}.test"]
+            assert (d["attempts"], d["last"]["ip"], six.sessions) == (1, "127.0.0.2", 1)
+        six.set(greeting="220 mx.far.test ESMTP")
+        assert s.call("PATCH", "/v1/settings/delivery.family", {"value": "v6"}).status == 200
+        assert ended(s, send(s, "x@d6.test"))["x@d6.test"]["last"]["ip"].startswith("fd78::")  # it works by now, and that is remembered, too
+        assert s.call("PATCH", "/v1/settings/delivery.family", {"value": "auto"}).status == 200
+        assert ended(s, send(s, "x@d7.test"))["x@d7.test"]["last"]["ip"].startswith("fd78::")
 
 
 def test_addresses_that_lead_back_to_us_from_outside():
@@ -109,6 +153,18 @@ def test_addresses_that_lead_back_to_us_from_outside():
     with Names(ZONES) as names, Peer() as peer, by_names(names, peer, own_addresses="127.0.0.2") as s:
         assert ended(s, send(s, "x@far.test"), "bounced")["x@far.test"]["last"]["enhanced"] == "5.4.6"
         assert ended(s, send(s, "x@[127.0.0.2]"), "bounced")["x@[127.0.0.2]"]["last"]["cause"] == "loop" and not peer.sessions
+
+
+def test_a_domain_that_is_here_and_not_verified():
+    """Of another account: its mail goes where its records lead, and they lead here. Whoever wrote is told what is missing."""
+    zones = ZONES | {("here.test", "MX"): ["10 mail.example.org."], ("there.test", "MX"): ["10 mx.far.test."]}
+    with Names(zones) as names, Peer(name="mail.example.org") as peer, by_names(names, peer) as s:
+        key = s.make("/v1/accounts", {"name": "tenant"})["key"]["secret"]
+        for domain in ("here.test", "there.test"):
+            assert s.post("/v1/domains", {"name": domain}, key=key).status == 201
+            last = ended(s, send(s, f"x@{domain}"), "bounced")[f"x@{domain}"]["last"]
+            assert (last["enhanced"], last["cause"]) == ("5.4.6", "loop") and f"{domain} is a domain here that is not verified" in last["text"]
+        assert "verified" not in ended(s, send(s, "x@loop.test"), "bounced")["x@loop.test"]["last"]["text"] and not peer.seen
 
 
 def test_a_relay_whose_hosts_are_found_by_mx():
@@ -154,18 +210,6 @@ def test_one_way_for_all_who_share_hosts():
             ended(s, m)
         assert {m.session for m in peer.mails} == {1}
         assert len(peer.mails) == 5 and "email.delivered" in kinds(s, ms[0]) and deliveries(s, ms[0])
-
-def test_a_domain_that_is_here_and_not_verified():
-    """Of another account: its mail goes where its records lead, and they lead here. Whoever wrote is told what is missing."""
-    zones = ZONES | {("here.test", "MX"): ["10 mail.example.org."], ("there.test", "MX"): ["10 mx.far.test."]}
-    with Names(zones) as names, Peer(name="mail.example.org") as peer, by_names(names, peer) as s:
-        key = s.make("/v1/accounts", {"name": "tenant"})["key"]["secret"]
-        for domain in ("here.test", "there.test"):
-            assert s.post("/v1/domains", {"name": domain}, key=key).status == 201
-            last = ended(s, send(s, f"x@{domain}"), "bounced")[f"x@{domain}"]["last"]
-            assert (last["enhanced"], last["cause"]) == ("5.4.6", "loop") and f"{domain} is a domain here that is not verified" in last["text"]
-        assert "verified" not in ended(s, send(s, "x@loop.test"), "bounced")["x@loop.test"]["last"]["text"] and not peer.seen
-
 
 
 def test_a_site_that_stalls_holds_up_no_other():
