@@ -228,7 +228,8 @@ static void look(struct engine *e, int64_t now)
     limits_of(&limits);
     sched_limit(e->sched, &limits);
     sched_window(e->sched, BYTES(""), (int)PARAM_INT(delivery, plans_max));
-    retry_rules_read(PARAM_TEXT(delivery, retry), &e->retry, &ignored);
+    retry_rules_read(PARAM_TEXT(delivery, retry), &e->retry, &ignored); /* what is wrong changes nothing */
+    pauses_read("delivery.dead_for", "1s", PARAM_TEXT(delivery, dead_for), &e->dead_for, &ignored);
     conn_reap(e, now);
     stops_look(e);
     unwritten_look(e, now);
@@ -298,8 +299,8 @@ static bool sending_begin(struct engine *e)
 
     if (e->begun)
         return true;
-    if (!path_states_forget(e->svc, &why))
-        log_warn("delivery", LOG_TEXT("result", "states of paths not forgotten"), LOG_TEXT("reason", why.message));
+    if (!ways_inherit(e, &why))
+        log_warn("delivery", LOG_TEXT("result", "states of paths not taken over"), LOG_TEXT("reason", why.message));
     why = (struct err){ 0 };
     if (!outcomes_replay(e->svc, &why)) {
         log_warn("delivery", LOG_TEXT("result", "outcomes.log not read"), LOG_TEXT("reason", why.message));
@@ -402,8 +403,8 @@ bool engine_new(struct service *svc, struct engine **out, struct err *err)
     e->unwritten.prev = e->unwritten.next = &e->unwritten;
     buf_init(&e->heard, WATCH_CURSOR_MAX);
     e->own = calloc(OWN_MOST, sizeof *e->own);
-    limits_of(&limits);
     e->own_names = calloc(OWN_NAMES_MOST, sizeof *e->own_names);
+    limits_of(&limits);
     e->sched = sched_new(&limits);
     *out = e;
     if (e->own && e->own_names && retry_rules_read(PARAM_TEXT(delivery, retry), &e->retry, err) &&
@@ -452,15 +453,15 @@ void engine_free(struct engine **out)
     stops_free(e);
     rates_free(e);
     tls_memory_free(e);
-    sched_free(&e->sched);
     families_free(e);
     inheritance_free(e);
+    sched_free(&e->sched);
     tls_client_free(&e->tls);
     signal_free(&e->wake);
     pthread_mutex_destroy(&e->mutex);
     buf_clear(&e->heard);
     free(e->own);
+    free(e->own_names);
     free(e);
     *out = NULL;
 }
-    free(e->own_names);

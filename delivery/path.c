@@ -27,10 +27,10 @@ void path_init(struct path *p, int max, uint64_t seed)
 
 static int64_t dead_for(const struct path *p)
 {
-    static const int minutes[] = { 1, 5, 10, 20, 30 };
-    size_t last = sizeof minutes / sizeof *minutes - 1, k = (size_t)p->deaths < last ? (size_t)p->deaths : last;
+    static const struct pauses standard = { { MINUTE, 5 * MINUTE, 10 * MINUTE, 20 * MINUTE, 30 * MINUTE }, 5 };
+    int64_t pause = pauses_nth(p->pauses ? p->pauses : &standard, p->deaths + 1);
 
-    return hash_spread(minutes[k] * MINUTE, 20, hash_mix(p->seed, (uint64_t)p->deaths));
+    return hash_spread(pause, 20, hash_mix(p->seed, (uint64_t)p->deaths));
 }
 
 static void die_for_now(struct path *p, int64_t now)
@@ -167,6 +167,41 @@ bool path_revived(struct path *p)
 
     p->revived = false;
     return was;
+}
+
+bool path_is_narrow(const struct path *p, int64_t now)
+{
+    return p->state != PATH_OPEN || (p->crowded && most(p, now) < p->max) ||
+           (p->halved_at && now - p->halved_at < CROWDED_MS);
+}
+
+static int64_t shifted(int64_t at, int64_t by)
+{
+    return at ? at + by : 0;
+}
+
+void path_keep(const struct path *p, int64_t ahead, struct path_kept *out)
+{
+    *out = (struct path_kept){ .state = p->state,
+                               .window = p->window,
+                               .failures = p->failures,
+                               .deaths = p->deaths,
+                               .crowded = p->crowded,
+                               .until = shifted(p->until, ahead),
+                               .quiet = shifted(p->quiet, ahead),
+                               .crowded_at = shifted(p->crowded_at, ahead) };
+}
+
+void path_restore(struct path *p, int64_t ahead, const struct path_kept *kept)
+{
+    p->state = kept->state;
+    p->window = kept->window < 1 ? 1 : kept->window;
+    p->failures = kept->failures;
+    p->deaths = kept->deaths;
+    p->crowded = kept->crowded;
+    p->until = shifted(kept->until, -ahead);
+    p->quiet = shifted(kept->quiet, -ahead);
+    p->crowded_at = shifted(kept->crowded_at, -ahead);
 }
 
 static bool same(const struct network *a, const struct network *b)

@@ -7,7 +7,7 @@
  * | PATH_VERDICT: the peer has judged       | f = 0; if busy >= floor(w)-1: w = min(M, w+1/w). Refusals count too |
  * | PATH_FAILED: no connection, a 4xx       | f + 1, w = max(1, w-1)                                              |
  * |   greeting, lost before MAIL            |                                                                     |
- * | PATH_ALL_FAILED: that, of the last host | the same; f >= 5: DEAD for 1,5,10,20,30 min (+-20 %), the k-th time |
+ * | PATH_ALL_FAILED: that, of the last host | the same; f >= 5: DEAD for `pauses` (+-20 %), the k-th time           |
  * | PATH_SLOW: 421, 4.3.2, a rule of rate   | w = max(1, w/2), at most once in 10 s; no new connection for 30 s   |
  * | PATH_CROWDED: too many connections      | that, and M' = connections - 1 for 10 min, then one more each 10 min|
  * | PATH_RESUMED: a suspension ended        | w = 1, OPEN                                                         |
@@ -19,6 +19,7 @@
 #ifndef DELIVERY_PATH_H
 #define DELIVERY_PATH_H
 #include "base/network.h"
+#include "delivery/pauses.h"
 
 enum path_state { PATH_OPEN, PATH_DEAD, PATH_PROBE };
 
@@ -41,9 +42,10 @@ enum path_event {
 enum { PATH_SICK_MAX = 16 };
 
 struct path {
-    int max;       /* M: of the operator or a rule, at least 1; may be changed at any time */
-    uint64_t seed; /* spreads when it comes back */
-    /* To be read; what a node that takes the path over has to know are the first eight. */
+    int max;                     /* M: of the operator or a rule, at least 1; may be changed at any time */
+    uint64_t seed;               /* spreads when it comes back */
+    const struct pauses *pauses; /* delivery.dead_for; NULL: 1, 5, 10, 20, 30 min */
+    /* To be read: */
     enum path_state state;
     double window;
     int failures;  /* in a row */
@@ -73,6 +75,18 @@ bool path_may_connect(struct path *p, int64_t now);
 int64_t path_next(const struct path *p, int64_t now);
 /* True once after a PROBE worked. */
 bool path_revived(struct path *p);
+
+/* What a node that takes the path over has to know, its times by a clock that both have: `ahead` of ours by so much. */
+struct path_kept {
+    enum path_state state;
+    double window;
+    int failures, deaths, crowded;
+    int64_t until, quiet, crowded_at; /* 0: never */
+};
+/* Is there anything in it that a new one would do wrong? It is not open, or was told to go slower not long ago. */
+bool path_is_narrow(const struct path *p, int64_t now);
+void path_keep(const struct path *p, int64_t ahead, struct path_kept *out);
+void path_restore(struct path *p, int64_t ahead, const struct path_kept *kept);
 
 /* A host of which a connection failed is sick for two minutes: others are tried first. */
 void path_host_failed(struct path *p, const struct network *address, int64_t now);

@@ -2,7 +2,6 @@
  * and site, not of chance: what failed together does not come back together, and a test or another node reckons the
  * same. What a peer writes is only believed within bounds, and only where its number is a time. */
 #include "delivery/retry.h"
-#include "base/param_value.h"
 #include "delivery/hash.h"
 
 #define SECOND INT64_C(1000)
@@ -13,22 +12,12 @@ enum { SPREAD = 20, GREYLIST_SPREAD = 10, HINT_REACH = 80 };
 
 bool retry_rules_read(struct bytes list, struct retry_rules *out, struct err *e)
 {
-    static const struct param_row item = {
-        .name = "delivery.retry", .type = PARAM_TYPE_DURATION, .standard = "1m", .min = "10s", .max = "1d", .text = ""
-    };
-    struct param_value value;
-    struct bytes one;
-
-    *out = (struct retry_rules){ .hint_max = 3 * HOUR, .greylist = 5 * MINUTE, .ambiguous = 10 * MINUTE };
-    while (list.n) {
-        bytes_cut(list, ',', &one, &list);
-        if (out->n == RETRY_STEPS_MAX)
-            return err_set(e, ERR_INVALID, "delivery.retry has at most %d steps", RETRY_STEPS_MAX);
-        if (!param_value_read(&item, bytes_trim(one), &value, e))
-            return false;
-        out->steps[out->n++] = value.number;
-    }
-    return out->n || err_set(e, ERR_INVALID, "delivery.retry needs a step");
+    if (!pauses_read("delivery.retry", "10s", list, &out->steps, e))
+        return false;
+    out->hint_max = 3 * HOUR;
+    out->greylist = 5 * MINUTE;
+    out->ambiguous = 10 * MINUTE;
+    return true;
 }
 
 uint64_t retry_hash(struct id message, struct bytes site)
@@ -168,18 +157,11 @@ int64_t retry_hint(struct bytes text)
     return 0;
 }
 
-static int64_t step_of(const struct retry_rules *rules, int64_t n)
-{
-    size_t i = n > 0 ? (size_t)n - 1 : 0;
-
-    return rules->steps[i < rules->n ? i : rules->n - 1];
-}
-
 int64_t retry_at(const struct retry_rules *rules, const struct retry_in *in)
 {
     uint64_t h = hash_mix(in->hash, (uint64_t)in->n);
-    int64_t wait =
-        in->greylist ? hash_spread(rules->greylist, GREYLIST_SPREAD, h) : hash_spread(step_of(rules, in->n), SPREAD, h);
+    int64_t wait = in->greylist ? hash_spread(rules->greylist, GREYLIST_SPREAD, h)
+                                : hash_spread(pauses_nth(&rules->steps, in->n), SPREAD, h);
     int64_t hint = retry_hint(in->text), at = 0;
 
     if (hint > rules->hint_max)

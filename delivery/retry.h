@@ -9,19 +9,15 @@
  * Rows of one message and site share the hash, and so come together. */
 #ifndef DELIVERY_RETRY_H
 #define DELIVERY_RETRY_H
-#include "base/err.h"
 #include "base/id.h"
-
-enum { RETRY_STEPS_MAX = 32 };
+#include "delivery/pauses.h"
 
 struct retry_rules {
-    int64_t steps[RETRY_STEPS_MAX];
-    size_t n;
+    struct pauses steps;
     int64_t hint_max, greylist, ambiguous;
 };
 
-/* delivery.retry: "1m,5m,10m"; a number is minutes. ERR_INVALID names the item: none, over RETRY_STEPS_MAX, or not from
- * 10 s to 24 h. The other times are as above. */
+/* delivery.retry, from 10 s to a day each; *out is what it was when that fails. The other times are as above. */
 bool retry_rules_read(struct bytes list, struct retry_rules *out, struct err *e);
 
 struct retry_in {

@@ -274,9 +274,10 @@ struct transcript_row { /* what was said in an attempt: service/queue/transcript
     int64_t expires_at;
 };
 
-struct path_row {             /* a path that is not open: service/queue/path_state.h */
+struct path_row {             /* a path that is not as one that is new: service/queue/path_state.h */
     struct id id;             /* of its name */
-    struct bytes name, state; /* state: JSON; null: open by now */
+    struct bytes name, state; /* state: JSON, as it is shown; null: it is as a new one by now */
+    struct bytes kept;        /* JSON: what another node needs to go on with it */
     struct bytes sites;       /* JSON list */
     int64_t at, expires_at;
 };

@@ -73,8 +73,9 @@ static const struct index transcript_indexes[] = {
 KIND(transcript, "trs", INDEXES(transcript), .wide = true);
 
 static const struct field path_fields[] = {
-    FIELD(ID, path_row, id),      FIELD(TEXT, path_row, name), FIELD(JSON, path_row, state),
-    FIELD(JSON, path_row, sites), FIELD(TIME, path_row, at),   FIELD(TIME, path_row, expires_at),
+    FIELD(ID, path_row, id),           FIELD(TEXT, path_row, name),  FIELD(JSON, path_row, state),
+    FIELD(JSON, path_row, kept),       FIELD(JSON, path_row, sites), FIELD(TIME, path_row, at),
+    FIELD(TIME, path_row, expires_at),
 };
 static const struct index path_indexes[] = {
     { .name = "expires", .fields = { "expires_at" }, .when = "expires_at" },

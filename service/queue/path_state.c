@@ -1,6 +1,6 @@
-/* service/queue/path_state.c - what the engine writes down of paths that are not open: see path_state.h. There are few
- * of them, so a look reads all and finds each site by the lists. A path that is open again is written as one without a
- * state, and goes with the sweep. */
+/* service/queue/path_state.c - what the engine writes down of paths that are not as new ones: see path_state.h. There
+ * are few of them, so a look reads all and finds each site by the lists. A path that is as a new one again is written
+ * as one without a state, and goes with the sweep. */
 #include "service/queue/path_state.h"
 #include "base/clock.h"
 #include "base/json.h"
@@ -31,19 +31,21 @@ static struct bytes list_of(const struct path_note *note, struct arena *a)
 bool path_state_note(struct service *svc, struct arena *a, const struct path_note *note, struct err *e)
 {
     struct path_row *row = arena_alloc(a, sizeof *row);
-    struct set *sets = arena_array(a, 4, sizeof *sets);
+    struct set *sets = arena_array(a, 5, sizeof *sets);
     struct batch *b = batch_new(a);
     int64_t now = store_now(svc->store);
 
     *row = (struct path_row){ .id = id_of_name(svc, "path", note->name), .name = note->name, .state = note->state };
     row->sites = list_of(note, a);
+    row->kept = note->kept;
     row->at = now;
     row->expires_at = note->state.p ? now + KEEP_MS : now; /* the sweep takes it */
     sets[0] = SET("state", V_JSON(row->state));
     sets[1] = SET("sites", V_JSON(row->sites));
     sets[2] = SET("at", V_TIME(row->at));
     sets[3] = SET("expires_at", V_TIME(row->expires_at));
-    batch_raise(b, &path_kind, row, NULL, sets, 4);
+    sets[4] = SET("kept", V_JSON(row->kept));
+    batch_raise(b, &path_kind, row, NULL, sets, 5);
     return store_commit(svc->store, b, clock_monotonic() + COMMIT_MS, e);
 }
 
@@ -58,20 +60,21 @@ static bool find_notes(struct service *svc, struct arena *a, struct path_row **r
     return true;
 }
 
-bool path_states_forget(struct service *svc, struct err *e)
+bool path_states_take(struct service *svc, struct arena *a, struct path_note **out, size_t *n, struct err *e)
 {
-    struct arena *a = arena_new(NOTES_ARENA);
     struct path_row *rows = NULL;
     struct batch *b = batch_new(a);
-    size_t n = 0;
-    bool ok = find_notes(svc, a, &rows, &n, e);
 
-    for (size_t i = 0; ok && i < n; i++)
+    *n = 0;
+    if (!find_notes(svc, a, &rows, n, e))
+        return false;
+    *out = arena_array(a, *n + 1, sizeof **out);
+    for (size_t i = 0; i < *n; i++) {
+        (*out)[i] = (struct path_note){ .name = rows[i].name, .state = rows[i].state, .kept = rows[i].kept };
         batch_delete(b, &path_kind, rows[i].id, NULL, 0);
-    if (ok && n && !store_commit(svc->store, b, clock_monotonic() + COMMIT_MS, e))
-        ok = e->code == ERR_CONFLICT; /* the sweep was there */
-    arena_free(&a);
-    return ok;
+    }
+    return !*n || store_commit(svc->store, b, clock_monotonic() + COMMIT_MS, e) ||
+           e->code == ERR_CONFLICT; /* the sweep was there */
 }
 
 /* Is the site one of the list? */

@@ -319,9 +319,63 @@ static void it_recovers(void **state)
     assert_true(path_window(&w.p, w.now) >= 15);
 }
 
+/* At a node whose clock of its own began elsewhere. */
+static void what_is_known_is_taken_over(void **state)
+{
+    struct path p, q;
+    struct path_kept kept;
+    const int64_t ahead = 5000 * MINUTE, other = 100 * MINUTE;
+
+    (void)state;
+    path_init(&p, 20, 7);
+    assert_false(path_is_narrow(&p, START));
+    events(&p, PATH_ALL_FAILED, 5, START);
+    assert_true(p.state == PATH_DEAD && path_is_narrow(&p, START));
+    path_keep(&p, ahead, &kept);
+    path_init(&q, 20, 7);
+    path_restore(&q, ahead + START - other, &kept);
+    assert_true(q.state == PATH_DEAD && q.until - other == p.until - START && q.deaths == 1 && q.quiet == 0);
+    assert_int_equal(path_window(&q, other), 0);
+    assert_int_equal(path_window(&q, other + 2 * MINUTE), 1); /* and is probed */
+    path_event(&q, PATH_ALL_FAILED, other + 2 * MINUTE);
+    assert_true(q.deaths == 2 && q.until > other + 5 * MINUTE);
+
+    path_init(&p, 20, 7);
+    p.window = 16;
+    events(&p, PATH_OPENED, 9, START);
+    path_event(&p, PATH_CROWDED, START);
+    assert_true(p.state == PATH_OPEN && path_is_narrow(&p, START) && !path_is_narrow(&p, START + 600 * MINUTE));
+    path_keep(&p, ahead, &kept);
+    path_init(&q, 20, 7);
+    path_restore(&q, ahead + START - other, &kept);
+    assert_int_equal(path_window(&q, other), 8);
+    assert_false(path_may_connect(&q, other + 29 * SECOND));
+    assert_true(path_may_connect(&q, other + 31 * SECOND));
+}
+
+static void it_is_dead_for_as_long_as_is_said(void **state)
+{
+    const struct pauses pauses = { { 2 * SECOND, 4 * SECOND }, 2 };
+    struct path p;
+    int64_t now = START;
+
+    (void)state;
+    path_init(&p, 20, 7);
+    p.pauses = &pauses;
+    events(&p, PATH_ALL_FAILED, 5, now);
+    for (int k = 0; k < 5; k++) {
+        int64_t pause = k ? 4 * SECOND : 2 * SECOND;
+
+        assert_true(p.state == PATH_DEAD && p.until - now >= pause * 8 / 10 && p.until - now <= pause * 12 / 10);
+        now = p.until;
+        path_event(&p, PATH_ALL_FAILED, now);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_is_known_is_taken_over),     cmocka_unit_test(it_is_dead_for_as_long_as_is_said),
         cmocka_unit_test(the_window_follows_the_table),    cmocka_unit_test(refusals_never_narrow_it),
         cmocka_unit_test(slower_only_once_in_ten_seconds), cmocka_unit_test(crowding_is_learnt_and_forgotten),
         cmocka_unit_test(it_dies_and_is_probed),           cmocka_unit_test(verdicts_between_failures_keep_it_alive),

@@ -43,12 +43,16 @@ static void lists_are_read(void **state)
     (void)state;
     for (size_t i = 0; i < COUNT(rows); i++) {
         struct err e = { 0 };
-        bool ok = retry_rules_read(bytes_of(rows[i].list), &rules, &e);
+        bool ok;
 
-        if (ok != (rows[i].n > 0) || (ok && (rules.n != rows[i].n || rules.steps[rules.n - 1] != rows[i].last)))
-            fail_msg("\"%s\": %d, %zu steps", rows[i].list, ok, rules.n);
+        rules = rules_of(BYTES("7m"));
+        ok = retry_rules_read(bytes_of(rows[i].list), &rules, &e);
+
+        if (ok != (rows[i].n > 0) ||
+            (ok && (rules.steps.n != rows[i].n || rules.steps.ms[rules.steps.n - 1] != rows[i].last)))
+            fail_msg("\"%s\": %d, %zu steps", rows[i].list, ok, rules.steps.n);
         if (!ok)
-            assert_true(e.code == ERR_INVALID && strstr(e.message, "delivery.retry"));
+            assert_true(e.code == ERR_INVALID && strstr(e.message, "delivery.retry") && rules.steps.n == 1);
     }
 }
 

@@ -1,14 +1,15 @@
 """Several nodes over one MongoDB database: one of them sends, and another when that one is gone or does not move."""
 import contextlib
+import re
 import signal
 import threading
 import time
 
 import mongod
 import pytest
-from peer import Peer, Wait
+from peer import Names, Peer, Wait
 from server import Server, until
-from test_delivery import LIVE, by_relay, ended, kinds, send
+from test_delivery import LIVE, by_relay, deliveries, ended, kinds, send
 from test_delivery_crash import check_counts
 from test_two_processes import beside, kill
 
@@ -16,10 +17,10 @@ pytestmark = pytest.mark.own_store
 
 
 @contextlib.contextmanager
-def nodes(peer):
+def nodes(peer, **more):
     """Two; the first one sends."""
     env = LIVE | {"POSTRIDER_DELIVERY_VIA": "relay", "POSTRIDER_DELIVERY_RELAY": peer.host, "POSTRIDER_DELIVERY_RELAY_PORT": str(peer.port),
-                  "POSTRIDER_DELIVERY_LEASE": "10s"}
+                  "POSTRIDER_DELIVERY_LEASE": "10s"} | {f"POSTRIDER_DELIVERY_{k.upper()}": str(v) for k, v in more.items()}
     with Server(env=env, store="mongo") as a:
         until(lambda: "this node sends" in a.log_text())
         b = beside(a)
@@ -39,6 +40,49 @@ def test_one_node_sends_for_all_and_another_takes_over():
         kill(a)
         ended(b, send(b, "y@far.test"), seconds=90)
         assert len(peer.mails) == 2 and "this node sends" in b.log_text()
+
+
+def test_hosts_that_are_dead_stay_so_for_the_node_that_takes_over():
+    """It does not try them, though they are back: that time has not come."""
+    with Peer() as gone:
+        pass
+    with nodes(gone, retry="1h", path_max=1, dead_for="10m") as (a, b):
+        ms = [send(b, f"x{i}@far{i}.test") for i in range(8)]
+        until(lambda: "state=dead" in a.log_text(), 60)
+        site = until(lambda: next((d["email"].partition("@")[2] for m in ms for d in deliveries(b, m).values() if d["status"] == "queued"), None))
+
+        def path():
+            return (b.get(f"/v1/queue/{site}").json["path"] or {}).get("state")
+
+        until(lambda: path() == "dead")
+        kill(a)
+        with Peer(port=gone.port) as back:
+            until(lambda: "state=dead result=\"taken over\"" in b.log_text(), 90)
+            assert path() == "dead" and not back.sessions and "this node sends" in b.log_text()
+            due = until(lambda: re.search(r"^postrider_delivery_oldest_due_seconds ([1-9]\d*)$", b.get("/metrics").body.decode(), re.M))
+            assert 1 <= int(due[1]) < 600 and not back.sessions
+            assert [(d["status"], d["attempts"]) for m in ms for d in deliveries(b, m).values()].count(("deferred", 1)) == 5
+
+
+def test_no_mail_goes_to_another_node():
+    """By its address, that of its NAT too, or its name; the domains of others still get theirs."""
+    zones = {("far.test", "MX"): ["10 mx.far.test."], ("mx.far.test", "A"): ["127.0.0.2"], ("named.test", "MX"): ["10 a.example.org."],
+             ("a.example.org", "A"): ["127.0.0.4"], ("other.test", "A"): ["127.0.0.4"]}
+    with Names(zones) as names, Peer() as peer, Peer(host="127.0.0.4", port=peer.port) as other:
+        env = LIVE | {"POSTRIDER_DNS_SERVERS": names.server, "POSTRIDER_DNS_TRUST_ANCHOR": "", "POSTRIDER_DELIVERY_PORT": str(peer.port),
+                      "POSTRIDER_DELIVERY_ALLOW": "127.0.0.0/8"}
+        with Server(env=env | {"POSTRIDER_SERVER_HOSTNAME": "a.example.org", "POSTRIDER_DELIVERY_OWN_ADDRESSES": "127.0.0.2"}, store="mongo") as a:
+            until(lambda: "this node sends" in a.log_text())
+            b = beside(a)
+            b.env = env
+            with b:
+                a.stop()
+                until(lambda: "this node sends" in b.log_text())
+                for domain in ("far.test", "named.test"):
+                    last = ended(b, send(b, f"x@{domain}"), "bounced")[f"x@{domain}"]["last"]
+                    assert (last["enhanced"], last["cause"]) == ("5.4.6", "loop")
+                ended(b, send(b, "x@other.test"))
+        assert not peer.sessions and [m.recipients for m in other.mails] == [["x@other.test"]]
 
 
 def test_the_node_that_sends_hears_of_what_another_took():
