@@ -1,11 +1,13 @@
 """Postfix receives what we send, and hands it on to a peer that keeps it: TLS, internationalized mail, limits, refusals."""
 import email
+import shutil
+import subprocess
 import types
 
 import pytest
 from peer import Peer, certificate
-from server import until
-from test_delivery import EIGHT, by_relay, ended, kinds, send, send_raw
+from server import Server, until
+from test_delivery import EIGHT, LIVE, by_relay, ended, kinds, send, send_raw
 from test_peers import Postfix, need_root
 from test_reports import fields, report, submit
 
@@ -55,6 +57,33 @@ def test_internationalized_mail(way):
     got = arrived(end, "grüße@far.test")
     assert "SMTPUTF8" in got.params and got.body.endswith(mail.partition(b"\r\n\r\n")[2])
     assert kinds(s, m).count("email.delivered") == 1
+
+
+def postfix_with_logins(end):
+    """It gives on what who is logged in sends. Its users are in a file, for Cyrus SASL."""
+    postfix = Postfix((end.host, end.port), smtpd_sasl_auth_enable="yes", smtpd_sasl_local_domain="peer.test", smtpd_tls_auth_only="yes",
+                      smtpd_tls_cert_file=certificate() / "cert.pem", smtpd_tls_key_file=certificate() / "key.pem", smtpd_tls_security_level="may",
+                      mynetworks="192.0.2.0/24", smtpd_relay_restrictions="permit_sasl_authenticated, reject")
+    folder = postfix.etc / "sasl"  # where Debian's looks
+    folder.mkdir()
+    (folder / "smtpd.conf").write_text(f"pwcheck_method: auxprop\nauxprop_plugin: sasldb\nsasldb_path: {folder}/users\nmech_list: PLAIN LOGIN\n")
+    subprocess.run(["saslpasswd2", "-p", "-c", "-u", "peer.test", "-f", folder / "users", "jo"], input="swordfish", text=True, check=True)
+    shutil.chown(folder / "users", "postfix")
+    return postfix
+
+
+@pytest.mark.skipif(not shutil.which("saslpasswd2", path="/usr/sbin:/usr/bin"), reason="no sasl2-bin")
+def test_a_relay_that_wants_a_login():
+    """A wrong password stops the route; with the right one mail goes on."""
+    with Peer() as end, postfix_with_logins(end) as postfix, Server(env=LIVE | {"POSTRIDER_DELIVERY_VIA": "hold"}) as s:
+        r = s.make("/v1/routes", {"type": "relay", "hosts": ["127.0.0.1"], "port": postfix.port, "private": True, "tls": "require", "insecure_auth": True,
+                                  "username": "jo@peer.test", "password": "wrong"})
+        m = send(s, "x@far.test")
+        last = ended(s, m, "deferred")["x@far.test"]["last"]
+        assert (last["enhanced"], last["cause"], last["code"]) == ("4.7.8", "auth", 535) and not end.seen, last
+        assert s.call("PATCH", f"/v1/routes/{r['id']}", {"password": "swordfish"}).status == 200
+        d = ended(s, send(s, "y@far.test"))["y@far.test"]
+        assert d["last"]["tls"]["policy"] == "require" and arrived(end, "y@far.test") and "sasl_username=jo@peer.test" in postfix.log()
 
 
 def test_many_at_once_arrive_once(way):

@@ -1,10 +1,11 @@
 """Routes as rows: who may make which, and which way mail leaves by them."""
 import base64
 import os
+import threading
 import types
 
 import pytest
-from peer import Peer, Starttls
+from peer import Peer, Starttls, Wait
 from server import Server, until
 from test_cli import fine
 from test_delivery import LIVE, deliveries, ended, send
@@ -185,8 +186,16 @@ def test_what_is_counted_and_logged(world):
         ended(s, send(s, "x@thirteen.test"), "bounced")
         name = 'postrider_delivery_attempts_total{outcome="bounced",cause="unknown_user",site="relay"}'
         assert numbers(s)[name] == before.get(name, 0) + 1
-        ended(s, send(s, "y@thirteen.test"), "bounced")
-        until(lambda: numbers(s)["postrider_delivery_paths_open"] > 0 and numbers(s)["postrider_delivery_connections"] > 0)
+        go = threading.Event()
+        peer.set(RCPT=None, dot=Wait(go, "250 2.0.0 taken"))
+        m = send(s, "y@thirteen.test")
+        assert peer.reached.wait(30)
+        until(lambda: (n := numbers(s))["postrider_delivery_running"] == 1 and n["postrider_delivery_connections"] == len(peer.open) > 0)
+        assert numbers(s)["postrider_delivery_paths_open"] > 0 and numbers(s)["postrider_delivery_flows"] > 0
+        go.set()
+        ended(s, m)
+        until(lambda: (n := numbers(s))["postrider_delivery_running"] == 0 and n["postrider_delivery_connections"] == 0)  # idle ones end, too
+        assert numbers(s)["postrider_delivery_delivered_total"] == before["postrider_delivery_delivered_total"] + 1
         line = next(line for line in s.log_text().splitlines() if "rcpt=<x@thirteen.test>" in line or "rcpt=x@thirteen.test" in line)
         assert "source=mail.example.org" in line and "cause=unknown_user" in line and "result=bounced" in line
 
@@ -252,6 +261,33 @@ def test_what_has_used_up_its_rate_waits_unclaimed():
             rate(name, 0)
             for m in ms if name != "path_connect_rate" else []:
                 ended(s, m)
+
+
+# ---- how many at once ----
+
+
+def test_connections_are_shared_out():
+    """Of four one account has two while another waits, however much it has; each host keeps what it may have."""
+    go = threading.Event()
+    with Peer(dot=Wait(go, "250 2.0.0 taken")) as peer, Peer(host="127.0.0.3", dot=Wait(go, "250 2.0.0 taken")) as other, \
+            Server(env=LIVE | {"POSTRIDER_DELIVERY_VIA": "hold", "POSTRIDER_DELIVERY_CONNECTIONS_MAX": "4", "POSTRIDER_DELIVERY_AHEAD": "1"}) as s:
+        tenant = s.make("/v1/accounts", {"name": "ten"})
+        key = tenant["key"]["secret"]
+        assert s.post("/v1/domains", {"name": "ten.test"}, key=key).status == 201
+        s.make("/v1/domains/ten.test/verify", {"force": True}, headers={"Postrider-Account": tenant["id"]})
+        for i in range(4):
+            s.make("/v1/routes", to((peer, other)[i % 2], domain=f"far{i}.test"))
+        ms = [send(s, f"x{n}@far{i}.test") for n in range(4) for i in range(4)]
+        until(lambda: len(peer.open) + len(other.open) == 4)
+        mine = s.make("/v1/messages", {"from": "app@ten.test", "to": ["y@far0.test"], "text": "walrus"}, key=key)
+        until(lambda: numbers(s)["postrider_delivery_running"] == 4 and numbers(s)["postrider_delivery_flows"] == 5)
+        assert len(peer.open) + len(other.open) == 4
+        go.set()
+        for m in ms:
+            ended(s, m)
+        until(lambda: s.get(f"/v1/messages/{mine['id']}", key=key).json["status"] == "delivered")
+        seen = [r for m in peer.seen for r in m.recipients]
+        assert len(seen) == 9 and seen.index("y@far0.test") <= 5, seen
 
 
 # ---- logins and networks ----

@@ -8,6 +8,14 @@ import tempfile
 from server import free_port, until
 
 NSD = shutil.which("nsd", path="/usr/sbin:/usr/bin")
+LDNS = ("ldns-signzone", "ldns-keygen")
+
+
+class Signed:
+    """Lines of a zone that is signed; `forged`: text of the signed zone -> what it is changed to, behind the signatures."""
+
+    def __init__(self, lines, forged=None):
+        self.lines, self.forged = lines, forged or {}
 
 
 def quoted(text):
@@ -17,12 +25,12 @@ def quoted(text):
 
 
 class Nsd:
-    """`zones`: name -> lines of its zone file, without SOA and NS; None: a zone whose file cannot be read (SERVFAIL)."""
+    """`zones`: name -> lines of its zone file, without SOA and NS, or Signed; None: a zone whose file cannot be read (SERVFAIL)."""
 
     def __init__(self, zones, address="127.0.0.1", port=None):
         self.zones, self.address, self.port, self.serial = dict(zones), address, port or free_port(address), 1
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="postrider-nsd-"))
-        self.process = None
+        self.process, self.keys = None, {}
 
     @property
     def server(self):
@@ -33,8 +41,28 @@ class Nsd:
         if self.zones[name] is None:
             file.write_text("this is no zone\n")
             return
+        zone = self.zones[name]
         file.write_text(f"$ORIGIN {name}.\n$TTL 3600\n@ SOA ns.{name}. x.{name}. {self.serial} 3600 600 86400 3600\n@ NS ns.{name}.\n"
-                        f"ns A {self.address}\n" + "\n".join(self.zones[name]) + "\n")
+                        f"ns A {self.address}\n" + "\n".join(zone.lines if isinstance(zone, Signed) else zone) + "\n")
+        if isinstance(zone, Signed):
+            self.sign(name, file, zone.forged)
+
+    def run(self, *words):
+        return subprocess.run(words, cwd=self.folder, check=True, capture_output=True, text=True).stdout.strip()
+
+    def sign(self, name, file, forged):
+        if name not in self.keys:
+            self.keys[name] = self.run("ldns-keygen", "-a", "ECDSAP256SHA256", "-k", name)
+        self.run("ldns-signzone", "-f", f"{file}.signed", str(file), self.keys[name])
+        text = pathlib.Path(f"{file}.signed").read_text()
+        for was, becomes in forged.items():
+            assert was in text
+            text = text.replace(was, becomes)
+        file.write_text(text)
+
+    def key(self, name):
+        """Of a signed zone, as a trust anchor."""
+        return (self.folder / f"{self.keys[name]}.key").read_text()
 
     def configure(self):
         lines = ["server:", f"  ip-address: {self.server}", "  server-count: 1", '  username: ""', '  pidfile: ""', '  database: ""',
