@@ -88,6 +88,8 @@ static void where_each_leaves_a_delivery(void **state)
         { CAUSE_FORWARDED, "delivered", true, true, false },
         { CAUSE_LOOP, "bounced", true, true, false },
         { CAUSE_UNVERIFIED, "bounced", true, true, false },
+        { CAUSE_UNTRUSTED, "failed", true, true, false },
+        { CAUSE_NO_SENDER, "failed", true, true, false },
         { CAUSE_STUCK, "held", true, false, true },
         { CAUSE_UNSIGNED, "held", true, false, true },
         { CAUSE_BY_HAND, "failed", false, true, false },
