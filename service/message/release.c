@@ -1,9 +1,9 @@
 /* service/message/release.c - see release.h.
  *
- * Of the fibers that do this one looks at the time: of the earliest message, at least once a second, so that a clock
- * that is set, forwards or back, moves no message by more than that. It wakes the others, that a thousand messages of
- * one moment commit in groups. What fails because of the store keeps its lease and comes again; what fails by itself
- * is put off, longer each time. */
+ * One fiber looks at the time: of the earliest message, at least once a second, so that a clock that is set, forwards
+ * or back, moves no message by more than that. What is due is claimed by the dozen and begun by several fibers at once,
+ * for a thousand messages of one moment are to commit in groups. What fails because of the store keeps its lease and
+ * comes again; what fails by itself is put off, longer each time. */
 #include "service/message/release.h"
 #include "net/wait.h"
 #include "service/core/state.h"
@@ -12,9 +12,10 @@
 #include "service/message/message_private.h"
 #include "service/queue/queue.h"
 
-#define RELEASERS     8
-#define CLAIM         8 /* messages of one claim */
-#define ROUND_ARENA   ((size_t)64 * 1024 * 1024)
+#define CLAIM         64 /* messages of one claim */
+#define AT_ONCE       32 /* of them that begin at once */
+#define CLAIM_ARENA   ((size_t)256 * 1024 * 1024)
+#define ONE_ARENA     ((size_t)64 * 1024 * 1024)
 #define WAITING_MOST  4096 /* deliveries of one message; message.recipients_max is lower */
 #define PAUSE_MS      1000
 #define PUT_OFF_MOST  (5 * 60 * 1000)
@@ -251,7 +252,7 @@ static int64_t later(const struct release *r)
 
 static void release_one(struct service *svc, const struct message_row *row)
 {
-    struct release r = { .svc = svc, .arena = arena_new(ROUND_ARENA) };
+    struct release r = { .svc = svc, .arena = arena_new(ONE_ARENA) };
     struct err e = { 0 };
     bool ok = false;
 
@@ -294,15 +295,60 @@ bool release_begin(struct service *svc, struct err *e)
     return store_end_leases(svc->store, &claim, e);
 }
 
+/* Those of one claim, begun by several fibers at once: then they commit in groups. */
+struct round {
+    struct service *svc;
+    const struct message_row *rows;
+    size_t n;
+    atomic_size_t next, others;
+    struct signal *done;
+};
+
+static void release_some(struct round *r)
+{
+    size_t i;
+
+    while ((i = atomic_fetch_add(&r->next, 1)) < r->n)
+        release_one(r->svc, &r->rows[i]);
+}
+
+static void release_beside(void *arg)
+{
+    struct round *r = arg;
+
+    release_some(r);
+    atomic_fetch_sub(&r->others, 1);
+    signal_raise(r->done);
+}
+
+static void release_all(struct service *svc, const struct message_row *rows, size_t n)
+{
+    struct round r = { .svc = svc, .rows = rows, .n = n, .done = signal_new() };
+    struct err ignored = { 0 };
+
+    for (size_t i = 1; fiber_self() && i < n && i < AT_ONCE; i++) {
+        atomic_fetch_add(&r.others, 1);
+        if (!fiber_start(FIBER_ANY, release_beside, &r, &ignored)) {
+            atomic_fetch_sub(&r.others, 1);
+            break;
+        }
+    }
+    release_some(&r);
+    for (uint64_t seen = signal_count(r.done); atomic_load(&r.others); seen = signal_count(r.done))
+        if (!signal_wait(r.done, seen, clock_monotonic() + PAUSE_MS))
+            fiber_yield();
+    signal_free(&r.done);
+}
+
 bool release_round(struct service *svc, size_t *n, struct err *e)
 {
     struct claim claim = claim_of(PARAM_INT(delivery, lease), CLAIM);
-    struct arena *a = arena_new(ROUND_ARENA);
+    struct arena *a = arena_new(CLAIM_ARENA);
     void *rows = NULL;
     bool ok = store_claim(svc->store, &claim, a, &rows, n, e);
 
-    for (size_t i = 0; ok && i < *n; i++)
-        release_one(svc, (const struct message_row *)rows + i);
+    if (ok && *n)
+        release_all(svc, rows, *n);
     arena_free(&a);
     return ok;
 }
@@ -349,32 +395,16 @@ static void release_fiber(struct service *svc)
 {
     while (!svc->stopping) {
         uint64_t seen = signal_count(svc->releasing);
-
-        work(svc);
-        signal_wait(svc->releasing, seen, clock_monotonic() + 10 * PAUSE_MS);
-    }
-}
-
-static void clock_fiber(struct service *svc)
-{
-    while (!svc->stopping) {
-        uint64_t seen = signal_count(svc->releasing);
         int64_t wait = until_next(svc);
 
         if (wait)
             signal_wait(svc->releasing, seen, clock_monotonic() + wait);
-        else {
-            release_poke(svc);
+        else
             work(svc);
-        }
     }
 }
 
 bool releases_start(struct service *svc, struct err *e)
 {
-    bool ok = service_spawn(svc, clock_fiber, e);
-
-    for (int i = 1; ok && i < RELEASERS; i++)
-        ok = service_spawn(svc, release_fiber, e);
-    return ok;
+    return service_spawn(svc, release_fiber, e);
 }
