@@ -1,5 +1,6 @@
 """What the tests of the API share: kept connections, raw sockets, and the operations as the server itself tells them."""
 import base64
+import concurrent.futures
 import http.client
 import json
 import re
@@ -75,6 +76,12 @@ class Client:
             if not page.json["has_more"]:
                 return found
             after = "&after=" + page.json["next"]
+
+
+def at_once(server, each, items, n=8):
+    """The results of each(client, part) for n parts of the items at the same time: what they write commits together."""
+    with concurrent.futures.ThreadPoolExecutor(n) as pool:
+        return list(pool.map(lambda i: each(Client(server), items[i::n]), range(n)))
 
 
 def operations(server):

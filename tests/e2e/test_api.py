@@ -5,6 +5,7 @@ import json
 import socket
 
 import pytest
+from api_client import at_once
 from server import PASSWORD, SUITES, Server, until
 
 
@@ -204,12 +205,8 @@ def payloads():
                 yield row
 
 
-def test_no_payload_makes_a_header(api):
-    """Where a text is taken, the mail has the header lines that it should have, and no other."""
-    texts = list(payloads())
-    if not texts:
-        pytest.skip("the public suites are not here (POSTRIDER_SUITES)")
-    texts += [f"a{nl}Bcc: victim@api.test" for nl in ("\r\n", "\n", "\r", "\x00", "\u2028", "\x85", "%0d%0a", "\\r\\n")]
+def taken_of(api, texts):
+    """How many were taken; each has the header lines that it should have, and no other."""
     taken = 0
     for text in texts:
         answer = api.post("/v1/messages", {
@@ -225,7 +222,15 @@ def test_no_payload_makes_a_header(api):
                               b"content-transfer-encoding", b"x-note"}, (text, names)
         assert b"\n" not in head.replace(b"\r\n", b"") and b"\r" not in head.replace(b"\r\n", b"") and b"\0" not in head
         assert len(answer.json["recipients"]) == 1
-    assert taken > len(texts) // 2
+    return taken
+
+
+def test_no_payload_makes_a_header(api):
+    texts = list(payloads())
+    if not texts:
+        pytest.skip("the public suites are not here (POSTRIDER_SUITES)")
+    texts += [f"a{nl}Bcc: victim@api.test" for nl in ("\r\n", "\n", "\r", "\x00", "\u2028", "\x85", "%0d%0a", "\\r\\n")]
+    assert sum(at_once(api, taken_of, texts)) > len(texts) // 2
 
 
 def test_the_unix_socket_needs_no_key(api):
