@@ -125,8 +125,9 @@ def test_kill_9_doubles_no_report(tmp_path):
 
 
 @need_root
-def test_what_postfix_reports_finds_the_delivery():
-    """Postfix takes the mail and hands it to a host that refuses it: its report comes to our return path."""
+def test_what_postfix_reports_finds_the_delivery(tmp_path):
+    """Postfix takes the mail and hands it to a host that refuses it: its report comes to our return path. Rules of the operator's own say what it
+    means, as they do in the dialogue."""
     def rcpt(session, argument):
         return "550 5.1.1 no such walrus" if "gone" in argument else "552 5.2.2 mailbox full" if "full" in argument else "250 ok"
 
@@ -149,6 +150,12 @@ def test_what_postfix_reports_finds_the_delivery():
             full = send(s, "full@far.test")
             until(lambda: "email.bounced" in kinds(s, full), 60)
             assert ended(s, full, "bounced")["full@far.test"]["last"]["cause"] == "mailbox_full"
+            (tmp_path / "rules.json").write_text('{"rules": [{"id": "ours", "match": ["mailbox full"], "cause": "policy"}]}')
+            assert s.call("PATCH", "/v1/settings/delivery.rules_file", {"value": str(tmp_path / "rules.json")}).status == 200
+            again = send(s, "full.again@far.test")
+            until(lambda: "email.bounced" in kinds(s, again), 60)
+            last = ended(s, again, "bounced")["full.again@far.test"]["last"]
+            assert (last["cause"], last["rule"]) == ("policy", "ours")
             check = lambda email: s.get(f"/v1/suppressions/check?email={email}").json["suppressed"]  # noqa: E731
             assert check("gone@far.test") and not check("full@far.test") and not check("there@far.test")
 
