@@ -19,6 +19,6 @@ void follower_close(struct follower **f); /* *f may be NULL */
 /* The node's one reader, which wakes them. */
 struct feed *feed_new(void);
 void feed_free(struct feed **f);
-void feed_run(struct service *svc); /* fiber */
+void feed_run(struct service *svc);  /* fiber */
 void feed_poke(struct service *svc); /* it hears of svc->stopping */
 #endif

@@ -1,7 +1,7 @@
 /* tests/store/place.h - where a test keeps its rows: a SQLite file in the test's folder, or, with
  * POSTRIDER_TEST_STORE=mongo in the environment, a database of its own on a mongod that the program starts at its first
- * place and ends when it exits, or that script/test lends to all programs of a run (mongod_borrow). ctest runs each program that includes this both ways ("service/test_auth" and
- * "service/test_auth@mongo"). */
+ * place and ends when it exits, or that script/test lends to all programs of a run (mongod_borrow). ctest runs each
+ * program that includes this both ways ("service/test_auth" and "service/test_auth@mongo"). */
 #ifndef TESTS_STORE_PLACE_H
 #define TESTS_STORE_PLACE_H
 #include "base/bytes.h"
