@@ -27,6 +27,7 @@ def test_rules_of_ones_own(tmp_path):
             return s.get("/v1/routes/explain?to=x@far.test").json["limits"]["connections_max"]
 
         assert why(1)[1] != "cows" and limit() == 20
+        assert 'site="other"} 1\n' in s.get("/metrics").body.decode()
         assert s.call("PATCH", "/v1/settings/delivery.rules_file", {"value": str(file)}).status == 200
         until(lambda: limit() == 3)  # of hosts that are known, too
         assert why(2) == ("rate", "cows")
