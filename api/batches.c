@@ -23,11 +23,14 @@ struct batch_reading {
 
 /* ---- one message ---- */
 
-/* These merge by their members; of everything else the message's own value replaces that of the defaults. */
-static const char *const by_member[] = { "headers", "metadata", NULL };
+/* These merge by their members; of everything else the message's own value replaces that of the defaults. Within a
+ * template its variables do. */
+static const char *const by_member[] = { "headers", "metadata", "template", NULL };
 
-static bool merges(const char *name)
+static bool merges(const char *name, const char *within)
 {
+    if (within)
+        return strcmp(within, "template") == 0 && strcmp(name, "variables") == 0;
     for (const char *const *one = by_member; *one; one++)
         if (strcmp(*one, name) == 0)
             return true;
@@ -40,12 +43,12 @@ static bool is_object(struct json_object *value)
 }
 
 /* Header fields are one field whatever their case. */
-static void replace(struct json_object *out, const char *name, struct json_object *value)
+static void replace(struct json_object *out, const char *name, struct json_object *value, bool field)
 {
     json_object_object_foreach(out, there, ignored)
     {
         (void)ignored;
-        if (strcasecmp(there, name) == 0 && strcmp(there, name) != 0) {
+        if (field && strcasecmp(there, name) == 0 && strcmp(there, name) != 0) {
             json_object_object_del(out, there);
             break;
         }
@@ -53,15 +56,17 @@ static void replace(struct json_object *out, const char *name, struct json_objec
     json_object_object_add(out, name, json_object_get(value));
 }
 
-static struct json_object *merged(struct json_object *below, struct json_object *own)
+/* `within`: the member that these are, NULL for the message itself. */
+static struct json_object *merged(struct json_object *below, struct json_object *own, const char *within)
 {
     struct json_object *out = json_object_new_object(), *under;
+    bool field = within && strcmp(within, "headers") == 0;
 
     json_object_object_foreach(below, name, value) json_object_object_add(out, name, json_object_get(value));
-    json_object_object_foreach(own, key, mine) if (merges(key) && is_object(mine) &&
+    json_object_object_foreach(own, key, mine) if (merges(key, within) && is_object(mine) &&
                                                    json_object_object_get_ex(below, key, &under) && is_object(under))
-        json_object_object_add(out, key, merged(under, mine));
-    else replace(out, key, mine);
+        json_object_object_add(out, key, merged(under, mine, key));
+    else replace(out, key, mine, field);
     return out;
 }
 
@@ -104,7 +109,7 @@ static void parse(void *arg)
     if (p->good)
         schema_check(p->call, b->schema, own);
     if (p->good && !p->call->n_faults && b->defaults) {
-        struct json_object *whole = merged(b->defaults, own);
+        struct json_object *whole = merged(b->defaults, own, NULL);
 
         json_object_put(own);
         own = whole;

@@ -170,6 +170,7 @@ TYPEID(typeid_msg, "msg")
 TYPEID(typeid_sus, "sus")
 TYPEID(typeid_thr, "thr")
 TYPEID(typeid_str, "str")
+TYPEID(typeid_tpl, "tpl")
 
 static bool template_version(struct bytes text, struct arena *a)
 {
@@ -207,6 +208,7 @@ static const struct format formats[FORMATS] = {
     [FORMAT_typeid_sus] = { typeid_sus, "invalid_id", ID_WRONG },
     [FORMAT_typeid_thr] = { typeid_thr, "invalid_id", ID_WRONG },
     [FORMAT_typeid_str] = { typeid_str, "invalid_id", ID_WRONG },
+    [FORMAT_typeid_tpl] = { typeid_tpl, "invalid_id", ID_WRONG },
 };
 
 const struct format *schema_format(enum schema_format f)

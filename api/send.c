@@ -173,6 +173,25 @@ static bool bool_of(const struct send_reading *r, const char *name)
     return json_object_get_boolean(json_member(r->body, name));
 }
 
+/* By id or alias, one of the two. */
+static void template_read(const struct send_reading *r, struct send_template *out)
+{
+    struct json_object *given = json_member(r->body, "template"),
+                       *version = given ? json_member(given, "version") : NULL;
+    struct bytes id = given ? json_text(given, "id") : NO_BYTES, alias = given ? json_text(given, "alias") : NO_BYTES;
+
+    if (!given)
+        return;
+    if (!id.p == !alias.p)
+        call_fault(r->call, "/template", "required", "A template is named by its id or its alias");
+    out->name = id.p ? id : alias;
+    out->variables = json_member(given, "variables");
+    if (json_object_is_type(version, json_type_string))
+        out->version = json_text(given, "version");
+    else if (version)
+        out->version = arena_bytesf(r->call->arena, "%lld", (long long)json_object_get_int64(version));
+}
+
 /* ---- the whole ---- */
 
 /* On a worker thread when the request is large. */
@@ -183,6 +202,7 @@ void send_read(const struct send_reading *r, struct message_send_in *in)
     in->subject = json_text(r->body, "subject");
     in->text = json_text(r->body, "text");
     in->html = json_text(r->body, "html");
+    template_read(r, &in->template);
     in->headers = pairs_read(r, "headers", &in->header_at, &in->n_headers);
     in->header_map = json_object_is_type(json_member(r->body, "headers"), json_type_object);
     in->tags = pairs_read(r, "tags", &in->tag_at, &in->n_tags);

@@ -2,7 +2,9 @@
  * have versions that changes may be on condition of (ETag, If-Match). A rendering may be long, and lies in the call's
  * arena. */
 #include "api/request.h"
+#include "api/send.h"
 #include "service/core/precondition.h"
+#include "service/message/template_test.h"
 #include "service/template/layout.h"
 #include "service/template/partial.h"
 #include "service/template/rendering.h"
@@ -138,6 +140,21 @@ bool api_rendering_try(struct request *r)
     in.named = body_members(r, &template_members, &in.given) & ~members_named(&template_members, "variables");
     answer_kept(r, HTTP_OK, &rendering_members);
     return rendering_try(&r->call, &in, out) && answer_object(r, HTTP_OK, &rendering_members, out);
+}
+
+bool api_template_test(struct request *r)
+{
+    struct message_send_in send = { .from = { .pointer = NULL } };
+    struct template_test_in in = { .id = r->parameter[0], .variables = json_member(r->body, "variables") };
+    struct intake_out out = { 0 };
+
+    answer_kept(r, HTTP_ACCEPTED, &accepted_members);
+    if (!send_read_body(r, &send) || !call_check(&r->call))
+        return false;
+    in.to = send.to;
+    in.n_to = send.n_to;
+    in.from = send.from;
+    return template_test(&r->call, &in, &out) && answer_object(r, HTTP_ACCEPTED, &accepted_members, &out);
 }
 
 /* ---- layouts ---- */

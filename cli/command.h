@@ -48,6 +48,10 @@ struct command_line {
 /* Reads argv against the tables (NULL-terminated list of flag tables that end with a NULL name). Prints what is wrong
  * with how to mend it to standard error. "--" ends flags; --name=value and --name value are both taken. */
 bool command_parse(int argc, char **argv, const struct flag *const *tables, struct command_line *out);
+/* What a flag says, as JSON; `before`: what the same field has already. False, after a word to the user, when it says
+ * nothing that could be sent. */
+bool command_flag_json(const struct command_line *l, const struct flag_value *v, struct json_object *before,
+                       struct json_object **out);
 const char *command_value(const struct command_line *l, const char *name); /* the last one given, or NULL */
 bool command_switch(const struct command_line *l, const char *name);
 
@@ -66,7 +70,8 @@ void output_answer(const struct command_line *l, struct json_object *answer, con
 
 int serve_main(int argc, char **argv);
 int resource_main(int argc, char **argv);
-int batch_main(int argc, char **argv); /* batch send; else as resource_main */
+int template_main(int argc, char **argv); /* template samples; else as resource_main */
+int batch_main(int argc, char **argv);    /* batch send; else as resource_main */
 int send_main(int argc, char **argv);
 int sendmail_main(int argc, char **argv);
 int check_main(int argc, char **argv);

@@ -14,7 +14,7 @@ static const struct {
     { "domain", resource_main, "domains" },
     { "user", resource_main, "users and their addresses" },
     { "route", resource_main, "by which way mail leaves" },
-    { "template", resource_main, "mails that are written once" },
+    { "template", template_main, "mails that are written once; template samples: some to begin with" },
     { "layout", resource_main, "what stands around templates" },
     { "partial", resource_main, "what templates share" },
     { "key", resource_main, "API keys" },

@@ -23,6 +23,10 @@ static const struct flag send_flags[] = {
     { "text", FLAG_TEXT, "text", false, "plain text" },
     { "html", FLAG_TEXT, "html", false, "HTML" },
     { "attach", FLAG_TEXTS, NULL, false, "file to attach, may be repeated" },
+    { "template", FLAG_TEXT, NULL, false, "id or alias: what is rendered instead of text and html" },
+    { "template-version", FLAG_NUMBER, NULL, false, "of it; standard: the one published last" },
+    { "var", FLAG_NAMED, NULL, false, "name=value for the template, may be repeated" },
+    { "variables-file", FLAG_JSON, NULL, false, "file with all values for it, as JSON" },
     { "at", FLAG_TEXT, "scheduled_at", false, "when it begins (RFC 3339 time)" },
     { "save-to-sent", FLAG_SWITCH, "save_to_sent", false, "keep a copy in the sender's Sent" },
     { NULL, FLAG_TEXT, NULL, false, NULL },
@@ -81,6 +85,47 @@ static void write_list(struct jw *w, const struct command_line *l, const struct 
         jw_array_end(w);
 }
 
+/* From a file, or of name=value; NULL when there are none, or after a word to the user. */
+static struct json_object *variables_of(const struct command_line *l, bool *ok)
+{
+    struct json_object *values = NULL;
+
+    for (size_t i = 0; *ok && i < l->n_values; i++) {
+        const struct flag_value *v = &l->values[i];
+        struct json_object *more = NULL;
+
+        if (v->flag->type != FLAG_NAMED && v->flag->type != FLAG_JSON)
+            continue;
+        *ok = command_flag_json(l, v, values, &more);
+        json_object_put(values);
+        values = *ok ? more : NULL;
+    }
+    return values;
+}
+
+static bool write_template(const struct command_line *l, struct jw *w)
+{
+    const char *name = command_value(l, "template"), *version = command_value(l, "template-version");
+    bool ok = true;
+    struct json_object *values = variables_of(l, &ok);
+    int64_t number = 0;
+
+    if (name) {
+        jw_key(w, "template");
+        jw_object(w);
+        jw_key_text(w, strncmp(name, "tpl_", 4) == 0 ? "id" : "alias", bytes_of(name));
+        if (version && bytes_to_int(bytes_of(version), &number))
+            jw_key_int(w, "version", number);
+        if (values) {
+            jw_key(w, "variables");
+            jw_tree(w, values);
+        }
+        jw_object_end(w);
+    }
+    json_object_put(values);
+    return ok;
+}
+
 static bool write_request(const struct command_line *l, struct buf *out)
 {
     const char *value;
@@ -97,6 +142,7 @@ static bool write_request(const struct command_line *l, struct buf *out)
         else if (f->field && (value = command_value(l, f->name)) != NULL)
             jw_key_text(&w, f->field, bytes_of(value));
     }
+    ok = write_template(l, &w);
     if (command_switch(l, "attach")) {
         jw_key(&w, "attachments");
         jw_array(&w);
@@ -255,7 +301,7 @@ int send_main(int argc, char **argv)
     buf_init(&path, 65536);
     buf_adds(&path, "/v1/messages");
     if (command_switch(&l, "subject") || command_switch(&l, "text") || command_switch(&l, "html") ||
-        command_switch(&l, "attach")) {
+        command_switch(&l, "attach") || command_switch(&l, "template")) {
         if (write_request(&l, &request))
             result = post(&l, "/v1/messages", buf_bytes(&request), NULL);
     } else if (isatty(STDIN_FILENO)) {

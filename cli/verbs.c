@@ -89,6 +89,12 @@ static const struct flag template_render[] = {
     { "version", FLAG_TEXT, "version", false, "published or draft (standard)" },
     END,
 };
+static const struct flag template_test[] = {
+    { "from", FLAG_TEXT, "from", false, "sender; standard: the template's" },
+    { "var", FLAG_NAMED, "variables", false, "name=value, may be repeated" },
+    { "variables-file", FLAG_JSON, "variables", false, "file with all values, as JSON" },
+    END,
+};
 static const struct flag layout_set[] = {
     { "name", FLAG_TEXT, "name", false, "for people" },
     { "html-file", FLAG_WHOLE, "html", false, "file with the html, {{{content}}} in it" },
@@ -299,6 +305,8 @@ const struct verb verbs[] = {
       "TEMPLATE: a new one with its draft" },
     { "template", "render", "POST", "/v1/templates/{1}/render", 1, NULL, template_render, NULL,
       "TEMPLATE: what it says, with these values or its sample" },
+    { "template", "test", "POST", "/v1/templates/{1}/test", 2, "-,to", template_test, NULL,
+      "TEMPLATE ADDRESS: sends the draft there" },
     { "template", "delete", "DELETE", "/v1/templates/{1}", 1, NULL, none, NULL, "TEMPLATE: with its versions" },
     { "layout", "list", "GET", "/v1/layouts", 0, NULL, listing, &layout_members, "all layouts" },
     { "layout", "add", "POST", "/v1/layouts", 0, NULL, layout_set, NULL, "a new layout" },

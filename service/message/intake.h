@@ -37,9 +37,11 @@ struct intake_in {
     bool dsn_wanted, no_store, save_to_sent, require_tls;
     struct bytes sent_address; /* whose Sent, with save_to_sent */
     int64_t expires_after;     /* seconds, 0: delivery.expires_after */
-    struct id batch_id;        /* the request of many that it came with, or none */
-    int64_t scheduled_at;      /* it begins then: until then its recipients wait, see release.h. 0: now */
-    unsigned bypass;           /* suppressions that are passed over: bits of suppression_bypass */
+    struct id template_id;     /* what it was made of, or none */
+    int64_t template_version;
+    struct id batch_id;   /* the request of many that it came with, or none */
+    int64_t scheduled_at; /* it begins then: until then its recipients wait, see release.h. 0: now */
+    unsigned bypass;      /* suppressions that are passed over: bits of suppression_bypass */
 };
 
 struct recipient_out {

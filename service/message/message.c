@@ -41,6 +41,20 @@ static void show_content(struct jw *w, const void *row)
     jw_text(w, ((const struct message_view *)row)->content_kept ? BYTES("kept") : BYTES("gone"));
 }
 
+static void show_template(struct jw *w, const void *row)
+{
+    const struct message_row *m = row;
+
+    if (id_is_none(m->template_id)) {
+        jw_null(w);
+        return;
+    }
+    jw_object(w);
+    jw_key_id(w, "id", template_kind.prefix, m->template_id);
+    jw_key_int(w, "version", m->template_version);
+    jw_object_end(w);
+}
+
 static const struct member message_list_[] = {
     MEMBER(ID, message_row, id, .prefix = "msg", .column = true),
     MEMBER(ID, message_row, account_id, .prefix = "acc"),
@@ -64,6 +78,7 @@ static const struct member message_list_[] = {
     MEMBER(ID, message_row, key_id, .prefix = "key"),
     MEMBER(ID, message_row, user_id, .prefix = "usr"),
     MEMBER(ID, message_row, request_id, .prefix = "req"),
+    { .name = "template", .type = MEMBER_OWN, .show = show_template },
     MEMBER(ID, message_row, batch_id, .prefix = "bat"),
     MEMBER(TIME, message_row, scheduled_at),
     MEMBER(TIME, message_row, created_at, .column = true),

@@ -12,11 +12,19 @@ struct send_address {
     const char *pointer;
 };
 
+/* What is rendered instead of html and text: service/template/rendering.h. */
+struct send_template {
+    struct bytes name, version;    /* id or alias, NO_BYTES: no template; a number or NO_BYTES: the published one */
+    struct json_object *variables; /* an object, or NULL */
+    bool drafts;                   /* a draft may be sent, whoever sends it */
+};
+
 struct message_send_in {
     struct send_address from;
     const struct send_address *to, *cc, *bcc, *reply_to;
     size_t n_to, n_cc, n_bcc, n_reply_to;
     struct bytes subject, text, html;
+    struct send_template template;
     const struct attachment *attachments;
     size_t n_attachments;
     const struct named_value *headers;

@@ -103,11 +103,12 @@ static bool may_bypass(struct call *c)
 
 bool send_prepare(struct call *c, struct sending *s)
 {
-    const struct message_send_in *in = s->in;
+    const struct message_send_in *in;
     struct thread thread = { 0 };
 
-    if (in->bypass && !may_bypass(c))
+    if ((s->in->bypass && !may_bypass(c)) || !send_template(c, s))
         return false;
+    in = s->in;
     send_check(c, in);
     if (!check_sent(c, in))
         return false;

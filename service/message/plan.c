@@ -107,6 +107,8 @@ static void party_row(struct intake *k, struct call *c, struct id account, bool 
     row->scheduled_at = row->release_at = k->in.scheduled_at;
     row->expires_after = k->in.expires_after;
     row->batch_id = k->in.batch_id;
+    row->template_id = k->in.template_id;
+    row->template_version = k->in.template_version;
     row->undated = k->undated;
     row->save_to_sent = k->in.save_to_sent;
     if (c->who && c->who->kind == WHO_KEY)

@@ -167,21 +167,27 @@ static bool show_recipients(struct call *c, const struct sending *s, const struc
 
 /* ---- the whole ---- */
 
-/* Judged as if it was to begin now. */
-static bool judge(struct call *c, const struct message_send_in *in, struct preview_out *out)
+/* Judged as if it was to begin now. *said: the request, with what its template says. */
+static bool judge(struct call *c, const struct message_send_in *in, const struct message_send_in **said,
+                  struct preview_out *out)
 {
-    struct message_send_in now = *in;
+    struct message_send_in *now = arena_alloc(c->arena, sizeof *now);
     struct sending s = { .in = in, .message = id_new(), .uncounted = true };
     struct intake *k = NULL;
     bool judged = false, ok;
 
-    if (!send_prepare(c, &s))
+    ok = send_prepare(c, &s);
+    *said = s.in;
+    preview_warn_rendering(s.rendering, out);
+    if (!ok)
         return note_refusal(c);
-    now.scheduled_at = 0;
-    s.in = &now;
+    *now = *s.in;
+    now->scheduled_at = 0;
+    s.in = now;
     ok = send_hand_in(c, &s, &k);
     judged = ok && intake_end(k, c);
-    ok = (judged || note_refusal(c)) && show_recipients(c, &s, judged ? k : NULL, out) && (!k || render(c, in, k, out));
+    ok =
+        (judged || note_refusal(c)) && show_recipients(c, &s, judged ? k : NULL, out) && (!k || render(c, now, k, out));
     intake_drop(&k);
     return ok;
 }
@@ -196,12 +202,13 @@ static bool keep_answer(struct call *c, const struct preview_out *out)
 
 bool preview_create(struct call *c, const struct message_send_in *in, struct preview_out *out)
 {
+    const struct message_send_in *said = in;
     bool ok;
 
     *out = (struct preview_out){ 0 };
     if (!call_may(c, SCOPE_SEND))
         return false;
-    ok = judge(c, in, out) && preview_warn(c, in, out);
+    ok = judge(c, in, &said, out) && preview_warn(c, said, out);
     out->errors = c->faults;
     out->n_errors = c->n_faults;
     return ok && keep_answer(c, out);

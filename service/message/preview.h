@@ -38,6 +38,9 @@ struct preview_out {
 /* Faults that the call has already are among the errors. */
 bool preview_create(struct call *c, const struct message_send_in *in, struct preview_out *out);
 
+struct rendering;
+/* inside: what was noticed while its template was rendered (NULL: it has none). */
+void preview_warn_rendering(const struct rendering *r, struct preview_out *out);
 /* inside: what is no fault, and should be looked at (preview_warnings.c). */
 bool preview_warn(struct call *c, const struct message_send_in *in, struct preview_out *out);
 #endif

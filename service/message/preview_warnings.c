@@ -5,6 +5,7 @@
 #include "service/identity/dkim.h"
 #include "service/identity/domain_records.h"
 #include "service/message/preview.h"
+#include "service/template/rendering.h"
 #include <assert.h>
 
 #define CLIPPED_AT ((size_t)102 * 1024) /* Gmail shows no more of a mail's HTML */
@@ -156,6 +157,13 @@ static void warn_attachments(struct call *c, const struct message_send_in *in, s
         if (is_risky(in->attachments[i].filename))
             warn(out, "attachment_risky",
                  arena_bytesf(c->arena, "Many servers refuse files like %.*s", SHOW(in->attachments[i].filename)));
+}
+
+void preview_warn_rendering(const struct rendering *r, struct preview_out *out)
+{
+    for (size_t i = 0; r && i < r->n_warnings; i++)
+        if (strncmp(r->warnings[i].code, "va", 2) == 0) /* of variables and values; the rest is seen in the mail */
+            warn(out, r->warnings[i].code, r->warnings[i].message);
 }
 
 bool preview_warn(struct call *c, const struct message_send_in *in, struct preview_out *out)

@@ -171,6 +171,8 @@ static struct intake_in intake_in_of(struct call *c, const struct sending *s)
                            .expires_after = in->expires_after,
                            .scheduled_at = in->scheduled_at,
                            .batch_id = s->batch,
+                           .template_id = s->template_id,
+                           .template_version = s->template_version,
                            .bypass = in->bypass };
 
     send_received(c, &k);

@@ -46,6 +46,7 @@ bool rendering_try(struct call *c, const struct rendering_try_in *in, struct ren
  * that was never published. *k is given back with compiled_put. */
 struct rendering_of {
     struct bytes name, version;
+    bool drafts; /* a draft, whoever asks */
 };
 bool rendering_find(struct call *c, const struct rendering_of *of, struct compiled **k, struct id *template,
                     int64_t *version);

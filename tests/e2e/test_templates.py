@@ -215,3 +215,137 @@ def test_two_who_publish_at_once_make_two_versions(server, c):
         answers = list(pool.map(lambda _: Client(server, key=c.headers["Authorization"][7:]).post("/v1/templates/welcome/publish"), range(6)))
     assert [a.status for a in answers] == [200] * 6
     assert sorted(a.json["published_version"] for a in answers) == [v["version"] for v in c.all("/v1/templates/welcome/versions")][::-1] == [1, 2, 3, 4, 5, 6]
+
+
+# ---- sending ----
+
+@pytest.fixture
+def mailer(server):
+    """An account with a user, a published template, and a client with its key."""
+    account = server.make("/v1/accounts", {"name": "m"})
+    c = Client(server, key=account["key"]["secret"])
+    c.domain = account["id"][4:].replace("_", "-") + ".test"
+    c.make("/v1/domains", {"name": c.domain})
+    c.address = f"ana@{c.domain}"
+    c.make("/v1/users", {"address": c.address, "password": "correct horse battery"})
+    c.make("/v1/templates", WELCOME | {"from": f"Shop <{c.address}>", "reply_to": f"help@{c.domain}", "headers": {"X-Kind": "welcome", "X-Two": "t"}})
+    c.make("/v1/templates/welcome/publish", None)
+    return c
+
+
+def content(c, answer):
+    assert answer.status == 202, answer
+    message = c.get(f"/v1/messages/{answer.json['id']}").json
+    raw = c.get(f"/v1/messages/{answer.json['id']}/raw")
+    assert raw.status == 200, raw
+    import email
+    import email.policy
+    return message, email.message_from_bytes(raw.body, policy=email.policy.default)
+
+
+def test_a_send_by_template(server, mailer):
+    c = mailer
+    t = c.get("/v1/templates/welcome").json
+    message, mail = content(c, c.post("/v1/messages", {"to": c.address, "template": {"alias": "welcome", "variables": {"name": "Bo <b>"}}}))
+    assert message["template"] == {"id": t["id"], "version": 1}
+    assert mail["Subject"] == "Hi Bo <b>" and mail["From"] == f"Shop <{c.address}>" and mail["Reply-To"] == f"help@{c.domain}" and mail["X-Kind"] == "welcome"
+    assert "Hello Bo &lt;b&gt;" in mail.get_body(("html",)).get_content() and mail.get_body(("plain",)).get_content().strip() == "Hello Bo <b>"
+    own = {"from": c.address, "to": c.address, "subject": "Mine", "reply_to": c.address, "headers": {"x-kind": "mine"},
+           "template": {"id": t["id"], "version": 1, "variables": {"name": "Bo", "link": "javascript:x"}}}
+    _, mail = content(c, c.post("/v1/messages", own))
+    assert (mail["Subject"], mail["From"], mail["Reply-To"], mail["X-Two"]) == ("Mine", c.address, c.address, "t") and mail.get_all("X-Kind") == ["mine"]
+    assert 'href="#"' in mail.get_body(("html",)).get_content()
+    assert content(c, c.post("/v1/messages", {"from": c.address, "to": c.address, "text": "x"}))[0]["template"] is None
+    c.patch("/v1/templates/welcome", {"subject": "Draft"})
+    assert content(c, c.post("/v1/messages", {"to": c.address, "template": {"alias": "welcome", "variables": {"name": "x"}}}))[1]["Subject"] == "Hi x"
+
+
+def test_what_a_send_by_template_lacks(server, mailer):
+    c = mailer
+    one = {"to": c.address, "template": {"alias": "welcome", "variables": {"name": "x"}}}
+    named = fault(c.post("/v1/messages", one | {"template": {"alias": "welcome", "variables": {}}}), "/template/variables/name")
+    assert named["code"] == "required" and "name" in named["message"]
+    fault(c.post("/v1/messages", one | {"template": {"alias": "welcome", "variables": {"name": None}}, "to": None}), "/template/variables/name", "/to")
+    assert fault(c.post("/v1/messages", one | {"template": {"alias": "welcome", "variables": {"name": 5}}}), "/template/variables/name")["code"] == "invalid_type"
+    fault(c.post("/v1/messages", one | {"template": {"alias": "none"}}), "/template")
+    fault(c.post("/v1/messages", one | {"template": {"alias": "welcome", "version": 7}}), "/template")
+    fault(c.post("/v1/messages", one | {"template": {}}), "/template")
+    fault(c.post("/v1/messages", one | {"html": "x"}), "/html")
+    fault(c.post("/v1/messages", {"to": c.address, "text": "x"}), "/from")
+    c.make("/v1/templates", {"alias": "loud", "html": "{{#each l}}{{#each ../l}}{{#each ../../l}}{{#each ../../../l}}x{{/each}}{{/each}}{{/each}}{{/each}}"})
+    c.make("/v1/templates/loud/publish", None)
+    fault(c.post("/v1/messages", {"from": c.address, "to": c.address, "template": {"alias": "loud", "variables": {"l": list(range(500))}}}), "/template/html")
+    c.make("/v1/templates", {"alias": "flat", "dialect": "resend", "html": "{{{A}}}{{{B}}}", "variables": [{"name": "A", "default": "a"}]})
+    c.make("/v1/templates/flat/publish", None)
+    fault(c.post("/v1/messages", {"from": c.address, "to": c.address, "template": {"alias": "flat"}}), "/template/variables/B")
+    other = Client(server, key=server.tenants[0])
+    fault(other.post("/v1/messages", {"from": "a@b.test", "to": "a@b.test", "template": {"id": c.get("/v1/templates/welcome").json["id"]}}), "/template")
+
+
+def test_drafts_are_sent_by_test_keys_alone(server, mailer):
+    c = mailer
+    c.make("/v1/templates", {"alias": "draft", "subject": "D {{x}}", "text": "{{x}}"})
+    send = {"from": c.address, "to": c.address, "template": {"alias": "draft", "variables": {"x": "1"}}}
+    fault(c.post("/v1/messages", send), "/template")
+    fault(c.post("/v1/messages", send | {"template": {"alias": "draft", "version": "draft"}}), "/template")
+    test_key = Client(server, key=c.make("/v1/keys", {"name": "t", "mode": "test", "scopes": ["send", "messages:read"]})["secret"])
+    message, mail = content(test_key, test_key.post("/v1/messages", send))
+    assert mail["Subject"] == "D 1" and message["template"]["version"] == 1 and message["mode"] == "test"
+
+
+def test_a_template_sent_to_look_at_it(server, mailer):
+    c = mailer
+    c.patch("/v1/templates/welcome", {"subject": "New {{name}}"})
+    message, mail = content(c, c.post("/v1/templates/welcome/test", {"to": c.address}))
+    assert mail["Subject"] == "New Ana" and message["template"]["version"] == 2
+    assert content(c, c.post("/v1/templates/welcome/test", {"to": c.address, "variables": {"name": "Bo"}}))[1]["Subject"] == "New Bo"
+    fault(c.post("/v1/templates/welcome/test", {"to": c.address, "variables": {}}), "/template/variables/name")
+    only = Client(server, key=c.make("/v1/keys", {"name": "x", "scopes": ["templates"]})["secret"])
+    assert only.post("/v1/templates/welcome/test", {"to": c.address}).status == 403
+
+
+def test_a_batch_by_template(server, mailer):
+    c = mailer
+    made = c.post("/v1/batches", {"defaults": {"template": {"alias": "welcome", "variables": {"name": "you", "link": "https://d.test/"}}},
+                                  "messages": [{"to": c.address}, {"to": c.address, "template": {"variables": {"name": "Bo", "Name": "other"}}}]})
+    assert made.status == 202, made
+    mails = [content(c, type(made)(202, made.headers, __import__("json").dumps(d["message"]).encode())) for d in made.json["data"]]
+    assert [m["Subject"] for _, m in mails] == ["Hi you", "Hi Bo"] and all("https://d.test/" in m.get_body(("html",)).get_content() for _, m in mails)
+    bad = c.post("/v1/batches", {"messages": [{"to": c.address, "template": {"alias": "welcome"}}]})
+    fault(bad, "/messages/0/template/variables/name")
+
+
+def test_a_preview_by_template(server, mailer):
+    c = mailer
+    p = c.post("/v1/previews", {"to": c.address, "template": {"alias": "welcome", "variables": {"name": "Bo", "more": 1, "link": "javascript:x"}}})
+    assert p.status == 200 and p.json["valid"] and p.json["message"]["subject"] == "Hi Bo" and "Hello Bo" in p.json["message"]["html"], p
+    assert {"variable_unused", "value_unsafe"} <= {w["code"] for w in p.json["warnings"]}
+    p = c.post("/v1/previews", {"to": c.address, "template": {"alias": "welcome"}})
+    assert not p.json["valid"] and [e["pointer"] for e in p.json["errors"]] == ["/template/variables/name"]
+
+
+def test_from_the_command_line(server, mailer, tmp_path):
+    import os
+    import subprocess
+
+    from server import BINARY
+    c = mailer
+    env = {k: v for k, v in os.environ.items() if not k.startswith("POSTRIDER_")} | {"POSTRIDER_URL": server.doors["api"], "POSTRIDER_KEY": c.headers["Authorization"][7:]}
+
+    def run(*words):
+        p = subprocess.run([BINARY, *words], capture_output=True, text=True, env=env, timeout=60, stdin=subprocess.DEVNULL)
+        assert p.returncode == 0, p.stdout + p.stderr
+        return p.stdout
+    assert [line.split()[0] for line in run("template", "samples").splitlines()[:5]] == ["welcome", "receipt", "password-reset", "notification", "digest"]
+    assert "is there already" in run("template", "samples", "--add")
+    for name in ("receipt", "password-reset", "notification", "digest"):
+        said = render(c, name)
+        assert said["missing"] == said["unused"] == [] and said["subject"] and said["text"] and {w["code"] for w in said["warnings"]} == set(), (name, said)
+        assert "prefers-color-scheme: dark" in said["html"] and "max-width" in said["html"] and "{{" not in said["html"] + said["text"] and len(said["html"]) < 102400
+        run("template", "publish", name)
+    (tmp_path / "v.json").write_text('{"title": "T", "message": "<M>", "details": []}')
+    run("send", "--from", c.address, "--to", c.address, "--template", "notification", "--variables-file", str(tmp_path / "v.json"))
+    run("send", "--from", c.address, "--to", c.address, "--template", "welcome", "--var", "name=Zoe", "--template-version", "1")
+    run("template", "test", "digest", c.address, "--from", c.address)
+    got = [m["subject"] for m in c.all("/v1/messages")]
+    assert got[:3] == ["Your week: 2 new things", "Hi Zoe", "T"]
