@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/params.h"
 #include "delivery/engine_private.h"
+#include "service/queue/ending.h"
 
 static const enum phase phases[] = {
     [STEP_CONNECT] = PHASE_CONNECT, [STEP_GREETING] = PHASE_GREETING, [STEP_HELLO] = PHASE_EHLO,
@@ -66,6 +67,7 @@ static struct bytes tls_json(const struct conn *c, struct arena *a)
 /* Where it was said, and how long it took. */
 static void place(const struct turn *t, struct fate *f, const struct mx_host *h, enum step at)
 {
+    int64_t begun = delivery_begun(&f->work->row, f->work->message);
     struct attempt *x = &f->attempt;
     char ip[NETWORK_TEXT];
 
@@ -74,7 +76,7 @@ static void place(const struct turn *t, struct fate *f, const struct mx_host *h,
     x->source = PARAM_TEXT(server, hostname); /* there is one */
     x->tls = tls_json(t->conn, t->arena);
     x->tls_verified = t->conn && t->conn->security == IN_TLS_VERIFIED;
-    x->delays.queue = t->at > f->work->row.created_at ? t->at - f->work->row.created_at : 0;
+    x->delays.queue = t->at > begun ? t->at - begun : 0;
     x->delays.data = clock_monotonic() - t->began;
     if (t->conn) {
         x->dsn = client_offer(t->conn->client)->dsn;

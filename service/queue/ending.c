@@ -27,6 +27,11 @@ bool delivery_waits(const struct delivery_row *d)
     return d->send_at && !d->flow.p && !d->final_at;
 }
 
+int64_t delivery_begun(const struct delivery_row *d, const struct message_row *m)
+{
+    return m->scheduled_at > d->created_at ? m->scheduled_at : d->created_at;
+}
+
 static size_t add_hold(const struct ending *e, const struct delivery_row *after, struct set *sets)
 {
     size_t n = 0;

@@ -75,6 +75,8 @@ struct cond *delivery_unchanged(const struct delivery_row *was, struct arena *a)
 
 /* Is its message yet to begin (message/release.h)? Until then it is nobody's work: neither due nor in a flow. */
 bool delivery_waits(const struct delivery_row *d);
+/* From when it could be tried: its acceptance, or the time of its message. */
+int64_t delivery_begun(const struct delivery_row *d, const struct message_row *m);
 
 /* In place of a message that is gone: what an event of the delivery wants to know of it. */
 struct message_row message_stand_in(const struct delivery_row *d);

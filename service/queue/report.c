@@ -47,15 +47,15 @@ static bool is_asked(const struct delivery_row *d, enum notify what)
     return false;
 }
 
-static bool is_late(const struct delivery_row *d, int64_t now)
+static bool is_late(const struct delivery_row *d, const struct message_row *m, int64_t now)
 {
     int64_t after = PARAM_INT(delivery, delay_report);
 
-    return after && !d->warned && d->flow.p && now - d->created_at >= after && is_asked(d, NOTIFY_DELAY);
+    return after && !d->warned && d->flow.p && now - delivery_begun(d, m) >= after && is_asked(d, NOTIFY_DELAY);
 }
 
 /* False: nothing is told of it. */
-static bool action_of(const struct ending *e, int64_t now, enum dsn_action *out)
+static bool action_of(const struct ending *e, const struct message_row *m, int64_t now, enum dsn_action *out)
 {
     const struct delivery_row *d = e->row;
     const struct attempt *t = e->verdict.attempt;
@@ -65,7 +65,7 @@ static bool action_of(const struct ending *e, int64_t now, enum dsn_action *out)
     case OUTCOME_FAILED:
     case OUTCOME_SUPPRESSED:
     case OUTCOME_EXPIRED: *out = DSN_FAILED; return is_asked(d, NOTIFY_FAILURE);
-    case OUTCOME_DEFERRED: *out = DSN_DELAYED; return is_late(d, now);
+    case OUTCOME_DEFERRED: *out = DSN_DELAYED; return is_late(d, m, now);
     case OUTCOME_DELIVERED:
         *out = t && t->mx.p ? DSN_RELAYED : DSN_DELIVERED; /* no other server: a mailbox, or one of sandbox.test */
         if (t && t == verdict_of(CAUSE_FORWARDED, now).attempt)
@@ -80,7 +80,7 @@ static bool any_due(const struct endings *list, int64_t now)
     enum dsn_action action;
 
     for (size_t i = 0; i < list->n; i++)
-        if (!list->each[i].lost && action_of(&list->each[i], now, &action))
+        if (!list->each[i].lost && action_of(&list->each[i], list->message, now, &action))
             return true;
     return false;
 }
@@ -248,7 +248,8 @@ bool report_begin(struct service *svc, struct endings *list, struct bytes text, 
     *r = (struct report){ .svc = svc, .arena = arena_new(REPORT_ARENA), .list = list };
     ok = is_to_be_told(r, text, &told, e);
     for (size_t i = 0; told && i < list->n; i++)
-        list->each[i].warns = list->each[i].verdict.outcome == OUTCOME_DEFERRED && is_late(list->each[i].row, now);
+        list->each[i].warns =
+            list->each[i].verdict.outcome == OUTCOME_DEFERRED && is_late(list->each[i].row, list->message, now);
     if (ok && told)
         *out = r;
     else
@@ -343,7 +344,7 @@ static struct id id_for(const struct report *r, int64_t now)
         const struct ending *e = &list->each[i];
         enum dsn_action action;
 
-        if (e->lost || !action_of(e, now, &action))
+        if (e->lost || !action_of(e, list->message, now, &action))
             continue;
         buf_add(&text, (struct bytes){ (const char *)e->row->id.b, sizeof e->row->id.b });
         buf_addf(&text, " %d %lld ", (int)action, (long long)e->row->attempts);
@@ -371,7 +372,7 @@ static bool compose(struct report *r, int64_t now, struct letter_in *letter, str
     for (size_t i = 0; i < r->list->n; i++) {
         enum dsn_action action;
 
-        if (r->list->each[i].lost || !action_of(&r->list->each[i], now, &action))
+        if (r->list->each[i].lost || !action_of(&r->list->each[i], r->list->message, now, &action))
             continue;
         failed = failed || action == DSN_FAILED;
         tell_recipient(r, &r->list->each[i], action, now, &each[d.n++]);

@@ -334,6 +334,39 @@ static void raw_mail_keeps_its_date(void **state)
     assert_true(has(text, BYTES("Date: Sat, 21 Nov 2026 09:52:00 +0000")));
 }
 
+/* Its sender is told of a delay that it has had since it began. */
+static void a_delay_is_one_from_its_time_on(void **state)
+{
+    struct world *w = *state;
+    struct message_send_in in;
+    struct intake_out out;
+    const struct set old = SET("created_at", V_TIME(clock_wall() - 10 * HOUR));
+    struct batch *b = batch_new(w->arena);
+    struct err e = { 0 };
+    struct done done = { 0 };
+    struct want want = { .most = 1 };
+    struct work *work;
+    size_t n;
+
+    set_param("server.hostname", "mx.example.test");
+    set_param("delivery.mode", "live");
+    in = later(w, TO("far@away.test"));
+    in.from = at(w, "bo@example.test", "/from");
+    in.dsn = true;
+    must(&w->c, message_send(&w->c, &in, &out));
+    batch_update(b, &delivery_kind, out.recipients[0].delivery_id, NULL, 0, &old, 1);
+    commit(w, b);
+    is_due(w, out.message_id);
+    assert_int_equal(released(w), 1);
+    want.flow = deliveries(w, out.message_id, 1)->flow;
+    assert_true(queue_claim(w->svc, &want, 1, w->arena, &work, &n, &e) && n == 1);
+    done = (struct done){ .work = work, .verdict = verdict_of(CAUSE_PLAYED_DEFERRAL, clock_wall()) };
+    assert_true(queue_finish(w->svc, w->arena, &done, 1, &e) && done.written);
+    assert_bytes(deliveries(w, out.message_id, 1)->status, BYTES("deferred"));
+    assert_int_equal(deliveries(w, out.message_id, 1)->warned, 0);
+    set_param("delivery.mode", "sandbox");
+}
+
 /* Who claimed it has died: it is claimed again, and begins once. */
 static void a_claim_that_dies_does_nothing(void **state)
 {
@@ -378,6 +411,7 @@ int main(void)
         T(its_time_is_within_bounds),
         T(what_waits_can_only_be_given_up_by_hand),
         T(raw_mail_keeps_its_date),
+        T(a_delay_is_one_from_its_time_on),
         T(a_claim_that_dies_does_nothing),
     };
 
