@@ -213,6 +213,7 @@ void send_read(const struct send_reading *r, struct message_send_in *in)
     in->no_store = bool_of(r, "no_store");
     in->require_tls = bool_of(r, "require_tls");
     in->expires_after = json_object_get_int64(json_member(r->body, "expires_after"));
+    in->priority = json_text(r->body, "priority");
     in->scheduled_at = time_of(json_text(r->body, "scheduled_at"));
     in->bypass = bypass_read(r);
 }

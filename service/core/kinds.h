@@ -187,6 +187,7 @@ struct message_row {
     int64_t expires_after; /* seconds from then on; 0: delivery.expires_after */
     bool undated;          /* its Date is written then */
     bool save_to_sent;
+    struct bytes priority; /* high|normal|bulk; null: by its time */
     struct id batch_id;    /* the request of many that it came with; null: alone */
     struct id template_id; /* what it was made of, and in which version; null: of no template */
     int64_t template_version;

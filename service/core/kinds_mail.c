@@ -67,6 +67,7 @@ static const struct field message_fields[] = {
     FIELD(BOOL, message_row, undated),
     FIELD(BOOL, message_row, save_to_sent),
     FIELD(ID, message_row, batch_id),
+    FIELD(TEXT, message_row, priority),
     FIELD(ID, message_row, template_id),
     FIELD(INT, message_row, template_version),
 };

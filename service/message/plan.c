@@ -105,6 +105,7 @@ static void party_row(struct intake *k, struct call *c, struct id account, bool 
     row->token_path = k->in.token_path;
     row->require_tls = k->in.require_tls;
     row->scheduled_at = row->release_at = k->in.scheduled_at;
+    row->priority = k->in.priority;
     row->expires_after = k->in.expires_after;
     row->batch_id = k->in.batch_id;
     row->template_id = k->in.template_id;

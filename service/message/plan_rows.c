@@ -30,7 +30,8 @@ static struct id domain_of(const struct intake *k, const struct message_row *own
 /* A route may take it for the message's own sake: then it lies apart from the start. */
 static struct bytes flow_of(struct intake *k, struct call *c, const struct delivery_row *d, const struct message_row *m)
 {
-    struct bytes flow = queue_flow(k->arena, d->site, queue_class(d->expires_at - k->now), m->account_id, NO_ID);
+    struct bytes flow =
+        queue_flow(k->arena, d->site, queue_class(m->priority, d->expires_at - k->now), m->account_id, NO_ID);
     struct routes *routes = routes_now(c->svc);
 
     if (routes)

@@ -117,7 +117,7 @@ static void find_route(struct call *c, const struct message_send_in *in, struct 
                              .sender_domain = in->from.address.domain,
                              .tags = tags,
                              .n_tags = in->n_tags,
-                             .class = queue_class(hurry),
+                             .class = queue_class(in->priority, hurry),
                              .source = BYTES("api") };
     const struct mail_route *r;
 

@@ -156,6 +156,7 @@ static bool intake_in_of(struct release *r, struct intake_in *in)
                               .require_tls = m->require_tls,
                               .save_to_sent = m->save_to_sent,
                               .sent_address = m->save_to_sent ? author_of(r) : NO_BYTES,
+                              .priority = m->priority,
                               .expires_after = m->expires_after,
                               .bypass = (unsigned)m->bypass };
     return true;

@@ -168,6 +168,7 @@ static struct intake_in intake_in_of(struct call *c, const struct sending *s)
                            .token_path = !named,
                            .message_id = s->message,
                            .sent_address = in->from.address.email,
+                           .priority = in->priority,
                            .expires_after = in->expires_after,
                            .scheduled_at = in->scheduled_at,
                            .batch_id = s->batch,

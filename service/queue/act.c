@@ -88,7 +88,10 @@ void acts_take(struct acts *x, const struct delivery_row *row, struct arena *a)
                           .author = x->order->author,
                           .suspension = x->order->act == ACT_HOLD ? x->order->suspension : NO_ID };
     if (x->order->act == ACT_RELEASE && leaves(row))
-        e->flow = queue_flow(a, row->site, queue_class(row->expires_at - row->created_at), row->account_id, NO_ID);
+        e->flow =
+            queue_flow(a, row->site,
+                       queue_class(x->list.message->priority, row->expires_at - delivery_begun(row, x->list.message)),
+                       row->account_id, NO_ID);
 }
 
 /* The lease that ran out stays to be seen: the next claim tells of it. */

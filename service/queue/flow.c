@@ -12,8 +12,20 @@ struct bytes queue_flow(struct arena *a, struct bytes site, char class, struct i
     return arena_bytesf(a, "%.*s/%c/%s/%s", SHOW(site), class, one, two);
 }
 
-char queue_class(int64_t expires_after)
+char queue_class_read(struct bytes name)
 {
+    return bytes_equal(name, BYTES("high"))     ? QUEUE_HURRIED
+           : bytes_equal(name, BYTES("normal")) ? QUEUE_NORMAL
+           : bytes_equal(name, BYTES("bulk"))   ? QUEUE_BULK
+                                                : 0;
+}
+
+char queue_class(struct bytes priority, int64_t expires_after)
+{
+    char class = queue_class_read(priority);
+
+    if (class)
+        return class;
     return expires_after && expires_after <= HURRY_MS ? QUEUE_HURRIED : QUEUE_NORMAL;
 }
 

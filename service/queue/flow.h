@@ -11,8 +11,11 @@ enum { QUEUE_HURRIED = 'h', QUEUE_NORMAL = 'n', QUEUE_BULK = 'l' }; /* classes *
 
 /* "gmail.com/n/01k9.../-". */
 struct bytes queue_flow(struct arena *a, struct bytes site, char class, struct id account, struct id stream);
-/* `expires_after` in ms: up to an hour is hurried. */
-char queue_class(int64_t expires_after);
+/* By its priority ("high", "normal", "bulk"), where it has one; else by `expires_after` in ms: up to an hour is
+ * hurried. */
+char queue_class(struct bytes priority, int64_t expires_after);
+/* Of such a name; 0: it is none. */
+char queue_class_read(struct bytes name);
 
 /* The parts of a flow's name; false: it is none. Borrowed. */
 struct flow_name {

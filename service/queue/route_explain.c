@@ -28,7 +28,7 @@ static bool describe(struct call *c, const struct route_explain_in *in, struct r
     struct bytes *tag = arena_alloc(c->arena, sizeof *tag);
 
     *q = (struct route_query){ .account = c->account,
-                               .class = queue_class(PARAM_INT(delivery, expires_after)),
+                               .class = queue_class(NO_BYTES, PARAM_INT(delivery, expires_after)),
                                .source = BYTES("api") };
     read_address(c, "/to", in->to, &out->to, &q->domain);
     if (in->from.p)

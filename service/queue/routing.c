@@ -81,14 +81,6 @@ void routing_free(struct routing **out)
 
 /* ---- reading ---- */
 
-static char class_of(struct bytes name)
-{
-    return bytes_equal(name, BYTES("high"))     ? QUEUE_HURRIED
-           : bytes_equal(name, BYTES("normal")) ? QUEUE_NORMAL
-           : bytes_equal(name, BYTES("bulk"))   ? QUEUE_BULK
-                                                : '\0';
-}
-
 static void read_hosts(struct bytes json, struct arena *a, struct mail_route *out)
 {
     struct json_object *list = NULL;
@@ -109,7 +101,7 @@ static void read_row(const struct service *svc, const struct route_row *row, str
                                 .sender_domain = row->sender_domain,
                                 .tag = row->tag,
                                 .source = row->source,
-                                .class = class_of(row->class),
+                                .class = queue_class_read(row->class),
                                 .port = (int)row->port,
                                 .mx_lookup = bytes_equal(row->lookup, BYTES("mx")),
                                 .insecure_auth = row->insecure_auth,

@@ -287,6 +287,36 @@ static void content_goes_when_it_is_told_to(void **state)
     must_fail(&w->c, message_delete(&w->c, &del, NULL), ERR_IN_USE);
 }
 
+/* What goes first to a site: as it was asked, else by the time it has. */
+static void a_priority_is_the_class_of_its_flow(void **state)
+{
+    static const struct {
+        const char *priority;
+        int64_t expires_after;
+        const char *flow;
+    } rows[] = { { "high", 0, "away.test/h/" },
+                 { "normal", 60, "away.test/n/" },
+                 { "bulk", 0, "away.test/l/" },
+                 { NULL, 3600, "away.test/h/" },
+                 { NULL, 7200, "away.test/n/" } };
+    struct world *w = *state;
+
+    set_param("server.hostname", "mx.example.test");
+    set_param("delivery.mode", "live");
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct message_send_in in = a_send(w, TO("far@away.test"));
+        struct intake_out out = { 0 };
+        void *found;
+
+        in.priority = bytes_of(rows[i].priority);
+        in.expires_after = rows[i].expires_after;
+        must(&w->c, message_send(&w->c, &in, &out));
+        assert_int_equal(rows_of(w, &delivery_kind, "message", "message_id", V_ID(out.message_id), &found), 1);
+        assert_true(bytes_starts(((struct delivery_row *)found)->flow, bytes_of(rows[i].flow)));
+    }
+    set_param("delivery.mode", "sandbox");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -301,6 +331,7 @@ int main(void)
         T(pages_go_forth_and_back),
         T(the_store_shows_no_content),
         T(content_goes_when_it_is_told_to),
+        T(a_priority_is_the_class_of_its_flow),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
