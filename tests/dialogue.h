@@ -290,6 +290,7 @@ static inline bool dialogue_play(const struct dialogue_program *p, const char *p
     bool same;
 
     params_init();
+    dialogue_set(BYTES("auth.argon2_memory 64K")); /* what a password costs is not asked here */
     dialogue_read(&d, path);
     office_open(&o);
     buf_init(&in, 64 << 20);
