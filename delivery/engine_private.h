@@ -149,7 +149,8 @@ struct waiting { /* a flow, by name */
 struct site {
     UT_hash_handle hh;
     struct engine *engine;
-    struct arena *arena; /* of all below */
+    struct arena *arena;  /* of all below */
+    struct arena *asking; /* while its hosts are asked for */
     struct mail_route route;
     struct bytes domain; /* whose DNS is asked; NO_BYTES: of a relay */
     struct mx_plan plan;

@@ -13,6 +13,7 @@
 #define LATER_MS     5000  /* how long it is believed that DNS does not answer */
 #define OWN_EVERY_MS 60000
 #define OWN_AGAIN_MS 5000 /* the store was away */
+#define PLAN_ARENA   ((size_t)1024 * 1024)
 #define OWN_ARENA    ((size_t)4 * 1024 * 1024)
 
 /* ---- our own addresses ---- */
@@ -78,10 +79,10 @@ static enum mx_family family(void)
 
 static void rules_of(struct engine *e, const struct site *s, struct mx_rules *out)
 {
-    struct bytes *names = arena_array(s->arena, e->n_own_names + 1, sizeof *names);
+    struct bytes *names = arena_array(s->asking, e->n_own_names + 1, sizeof *names);
 
     for (size_t i = 0; i < e->n_own_names; i++) /* the table may be another one while we wait for DNS */
-        names[i] = arena_copy(s->arena, (struct bytes){ e->own_names[i].text, e->own_names[i].n });
+        names[i] = arena_copy(s->asking, (struct bytes){ e->own_names[i].text, e->own_names[i].n });
     *out = (struct mx_rules){ .family = family(),
                               .has_v4 = true,
                               .has_v6 = e->has_v6,
@@ -102,29 +103,29 @@ static void rules_of(struct engine *e, const struct site *s, struct mx_rules *ou
 static void ask_addresses(struct site *s, const struct mx_names *names, const struct mx_rules *rules, int64_t until,
                           struct mx_plan *out)
 {
-    struct mx_addresses *all = arena_array(s->arena, names->n + 1, sizeof *all);
-    struct dns_answer *answers = arena_array(s->arena, 2 * names->n + 1, sizeof *answers);
+    struct mx_addresses *all = arena_array(s->asking, names->n + 1, sizeof *all);
+    struct dns_answer *answers = arena_array(s->asking, 2 * names->n + 1, sizeof *answers);
 
     for (size_t i = 0; i < names->n; i++) {
         if (names->list[i].unusable)
             continue;
         if (rules->has_v4 && rules->family != MX_V6) {
-            dns_ask(s->arena, names->list[i].name, DNS_A, until, &answers[2 * i]);
+            dns_ask(s->asking, names->list[i].name, DNS_A, until, &answers[2 * i]);
             all[i].a = &answers[2 * i];
         }
         if (rules->has_v6 && rules->family != MX_V4) {
-            dns_ask(s->arena, names->list[i].name, DNS_AAAA, until, &answers[2 * i + 1]);
+            dns_ask(s->asking, names->list[i].name, DNS_AAAA, until, &answers[2 * i + 1]);
             all[i].aaaa = &answers[2 * i + 1];
         }
     }
-    mx_plan(names, all, rules, s->arena, out);
+    mx_plan(names, all, rules, s->asking, out);
 }
 
 /* The name of the way of a group: its provider's, where one is known by the best of its hosts. */
 static struct bytes way_of(const struct site *s, struct bytes group, struct bytes host, const struct provider **p)
 {
     *p = host.n && s->route.way == ROUTE_MX ? rules_provider(s->rules->rules, host) : NULL;
-    return *p ? arena_bytesf(s->arena, "provider %.*s", SHOW((*p)->name)) : group;
+    return *p ? arena_bytesf(s->asking, "provider %.*s", SHOW((*p)->name)) : group;
 }
 
 static void ask_names(struct site *s, struct bytes domain, struct mx_rules *rules, int64_t until,
@@ -133,10 +134,11 @@ static void ask_names(struct site *s, struct bytes domain, struct mx_rules *rule
     const struct provider *ignored;
     struct dns_answer mx;
 
-    dns_ask(s->arena, domain, DNS_MX, until, &mx);
-    mx_names(domain, &mx, rules->seed, s->arena, names);
+    dns_ask(s->asking, domain, DNS_MX, until, &mx);
+    mx_names(domain, &mx, rules->seed, s->asking, names);
     if (names->verdict == MX_OK && s->route.way == ROUTE_MX)
-        rules->v4_worked = family_is_v4(s->engine, way_of(s, mx_group(names, s->arena), names->list[0].name, &ignored));
+        rules->v4_worked =
+            family_is_v4(s->engine, way_of(s, mx_group(names, s->asking), names->list[0].name, &ignored));
     if (names->verdict == MX_OK)
         ask_addresses(s, names, rules, until, out);
     else
@@ -146,17 +148,17 @@ static void ask_names(struct site *s, struct bytes domain, struct mx_rules *rule
 /* One host of a relay route, at the end of what is known. */
 static void add_host(struct site *s, struct bytes host, struct mx_rules *rules, int64_t until)
 {
-    struct mx_host *both = arena_array(s->arena, 2 * MX_ADDRESSES_MAX, sizeof *both);
+    struct mx_host *both = arena_array(s->asking, 2 * MX_ADDRESSES_MAX, sizeof *both);
     struct network address;
     struct mx_names names;
     struct mx_plan one;
 
     if (mx_literal(host, &address)) {
-        mx_plan_literal(&address, rules, s->arena, &one);
+        mx_plan_literal(&address, rules, s->asking, &one);
     } else if (s->route.mx_lookup) {
         ask_names(s, host, rules, until, &names, &one);
     } else {
-        mx_names_of(&host, 1, s->arena, &names);
+        mx_names_of(&host, 1, s->asking, &names);
         ask_addresses(s, &names, rules, until, &one);
     }
     if (one.verdict != MX_OK || s->plan.n + one.n > MX_ADDRESSES_MAX) {
@@ -189,12 +191,12 @@ static void ask_mx(struct site *s, struct mx_rules *rules, int64_t until, struct
 
     *group = domain;
     if (mx_literal(domain, &address)) {
-        mx_plan_literal(&address, rules, s->arena, &s->plan);
+        mx_plan_literal(&address, rules, s->asking, &s->plan);
         return;
     }
     ask_names(s, domain, rules, until, &names, &s->plan);
     if (names.verdict == MX_OK)
-        *group = mx_group(&names, s->arena);
+        *group = mx_group(&names, s->asking);
 }
 
 void hosts_join(struct engine *e, struct site *s, struct bytes group)
@@ -202,7 +204,7 @@ void hosts_join(struct engine *e, struct site *s, struct bytes group)
     const struct provider *p;
     int most = (int)PARAM_INT(delivery, path_max);
     struct bytes name = way_of(s, group, s->plan.n ? s->plan.hosts[0].name : NO_BYTES, &p),
-                 alone = arena_bytesf(s->arena, "site %.*s", SHOW(site_name(s)));
+                 alone = arena_bytesf(s->asking, "site %.*s", SHOW(site_name(s)));
 
     if (s->plan.verdict != MX_OK) /* it is no host's fault */
         name = alone;
@@ -238,6 +240,21 @@ struct bytes own_why(struct engine *e, struct bytes domain, struct bytes why, st
     return !note.p ? why : arena_bytesf(a, "%.*s%s%.*s", SHOW(why), why.n ? "; " : "", SHOW(note));
 }
 
+/* What was asked for goes, and of the plan as much stays as is looked at: there may be a site for each domain. */
+static void keep(struct site *s)
+{
+    struct mx_host *hosts = arena_array(s->arena, s->plan.n + 1, sizeof *hosts);
+
+    for (size_t i = 0; i < s->plan.n; i++) {
+        hosts[i] = s->plan.hosts[i];
+        hosts[i].name = arena_copy(s->arena, hosts[i].name);
+        hosts[i].canonical = arena_copy(s->arena, hosts[i].canonical);
+    }
+    s->plan.hosts = hosts;
+    s->plan.why = arena_copy(s->arena, s->plan.why);
+    arena_free(&s->asking);
+}
+
 void hosts_find(struct engine *e, struct site *s)
 {
     struct bytes group = site_name(s);
@@ -245,6 +262,7 @@ void hosts_find(struct engine *e, struct site *s)
     struct mx_rules rules;
 
     own_refresh(e, false);
+    s->asking = arena_new(PLAN_ARENA);
     s->rules = rules_take(e->svc);
     rules_of(e, s, &rules);
     if (s->route.way == ROUTE_MX)
@@ -253,7 +271,7 @@ void hosts_find(struct engine *e, struct site *s)
         ask_relay(s, &rules, until);
     guard(e, s);
     if (s->plan.verdict == MX_LOOP)
-        s->plan.why = own_why(e, s->domain, s->plan.why, s->arena);
+        s->plan.why = own_why(e, s->domain, s->plan.why, s->asking);
     lasts = (int64_t)s->plan.ttl * 1000;
     if (lasts < MX_TTL_MIN_S * 1000)
         lasts = MX_TTL_MIN_S * 1000;
@@ -261,4 +279,5 @@ void hosts_find(struct engine *e, struct site *s)
         lasts = LATER_MS;
     s->until = clock_monotonic() + lasts;
     hosts_join(e, s, group);
+    keep(s);
 }
