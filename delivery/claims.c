@@ -245,7 +245,7 @@ static void spread(struct picked *all, size_t n, struct work *works, size_t n_wo
 /* ---- messages that the limit of the claim has cut ---- */
 
 /* How many more recipients of its last message may come along: what was asked for are transactions, and a claim counts
- * rows. Those of one message lie together. 0: it is whole, as far as its counters tell. */
+ * rows. Those of one message lie together. 0: it is whole, as far as can be told without a claim of its own. */
 static size_t rest_of(const struct picked *p)
 {
     const struct work *last = p->n ? &p->works[p->n - 1] : NULL;
@@ -255,6 +255,8 @@ static size_t rest_of(const struct picked *p)
         return 0;
     while (have < p->n && id_equal(p->works[p->n - 1 - have].row.message_id, last->row.message_id))
         have++;
+    if (have == 1 && p->n > 1) /* of a mail to many sites each has one */
+        return 0;
     most = (p->want.most - (p->n - have)) * (size_t)PARAM_INT(delivery, recipients_max);
     open = last->message->n_open > 0 ? (size_t)last->message->n_open : 0;
     most = open < most ? open : most;
