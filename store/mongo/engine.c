@@ -38,15 +38,33 @@ static void end_threads(struct mongo_store *s)
     }
 }
 
+static void *destroy_pool(void *pool)
+{
+    if (pool)
+        mongoc_client_pool_destroy(pool);
+    return NULL;
+}
+
+/* The library's threads that watch the members look only now and then whether they are to end, for each pool: both are
+ * waited for at once. */
+static void destroy_pools(struct mongo_store *s)
+{
+    pthread_t beside;
+    bool two = s->readers && pthread_create(&beside, NULL, destroy_pool, s->readers) == 0;
+
+    destroy_pool(s->pool);
+    if (two)
+        pthread_join(beside, NULL);
+    else
+        destroy_pool(s->readers);
+}
+
 static void close_store(struct store *st)
 {
     struct mongo_store *s = (struct mongo_store *)st;
 
     end_threads(s);
-    if (s->pool)
-        mongoc_client_pool_destroy(s->pool);
-    if (s->readers)
-        mongoc_client_pool_destroy(s->readers);
+    destroy_pools(s);
     if (s->uri)
         mongoc_uri_destroy(s->uri);
     if (s->majority)
