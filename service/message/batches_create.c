@@ -99,9 +99,12 @@ bool batch_create(struct call *c, const struct batch_create_in *in, struct batch
     x.row = new_row(c, in);
     x.items = arena_array(c->arena, in->n, sizeof *x.items);
     x.work = arena_new_in(&budget_api, WORK_ARENA);
+    x.kept = arena_new_in(&budget_api, WORK_ARENA);
+    x.ready = arena_array(c->arena, in->n, sizeof *x.ready);
     ok = find_begun(&x) && run_judge(&x) && run_take(&x, out);
     if (ok)
         out->counts = batch_counts_of(c->arena, x.items, in->n);
     arena_free(&x.work);
+    arena_free(&x.kept);
     return ok;
 }

@@ -1,6 +1,7 @@
 /* service/message/batches_judge.c - every message of a batch judged by itself, before any is taken.
  *
- * The rules are those of a single send, and what is read for one is forgotten before the next. What may be composed is
+ * The rules are those of a single send, and what is read for one is forgotten before the next. Most batches are small:
+ * then what was composed is kept, for it to be taken; of larger ones the rest is read again. What may be composed is
  * bounded before it is: by an upper bound where that is enough, which it nearly always is, else by composing. */
 #include "base/params.h"
 #include "net/fiber.h"
@@ -11,21 +12,26 @@
 #define FAULTS_EACH 20
 /* What a header costs beside what it holds. */
 #define HEADER_BOUND 8192
+/* So much of what was composed is kept until it is taken. */
+#define KEPT_BYTES ((int64_t)16 * 1024 * 1024)
 
-bool run_read(struct batch_run *x, size_t i, struct message_send_in *in)
+void run_next(struct batch_run *x, struct arena *a)
 {
-    struct call *one = &x->one;
+    x->one = *x->call;
+    x->one.arena = a;
+    x->one.idempotency = NULL;
+    x->one.faults = NULL;
+    x->one.n_faults = 0;
+    x->one.err = (struct err){ 0 };
+}
 
-    *one = *x->call;
-    one->arena = x->work;
-    one->idempotency = NULL;
-    one->faults = NULL;
-    one->n_faults = 0;
-    one->err = (struct err){ 0 };
+bool run_read(struct batch_run *x, struct arena *a, size_t i, struct message_send_in *in)
+{
+    run_next(x, a);
     *in = (struct message_send_in){ 0 };
-    if (x->in->read(x->in->ctx, one, i, in))
+    if (x->in->read(x->in->ctx, &x->one, i, in))
         return true;
-    x->call->err = one->err;
+    x->call->err = x->one.err;
     return false;
 }
 
@@ -92,6 +98,15 @@ static int64_t bound_of(const struct message_send_in *in)
     return (int64_t)n;
 }
 
+/* What it made goes with it. */
+static bool rejected(struct batch_run *x, size_t i, struct arena_mark before)
+{
+    bool ok = run_reject(x, i);
+
+    arena_rewind(x->one.arena, before);
+    return ok;
+}
+
 struct amount {
     size_t recipients;
     int64_t bound, built; /* built: of what was composed to know */
@@ -111,22 +126,58 @@ static bool fits(struct batch_run *x, const struct sending *s, int64_t bound)
     return ok;
 }
 
+/* What of the request is not the arena's own. */
+static void own(struct arena *a, struct intake_in *k)
+{
+    struct named_value *tags = arena_array(a, k->n_tags ? k->n_tags : 1, sizeof *tags);
+
+    for (size_t i = 0; i < k->n_tags; i++)
+        tags[i] = (struct named_value){ arena_copy(a, k->tag_list[i].name), arena_copy(a, k->tag_list[i].value) };
+    k->tag_list = tags;
+    k->envelope_from = arena_copy(a, k->envelope_from);
+    k->sent_address = arena_copy(a, k->sent_address);
+    k->priority = k->priority.p ? arena_copy(a, k->priority) : NO_BYTES;
+}
+
+/* So that it need not be read, rendered and composed once more. */
+static bool keep(struct batch_run *x, size_t i, const struct sending *s)
+{
+    struct ready *r = &x->ready[i];
+    struct buf mail;
+    bool ok;
+
+    buf_init(&mail, (size_t)PARAM_INT(message, size_max));
+    ok = send_write(&x->one, s, &mail);
+    if (ok) {
+        r->in = send_intake(&x->one, s);
+        own(x->kept, &r->in);
+        r->mail = arena_copy(x->kept, buf_bytes(&mail));
+    }
+    buf_clear(&mail);
+    return ok;
+}
+
 static bool judge_one(struct batch_run *x, size_t i, struct amount *sum)
 {
+    bool keeps = (int64_t)arena_used(x->kept) < KEPT_BYTES;
+    struct arena *a = keeps ? x->kept : x->work;
+    struct arena_mark before = arena_mark(a);
     struct message_send_in in;
-    struct sending s = { .in = &in, .uncounted = true };
-    bool good;
+    struct sending s = { .in = &in, .message = batch_message_id(&x->row, i), .batch = x->row.id, .uncounted = true };
+    int64_t bound;
 
-    arena_reset(x->work);
-    if (!run_read(x, i, &in))
+    if (!run_read(x, a, i, &in))
         return false;
-    s.message = batch_message_id(&x->row, i);
-    good =
-        call_check(&x->one) && send_prepare(&x->one, &s) && send_may_leave(&x->one, &s) && fits(x, &s, bound_of(&in));
-    if (!good)
-        return run_reject(x, i);
+    if (!call_check(&x->one) || !send_prepare(&x->one, &s) || !send_may_leave(&x->one, &s))
+        return rejected(x, i, before);
+    bound = bound_of(s.in);
+    keeps = keeps && bound < KEPT_BYTES;
+    if (keeps ? !keep(x, i, &s) : !fits(x, &s, bound))
+        return rejected(x, i, before);
     sum->recipients += s.n;
-    sum->bound += bound_of(&in);
+    sum->bound += bound;
+    if (!keeps)
+        arena_rewind(a, before);
     return true;
 }
 
@@ -138,7 +189,7 @@ static bool size_one(struct batch_run *x, size_t i, int64_t *built)
     bool ok;
 
     arena_reset(x->work);
-    if (!run_read(x, i, &in))
+    if (!run_read(x, x->work, i, &in))
         return false;
     s.message = batch_message_id(&x->row, i);
     buf_init(&mail, (size_t)PARAM_INT(message, size_max));

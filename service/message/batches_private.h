@@ -4,14 +4,22 @@
 #include "service/message/batches.h"
 #include "service/message/message_private.h"
 
+/* A message as it was composed when it was judged, in the run's `kept`; empty: it is read anew. */
+struct ready {
+    struct bytes mail;
+    struct intake_in in;
+};
+
 /* One that is being made. */
 struct batch_run {
     struct call *call;
     const struct batch_create_in *in;
     struct batch_row row;
     struct batch_item *items;
-    bool resumed;       /* a request before this one has begun it */
-    bool begun;         /* its row is there */
+    bool resumed;        /* a request before this one has begun it */
+    bool begun;          /* its row is there */
+    struct ready *ready; /* one for each message */
+    struct arena *kept;
     struct arena *work; /* of the messages at hand; anew for each, or each group */
     struct call one;    /* for them: its faults are theirs */
 };
@@ -21,8 +29,10 @@ bool run_judge(struct batch_run *x);
 /* Accepts those that are good, and are not there yet, group by group; *out is what is answered, and kept. */
 bool run_take(struct batch_run *x, struct batch_view *out);
 
-/* The next message, into x->one and *in. False: the call's own trouble. */
-bool run_read(struct batch_run *x, size_t i, struct message_send_in *in);
+/* The next message, into x->one, that arena and *in. False: the call's own trouble. */
+bool run_read(struct batch_run *x, struct arena *a, size_t i, struct message_send_in *in);
+/* x->one for the next message, in that arena. */
+void run_next(struct batch_run *x, struct arena *a);
 /* x->one has refused message i. False: it is the server's trouble, not the message's. */
 bool run_reject(struct batch_run *x, size_t i);
 /* The id of message i. */

@@ -90,27 +90,50 @@ static bool is_last(const struct group *g)
     return g->to == g->x->in->n;
 }
 
-/* Composed and planned, up to the batch. */
-static bool hand_in(struct group *g, size_t i, const struct sending *s)
+/* Planned, up to the batch, or rejected. */
+static bool plan(struct group *g, size_t i, bool handed_in)
 {
     struct batch_run *x = g->x;
     struct intake **k = &g->intakes[i - g->from];
 
-    if (!send_prepare(&x->one, (struct sending *)s) || !send_hand_in(&x->one, s, k) || !intake_end(*k, &x->one)) {
-        intake_drop(k);
-        return run_reject(x, i);
-    }
-    g->recipients += s->n;
-    g->bytes += s->in->n_attachments ? GROUP_BYTES / 8 : 0;
-    g->bytes += (int64_t)(s->in->text.n + s->in->html.n);
-    return true;
+    if (handed_in && intake_end(*k, &x->one))
+        return true;
+    intake_drop(k);
+    return run_reject(x, i);
+}
+
+/* As it was composed when it was judged. */
+static bool take_ready(struct group *g, size_t i)
+{
+    struct batch_run *x = g->x;
+    const struct ready *r = &x->ready[i];
+    struct intake **k = &g->intakes[i - g->from];
+
+    run_next(x, x->work);
+    g->recipients += r->in.n_recipients;
+    g->bytes += (int64_t)r->mail.n;
+    return plan(g, i, intake_begin(&x->one, &r->in, k) && intake_append(*k, &x->one, r->mail));
+}
+
+static bool take_again(struct group *g, size_t i)
+{
+    struct batch_run *x = g->x;
+    struct message_send_in *in = &g->sends[i - g->from];
+    struct sending s = { .in = in, .message = batch_message_id(&x->row, i), .batch = x->row.id, .uncounted = true };
+    bool ok;
+
+    if (!run_read(x, x->work, i, in))
+        return false;
+    ok = send_prepare(&x->one, &s) && send_hand_in(&x->one, &s, &g->intakes[i - g->from]);
+    g->recipients += s.n;
+    g->bytes += s.in->n_attachments ? GROUP_BYTES / 8 : (int64_t)(s.in->text.n + s.in->html.n);
+    return plan(g, i, ok);
 }
 
 static bool take_one(struct group *g, size_t i)
 {
     struct batch_run *x = g->x;
     const struct message_row *there = &g->there[i - g->from];
-    struct sending s = { .in = &g->sends[i - g->from], .batch = x->row.id, .uncounted = true };
 
     if (!id_is_none(there->id)) {
         x->items[i].accepted = true;
@@ -119,8 +142,7 @@ static bool take_one(struct group *g, size_t i)
     }
     if (x->items[i].err.code)
         return true;
-    s.message = batch_message_id(&x->row, i);
-    return run_read(x, i, &g->sends[i - g->from]) && hand_in(g, i, &s);
+    return x->ready[i].mail.p ? take_ready(g, i) : take_again(g, i);
 }
 
 /* As many as one commit is to take. */

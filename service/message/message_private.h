@@ -28,6 +28,8 @@ bool send_may_leave(struct call *c, const struct sending *s);
 /* What is composed, but for what a parent says (thread_find). */
 void send_describe(struct call *c, struct sending *s);
 bool send_write(struct call *c, const struct sending *s, struct buf *out);
+/* What the intake is told of it. Much of it is still the request's. */
+struct intake_in send_intake(struct call *c, const struct sending *s);
 /* Composes it and hands it in: intake_commit, or intake_end and so on, are next. */
 bool send_hand_in(struct call *c, const struct sending *s, struct intake **out);
 /* message/rfc822 through the API. */

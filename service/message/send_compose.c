@@ -148,7 +148,7 @@ void send_received(struct call *c, struct intake_in *k)
     k->received.with = c->client_tls ? "HTTPS" : "HTTP";
 }
 
-static struct intake_in intake_in_of(struct call *c, const struct sending *s)
+struct intake_in send_intake(struct call *c, const struct sending *s)
 {
     const struct message_send_in *in = s->in;
     bool named = in->envelope_from.pointer;
@@ -182,7 +182,7 @@ static struct intake_in intake_in_of(struct call *c, const struct sending *s)
 
 bool send_hand_in(struct call *c, const struct sending *s, struct intake **out)
 {
-    struct intake_in k = intake_in_of(c, s);
+    struct intake_in k = send_intake(c, s);
     struct buf mail;
     bool ok;
 

@@ -93,6 +93,15 @@ def test_limits_hold_for_all_together(server, c):
             c.patch(f"/v1/settings/{name}", {"value": None})
 
 
+def test_what_is_not_kept_is_read_again(server, c):
+    """More than 16 MiB of composed mail."""
+    line = "a line of seventy and some characters that is no longer than others are\n"
+    made = c.make("/v1/batches", {"messages": mails(24, "captured@outside.test")[:23] + [{"to": "bo@many.test", "subject": "end", "text": "last"}],
+                                  "defaults": {"from": "ana@many.test", "html": line * 14000}})
+    assert made["accepted"] == 24 and made["counts"]["captured"] == 23
+    assert sorted(int(m["subject"]) for m in c.all(f"/v1/batches/{made['id']}/messages") if m["subject"] != "end") == list(range(23))
+
+
 def test_once_under_its_key(c):
     c.make("/v1/users", {"address": "once@many.test"})
     body = {"messages": mails(150, "once@many.test"), "defaults": {"from": "ana@many.test"}}
