@@ -26,16 +26,31 @@ static bool take(struct json_split *s, char c)
     return true;
 }
 
+/* Does an odd number of backslashes stand before it? */
+static bool is_escaped(const char *from, const char *quote)
+{
+    const char *p = quote;
+
+    while (p > from && p[-1] == '\\')
+        p--;
+    return (quote - p) % 2 != 0;
+}
+
 /* From the quote that is at hand to behind its end. */
 static bool skip_string(struct json_split *s)
 {
-    for (s->at++; s->at < s->text.n; s->at++)
-        if (s->text.p[s->at] == '\\')
-            s->at++;
-        else if (s->text.p[s->at] == '"') {
-            s->at++;
+    const char *from = s->text.p + s->at + 1, *end = s->text.p + s->text.n;
+
+    for (const char *p = from; p < end; p++) {
+        p = memchr(p, '"', (size_t)(end - p));
+        if (!p)
+            break;
+        if (!is_escaped(from, p)) {
+            s->at = (size_t)(p - s->text.p) + 1;
             return true;
         }
+    }
+    s->at = s->text.n;
     return false;
 }
 
