@@ -20,6 +20,7 @@
 struct options {
     struct sockaddr_in server;
     int sessions, recipients, pipeline, range, retrieve, verbose;
+    int batch;      /* messages of one POST, each of the template; 0: the template is the whole body */
     long total;     /* pieces of work, 0: until the time is over */
     double seconds; /* of work, 0: until all are done */
     size_t size;

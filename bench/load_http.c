@@ -26,7 +26,7 @@ static size_t put_text(char *out)
 }
 
 /* The template with @N@ (a running number), @R@ (a number below -R) and @PAD@ (text) put in. */
-static size_t make_body(char *out, long id)
+static size_t fill_form(char *out, long id)
 {
     size_t n = 0;
 
@@ -41,6 +41,23 @@ static size_t make_body(char *out, long id)
             out[n++] = *p++;
     }
     return n;
+}
+
+static size_t make_body(char *out, long id)
+{
+    static const char begin[] = "{\"messages\":[";
+    size_t n = sizeof begin - 1;
+
+    if (!opt.batch)
+        return fill_form(out, id);
+    memcpy(out, begin, n);
+    for (int i = 0; i < opt.batch; i++) {
+        if (i)
+            out[n++] = ',';
+        n += fill_form(out + n, id * opt.batch + i);
+    }
+    memcpy(out + n, "]}", 2);
+    return n + 2;
 }
 
 static bool read_header(struct worker *w, struct answer *a)
@@ -105,11 +122,11 @@ static bool get(struct worker *w, long id, struct answer *a)
 
 size_t http_work_size(void)
 {
-    size_t size = COMMAND_MAX + HEADER_MAX + 8 * opt.form_size + 1; /* three letters may become a number of 20 */
+    size_t size = 8 * opt.form_size + 2; /* three letters may become a number of 20 */
 
     for (const char *p = opt.form; p && (p = strstr(p, "@PAD@")) != NULL; p++)
         size += 2 * opt.size;
-    return size;
+    return COMMAND_MAX + HEADER_MAX + 32 + size * (size_t)(opt.batch ? opt.batch : 1);
 }
 
 bool http_work(struct worker *w, long id)
@@ -121,9 +138,10 @@ bool http_work(struct worker *w, long id)
         return false;
     if (!opt.keep)
         connection_close(w);
-    if (a.status / 100 == 2)
+    if (a.status / 100 == 2) {
         note(w, start);
-    else if (opt.verbose)
+        w->done += opt.batch ? opt.batch - 1 : 0;
+    } else if (opt.verbose)
         fprintf(stderr, "status %ld\n", a.status);
     return a.status / 100 == 2;
 }

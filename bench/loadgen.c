@@ -5,14 +5,15 @@
  *   loadgen pop3 -a HOST:PORT [-s sessions] [-m sessions-in-all | -t seconds] [-k retr-per-session] [-P depth] [-T |
  * -S] -u user-template -p password [-R users] loadgen http -a HOST:PORT {-U path -b template-file | -G file-of-paths}
  * [-s connections] [-m requests | -t seconds]
- *                [-l text-bytes] [-H 'Name: value']... [-R range] [-d] [-S]
+ *                [-l text-bytes] [-H 'Name: value']... [-R range] [-B messages] [-d] [-S]
  *
  * -d keeps the connection for all of a session's messages; -P pipelines; -T STARTTLS or STLS, -S TLS from the start; -L
  * speaks LMTP; -v tells why something failed, -v -v the whole conversation. %d in a template is a number below -R. In
- * the template of an HTTP body that is posted @N@ is a running number, @R@ one below -R, @PAD@ text of -l bytes; -G
- * gets the paths of a file (one a line) in turn. The text is lines of random words (always the same) that compress
- * about as real text does. Only loopback addresses are taken, at most 1,000 sessions and 600 s; a session gives up
- * after 20 failures in a row. The exit status is 1 when nothing at all was done. */
+ * the template of an HTTP body that is posted @N@ is a running number, @R@ one below -R, @PAD@ text of -l bytes; with
+ * -B the body is a batch of so many messages, each of the template, and each is counted; -G gets the paths of a file
+ * (one a line) in turn. The text is lines of random words (always the same) that compress about as real text does. Only
+ * loopback addresses are taken, at most 1,000 sessions and 600 s; a session gives up after 20 failures in a row. The
+ * exit status is 1 when nothing at all was done. */
 #include "load.h"
 #include <arpa/inet.h>
 #include <errno.h>
@@ -232,6 +233,7 @@ static bool take_number(int letter, const char *value)
     case 'r': opt.recipients = (int)number(value, 1, 1000); return true;
     case 'P': opt.pipeline = (int)number(value, 0, 100); return true;
     case 'R': opt.range = (int)number(value, 1, 1L << 30); return true;
+    case 'B': opt.batch = (int)number(value, 1, 1000); return true;
     case 'k': opt.retrieve = (int)number(value, 0, 1L << 30); return true;
     default: return false;
     }
@@ -268,7 +270,7 @@ static void read_options(int argc, char **argv)
     if (!protocol)
         fail("the first word is smtp, pop3 or http; bench/loadgen.c has the manual");
     optind = 2;
-    while ((letter = getopt(argc, argv, "a:s:m:t:l:r:dP:TSLu:p:f:c:R:k:U:b:G:H:v")) != -1)
+    while ((letter = getopt(argc, argv, "a:s:m:t:l:r:dP:TSLu:p:f:c:R:k:U:b:B:G:H:v")) != -1)
         if (!take_number(letter, optarg) && !take_word(letter, optarg))
             exit(2);
     if (!opt.server.sin_port)

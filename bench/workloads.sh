@@ -20,12 +20,14 @@ A_POINTS=(
 	"10 sessions, 10 recipients, STARTTLS each time|-s 10 -T|10"
 )
 
-# C: POST /v1/messages. label | recipient | connections
+# C: POST /v1/messages; with a size POST /v1/batches of so many. label | recipient | connections | size
 C_POINTS=(
 	"1 connection|user@R@@bench.test|1"
 	"10 connections|user@R@@bench.test|10"
 	"50 connections|user@R@@bench.test|50"
 	"10 connections, recipient outside (captured)|ana@outside.test|10"
+	"1 connection, batches of 1,000|user@R@@bench.test|1|1000"
+	"1 connection, batches of 1,000, recipients outside (captured)|ana@outside.test|1|1000"
 )
 
 # D: POP3. label | plain or tls | loadgen's manner
@@ -78,12 +80,14 @@ load_A() {
 }
 
 load_C() {
-	local point label to connections
+	local point label to connections size where
 	postrider_up
 	for point in "${C_POINTS[@]}"; do
-		IFS='|' read -r label to connections <<<"$point"
+		IFS='|' read -r label to connections size <<<"$point"
+		where=(-U /v1/messages)
+		[ -z "$size" ] || where=(-U /v1/batches -B "$size")
 		printf '{"from":"user0@bench.test","to":["%s"],"subject":"bench @N@","text":"@PAD@"}\n' "$to" >"$WORK/send.json"
-		measure postrider "C $label" -- "$LOADGEN" http -a "${POSTRIDER_API#http://}" -U /v1/messages \
+		measure postrider "C $label" -- "$LOADGEN" http -a "${POSTRIDER_API#http://}" "${where[@]}" \
 			-b "$WORK/send.json" -H "Authorization: Bearer $POSTRIDER_KEY" -s "$connections" -d -t "$T" -l 9500 -R "$USERS"
 	done
 	postrider_down
