@@ -1,12 +1,12 @@
 /* cli/template.c - template samples: five mails to begin with, and the layout around them. They lie in the program as
- * one JSON text (template_samples.json), in which long texts are lists of lines; --add makes them over the API like
- * anybody's, as drafts, and leaves those alone whose alias is there already. Everything else of `template` is a row of
- * verbs.c. */
+ * one JSON text (mail/template/samples.json), in which long texts are lists of lines; --add makes them over the API
+ * like anybody's, as drafts, and leaves those alone whose alias is there already. Everything else of `template` is a
+ * row of verbs.c. */
 #include "base/json.h"
 #include "cli/client.h"
 #include <json-c/json.h>
 
-#include "template_samples.inc" /* made from template_samples.json */
+#include "template_samples.inc" /* made from mail/template/samples.json */
 
 static const struct flag samples_flags[] = {
     { "add", FLAG_SWITCH, NULL, false, "put them into the account, as drafts with a layout of their own" },
@@ -32,7 +32,7 @@ static struct json_object *samples(void)
     struct err e = { 0 };
 
     if (!json_read((struct bytes){ (const char *)template_samples, sizeof template_samples }, &all, &e))
-        die("template_samples.json: %s", e.message);
+        die("samples.json: %s", e.message);
     list = json_member(all, "templates");
     for (size_t i = 0; i <= json_object_array_length(list); i++) {
         struct json_object *one = i ? json_object_array_get_idx(list, i - 1) : json_member(all, "layout");

@@ -1,7 +1,7 @@
 /* mail/template/template.c - compiling from end to end, the dialects, and where a fault is.
  *
- * A compiled template is one arena with a copy of its text, which most of its rows only borrow from. Tokens lie in it
- * too: it costs less to keep them than to copy what they say. */
+ * A compiled template is one arena with a copy of its text, which most of its rows only borrow from. What only
+ * compiling needs (tokens, rows while their number is not known) lies in another, which ends with it. */
 #include "mail/template/template.h"
 #include "mail/template/template_private.h"
 #include <stdarg.h>
@@ -72,9 +72,13 @@ static bool compile(struct compiling *c, const struct template_source *source)
 bool template_compile(const struct template_source *source, const struct template_limits *limits, struct template **out,
                       struct template_fault *fault)
 {
-    struct arena *a = arena_new(((size_t)1 << 20) + 256 * limits->source);
+    struct arena *a = arena_new(((size_t)1 << 20) + 64 * limits->source);
     struct template *t = arena_alloc(a, sizeof *t);
-    struct compiling c = { .t = t, .limits = limits, .fault = fault, .sendgrid = source->dialect == TEMPLATE_SENDGRID };
+    struct compiling c = { .t = t,
+                           .limits = limits,
+                           .fault = fault,
+                           .scratch = arena_new(((size_t)1 << 20) + 128 * limits->source),
+                           .sendgrid = source->dialect == TEMPLATE_SENDGRID };
 
     t->arena = a;
     t->label = arena_copy(a, source->label);
@@ -87,6 +91,7 @@ bool template_compile(const struct template_source *source, const struct templat
         template_free(&t);
     json_object_put(c.names);
     json_object_put(c.partials);
+    arena_free(&c.scratch);
     *out = t;
     return t != NULL;
 }

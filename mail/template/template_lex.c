@@ -32,7 +32,7 @@ static struct token *add(struct lexer *l, enum token_kind kind, struct bytes tex
 
     if (k->n == k->room) {
         size_t room = k->room ? 2 * k->room : 64;
-        struct token *list = arena_array(l->c->t->arena, room, sizeof *list);
+        struct token *list = arena_array(l->c->scratch, room, sizeof *list);
 
         if (k->n)
             memcpy(list, k->list, k->n * sizeof *list);
@@ -277,7 +277,7 @@ bool template_lex(struct compiling *c)
         l.i = at;
         if (at < l.source.n && !lex_tag(&l))
             return false;
-        if (arena_full(c->t->arena))
+        if (arena_full(c->scratch))
             return template_fault_at(c->t, at, c->fault, "the template has too many tags");
     }
     return check_depth(c);

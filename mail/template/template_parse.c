@@ -8,6 +8,7 @@
 #include "mail/template/template_private.h"
 #include <assert.h>
 #include <json-c/linkhash.h>
+#include <string.h>
 
 enum { OPEN_MAX = 128, SHOWN = 40 };
 
@@ -38,7 +39,7 @@ static struct op *add(struct parser *p, enum op_kind kind, size_t at)
 {
     if (p->n == p->room) {
         uint32_t room = p->room ? 2 * p->room : 64;
-        struct op *ops = arena_array(p->t->arena, room, sizeof *ops);
+        struct op *ops = arena_array(p->c->scratch, room, sizeof *ops);
 
         if (p->n)
             memcpy(ops, p->ops, p->n * sizeof *ops);
@@ -323,17 +324,19 @@ bool template_parse(struct compiling *c)
 {
     struct parser p = { .c = c, .t = c->t, .place = PLACE_START };
 
-    p.open = arena_array(c->t->arena, OPEN_MAX, sizeof *p.open);
+    p.open = arena_array(c->scratch, OPEN_MAX, sizeof *p.open);
     for (size_t i = 0; i < c->tokens.n; i++) {
         if (!parse_token(&p, &c->tokens.list[i]))
             return false;
-        if (arena_full(c->t->arena))
+        if (arena_full(c->t->arena) || arena_full(c->scratch))
             return fault(&p, &c->tokens.list[i], "the template has too many tags");
     }
     if (p.depth)
         return template_fault_at(c->t, p.ops[p.open[p.depth - 1].op].at, c->fault, "%.*s is not closed",
                                  SHOW(bytes_head(p.open[p.depth - 1].name, SHOWN)));
-    c->t->ops = p.ops;
+    c->t->ops = arena_array(c->t->arena, (size_t)p.n + 1, sizeof *p.ops);
+    if (p.n)
+        memcpy(c->t->ops, p.ops, p.n * sizeof *p.ops);
     c->t->n_ops = p.n;
     c->t->names = set_list(c->t->arena, c->names, &c->t->n_names);
     c->t->partials = set_list(c->t->arena, c->partials, &c->t->n_partials);

@@ -131,6 +131,7 @@ struct compiling {
     struct template *t;
     const struct template_limits *limits;
     struct template_fault *fault;
+    struct arena *scratch;
     struct tokens tokens;
     struct json_object *names, *partials; /* sets */
     unsigned contexts;                    /* blocks around that change what "this" is */

@@ -57,6 +57,7 @@ static const struct field template_version_fields[] = {
 static const struct index template_version_indexes[] = {
     { .name = "number", .unique = true, .fields = { "template_id", "number" } },
     { .name = "template", .fields = { "template_id" } },
+    { .name = "account", .fields = { "account_id" } },
 };
 KIND(template_version, "tpv", INDEXES(template_version), .large = true);
 

@@ -16,6 +16,7 @@
 #include <stdatomic.h>
 
 #define WRAP_NAME         8
+#define ORPHAN_KINDS      8     /* of rows, that go with their account */
 #define START_DEADLINE_MS 30000 /* of what a start waits for */
 
 struct service_options {
@@ -46,7 +47,7 @@ struct service {
     struct limits *limits;            /* service/core/limits.h */
     struct retries *retries;          /* service/core/retry.h */
     struct past_places *past;         /* service/keep/past.h */
-    struct id orphans;                /* service/keep/sweep.c: how far it looked for rows of accounts that are gone */
+    struct id orphans[ORPHAN_KINDS];  /* service/keep/sweep.c: how far it looked for rows of accounts that are gone */
     struct turns *readings;           /* service/box/reading.h */
     struct snapshots *snapshots;      /* service/box/snapshot.h */
     struct feed *feed;                /* service/message/feed.h */

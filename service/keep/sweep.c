@@ -14,6 +14,8 @@
 #include "service/keep/past.h"
 #include "service/queue/ending.h"
 #include "service/queue/queue.h"
+#include "store/value.h"
+#include <assert.h>
 
 #define SWEEP_ARENA ((size_t)64 * 1024 * 1024)
 #define COMMIT_MS   30000
@@ -326,14 +328,20 @@ static bool forget_changes(struct sweep *s)
     return true;
 }
 
-/* ---- suppressions of accounts that are gone ---- */
+/* ---- what accounts that are gone have left ---- */
 
-#define ORPHAN_LOOKS 100 /* accounts of one round; the next goes on behind them */
+#define ORPHAN_LOOKS 100 /* accounts of one round and kind; the next goes on behind them */
 
-static bool delete_suppressions(struct sweep *s, struct id account)
+/* Rows that nothing else ends, with an index "account". */
+static const struct kind *const of_accounts[] = { &suppression_kind,      &route_kind,  &template_kind,
+                                                  &template_version_kind, &layout_kind, &partial_kind };
+#define OF_ACCOUNTS (sizeof of_accounts / sizeof *of_accounts)
+static_assert(OF_ACCOUNTS <= ORPHAN_KINDS, "a place for each");
+
+static bool delete_left(struct sweep *s, const struct kind *k, struct id account)
 {
     static const char *const only[] = { "id", NULL };
-    struct query q = { .kind = &suppression_kind, .index = "account", .n_conds = 1, .only = only };
+    struct query q = { .kind = k, .index = "account", .n_conds = 1, .only = only };
     size_t n, done;
     void *rows;
 
@@ -341,45 +349,52 @@ static bool delete_suppressions(struct sweep *s, struct id account)
     q.conds[0] = COND("account_id", IS, V_ID(account));
     do {
         arena_reset(s->arena);
-        if (!store_find(s->svc->store, &q, s->arena, &rows, &n, s->e) ||
-            !delete_rows(s, &suppression_kind, rows, n, NULL, &done))
+        if (!store_find(s->svc->store, &q, s->arena, &rows, &n, s->e) || !delete_rows(s, k, rows, n, NULL, &done))
             return false;
     } while (n == q.limit && done && !s->svc->stopping);
     return true;
 }
 
-/* The next account that has suppressions, behind svc->orphans. */
-static bool next_suppressing(struct sweep *s, bool *any)
+/* The next account that has such rows, behind *at. */
+static bool next_account(struct sweep *s, const struct kind *k, struct id *at, bool *any)
 {
     static const char *const only[] = { "id", "account_id", NULL };
-    struct query q = { .kind = &suppression_kind, .index = "account", .n_conds = 1, .limit = 1, .only = only };
+    struct query q = { .kind = k, .index = "account", .n_conds = 1, .limit = 1, .only = only };
     void *rows;
     size_t n;
 
     arena_reset(s->arena);
-    q.conds[0] = COND("account_id", id_is_none(s->svc->orphans) ? IS_NOT : ABOVE, V_ID(s->svc->orphans));
+    q.conds[0] = COND("account_id", id_is_none(*at) ? IS_NOT : ABOVE, V_ID(*at));
     if (!store_find(s->svc->store, &q, s->arena, &rows, &n, s->e))
         return false;
     *any = n > 0;
-    s->svc->orphans = n ? ((const struct suppression_row *)rows)->account_id : NO_ID;
+    *at = n ? value_of(kind_field(k, "account_id"), rows).id : NO_ID;
     return true;
 }
 
-static bool delete_orphans(struct sweep *s)
+static bool delete_orphans_of(struct sweep *s, const struct kind *k, struct id *at)
 {
     bool any = true, there;
 
     for (int i = 0; any && i < ORPHAN_LOOKS; i++) {
         struct account_row account;
 
-        if (!next_suppressing(s, &any))
+        if (!next_account(s, k, at, &any))
             return false;
         if (!any)
             break;
-        if (!store_look(s->svc->store, &account_kind, s->svc->orphans, s->arena, &account, &there, s->e) ||
-            (!there && !delete_suppressions(s, s->svc->orphans)))
+        if (!store_look(s->svc->store, &account_kind, *at, s->arena, &account, &there, s->e) ||
+            (!there && !delete_left(s, k, *at)))
             return false;
     }
+    return true;
+}
+
+static bool delete_orphans(struct sweep *s)
+{
+    for (size_t i = 0; i < OF_ACCOUNTS; i++)
+        if (!delete_orphans_of(s, of_accounts[i], &s->svc->orphans[i]))
+            return false;
     return true;
 }
 

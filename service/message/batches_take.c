@@ -302,7 +302,9 @@ bool run_take(struct batch_run *x, struct batch_view *out)
     if (!g)
         die("out of memory: a group of a batch");
     for (size_t from = 0; ok && from < x->in->n; from = g->to) {
-        *g = (struct group){ .x = x, .from = from };
+        memset(g, 0, sizeof *g); /* it is too large for a stack */
+        g->x = x;
+        g->from = from;
         ok = take_group(g, out);
     }
     free(g);

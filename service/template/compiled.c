@@ -11,9 +11,14 @@
 #define uthash_fatal(message) die("out of memory: templates")
 #include <uthash.h>
 
+struct version_key {
+    struct id template;
+    int64_t number;
+};
+
 struct compiled {
     UT_hash_handle hh;
-    struct id id; /* of the version */
+    struct version_key key;
     atomic_int holders;
     struct arena *arena;
     struct template_version_row row;
@@ -90,15 +95,15 @@ struct template_limits compiled_limits(void)
 
 /* ---- the cache ---- */
 
-static struct compiled *cached(struct compiled_cache *cache, struct id id)
+static struct compiled *cached(struct compiled_cache *cache, const struct version_key *key)
 {
     struct compiled *k;
 
     pthread_mutex_lock(&cache->mutex);
-    HASH_FIND(hh, cache->all, &id, sizeof id, k);
+    HASH_FIND(hh, cache->all, key, sizeof *key, k);
     if (k) {
         HASH_DEL(cache->all, k); /* to the end: used last */
-        HASH_ADD(hh, cache->all, id, sizeof k->id, k);
+        HASH_ADD(hh, cache->all, key, sizeof k->key, k);
         atomic_fetch_add(&k->holders, 1);
     }
     pthread_mutex_unlock(&cache->mutex);
@@ -111,10 +116,10 @@ static void cache_add(struct compiled_cache *cache, struct compiled *k)
     struct compiled *there;
 
     pthread_mutex_lock(&cache->mutex);
-    HASH_FIND(hh, cache->all, &k->id, sizeof k->id, there);
+    HASH_FIND(hh, cache->all, &k->key, sizeof k->key, there);
     if (!there && k->weight <= most) {
         atomic_fetch_add(&k->holders, 1);
-        HASH_ADD(hh, cache->all, id, sizeof k->id, k);
+        HASH_ADD(hh, cache->all, key, sizeof k->key, k);
         cache->weight += k->weight;
     }
     while (cache->weight > most && cache->all)
@@ -287,7 +292,7 @@ static bool make(struct call *c, struct work *w, struct compiled **out)
     w->c = c;
     w->k = k;
     atomic_init(&k->holders, 1);
-    k->id = row->id;
+    k->key = (struct version_key){ row->template_id, row->number };
     k->arena = arena_new((size_t)32 << 20);
     row_keep(k, row);
     if (!offload(POOL_CPU, compile_work, w, &c->err) || !call_check(c)) {
@@ -309,36 +314,19 @@ bool compiled_make_alone(struct call *c, const struct template_version_row *row,
     return make(c, &(struct work){ .row = row, .prefix = "", .alone = true }, out);
 }
 
-/* Which row it is, without its texts. */
-static bool version_id(struct call *c, struct id template, int64_t number, struct id *out)
-{
-    static const char *const only[] = { "id", "template_id", "number", NULL };
-    struct query q = { .kind = &template_version_kind, .index = "number", .n_conds = 2, .limit = 1, .only = only };
-    void *rows;
-    size_t n;
-
-    q.conds[0] = COND("template_id", IS, V_ID(template));
-    q.conds[1] = COND("number", IS, V_INT(number));
-    if (!store_find(c->store, &q, c->arena, &rows, &n, &c->err))
-        return false;
-    if (n == 0)
-        return err_set(&c->err, ERR_MISSING, "No such version of the template");
-    *out = ((const struct template_version_row *)rows)->id;
-    return true;
-}
-
+/* Whoever asks has just read the template's row, which says that it is there. */
 bool compiled_find(struct call *c, struct id template, int64_t number, struct compiled **out)
 {
+    const struct value values[] = { V_ID(template), V_INT(number) };
+    const struct version_key key = { template, number };
     struct template_version_row row;
-    struct id id;
 
-    if (!version_id(c, template, number, &id))
-        return false;
-    *out = cached(c->svc->templates, id);
+    *out = cached(c->svc->templates, &key);
     if (*out)
         return true;
-    if (!store_get(c->store, &template_version_kind, id, c->arena, &row, &c->err) ||
-        !compiled_make(c, &row, "/template", out))
+    if (!store_get_by(c->store, &template_version_kind, "number", values, 2, c->arena, &row, &c->err))
+        return call_was_missing(c) && err_set(&c->err, ERR_MISSING, "No such version of the template");
+    if (!compiled_make(c, &row, "/template", out))
         return false;
     cache_add(c->svc->templates, *out);
     return true;

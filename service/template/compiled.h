@@ -1,8 +1,8 @@
 /* service/template/compiled.h - inside service/template/: a template with its layout and partials, ready to render.
  *
  * Made of a version (or of a draft with what it uses now), never changed, and held by whoever renders it while the
- * cache may have let go of it. Published versions are kept in the process by their id, the least used go when there are
- * more than template.cache. Compiling is work for a cpu worker. Any thread. */
+ * cache may have let go of it. Published versions are kept in the process by template and number, the least used go
+ * when there are more than template.cache. Compiling is work for a cpu worker. Any thread. */
 #ifndef SERVICE_COMPILED_H
 #define SERVICE_COMPILED_H
 #include "mail/template/template.h"

@@ -206,6 +206,7 @@ static const struct asked {
     { &route_kind, "account", { { "account_id", IS } } },
     { &template_kind, "account", { { "account_id", IS } } },
     { &template_kind, "layout", { { "layout_id", IS } } },
+    { &template_version_kind, "account", { { "account_id", IS } } },
     { &template_version_kind, "template", { { "template_id", IS } } },
     { &template_version_kind, "number", { { "template_id", IS }, { "number", AT_MOST } } },
     { &layout_kind, "account", { { "account_id", IS } } },
