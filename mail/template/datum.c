@@ -337,6 +337,14 @@ static void print_json(const struct datum *d, struct jw *w)
     }
 }
 
+void datum_print_escape(char c, struct buf *out)
+{
+    static const char digits[] = "0123456789abcdef";
+    const char sign[] = { '\\', 'u', '0', '0', digits[(unsigned char)c >> 4], digits[(unsigned char)c & 15] };
+
+    buf_add(out, (struct bytes){ sign, sizeof sign });
+}
+
 void datum_print_json(const struct datum *d, struct buf *out)
 {
     struct buf plain;
@@ -347,7 +355,7 @@ void datum_print_json(const struct datum *d, struct buf *out)
     print_json(d, &w);
     for (size_t i = 0; i < plain.n; i++) {
         if (plain.p[i] == '<' || plain.p[i] == '>' || plain.p[i] == '&')
-            buf_addf(out, "\\u%04x", (unsigned)plain.p[i]);
+            datum_print_escape(plain.p[i], out);
         else
             buf_addc(out, plain.p[i]);
     }

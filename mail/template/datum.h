@@ -59,4 +59,5 @@ bool datum_to_number(const struct datum *d, double *out);          /* false wher
 void datum_print(const struct datum *d, struct buf *out);
 /* As JSON; what could end a script or a comment (<, >, &) is written \u003c and so on. */
 void datum_print_json(const struct datum *d, struct buf *out);
+void datum_print_escape(char c, struct buf *out); /* \u00XX */
 #endif

@@ -96,7 +96,10 @@ void escape_line(struct bytes text, struct buf *out)
 
 static void put_percent(char c, struct buf *out)
 {
-    buf_addf(out, "%%%02X", (unsigned)(unsigned char)c);
+    static const char digits[] = "0123456789ABCDEF";
+    const char sign[] = { '%', digits[(unsigned char)c >> 4], digits[(unsigned char)c & 15] };
+
+    buf_add(out, (struct bytes){ sign, sizeof sign });
 }
 
 void escape_url(struct bytes text, struct buf *out)
@@ -254,7 +257,7 @@ static void put_script(const struct place *p, const struct datum *d, struct byte
         char c = text.p[i];
 
         if (char_is_control(c) || char_in(c, BYTES("\"'`\\<>&$=/")))
-            buf_addf(out, "\\u%04x", (unsigned)(unsigned char)c);
+            datum_print_escape(c, out);
         else if (bytes_starts(bytes_from(text, i), BYTES("\xE2\x80\xA8")) ||
                  bytes_starts(bytes_from(text, i), BYTES("\xE2\x80\xA9")))
             buf_addf(out, "\\u%s", text.p[i += 2] == '\xA8' ? "2028" : "2029");

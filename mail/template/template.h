@@ -51,6 +51,7 @@ struct template_limits {
     size_t source;  /* bytes of a template */
     size_t output;  /* bytes of what is rendered */
     unsigned steps; /* of one rendering: tags, turns of loops, and long texts that are worked on */
+    size_t tags;    /* of a template */
     unsigned depth; /* blocks, partials and brackets within each other */
 };
 

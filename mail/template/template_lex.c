@@ -266,6 +266,8 @@ bool template_lex(struct compiling *c)
 {
     struct lexer l = { .c = c, .d = c->t->dialect, .source = c->t->source, .open = BYTES("{{"), .close = BYTES("}}") };
 
+    size_t tags = 0;
+
     while (l.i < l.source.n) {
         size_t at = l.i + find(bytes_from(l.source, l.i), l.open);
         bool escaped = l.d->expressions && at < l.source.n && at > l.i && l.source.p[at - 1] == '\\';
@@ -277,8 +279,8 @@ bool template_lex(struct compiling *c)
         l.i = at;
         if (at < l.source.n && !lex_tag(&l))
             return false;
-        if (arena_full(c->scratch))
-            return template_fault_at(c->t, at, c->fault, "the template has too many tags");
+        if (at < l.source.n && ++tags > c->limits->tags)
+            return template_fault_at(c->t, at, c->fault, "the template has more than %zu tags", c->limits->tags);
     }
     return check_depth(c);
 }

@@ -8,13 +8,19 @@
 #include "mail/template/template_private.h"
 #include <string.h>
 
+enum { LINE_MOST = 64 * 1024 }; /* of a subject, before whoever sends it says how long one may be */
+
 static bool run(struct render *r, const struct template *t, uint32_t from, uint32_t to);
 
 static bool check_output(struct render *r, size_t at)
 {
-    if (!r->out->overflowed && r->out->n - r->start <= r->limits->output)
+    size_t most = r->limits->output;
+
+    if (r->job->body->part == TEMPLATE_LINE && most > LINE_MOST)
+        most = LINE_MOST;
+    if (!r->out->overflowed && r->out->n - r->start <= most)
         return true;
-    return template_fault_at(r->t, at, r->fault, "what is rendered has more than %zu bytes", r->limits->output);
+    return template_fault_at(r->t, at, r->fault, "what is rendered has more than %zu bytes", most);
 }
 
 /* What was written since `before` gets the indentation: each line, or only the first. */
@@ -96,6 +102,8 @@ static bool put_value(struct render *r, const struct op *op)
     text = d.kind == DATUM_TEXT ? d.text : buf_bytes(&r->scratch);
     if (r->scratch.overflowed)
         return render_failed(r, op->at, "a value is too large");
+    if (r->job->body->part == TEMPLATE_LINE && text.n > LINE_MOST)
+        return render_failed(r, op->at, "a value is too long for one line");
     before = r->out->n;
     put_escaped(r, op, &d, text);
     return written(r, before, !r->t->dialect->mustache, op->at);

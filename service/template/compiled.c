@@ -89,6 +89,7 @@ struct template_limits compiled_limits(void)
 {
     return (struct template_limits){ .source = (size_t)PARAM_INT(template, size_max),
                                      .output = (size_t)PARAM_INT(template, output_max),
+                                     .tags = (size_t)PARAM_INT(template, tags_max),
                                      .steps = (unsigned)PARAM_INT(template, steps_max),
                                      .depth = (unsigned)PARAM_INT(template, depth_max) };
 }

@@ -6,7 +6,9 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static const struct template_limits limits = { .source = 1 << 16, .output = 1 << 18, .steps = 20000, .depth = 16 };
+static const struct template_limits limits = {
+    .source = 1 << 16, .output = 1 << 18, .tags = 10000, .steps = 20000, .depth = 16
+};
 
 static struct template *compiled(uint8_t how, struct bytes text, bool layout)
 {

@@ -7,7 +7,9 @@
 
 enum { VARIABLES = 50, BYTES_OF_IT = 20480 };
 
-static const struct template_limits limits = { .source = 512 << 10, .output = 5 << 20, .steps = 300000, .depth = 32 };
+static const struct template_limits limits = {
+    .source = 512 << 10, .output = 5 << 20, .tags = 10000, .steps = 300000, .depth = 32
+};
 
 static double now_us(void)
 {

@@ -6,7 +6,9 @@
 #include "base/json.h"
 #include "mail/template/template.h"
 
-static const struct template_limits limits = { .source = 512 << 10, .output = 5 << 20, .steps = 300000, .depth = 32 };
+static const struct template_limits limits = {
+    .source = 512 << 10, .output = 5 << 20, .tags = 10000, .steps = 300000, .depth = 32
+};
 
 enum { PARTIALS_MAX = 8 };
 
@@ -464,11 +466,27 @@ static void hostile_templates_end(void **state)
     check_hostile(*state, "partials in themselves", &q, "deep");
     q.dialect = TEMPLATE_MUSTACHE;
     buf_reset(&text);
-    repeat(&text, "{{<p}}", 40000);
+    repeat(&text, "{{<p}}", 9000);
     buf_addc(&text, '\0');
     q.text = text.p;
     check_hostile(*state, "parents", &q, "deep");
     json_object_put(q.partials);
+    q.partials = NULL;
+    q.dialect = TEMPLATE_HANDLEBARS;
+    buf_reset(&text);
+    repeat(&text, "{{x}}", 100000);
+    buf_addc(&text, '\0');
+    q.text = text.p;
+    check_hostile(*state, "tags", &q, "more than 10000 tags");
+    q.text = "{{#each l}}<a href=\"?a={{@root.t}}\">{{/each}}";
+    check_hostile(*state, "addresses", &q, "bytes");
+    q.text = "{{#each l}}<script>\"{{@root.t}}\"</script>{{/each}}";
+    check_hostile(*state, "scripts", &q, "bytes");
+    q.part = TEMPLATE_LINE;
+    q.text = "{{t}}";
+    check_hostile(*state, "a long line", &q, "one line");
+    q.text = "{{#each l}}{{#each ../l}}a{{/each}}{{/each}}";
+    check_hostile(*state, "a line of many", &q, "65536 bytes");
     buf_clear(&text);
     buf_clear(&data);
 }

@@ -4,7 +4,9 @@
 #include "mail/template/template.h"
 #include <json-c/linkhash.h>
 
-static const struct template_limits limits = { .source = 512 << 10, .output = 5 << 20, .steps = 300000, .depth = 32 };
+static const struct template_limits limits = {
+    .source = 512 << 10, .output = 5 << 20, .tags = 10000, .steps = 300000, .depth = 32
+};
 
 enum { PARTIALS_MAX = 16 };
 
