@@ -203,7 +203,8 @@ struct bytes own_why(struct engine *e, struct bytes domain, struct bytes why, st
 
 /* Was the group last reached by IPv4, though it has IPv6 too? */
 bool family_is_v4(const struct engine *e, struct bytes way);
-void family_worked(struct engine *e, const struct site *s, const struct network *address); /* a host was reached */
+/* A host was reached. `v6_failed`: behind one of IPv6 that was not. */
+void family_worked(struct engine *e, const struct site *s, const struct network *address, bool v6_failed);
 void families_free(struct engine *e);
 
 /* ---- connections ---- */
@@ -327,6 +328,7 @@ struct turn { /* one attempt of one transaction */
     } * candidates;
     size_t n_candidates, room;
     int connects;
+    bool v6_failed;      /* a host of IPv6 was not reached */
     bool judged;         /* a recipient has a verdict of a peer: TLS is not given up any more */
     struct bytes sender; /* as it was said: the return path of the last transaction */
     enum route_tls tls;  /* of the route, or what the message requires */

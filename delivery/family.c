@@ -52,22 +52,15 @@ static void remember(struct engine *e, struct bytes way)
     row->until = clock_monotonic() + PARAM_INT(delivery, family_memory);
 }
 
-static bool has_v6(const struct mx_plan *p)
-{
-    for (size_t i = 0; i < p->n; i++)
-        if (!network_is_ipv4(&p->hosts[i].address))
-            return true;
-    return false;
-}
-
-/* Plans have an order: those of the way are made anew. */
-void family_worked(struct engine *e, const struct site *s, const struct network *address)
+/* Plans have an order: those of the way are made anew. A host that was passed over, since it failed of late, says
+ * nothing of its family. */
+void family_worked(struct engine *e, const struct site *s, const struct network *address, bool v6_failed)
 {
     struct bytes way = way_name(s->way);
     bool v4 = network_is_ipv4(address);
     struct family_row *row;
 
-    if (v4 == family_is_v4(e, way) || !has_v6(&s->plan))
+    if (v4 == family_is_v4(e, way) || (v4 && !v6_failed))
         return;
     if (v4)
         remember(e, way);

@@ -64,6 +64,7 @@ static void host_failed(struct turn *t, const struct candidate *c, const struct 
 
     t->now = queue_now(t->engine->svc);
     path_host_failed(&t->way->path, &c->host->address, clock_monotonic());
+    t->v6_failed = t->v6_failed || !network_is_ipv4(&c->host->address);
     for (size_t i = 0; i < t->n; i++)
         if (t->fates[i].open) {
             fate_judge(t, &t->fates[i], x, c->host, last, loops);
@@ -103,7 +104,7 @@ static void try_host(struct turn *t)
     t->conn = conn_make(t->engine, t->way, &d, t->until, &x, &tls, &loops, t->arena);
     if (t->conn) {
         path_host_worked(&t->way->path, &c.host->address);
-        family_worked(t->engine, t->site, &c.host->address);
+        family_worked(t->engine, t->site, &c.host->address, t->v6_failed);
         return;
     }
     if (x.what == ANSWER_STOPPED || engine_stops(t->engine))
