@@ -1,6 +1,7 @@
 """DKIM signatures of what leaves and of what is captured: dkimpy verifies both, OpenDKIM (built without Ed25519) the RSA one, also behind a
 conversion; what stays here has none, and without a key the operator's word counts."""
 import base64
+import datetime
 import re
 import sqlite3
 import subprocess
@@ -118,6 +119,28 @@ def test_what_is_captured_is_as_it_would_leave(sandbox, tmp_path):
     [entry] = s.entries("ana@example.test")
     assert signatures(s.get(f"/v1/entries/{entry['id']}/raw").body) == 2  # one mail, one text
     assert signatures(raw(s, send(s, "ana@example.test"))) == 0  # it goes nowhere
+
+
+def test_what_begins_later_is_signed_then(tmp_path):
+    """By the keys of then, with the Date that it gets: as it is captured, as it lies in Sent and as it leaves."""
+    later = (datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(hours=1)).isoformat()
+    with Peer() as peer, by_relay(peer) as s:
+        s.make("/v1/domains", {"name": "example.test"})
+        s.user("ana@example.test")
+        forms = [{}, {"html": "<p>Ä</p>"}, {"text": "line\n" * 200000}, {"attachments": [{"filename": "a.bin", "content": base64.b64encode(bytes(range(256)) * 2000).decode()}]}]
+        waiting = [send(s, "y@far.test", **{"from": "ana@example.test", "save_to_sent": True, "scheduled_at": later} | form) for form in forms]
+        assert all(signatures(raw(s, m)) == 0 for m in waiting)
+        keys = Keys(s)
+        for m in waiting:
+            assert s.call("PATCH", f"/v1/messages/{m['id']}", {"scheduled_at": None}).status == 200
+            ended(s, m)
+        for mail in peer.mails:
+            found = keys.verify(mail.body, tmp_path)
+            assert b"date" in dict(found.headers)[b"DKIM-Signature"].lower() and [n.lower() for n, _ in found.headers].count(b"date") == 1
+        assert len(peer.mails) == len(forms) and {raw(s, m) for m in waiting} == {mail.body for mail in peer.mails}
+        sent = next(b for b in s.get("/v1/users/ana@example.test/mailboxes").json["data"] if b["role"] == "sent")
+        for entry in s.get(f"/v1/mailboxes/{sent['id']}/entries").json["data"]:
+            keys.verify(s.get(f"/v1/entries/{entry['id']}/raw").body, tmp_path)
 
 
 def test_sent_holds_what_left(sandbox, tmp_path):
