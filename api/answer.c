@@ -143,7 +143,9 @@ static void fields(struct request *r)
     if (r->replayed)
         exchange_field(x, "Idempotency-Replayed", BYTES("true"));
     if (strncmp(r->type, "text/html", 9) == 0 || r->content.content)
-        exchange_field(x, "Content-Security-Policy", BYTES("default-src 'none'; style-src 'unsafe-inline'; sandbox"));
+        exchange_field(x, "Content-Security-Policy",
+                       r->policy && !r->is_error ? bytes_of(r->policy)
+                                                 : BYTES("default-src 'none'; style-src 'unsafe-inline'; sandbox"));
     if (r->is_error && r->status == HTTP_UNAUTHORIZED)
         exchange_field(x, "WWW-Authenticate", BYTES("Bearer realm=\"postrider\""));
     if (r->is_error && r->status == HTTP_UNSUPPORTED_MEDIA_TYPE)

@@ -47,8 +47,8 @@ struct request {
     bool operated;            /* that mark is set */
     int status;
     struct buf out;
-    struct bytes fixed; /* an answer that outlives us, instead of out */
-    const char *type;
+    struct bytes fixed;        /* an answer that outlives us, instead of out */
+    const char *type, *policy; /* policy: of HTML, what it may do; NULL: nothing */
     struct bytes location, allow, disposition, etag;
     bool replayed, is_error;
     const char *code; /* of an error that has no enum err_code */

@@ -224,6 +224,7 @@ const struct kind *const all_kinds[] = {
     &route_kind,
     &poke_kind,
     &batch_kind,
+    &view_kind,
     &template_kind,
     &template_version_kind,
     &layout_kind,

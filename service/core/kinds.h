@@ -202,6 +202,12 @@ struct batch_row { /* many messages sent by one request: message/batches.h */
     int64_t created_at, completed_at, expires_at;
 };
 
+struct view_row { /* the HTML of a preview, for whoever has its id: message/preview.h */
+    struct id id, account_id;
+    struct bytes html; /* sealed */
+    int64_t created_at, expires_at;
+};
+
 struct tag_row { /* one for each tag of a message, for lists by tag */
     struct id id, account_id, message_id;
     struct bytes label; /* name=value */
@@ -455,8 +461,8 @@ struct upgrade_row { /* at most one: see upgrade.h */
 
 extern const struct kind change_kind, account_kind, domain_kind, dkim_kind, user_kind, address_kind, key_kind,
     setting_kind, setting_change_kind, node_kind, idempotency_kind, body_kind, message_kind, tag_kind, delivery_kind,
-    mailbox_kind, entry_kind, event_kind, batch_kind, consumer_kind, throttle_kind, limit_kind, upgrade_kind, copy_kind,
-    suppression_kind, suppression_import_kind, suspension_kind, action_kind, transcript_kind, nudge_kind, path_kind,
-    route_kind, poke_kind, template_kind, template_version_kind, layout_kind, partial_kind;
+    mailbox_kind, entry_kind, event_kind, batch_kind, view_kind, consumer_kind, throttle_kind, limit_kind, upgrade_kind,
+    copy_kind, suppression_kind, suppression_import_kind, suspension_kind, action_kind, transcript_kind, nudge_kind,
+    path_kind, route_kind, poke_kind, template_kind, template_version_kind, layout_kind, partial_kind;
 extern const struct kind *const all_kinds[]; /* NULL-terminated, for store_open */
 #endif

@@ -105,6 +105,16 @@ static const struct index batch_indexes[] = {
 };
 KIND(batch, "bat", INDEXES(batch));
 
+static const struct field view_fields[] = {
+    FIELD(ID, view_row, id),           FIELD(ID, view_row, account_id),   FIELD(BYTES, view_row, html),
+    FIELD(TIME, view_row, created_at), FIELD(TIME, view_row, expires_at),
+};
+static const struct index view_indexes[] = {
+    { .name = "account", .fields = { "account_id", "created_at" } },
+    { .name = "expires", .fields = { "expires_at" }, .when = "expires_at" },
+};
+KIND(view, "viw", INDEXES(view));
+
 static const struct field tag_fields[] = {
     FIELD(ID, tag_row, id),      FIELD(ID, tag_row, account_id),   FIELD(ID, tag_row, message_id),
     FIELD(TEXT, tag_row, label), FIELD(TIME, tag_row, expires_at),

@@ -413,7 +413,7 @@ bool sweep_round(struct service *svc, size_t *n, struct err *e)
          delete_past(&s, &action_kind, "expires", "expires_at") &&
          delete_past(&s, &nudge_kind, "expires", "expires_at") &&
          delete_past(&s, &batch_kind, "expires", "expires_at") &&
-         delete_past(&s, &poke_kind, "expires", "expires_at") &&
+         delete_past(&s, &view_kind, "expires", "expires_at") && delete_past(&s, &poke_kind, "expires", "expires_at") &&
          delete_past(&s, &suppression_kind, "expires", "expires_at") &&
          delete_past(&s, &suppression_import_kind, "expires", "expires_at") && delete_orphans(&s) &&
          forget_changes(&s) && sweep_bodies(&s) && idempotency_sweep(svc, &kept_answers, e);

@@ -10,6 +10,7 @@
 #include "service/queue/routing.h"
 
 #define KEPT_MOST ((size_t)256 * 1024)
+#define TRIES     8
 
 /* ---- what is refused ---- */
 
@@ -192,12 +193,24 @@ static bool judge(struct call *c, const struct message_send_in *in, const struct
     return ok;
 }
 
-/* The same answer again under the same key, unless it is too large to be kept. */
-static bool keep_answer(struct call *c, const struct preview_out *out)
+/* Its HTML, to be looked at; and the same answer again under the same key, unless it is too large to be kept. Of two
+ * that take the place of the same one, the second asks again for a place. */
+static bool keep(struct call *c, struct preview_out *out)
 {
     bool keyed = c->idempotency && c->idempotency->key.p && out->html.n + out->text.n < KEPT_MOST;
 
-    return !keyed || call_commit(c, batch_new(c->arena), out, NO_ID);
+    for (int i = 0; i < TRIES; i++) {
+        struct batch *b = batch_new(c->arena);
+
+        c->err = (struct err){ 0 };
+        if (!preview_keep(c, b, out))
+            return false;
+        if (keyed ? call_commit(c, b, out, NO_ID) : !batch_count(b) || store_commit(c->store, b, c->deadline, &c->err))
+            return true;
+        if (c->err.code != ERR_CONFLICT)
+            return false;
+    }
+    return err_again(c, ERR_BUSY, "Others make previews all the time");
 }
 
 bool preview_create(struct call *c, const struct message_send_in *in, struct preview_out *out)
@@ -211,5 +224,5 @@ bool preview_create(struct call *c, const struct message_send_in *in, struct pre
     ok = judge(c, in, &said, out) && preview_warn(c, said, out);
     out->errors = c->faults;
     out->n_errors = c->n_faults;
-    return ok && keep_answer(c, out);
+    return ok && keep(c, out);
 }

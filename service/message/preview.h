@@ -1,6 +1,7 @@
 /* service/message/preview.h - what would become of a send, without sending it: composed and judged by the rules of
- * acceptance, by the same code, up to the batch that would accept it, which is not made. Nothing is kept, and nothing
- * counted. What acceptance would refuse is no error here: it is told in `errors`. */
+ * acceptance, by the same code, up to the batch that would accept it, which is not made. Nothing is counted, and
+ * nothing kept but its HTML, sealed, for preview.view_keep: whoever has the link (its id is random) can look at it.
+ * What acceptance would refuse is no error here: it is told in `errors`. */
 #ifndef SERVICE_PREVIEW_H
 #define SERVICE_PREVIEW_H
 #include "service/message/message.h"
@@ -39,6 +40,17 @@ struct preview_out {
 bool preview_create(struct call *c, const struct message_send_in *in, struct preview_out *out);
 
 struct rendering;
+struct preview_view_in {
+    struct bytes id;
+};
+struct preview_view_out {
+    struct bytes html;
+};
+/* Of anybody. ERR_MISSING: there is no such view, or no more. */
+bool preview_view(struct call *c, const struct preview_view_in *in, struct preview_view_out *out);
+/* Adds one of out->html to the batch, and says where it is; none where there is no HTML, or too much. */
+bool preview_keep(struct call *c, struct batch *b, struct preview_out *out);
+
 /* inside: what was noticed while its template was rendered (NULL: it has none). */
 void preview_warn_rendering(const struct rendering *r, struct preview_out *out);
 /* inside: what is no fault, and should be looked at (preview_warnings.c). */

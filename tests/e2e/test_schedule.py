@@ -118,6 +118,28 @@ def test_a_preview_tells_what_would_become_of_each(server, c):
     assert len(c.all("/v1/messages")) == before and not any(e["subject"] == "Grüße" for e in inbox(c, "bo@plan.test"))
 
 
+def test_a_preview_can_be_looked_at(server, c):
+    body = {"from": "ana@plan.test", "to": "bo@plan.test", "html": "<p>Ä<script>alert(1)</script></p>"}
+    p = c.make("/v1/previews", body)
+    page = server.get(p["view_url"], key=False)
+    assert page.status == 200 and page.body.decode() == body["html"] and page.headers["Content-Type"].startswith("text/html")
+    policy = page.headers["Content-Security-Policy"]
+    assert "default-src 'none'" in policy and "sandbox" in policy and "allow-scripts" not in policy and page.headers["X-Content-Type-Options"] == "nosniff"
+    assert c.make("/v1/previews", body)["view_url"] != p["view_url"]
+    assert c.make("/v1/previews", body | {"html": None, "text": "x"})["view_url"] is None
+    for other in ("/views/viw_01k9qw6t5he8brjf0d3vnx2mza", "/views/x"):
+        assert server.get(other, key=False).status == 404
+    for name, value in (("preview.views_max", 2), ("preview.view_size", 1024)):
+        assert c.patch(f"/v1/settings/{name}", {"value": value}).status == 200
+    try:
+        last = [c.make("/v1/previews", body)["view_url"] for _ in range(3)]
+        assert [server.get(v, key=False).status for v in last] == [404, 200, 200]
+        assert c.make("/v1/previews", body | {"html": "x" * 1025})["view_url"] is None
+    finally:
+        for name in ("preview.views_max", "preview.view_size"):
+            c.patch(f"/v1/settings/{name}", {"value": None})
+
+
 def test_a_preview_tells_what_would_be_refused(c):
     p = c.make("/v1/previews", {"from": "x@notours.test", "to": "bo@plan.test", "text": "x"})
     assert not p["valid"] and [(e["pointer"], e["code"]) for e in p["errors"]] == [("/from", "sender_not_allowed")] and p["message"] is None

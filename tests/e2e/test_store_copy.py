@@ -24,7 +24,7 @@ ANA, BO = "ana@copy.test", "bo@copy.test"
 MANY = 1000
 STEPS = ["account", "domain", "dkim", "user", "address", "key", "setting", "setting_change", "node", "idempotency", "body", "message", "tag",
          "delivery", "mailbox", "entry", "event", "consumer", "throttle", "limit", "change", "upgrade", "suppression",
-         "suppression_import", "suspension", "action", "transcript", "nudge", "path", "route", "poke", "batch",
+         "suppression_import", "suspension", "action", "transcript", "nudge", "path", "route", "poke", "batch", "view",
          "template", "template_version", "layout", "partial", "chunk"]
 
 

@@ -171,6 +171,8 @@ static const struct asked {
     { &batch_kind, "account", { { "account_id", IS } } },
     { &batch_kind, "slot", { { "slot", IS } } },
     { &batch_kind, "expires", { { "expires_at", AT_MOST } } },
+    { &view_kind, "account", { { "account_id", IS } } },
+    { &view_kind, "expires", { { "expires_at", AT_MOST } } },
     { &dkim_kind, "domain", { { "domain_id", IS } } },
     { &tag_kind, "label", { { "account_id", IS }, { "label", IS } } },
     { &tag_kind, "message", { { "message_id", IS } } },
