@@ -20,13 +20,15 @@ A_POINTS=(
 	"10 sessions, 10 recipients, STARTTLS each time|-s 10 -T|10"
 )
 
-# C: POST /v1/messages; with a size POST /v1/batches of so many. label | recipient | connections | size
+# C: POST /v1/messages; with a size POST /v1/batches of so many. label | recipient | connections | size | by a template?
 C_POINTS=(
 	"1 connection|user@R@@bench.test|1"
 	"10 connections|user@R@@bench.test|10"
 	"50 connections|user@R@@bench.test|50"
 	"10 connections, recipient outside (captured)|ana@outside.test|10"
+	"10 connections, by a template|user@R@@bench.test|10||yes"
 	"1 connection, batches of 1,000|user@R@@bench.test|1|1000"
+	"1 connection, batches of 1,000, by a template|user@R@@bench.test|1|1000|yes"
 	"1 connection, batches of 1,000, recipients outside (captured)|ana@outside.test|1|1000"
 )
 
@@ -79,14 +81,22 @@ load_A() {
 	postrider_down
 }
 
+postrider_template() { # one that says what the other sends of C say
+	postrider_api /v1/templates -d '{"alias":"bench","subject":"bench {{n}}","text":"{{pad}}"}' >/dev/null
+	postrider_api /v1/templates/bench/publish -X POST >/dev/null
+}
+
 load_C() {
-	local point label to connections size where
+	local point label to connections size templated where says
 	postrider_up
+	postrider_template
 	for point in "${C_POINTS[@]}"; do
-		IFS='|' read -r label to connections size <<<"$point"
+		IFS='|' read -r label to connections size templated <<<"$point"
 		where=(-U /v1/messages)
 		[ -z "$size" ] || where=(-U /v1/batches -B "$size")
-		printf '{"from":"user0@bench.test","to":["%s"],"subject":"bench @N@","text":"@PAD@"}\n' "$to" >"$WORK/send.json"
+		says='"subject":"bench @N@","text":"@PAD@"'
+		[ -z "$templated" ] || says='"template":{"alias":"bench","variables":{"n":"@N@","pad":"@PAD@"}}'
+		printf '{"from":"user0@bench.test","to":["%s"],%s}\n' "$to" "$says" >"$WORK/send.json"
 		measure postrider "C $label" -- "$LOADGEN" http -a "${POSTRIDER_API#http://}" "${where[@]}" \
 			-b "$WORK/send.json" -H "Authorization: Bearer $POSTRIDER_KEY" -s "$connections" -d -t "$T" -l 9500 -R "$USERS"
 	done

@@ -54,12 +54,24 @@ bool declared_check(struct call *c, struct bytes json)
     return true;
 }
 
-bool declared_check_number(struct call *c, struct bytes json, struct bytes dialect)
+static void check_resend(struct call *c, struct json_object *list)
+{
+    static const char *const reserved[] = { "FIRST_NAME", "LAST_NAME", "EMAIL", "UNSUBSCRIBE_URL", "contact", "this" };
+
+    for (size_t i = 0; i < json_object_array_length(list); i++)
+        for (size_t k = 0; k < sizeof reserved / sizeof *reserved; k++)
+            if (bytes_equal(json_text(json_object_array_get_idx(list, i), "name"), bytes_of(reserved[k])))
+                call_fault(c, arena_printf(c->arena, "/variables/%zu/name", i), "reserved",
+                           "%s is reserved in this dialect", reserved[k]);
+}
+
+bool declared_check_dialect(struct call *c, struct bytes json, struct bytes dialect)
 {
     size_t most = (size_t)PARAM_INT(template, variables_max);
+    bool resend = bytes_equal(dialect, BYTES("resend"));
     struct json_object *list = NULL;
 
-    if (bytes_equal(dialect, BYTES("resend")) && most > RESEND_MOST)
+    if (resend && most > RESEND_MOST)
         most = RESEND_MOST;
     if (!json.p)
         return true;
@@ -67,6 +79,8 @@ bool declared_check_number(struct call *c, struct bytes json, struct bytes diale
         return false;
     if (json_object_array_length(list) > most)
         call_fault(c, "/variables", "too_many", "At most %zu variables", most);
+    if (resend)
+        check_resend(c, list);
     json_object_put(list);
     return true;
 }
@@ -126,4 +140,26 @@ const struct datum_member *declared_defaults(struct json_object *declared, struc
         first = m;
     }
     return first;
+}
+
+const struct datum_member *declared_reserved(enum template_dialect dialect, const struct datum_member *next,
+                                             struct arena *a)
+{
+    static const char *const of_all[] = { "unsubscribe_url", NULL }, *const of_mustachio[] = { "pm:unsubscribe", NULL },
+                             *const of_resend[] = { "UNSUBSCRIBE_URL", NULL }, *const none[] = { NULL };
+    const char *const *const lists[] = { of_all, dialect == TEMPLATE_MUSTACHIO ? of_mustachio
+                                                 : dialect == TEMPLATE_RESEND  ? of_resend
+                                                                               : none };
+
+    for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
+        for (const char *const *name = lists[i]; *name; name++) {
+            struct datum_member *m = arena_alloc(a, sizeof *m);
+
+            *m = (struct datum_member){ .name = bytes_of(*name),
+                                        .value = { .kind = DATUM_NULL },
+                                        .next = next,
+                                        .length = next ? next->length + 1 : 1 };
+            next = m;
+        }
+    return next;
 }

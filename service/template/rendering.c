@@ -139,16 +139,11 @@ static void render_work(void *arg)
     struct work *w = arg;
     const struct compiled_view *v = w->v;
     struct rendering *out = w->out;
-    struct datum_member *unsubscribe = arena_alloc(w->c->arena, sizeof *unsubscribe);
-    const struct datum_member *defaults = declared_defaults(v->declared, w->variables, w->c->arena);
+    struct arena *a = w->c->arena;
 
-    *unsubscribe = (struct datum_member){ .name = BYTES_ROW("unsubscribe_url"), /* the server's, whoever gives one */
-                                          .value = { .kind = DATUM_NULL },
-                                          .next = defaults,
-                                          .length = defaults ? defaults->length + 1 : 1 };
     w->limits = compiled_limits();
     w->job.variables = w->variables;
-    w->job.fixed = unsubscribe;
+    w->job.fixed = declared_reserved(v->dialect, declared_defaults(v->declared, w->variables, a), a);
     if (part(w, "subject", v->subject, NULL, &v->partials_text, &out->subject) &&
         part(w, "html", v->html, v->layout_html, &v->partials_html, &out->html) &&
         part(w, "text", v->text, v->layout_text, &v->partials_text, &out->text) &&

@@ -272,7 +272,7 @@ static bool check_whole(struct call *c, const struct template_row *row)
     if (size > (size_t)PARAM_INT(template, size_max))
         call_fault(c, row->html.n > row->text.n ? "/html" : "/text", "limit_reached",
                    "A template has at most %lld bytes with all its parts", (long long)PARAM_INT(template, size_max));
-    if (!declared_check_number(c, row->variables, row->dialect) || !call_check(c))
+    if (!declared_check_dialect(c, row->variables, row->dialect) || !call_check(c))
         return false;
     draft.layout_id = NO_ID;
     if (!compiled_make_alone(c, &draft, &k))
