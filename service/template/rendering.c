@@ -1,13 +1,21 @@
 /* service/template/rendering.c - templates rendered on a worker, with what was noticed told as warnings.
  *
  * All parts of one mail share a report, so that a name which is missing in html and text is told once. A part that
- * passes its bounds is a fault of that part; the others are not rendered then. */
+ * passes its bounds is a fault of that part; the others are not rendered then. Most mails are rendered in less time
+ * than it takes to wake a worker: so each is tried at once, within bounds that nobody notices, and only what passes
+ * them is a worker's, from its beginning. */
 #include "service/template/rendering.h"
 #include "base/params.h"
 #include "net/fiber.h"
 #include "service/core/member.h"
 #include "service/template/declared.h"
 #include <json-c/linkhash.h>
+
+/* What is tried at once: some 0.1 ms of a loop, and no deep stack. */
+#define TRIED_STEPS  4000
+#define TRIED_DEPTH  6
+#define TRIED_OUTPUT ((size_t)128 * 1024)
+#define TRIED_NAMES  10000 /* values times names of the template: what telling the unused costs */
 
 #define CLIPPED (102 * 1024) /* of html: what is longer, Gmail cuts */
 
@@ -17,6 +25,8 @@ struct work {
     struct json_object *variables;
     const char *prefix;
     bool sends;
+    bool tried; /* at once: what fails is none of the template's faults */
+    bool failed;
     struct rendering *out;
     struct template_limits limits;
     struct template_report report;
@@ -41,6 +51,8 @@ static bool part(struct work *w, const char *member, const struct template *body
     good = template_render(&w->job, &w->limits, w->c->arena, &text, &w->report, &fault);
     if (good)
         *out = arena_copy(w->c->arena, text.n ? buf_bytes(&text) : BYTES(""));
+    else if (w->tried)
+        w->failed = true;
     else
         call_fault(w->c, arena_printf(w->c->arena, "%s/%s", w->prefix, member), "template_rendering",
                    "Line %u, column %u: %s", fault.line, fault.column, fault.message);
@@ -134,14 +146,12 @@ static void tell(struct work *w)
     out->size = (int64_t)(out->subject.n + out->html.n + out->text.n + out->amp_html.n);
 }
 
-static void render_work(void *arg)
+static void render_all(struct work *w)
 {
-    struct work *w = arg;
     const struct compiled_view *v = w->v;
     struct rendering *out = w->out;
     struct arena *a = w->c->arena;
 
-    w->limits = compiled_limits();
     w->job.variables = w->variables;
     w->job.fixed = declared_reserved(v->dialect, declared_defaults(v->declared, w->variables, a), a);
     if (part(w, "subject", v->subject, NULL, &v->partials_text, &out->subject) &&
@@ -149,6 +159,53 @@ static void render_work(void *arg)
         part(w, "text", v->text, v->layout_text, &v->partials_text, &out->text) &&
         part(w, "amp_html", v->amp_html, NULL, &v->partials_html, &out->amp_html))
         tell(w);
+}
+
+static void render_work(void *arg)
+{
+    struct work *w = arg;
+
+    w->limits = compiled_limits();
+    render_all(w);
+}
+
+static size_t names_of(const struct template *t)
+{
+    bool all;
+    size_t n = 0;
+
+    if (t)
+        template_names(t, &n, &all);
+    return n;
+}
+
+static bool is_small(const struct work *w)
+{
+    const struct compiled_view *v = w->v;
+    size_t names = names_of(v->subject) + names_of(v->html) + names_of(v->text) + names_of(v->amp_html) +
+                   names_of(v->layout_html) + names_of(v->layout_text);
+    size_t values = w->variables ? (size_t)json_object_object_length(w->variables) : 0;
+
+    return v->partials_html.n + v->partials_text.n < 10 && names * values < TRIED_NAMES;
+}
+
+/* True when all of it was rendered at once. */
+static bool render_at_once(struct work *w)
+{
+    struct arena_mark clean = arena_mark(w->c->arena);
+
+    if (!is_small(w))
+        return false;
+    w->limits = (struct template_limits){ .output = TRIED_OUTPUT, .steps = TRIED_STEPS, .depth = TRIED_DEPTH };
+    w->tried = true;
+    render_all(w);
+    w->tried = false;
+    if (!w->failed)
+        return true;
+    arena_rewind(w->c->arena, clean);
+    *w->out = (struct rendering){ .subject = NO_BYTES };
+    w->report = (struct template_report){ .n_missing = 0 };
+    return false;
 }
 
 /* What a send of dialect resend lacks, which has no empty values. */
@@ -175,7 +232,7 @@ bool rendering_make(struct call *c, const struct compiled *k, struct json_object
     w->out = out;
     if (sends)
         declared_faults(c, w->v->declared, variables, arena_printf(c->arena, "%s/variables", prefix));
-    if (!call_check(c) || !offload(POOL_CPU, render_work, w, &c->err))
+    if (!call_check(c) || (!render_at_once(w) && !offload(POOL_CPU, render_work, w, &c->err)))
         return false;
     if (sends && !c->n_faults)
         resend_faults(c, w->v, out, prefix);
