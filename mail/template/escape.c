@@ -273,6 +273,7 @@ static bool put_content(const struct place *p, const struct datum *d, struct byt
     case PLACE_ADDRESS: return put_address(p, text, out);
     case PLACE_STYLE: return put_style(p, text, out);
     case PLACE_SCRIPT: put_script(p, d, text, out); return true;
+    case PLACE_DOCUMENT: put_html(text, true, out); return true; /* and once more around it */
     default: buf_add(out, text); return true;
     }
 }

@@ -34,7 +34,7 @@ static bool names_address(uint32_t name)
     static const char *const names[] = {
         "href",     "src",      "action",  "formaction", "background", "cite",   "data",        "poster",
         "longdesc", "lowsrc",   "dynsrc",  "manifest",   "xlink:href", "srcset", "imagesrcset", "profile",
-        "ping",     "codebase", "classid", "archive",    "usemap",     "icon",   "srcdoc",
+        "ping",     "codebase", "classid", "archive",    "usemap",     "icon",
     };
 
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
@@ -49,6 +49,8 @@ static enum place_kind kind_of(const struct place *p)
         return PLACE_SCRIPT;
     if (p->name == hash_of("style"))
         return PLACE_STYLE;
+    if (p->name == hash_of("srcdoc"))
+        return PLACE_DOCUMENT;
     return names_address(p->name) ? PLACE_ADDRESS : PLACE_PLAIN;
 }
 

@@ -26,7 +26,7 @@ enum place_state {
 };
 
 /* What a value, or a raw text, is. */
-enum place_kind { PLACE_PLAIN, PLACE_ADDRESS, PLACE_STYLE, PLACE_SCRIPT };
+enum place_kind { PLACE_PLAIN, PLACE_ADDRESS, PLACE_STYLE, PLACE_SCRIPT, PLACE_DOCUMENT /* srcdoc: HTML in HTML */ };
 
 /* How far an address has come. */
 enum place_address {

@@ -209,6 +209,9 @@ static void values_break_out_of_nothing(void **state)
         { "{{#if no}}<a href=\"{{else}}<b title=\"{{/if}}{{j}}\">", EVIL, "<b title=\"javascript:alert(1)\">" },
         { "<a href=\"{{{x}}}\">{{{x}}}", "{\"x\":\"<b>\"}", "<a href=\"<b>\"><b>" },
         { "{{x}}", "{\"x\":\"a\\u0000b\\u0007c\"}", "abc" },
+        { "<iframe srcdoc=\"<p>{{x}}\">", "{\"x\":\"<script>\"}", "<iframe srcdoc=\"<p>&amp;lt;script&amp;gt;\">" },
+        { "<img srcset=\"{{x}}\"><form action='{{x}}'><body background={{x}}>", "{\"x\":\"vbscript:x\"}",
+          "<img srcset=\"#\"><form action='#'><body background=#>" },
         { "<textarea>{{x}}</textarea><title>{{x}}</title>", "{\"x\":\"</textarea>\"}",
           "<textarea>&lt;/textarea&gt;</textarea><title>&lt;/textarea&gt;</title>" },
     };
