@@ -1,4 +1,5 @@
-"""schemathesis 4 against the contract: every check, 50 examples an operation, with the keys of two accounts."""
+"""schemathesis 4 against the contract: every check, with the keys of two accounts. An operator's key on SQLite gets 50 examples an
+operation; the other three runs, whose requests are read by the same code, 15, since the time goes to making them up."""
 import os
 import pathlib
 import re
@@ -9,7 +10,7 @@ import pytest
 from server import Server
 
 CONFIG = pathlib.Path(__file__).parent / "schemathesis.toml"
-EXAMPLES = os.environ.get("POSTRIDER_SCHEMATHESIS_EXAMPLES", "50")
+EXAMPLES = os.environ.get("POSTRIDER_SCHEMATHESIS_EXAMPLES")
 
 
 @pytest.fixture
@@ -27,12 +28,12 @@ def accounts():
 
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("which", [0, 1], ids=["operator", "tenant"])
-def test_nothing_is_found(accounts, which, tmp_path):
+def test_nothing_is_found(accounts, which, store, tmp_path):
     s, keys = accounts
     run = subprocess.run(
         [str(pathlib.Path(sys.executable).parent / "schemathesis"), "--config-file", str(CONFIG), "run",
          s.doors["api"] + "/openapi.json", "-H", f"Authorization: Bearer {keys[which]}", "--checks", "all",
-         "--max-examples", EXAMPLES, "--seed", "1", "--no-color", "--request-timeout", "30", "--phases", "examples,coverage,fuzzing,stateful"],
+         "--max-examples", EXAMPLES or ("50" if which == 0 and store == "sqlite" else "15"), "--seed", "1", "--no-color", "--request-timeout", "30", "--phases", "examples,coverage,fuzzing,stateful"],
         cwd=tmp_path, capture_output=True, text=True,
         env=os.environ | {"SCHEMATHESIS_HOOKS": "schemathesis_hooks", "PYTHONPATH": str(pathlib.Path(__file__).parent)})
     tail = run.stdout[-30000:]
