@@ -242,7 +242,7 @@ static enum applied judge_and_write(struct attempt *t, const struct lane *lane, 
     for (struct job *j = jobs; j; j = j->next)
         if (!j->ended)
             j->ok = group_apply(&t->group, j);
-    if (t->raised && !lone->ok)
+    if (lone && t->raised && !lone->ok)
         return REFUSED;
     if (careful)
         result = lookup_keys(t);
