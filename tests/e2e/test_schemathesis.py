@@ -13,6 +13,19 @@ CONFIG = pathlib.Path(__file__).parent / "schemathesis.toml"
 EXAMPLES = os.environ.get("POSTRIDER_SCHEMATHESIS_EXAMPLES")
 
 
+# Its generator gives up now and then on an array for a schema that is to be broken, where values may be anything: not
+# a finding, and the operation's other phases have run.
+GAVE_UP = re.compile(r"^_+ [A-Z]+ /\S+ _+\nSchema Error\n\nCannot generate an array with \d+ demanded elements$", re.M)
+
+
+def found(run):
+    """Whether it ended with more than what its generator could not make up."""
+    errors = re.search(r"^=+ ERRORS =+$(.*?)^=+ [A-Z]+ =+$", run.stdout, re.M | re.S)
+    return run.returncode != 0 and (
+        re.search(r"^=+ FAILURES =+$", run.stdout, re.M) or not errors
+        or len(re.findall(r"^_+ .+ _+$", errors[1], re.M)) != len(GAVE_UP.findall(errors[1])))
+
+
 @pytest.fixture
 def accounts():
     """A server, and the keys of two accounts, each with a domain, a user and mail."""
@@ -37,5 +50,5 @@ def test_nothing_is_found(accounts, which, store, tmp_path):
         cwd=tmp_path, capture_output=True, text=True,
         env=os.environ | {"SCHEMATHESIS_HOOKS": "schemathesis_hooks", "PYTHONPATH": str(pathlib.Path(__file__).parent)})
     tail = run.stdout[-30000:]
-    assert run.returncode == 0, tail + run.stderr[-3000:]
+    assert not found(run), tail + run.stderr[-3000:]
     assert not re.search(r"panic|Assertion|Sanitizer", s.log_text()), s.log_text()[-5000:]
