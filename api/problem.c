@@ -96,20 +96,6 @@ static const struct code *code_find(struct bytes code)
     return NULL;
 }
 
-static void faults_write(struct jw *w, const struct call *c)
-{
-    jw_key(w, "errors");
-    jw_array(w);
-    for (size_t i = 0; i < c->n_faults; i++) {
-        jw_object(w);
-        jw_key_text(w, "pointer", c->faults[i].pointer);
-        jw_key_text(w, "code", c->faults[i].code);
-        jw_key_text(w, "message", c->faults[i].message);
-        jw_object_end(w);
-    }
-    jw_array_end(w);
-}
-
 void problem_write(struct request *r)
 {
     struct call *c = &r->call;
@@ -133,7 +119,8 @@ void problem_write(struct request *r)
     jw_key_text(&w, "code", bytes_of(code->code));
     jw_key_text(&w, "detail", bytes_of(err_told(&c->err)));
     jw_key_id(&w, "request_id", "req", c->request);
-    faults_write(&w, c);
+    jw_key(&w, "errors");
+    faults_show(&w, c->faults, c->n_faults);
     jw_object_end(&w);
 }
 

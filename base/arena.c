@@ -221,6 +221,16 @@ void *arena_array(struct arena *a, size_t n, size_t size)
     return arena_alloc(a, all);
 }
 
+void *arena_more(struct arena *a, const void *list, size_t n, size_t room, size_t size)
+{
+    void *more = arena_array(a, room, size);
+
+    assert(n <= room);
+    if (n)
+        memcpy(more, list, n * size);
+    return more;
+}
+
 struct bytes arena_copy(struct arena *a, struct bytes b)
 {
     return b.p ? (struct bytes){ arena_text(a, b), b.n } : NO_BYTES;

@@ -45,6 +45,8 @@ void *arena_try(struct arena *a, size_t n);   /* the same; NULL past the maximum
 bool arena_refused(const struct arena *a, const char *what, struct err *e);
 /* n elements of `size`; a product that overflows ends the program. */
 void *arena_array(struct arena *a, size_t n, size_t size);
+/* The same with room for more: a list that has grown. The n elements of `list` (NULL with 0) stand in front. */
+void *arena_more(struct arena *a, const void *list, size_t n, size_t room, size_t size);
 struct bytes arena_copy(struct arena *a, struct bytes b); /* with a NUL behind it; NO_BYTES stays NO_BYTES */
 char *arena_text(struct arena *a, struct bytes b);        /* as a C string */
 char *arena_printf(struct arena *a, const char *format, ...) __attribute__((format(printf, 2, 3)));

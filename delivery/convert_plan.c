@@ -52,17 +52,12 @@ static bool is_type(const struct unit *u, const char *prefix)
 
 static bool has_room(struct planning *p)
 {
-    struct unit *more = NULL;
-
     if (p->n < p->room)
         return true;
     if (p->room >= UNITS_MAX)
         return false;
     p->room = p->room ? 2 * p->room : 32;
-    more = arena_array(p->arena, (size_t)p->room, sizeof *more);
-    if (p->n)
-        memcpy(more, p->units, (size_t)p->n * sizeof *more);
-    p->units = more;
+    p->units = arena_more(p->arena, p->units, (size_t)p->n, (size_t)p->room, sizeof *p->units);
     return !arena_full(p->arena);
 }
 

@@ -96,16 +96,10 @@ bool smtp_mail(struct smtp *s, const struct command *c)
 
 static void recipients_grow(struct transaction *t, struct arena *a)
 {
-    size_t room = t->recipients_room ? 4 * t->recipients_room : 4;
-    struct recipient *more;
-
     if (t->n_recipients < t->recipients_room)
         return;
-    more = arena_array(a, room, sizeof *more);
-    if (t->n_recipients)
-        memcpy(more, t->recipients, t->n_recipients * sizeof *more);
-    t->recipients = more;
-    t->recipients_room = room;
+    t->recipients_room = t->recipients_room ? 4 * t->recipients_room : 4;
+    t->recipients = arena_more(a, t->recipients, t->n_recipients, t->recipients_room, sizeof *t->recipients);
 }
 
 /* Refused for what the address is. Too many of these look for addresses to send to. */

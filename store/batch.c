@@ -22,13 +22,8 @@ int batch_slot(struct batch *b)
 {
     assert(b->n_slots < BATCH_SLOTS);
     if (b->n_slots == b->cap_slots) {
-        size_t cap = b->cap_slots ? b->cap_slots * 2 : 8;
-        int64_t *slots = arena_array(b->arena, cap, sizeof *slots);
-
-        if (b->n_slots)
-            memcpy(slots, b->slots, b->n_slots * sizeof *slots);
-        b->slots = slots;
-        b->cap_slots = cap;
+        b->cap_slots = b->cap_slots ? b->cap_slots * 2 : 8;
+        b->slots = arena_more(b->arena, b->slots, b->n_slots, b->cap_slots, sizeof *b->slots);
     }
     return (int)b->n_slots++;
 }
@@ -38,13 +33,8 @@ static struct op *add(struct batch *b, enum op_type type, const struct kind *k, 
     struct op *op;
 
     if (b->n == b->cap) {
-        size_t cap = b->cap ? b->cap * 2 : 8;
-        struct op *ops = arena_array(b->arena, cap, sizeof *ops);
-
-        if (b->n)
-            memcpy(ops, b->ops, b->n * sizeof *ops);
-        b->ops = ops;
-        b->cap = cap;
+        b->cap = b->cap ? b->cap * 2 : 8;
+        b->ops = arena_more(b->arena, b->ops, b->n, b->cap, sizeof *b->ops);
     }
     op = &b->ops[b->n++];
     op->type = type;

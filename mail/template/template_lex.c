@@ -31,13 +31,8 @@ static struct token *add(struct lexer *l, enum token_kind kind, struct bytes tex
     struct tokens *k = &l->c->tokens;
 
     if (k->n == k->room) {
-        size_t room = k->room ? 2 * k->room : 64;
-        struct token *list = arena_array(l->c->scratch, room, sizeof *list);
-
-        if (k->n)
-            memcpy(list, k->list, k->n * sizeof *list);
-        k->list = list;
-        k->room = room;
+        k->room = k->room ? 2 * k->room : 64;
+        k->list = arena_more(l->c->scratch, k->list, k->n, k->room, sizeof *k->list);
     }
     k->list[k->n] = (struct token){ .kind = kind, .text = text, .was = text, .at = at };
     return &k->list[k->n++];

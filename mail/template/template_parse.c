@@ -38,13 +38,8 @@ static bool fault(const struct parser *p, const struct token *t, const char *mes
 static struct op *add(struct parser *p, enum op_kind kind, size_t at)
 {
     if (p->n == p->room) {
-        uint32_t room = p->room ? 2 * p->room : 64;
-        struct op *ops = arena_array(p->c->scratch, room, sizeof *ops);
-
-        if (p->n)
-            memcpy(ops, p->ops, p->n * sizeof *ops);
-        p->ops = ops;
-        p->room = room;
+        p->room = p->room ? 2 * p->room : 64;
+        p->ops = arena_more(p->c->scratch, p->ops, p->n, p->room, sizeof *p->ops);
     }
     p->ops[p->n] = (struct op){ .kind = kind, .at = at, .other = p->n + 1, .end = p->n + 1 };
     return &p->ops[p->n++];

@@ -82,7 +82,18 @@ bool call_check(struct call *c)
     return err_set(&c->err, ERR_INVALID, "%.*s", SHOW(c->faults[0].message));
 }
 
-/* ---- scopes ---- */
+void faults_show(struct jw *w, const struct fault *faults, size_t n)
+{
+    jw_array(w);
+    for (size_t i = 0; i < n; i++) {
+        jw_object(w);
+        jw_key_text(w, "pointer", faults[i].pointer);
+        jw_key_text(w, "code", faults[i].code);
+        jw_key_text(w, "message", faults[i].message);
+        jw_object_end(w);
+    }
+    jw_array_end(w);
+}
 
 bool call_was_missing(struct call *c)
 {
@@ -91,6 +102,8 @@ bool call_was_missing(struct call *c)
     c->err = (struct err){ 0 };
     return true;
 }
+
+/* ---- scopes ---- */
 
 /* settings, metrics and operator exist only in the operator's account. */
 static unsigned scopes_here(const struct call *c)

@@ -61,6 +61,7 @@ struct fault {
     struct bytes pointer, code, message;
 };
 #define FAULTS_MAX 100
+void faults_show(struct jw *w, const struct fault *faults, size_t n); /* the list that is a member `errors` */
 
 struct service; /* service/service.h */
 struct stream;  /* net/stream.h */

@@ -6,6 +6,9 @@
 
 #define SCHEMA_VERSION 2 /* raised once by a release that adds steps to service/keep/upgrade.c */
 
+/* How the rows of each kind that is claimed say who has them (store_claim). */
+#define CLAIMED_BY .lease = "lease_until", .token = "token", .holder = "holder"
+
 struct account_row {
     struct id id;
     struct bytes name;

@@ -66,13 +66,8 @@ static void add_box(void *arg, const void *row)
     struct boxes *b = arg;
 
     if (b->n == b->cap) {
-        struct mailbox_row *more;
-
         b->cap = b->cap ? 2 * b->cap : 16;
-        more = arena_array(b->look->arena, b->cap, sizeof *more);
-        if (b->n)
-            memcpy(more, b->rows, b->n * sizeof *more);
-        b->rows = more;
+        b->rows = arena_more(b->look->arena, b->rows, b->n, b->cap, sizeof *b->rows);
     }
     b->rows[b->n] = *(const struct mailbox_row *)row;
     b->rows[b->n].name = arena_copy(b->look->arena, b->rows[b->n].name); /* its page goes */

@@ -46,15 +46,7 @@ static void show_error(struct jw *w, const struct batch_item *item)
     jw_key_int(w, "status", row->http);
     jw_key_text(w, "detail", bytes_of(err_told(&item->err)));
     jw_key(w, "errors");
-    jw_array(w);
-    for (size_t i = 0; i < item->n_faults; i++) {
-        jw_object(w);
-        jw_key_text(w, "pointer", item->faults[i].pointer);
-        jw_key_text(w, "code", item->faults[i].code);
-        jw_key_text(w, "message", item->faults[i].message);
-        jw_object_end(w);
-    }
-    jw_array_end(w);
+    faults_show(w, item->faults, item->n_faults);
     jw_object_end(w);
 }
 

@@ -12,15 +12,7 @@ static void show_errors(struct jw *w, const void *row)
 {
     const struct preview_out *out = row;
 
-    jw_array(w);
-    for (size_t i = 0; i < out->n_errors; i++) {
-        jw_object(w);
-        jw_key_text(w, "pointer", out->errors[i].pointer);
-        jw_key_text(w, "code", out->errors[i].code);
-        jw_key_text(w, "message", out->errors[i].message);
-        jw_object_end(w);
-    }
-    jw_array_end(w);
+    faults_show(w, out->errors, out->n_errors);
 }
 
 static void write_headers(struct jw *w, const struct preview_out *out)

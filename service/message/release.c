@@ -280,9 +280,7 @@ static struct claim claim_of(int64_t lease_ms, size_t most)
 {
     struct claim claim = { .query = { .kind = &message_kind, .index = "release", .n_conds = 1, .limit = most },
                            .due = "release_at",
-                           .lease = "lease_until",
-                           .token = "token",
-                           .holder = "holder",
+                           CLAIMED_BY,
                            .lease_ms = lease_ms };
 
     claim.query.conds[0] = COND("release_at", IS_NOT, V_TIME(0));

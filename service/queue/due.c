@@ -148,9 +148,7 @@ static struct claim local_work(int64_t lease_ms)
 {
     struct claim claim = { .query = { .kind = &delivery_kind, .index = "due", .n_conds = 1 },
                            .due = "due_at",
-                           .lease = "lease_until",
-                           .token = "token",
-                           .holder = "holder",
+                           CLAIMED_BY,
                            .lapsed = "lapsed",
                            .lease_ms = lease_ms };
 

@@ -126,9 +126,7 @@ static struct claim leaving(int64_t lease_ms, size_t limit)
 {
     return (struct claim){ .query = { .kind = &delivery_kind, .index = "flow", .n_conds = 1, .limit = limit },
                            .due = "send_at",
-                           .lease = "lease_until",
-                           .token = "token",
-                           .holder = "holder",
+                           CLAIMED_BY,
                            .lapsed = "lapsed",
                            .lease_ms = lease_ms };
 }

@@ -232,9 +232,7 @@ static struct claim claim_of(int64_t lease_ms)
 {
     struct claim claim = { .query = { .kind = &suppression_import_kind, .index = "due", .n_conds = 1, .limit = 1 },
                            .due = "due_at",
-                           .lease = "lease_until",
-                           .token = "token",
-                           .holder = "holder",
+                           CLAIMED_BY,
                            .lease_ms = lease_ms };
 
     claim.query.conds[0] = COND("due_at", IS_NOT, V_TIME(0));
