@@ -294,14 +294,23 @@ bool release_begin(struct service *svc, struct err *e)
     return store_end_leases(svc->store, &claim, e);
 }
 
-/* Those of one claim, begun by several fibers at once: then they commit in groups. */
+/* Those of one claim, begun by several fibers at once: then they commit in groups. Whoever leaves it last frees it: one
+ * that is done still holds it while it says so. */
 struct round {
     struct service *svc;
     const struct message_row *rows;
     size_t n;
-    atomic_size_t next, others;
+    atomic_size_t next, busy, users; /* busy: beside the first one */
     struct signal *done;
 };
+
+static void round_leave(struct round *r)
+{
+    if (atomic_fetch_sub(&r->users, 1) > 1)
+        return;
+    signal_free(&r->done);
+    free(r);
+}
 
 static void release_some(struct round *r)
 {
@@ -316,27 +325,42 @@ static void release_beside(void *arg)
     struct round *r = arg;
 
     release_some(r);
-    atomic_fetch_sub(&r->others, 1);
+    atomic_fetch_sub(&r->busy, 1);
     signal_raise(r->done);
+    round_leave(r);
+}
+
+static bool start_beside(struct round *r)
+{
+    struct err ignored = { 0 };
+
+    atomic_fetch_add(&r->busy, 1);
+    atomic_fetch_add(&r->users, 1);
+    if (fiber_start(FIBER_ANY, release_beside, r, &ignored))
+        return true;
+    atomic_fetch_sub(&r->busy, 1);
+    atomic_fetch_sub(&r->users, 1);
+    return false;
 }
 
 static void release_all(struct service *svc, const struct message_row *rows, size_t n)
 {
-    struct round r = { .svc = svc, .rows = rows, .n = n, .done = signal_new() };
-    struct err ignored = { 0 };
+    struct round *r = calloc(1, sizeof *r);
 
-    for (size_t i = 1; fiber_self() && i < n && i < AT_ONCE; i++) {
-        atomic_fetch_add(&r.others, 1);
-        if (!fiber_start(FIBER_ANY, release_beside, &r, &ignored)) {
-            atomic_fetch_sub(&r.others, 1);
-            break;
-        }
-    }
-    release_some(&r);
-    for (uint64_t seen = signal_count(r.done); atomic_load(&r.others); seen = signal_count(r.done))
-        if (!signal_wait(r.done, seen, clock_monotonic() + PAUSE_MS))
+    if (!r)
+        die("out of memory: messages that begin");
+    r->svc = svc;
+    r->rows = rows;
+    r->n = n;
+    r->users = 1;
+    r->done = signal_new();
+    for (size_t i = 1; fiber_self() && i < n && i < AT_ONCE && start_beside(r); i++)
+        ;
+    release_some(r);
+    for (uint64_t seen = signal_count(r->done); atomic_load(&r->busy); seen = signal_count(r->done))
+        if (!signal_wait(r->done, seen, clock_monotonic() + PAUSE_MS))
             fiber_yield();
-    signal_free(&r.done);
+    round_leave(r);
 }
 
 bool release_round(struct service *svc, size_t *n, struct err *e)
