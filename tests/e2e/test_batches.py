@@ -172,6 +172,17 @@ def test_from_a_table(server, c, tmp_path):
     assert run(server, "batch", "send", "--csv", table, "--from", "ana@many.test").returncode == 2
 
 
+def test_a_table_by_a_template(server, c, tmp_path):
+    """A column a variable."""
+    c.make("/v1/users", {"address": "columns@many.test"})
+    t = c.make("/v1/templates", {"name": "Columns", "subject": "For {{name}}", "text": "{{code}}", "variables": [{"name": "name", "type": "string", "required": True}]})
+    assert c.post(f"/v1/templates/{t['id']}/publish").status == 200
+    table = tmp_path / "columns.csv"
+    table.write_text("email,name,code\ncolumns@many.test,Åsa,c0\ncolumns@many.test,Bo,c1\n", encoding="utf-8")
+    assert run(server, "batch", "send", "--csv", table, "--from", "ana@many.test", "--template", t["id"]).returncode == 0
+    assert sorted(e["subject"] for e in inbox(c, "columns@many.test")) == ["For Bo", "For Åsa"]
+
+
 def test_verbs(server, c):
     batch = c.make("/v1/batches", {"messages": mails(2), "defaults": {"from": "ana@many.test", "scheduled_at": ahead(3600)}})
     assert fine(server, "batch", "show", batch["id"])["counts"]["scheduled"] == 2
