@@ -3,6 +3,7 @@
     pytest --store mongo ...                on one engine only
     @pytest.mark.only_sqlite("why")         it is about SQLite's file (or only_mongo)
     @pytest.mark.own_store                  it names its stores itself, or needs none: runs once
+    @pytest.mark.own_store("mongo")         the same, and left out where --store does not name that one
 Under pytest-xdist the tests of a module on an engine run in order on one worker (--dist loadgroup). The groups are read out
 of the ids here: xdist hangs them to the ids itself, and since 9.2 pytest does not let it."""
 import pathlib
@@ -24,7 +25,7 @@ def pytest_configure(config):
     wrong = set(config.getoption("--store").split(",")) - set(STORES)
     if wrong:
         raise pytest.UsageError(f"--store takes {' and '.join(STORES)}, not {', '.join(wrong)}")
-    for line in ("only_sqlite(reason): about SQLite alone", "only_mongo(reason): about MongoDB alone", "own_store: names its stores itself"):
+    for line in ("only_sqlite(reason): about SQLite alone", "only_mongo(reason): about MongoDB alone", "own_store(engine): names its stores itself, which are of that engine"):
         config.addinivalue_line("markers", line)
 
 
@@ -41,6 +42,9 @@ def pytest_generate_tests(metafunc):
 
 
 def store_of(item):
+    own = item.get_closest_marker("own_store")
+    if own:
+        return own.args[0] if own.args else ""
     return item.callspec.params.get("store", "") if hasattr(item, "callspec") else ""
 
 

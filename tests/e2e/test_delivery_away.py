@@ -8,7 +8,7 @@ from peer import Peer, Wait
 from server import Server, until
 from test_delivery import LIVE, deliveries, ended, kinds, send
 
-pytestmark = pytest.mark.own_store
+pytestmark = pytest.mark.own_store("mongo")
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from test_delivery import LIVE, by_relay, deliveries, ended, kinds, send
 from test_delivery_crash import check_counts
 from test_two_processes import beside, kill
 
-pytestmark = pytest.mark.own_store
+pytestmark = pytest.mark.own_store("mongo")
 
 
 @contextlib.contextmanager

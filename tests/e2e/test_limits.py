@@ -23,8 +23,9 @@ from wire import Pop3, Smtp, setting
 def release(store):
     if not pathlib.Path(RELEASE).exists():
         pytest.skip("no release build")
-    # Pages that the database keeps in memory are all sessions' and would be counted as theirs.
-    with Server("--set", "store.write_cache=2M", "--set", "store.read_cache=1M", binary=RELEASE) as s:
+    # Pages that the database keeps in memory, and what is on its way there, are all sessions' and would be counted as theirs.
+    with Server("--set", "store.write_cache=2M", "--set", "store.read_cache=1M", "--set", "store.group_bytes=1M", "--set", "store.committers=1",
+                binary=RELEASE) as s:
         yield s
 
 

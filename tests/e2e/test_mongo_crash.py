@@ -15,7 +15,7 @@ SOAK = bool(os.environ.get("POSTRIDER_SOAK"))
 # Processes, mails to be acknowledged, how often each harm is done at least.
 RUNS = [(1, 100_000, 40), (2, 20_000, 20)] if SOAK else [(1, 2_000, 3), (2, 700, 2)]
 USERS = 3
-pytestmark = pytest.mark.own_store
+pytestmark = pytest.mark.own_store("mongo")
 
 # What a door may say; 503 with its reasons, and a 409 while the first request of a key has not ended for the server that takes it.
 ALLOWED = {

@@ -6,7 +6,7 @@ from test_delivery import ended, send
 from test_delivery_nodes import nodes
 from test_two_processes import kill
 
-pytestmark = pytest.mark.own_store
+pytestmark = pytest.mark.own_store("mongo")
 
 
 def path(s, site):

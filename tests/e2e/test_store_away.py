@@ -15,7 +15,7 @@ from server import PASSWORD, Server, until
 from test_store_open import refused
 from wire import Pop3, Smtp, plain
 
-pytestmark = pytest.mark.own_store
+pytestmark = pytest.mark.own_store("mongo")
 KNOWN = 8.0  # seconds within which it is known that the store is away
 AT_ONCE = 1.0
 ANA = "ana@away.test"

@@ -11,7 +11,7 @@ import pytest
 from server import PASSWORD, Server, until
 from wire import loose_context
 
-pytestmark = pytest.mark.own_store
+pytestmark = pytest.mark.own_store("mongo")
 
 CHEAP = ["--set", "auth.argon2_memory=64K", "--set", "auth.argon2_passes=1"]  # what a hash costs is not what is tested
 SOON = 1.0  # seconds in which a change at one node is known at another
