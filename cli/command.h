@@ -74,6 +74,8 @@ int template_main(int argc, char **argv); /* template samples; else as resource_
 int batch_main(int argc, char **argv);    /* batch send; else as resource_main */
 int send_main(int argc, char **argv);
 int sendmail_main(int argc, char **argv);
+int mail_main(int argc, char **argv);
+int mail_help(void); /* is EXIT_FINE */
 int check_main(int argc, char **argv);
 int store_main(int argc, char **argv);
 void store_help(void);

@@ -26,6 +26,7 @@ static const struct {
     { "mailbox", resource_main, "mailboxes and what is in them" },
     { "suppression", resource_main, "addresses that get no mail" },
     { "config", resource_main, "parameters" },
+    { "mail", mail_main, "mail VERB: what mail is made of, without a server; mail --help" },
     { "store", store_main, "store copy FROM TO: everything into another store" },
     { "sync", sync_main, "count again what is kept counted, and put it right" },
 };
@@ -60,6 +61,8 @@ static int help(int argc, char **argv)
     }
     if (argc > 0 && strcmp(argv[0], "batch") == 0)
         print_flags("postrider batch send, beside the flags of every command", batch_send_flags);
+    if (argc > 0 && strcmp(argv[0], "mail") == 0)
+        return mail_help();
     if (argc > 0 && (strcmp(argv[0], "store") == 0 || strcmp(argv[0], "sync") == 0)) {
         (argv[0][1] == 't' ? store_help : sync_help)();
         return EXIT_FINE;

@@ -1,4 +1,4 @@
-/* mail/lookups.c - the book: found by a walk, since it holds a hundred questions at most and is asked a few hundred
+/* mail/lookups.c - the book: found by a walk, since it holds 150 questions at most and is asked a few hundred
  * times. What a stranger said is kept as text, as it was; a book that is read again holds no question that is open. */
 #include "mail/lookups.h"
 #include "base/json.h"
@@ -85,7 +85,7 @@ static void read_one(struct lookups *l, struct json_object *object)
     struct bytes type = json_text(object, "type");
 
     *one = (struct lookup){ .name = arena_copy(l->arena, json_text(object, "name")) };
-    while (one->type < LOOKUP_CNAME && !bytes_equal(type, bytes_of(types[one->type])))
+    while (one->type < LOOKUP_PTR && !bytes_equal(type, bytes_of(types[one->type])))
         one->type++;
     one->target = arena_copy(l->arena, json_text(object, "target"));
     one->why = arena_copy(l->arena, json_text(object, "why"));

@@ -13,7 +13,7 @@
 #include "base/arena.h"
 #include "base/err.h"
 
-enum lookup_type { LOOKUP_A, LOOKUP_AAAA, LOOKUP_MX, LOOKUP_TXT, LOOKUP_CNAME };
+enum lookup_type { LOOKUP_A, LOOKUP_AAAA, LOOKUP_MX, LOOKUP_TXT, LOOKUP_CNAME, LOOKUP_PTR };
 enum lookup_result {
     LOOKUP_PENDING, /* not asked yet */
     LOOKUP_FOUND,
@@ -21,20 +21,22 @@ enum lookup_result {
     LOOKUP_FAILED /* nobody knows: `why` */
 };
 
-#define LOOKUPS_MAX       100   /* questions of one judgement; more are answered LOOKUP_FAILED */
+#define LOOKUPS_MAX       150   /* questions of one judgement; more are answered LOOKUP_FAILED */
 #define LOOKUP_VALUES     50    /* records of one answer that are looked at */
 #define LOOKUP_ANSWER_MAX 16384 /* bytes of one answer; the value that passes it is the last */
 #define LOOKUP_NAME_MAX   253
 #define LOOKUP_VALUE_MAX  4096
 #define LOOKUPS_TEXT_MAX  65536 /* of lookups_write; what comes after is left out and asked again */
-#define LOOKUP_TYPES_TEXT "A", "AAAA", "MX", "TXT", "CNAME"
+#define LOOKUP_TYPES_TEXT "A", "AAAA", "MX", "TXT", "CNAME", "PTR"
 
 struct lookup {
     struct bytes name; /* without the last dot */
     enum lookup_type type;
     enum lookup_result result;
-    struct bytes target;  /* the end of a chain of CNAMEs, where that is another name */
-    struct bytes *values; /* TXT: its strings joined; A, AAAA: as text; MX: "10 mail.example.org", "0 " for null */
+    bool no_name; /* LOOKUP_NONE: there is no such name (NXDOMAIN), nor one below it; not kept by lookups_write */
+    struct bytes target; /* the end of a chain of CNAMEs, where that is another name */
+    struct bytes
+        *values; /* TXT: its strings joined; A, AAAA: as text; MX: "10 mail.example.org", "0 " for null; PTR: a name */
     size_t n;
     struct bytes why; /* LOOKUP_FAILED: for people */
 };
