@@ -132,6 +132,10 @@ static void fields(struct request *r)
     /* Mail and keys are in these answers: no cache keeps them, and no browser runs what a sender wrote. */
     exchange_field(x, "Cache-Control", BYTES("no-store"));
     exchange_field(x, "X-Content-Type-Options", BYTES("nosniff"));
+    if (r->route && r->route->flags & ROUTE_PUBLIC) { /* who has the link may do what it is for */
+        exchange_field(x, "Referrer-Policy", BYTES("no-referrer"));
+        exchange_field(x, "X-Robots-Tag", BYTES("noindex, nofollow"));
+    }
     if (r->location.p)
         exchange_field(x, "Location", r->location);
     if (r->allow.p)

@@ -6,6 +6,8 @@ static const struct known {
     size_t offset; /* in struct request */
     bool many;
 } headers[] = {
+    { "Host", offsetof(struct request, host), false },
+    { "User-Agent", offsetof(struct request, user_agent), false },
     { "Accept", offsetof(struct request, accept), true },
     { "Last-Event-ID", offsetof(struct request, last_event), false },
     { "Authorization", offsetof(struct request, authorization), false },

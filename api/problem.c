@@ -67,6 +67,9 @@ static const struct code {
       "The Content-Type does not fit the operation.", "Send the type that `detail` names." },
     { "validation_error", 422, "The request breaks a rule", "One or more fields are wrong.",
       "`errors` lists every fault with the place it is in." },
+    { "no_public_url", 422, "The server does not know its public address",
+      "Links of ours in a mail (unsubscribing, tracking) need an address that readers reach.",
+      "Have the operator set `server.public_url`, or send without them." },
     { "idempotency_mismatch", 422, "This Idempotency-Key belongs to another request",
       "The key was used with another body.", "Use a new key for a new request." },
     { "rate_limited", 429, "Too many", "A limit was passed.", "Wait as long as `Retry-After` says." },
@@ -108,9 +111,13 @@ void problem_write(struct request *r)
         code = code_find(BYTES("internal"));
     buf_reset(&r->out);
     r->status = code->status;
-    r->type = "application/problem+json";
     r->is_error = true;
     r->fixed = r->location = NO_BYTES;
+    if (r->route && r->route->flags & ROUTE_PUBLIC) {
+        public_problem(r, code->title, err_told(&c->err));
+        return;
+    }
+    r->type = "application/problem+json";
     jw_init(&w, &r->out);
     jw_object(&w);
     jw_key_text(&w, "type", arena_bytesf(c->arena, "/errors/%s", code->code));

@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/params.h"
 #include "service/box/reading.h"
+#include "service/core/public_url.h"
 
 /* ---- the beginning ---- */
 
@@ -122,6 +123,15 @@ static bool is_open(const struct route *route)
     return route->flags & ROUTE_OPEN || (route->flags & ROUTE_METRICS && PARAM_INT(api, metrics_open));
 }
 
+/* On the host of links in mails there is nothing else. */
+static bool found_here(struct request *r)
+{
+    if (r->route->flags & ROUTE_PUBLIC || !public_url_is_host(r->host))
+        return true;
+    r->route = NULL;
+    return err_set(&r->call.err, ERR_MISSING, "There is no such path");
+}
+
 /* What can be told from the header alone. */
 static bool acceptable(struct request *r)
 {
@@ -129,7 +139,7 @@ static bool acceptable(struct request *r)
         return err_set(&r->call.err, ERR_BAD_JSON, "The request's header is malformed or ambiguous");
     if (atomic_load(&r->x->api->stopping))
         return err_set(&r->call.err, ERR_BUSY, "The server is stopping");
-    if (!routed(r))
+    if (!routed(r) || !found_here(r))
         return false;
     if (!is_open(r->route) && !r->authorization.p && !r->is_unix)
         return err_set(&r->call.err, ERR_AUTH, "Give an API key as `Authorization: Bearer …`");
@@ -208,6 +218,8 @@ static bool body_read(struct request *r)
 {
     if (r->is_streamed)
         return !r->key.p || exchange_collect(r->x, &r->call.err);
+    if (r->route->flags & ROUTE_FORM)
+        return exchange_collect(r->x, &r->call.err);
     if (r->route->flags & ROUTE_BODY_MAY_LACK && !has_body(r))
         return true;
     return !(r->route->flags & ROUTE_JSON) || body_parse(r);

@@ -33,7 +33,7 @@ struct request {
     struct bytes path, query_text;
     struct bytes parameter[ROUTE_PARAMETERS];
     struct bytes authorization, content_type, content_encoding, forwarded_for, forwarded_proto, other_account, key,
-        accept, last_event, if_match;
+        accept, last_event, if_match, host, user_agent;
     bool is_streamed, collected_read;
     bool malformed; /* as HTTP: 400 invalid_request */
     bool is_unix;   /* came by the unix socket, from this uid */
@@ -124,6 +124,10 @@ bool answer_list_end(struct jw *w, const struct page_out *page);
 bool answer_done(struct request *r); /* 204 */
 bool answer_text(struct request *r, const char *type, struct bytes text);
 bool answer_content(struct request *r, const char *type, const struct content_out *content);
+
+/* ---- api/public.c ---- */
+/* What went wrong, as a page: both texts are ours. */
+void public_problem(struct request *r, const char *title, const char *detail);
 
 /* ---- api/problem.c ---- */
 /* The answer for r->call.err (RFC 9457). */

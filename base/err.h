@@ -42,6 +42,7 @@
     X(PRECONDITION, 412, "precondition_failed", "451 4.3.0", "-ERR", NULL)                                             \
     X(TOO_LARGE, 413, "too_large", "552 5.3.4", "-ERR", NULL)                                                          \
     X(MEDIA, 415, "unsupported_media_type", "554 5.6.1", "-ERR", NULL)                                                 \
+    X(NO_PUBLIC_URL, 422, "no_public_url", "554 5.6.0", "-ERR", NULL)                                                  \
     X(IDEMPOTENCY_MISMATCH, 422, "idempotency_mismatch", "554 5.5.0", "-ERR", NULL)                                    \
     X(RATE, 429, "rate_limited", "450 4.7.1", "-ERR [SYS/TEMP]", NULL)                                                 \
     X(HEADERS_TOO_LARGE, 431, "headers_too_large", "552 5.3.4", "-ERR", NULL)                                          \

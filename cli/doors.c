@@ -5,6 +5,7 @@
 #include "cli/doors.h"
 #include "base/json.h"
 #include "cli/listen.h"
+#include "service/core/public_url.h"
 #include <errno.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -112,8 +113,22 @@ bool doors_open(struct doors *d, struct service *svc, const struct datadir *dir,
     return true;
 }
 
+/* The API's first address; "" without one. */
+static void api_url(const struct doors *d, char *out, size_t n)
+{
+    char text[128];
+
+    listen_text(bytes_of(d->api_host), api_port(d->api), text, sizeof text);
+    snprintf(out, n, "%s%s", d->api_host[0] ? PARAM_TEXT(api, cert).n ? "https://" : "http://" : "",
+             d->api_host[0] ? text : "");
+}
+
 bool doors_serve(struct doors *d, struct err *e)
 {
+    char url[160];
+
+    api_url(d, url, sizeof url);
+    public_url_own(d->receive.svc, url);
     for (size_t i = 0; i < d->n; i++)
         if (!listener_serve(d->listeners[i], e))
             return false;
@@ -142,12 +157,10 @@ void doors_close(struct doors *d)
 
 void doors_describe(const struct doors *d, struct bytes admin_key, struct buf *out)
 {
-    char text[128], url[160] = "";
+    char text[128], url[160];
     struct jw w;
 
-    listen_text(bytes_of(d->api_host), api_port(d->api), text, sizeof text);
-    if (d->api_host[0])
-        snprintf(url, sizeof url, "%s://%s", PARAM_TEXT(api, cert).n ? "https" : "http", text);
+    api_url(d, url, sizeof url);
     jw_init(&w, out);
     jw_object(&w);
     jw_key_text(&w, "api", url[0] ? bytes_of(url) : NO_BYTES);

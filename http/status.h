@@ -7,6 +7,7 @@
     X(CREATED, 201, "Created")                                                                                         \
     X(ACCEPTED, 202, "Accepted")                                                                                       \
     X(NO_CONTENT, 204, "No Content")                                                                                   \
+    X(FOUND, 302, "Found")                                                                                             \
     X(BAD_REQUEST, 400, "Bad Request")                                                                                 \
     X(UNAUTHORIZED, 401, "Unauthorized")                                                                               \
     X(FORBIDDEN, 403, "Forbidden")                                                                                     \

@@ -147,11 +147,14 @@ def flags_of(tables, document, operation, method):
     flags += ["ROUTE_JSON"] if "application/json" in content else []
     flags += ["ROUTE_BODY_MAY_LACK"] if content and not tables.resolve(operation["requestBody"]).get("required") else []
     flags += ["ROUTE_STREAM"] if "x-stream" in operation else []
-    flags += ["ROUTE_POST"] if method == "post" else []
+    flags += ["ROUTE_FORM"] if operation.get("x-form") else []
+    flags += ["ROUTE_POST"] if method == "post" and not operation.get("x-form") else []
+    flags += ["ROUTE_PUBLIC"] if operation.get("x-public") else []
     flags += ["ROUTE_READS"] if operation.get("x-reads") else []
     flags += [OPEN_WHEN[operation["x-open-when"]]] if "x-open-when" in operation else []
     assert "x-stream" not in operation or operation["x-stream"] in content
-    assert set(content) <= {"application/json", operation.get("x-stream")}
+    assert set(content) <= ({"application/x-www-form-urlencoded", "multipart/form-data"} if operation.get("x-form")
+                            else {"application/json", operation.get("x-stream")})
     return " | ".join(flags) or "0"
 
 

@@ -162,6 +162,7 @@ void service_close(struct service **svc)
     crypt_wipe(&s->secret_key, sizeof s->secret_key);
     crypt_wipe(&s->token_key, sizeof s->token_key);
     crypt_wipe(&s->srs_key, sizeof s->srs_key);
+    crypt_wipe(&s->public_key, sizeof s->public_key);
     crypt_wipe(&s->remember_key, sizeof s->remember_key);
     free(s->data_dir);
     free(s);

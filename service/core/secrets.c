@@ -167,6 +167,7 @@ bool secrets_open(struct service *svc, struct err *e)
         crypt_derive(&k.key, BYTES("secret"), &svc->secret_key);
         crypt_derive(&k.key, BYTES("return path 1"), &svc->token_key);
         crypt_derive(&k.key, BYTES("srs"), &svc->srs_key);
+        crypt_derive(&k.key, BYTES("public token 1"), &svc->public_key);
         crypt_key_new(&svc->remember_key);
     }
     crypt_wipe(&k, sizeof k);

@@ -5,6 +5,7 @@
 #include "service/core/setting.h"
 #include "base/param_value.h"
 #include "service/core/follow.h"
+#include "service/core/public_url.h"
 #include "service/core/state.h"
 
 #define VALUE_MOST 4096
@@ -223,11 +224,13 @@ bool setting_history(struct call *c, const struct setting_history_in *in, struct
 
 /* ---- changes ---- */
 
-/* In live mode we have a name. */
+/* In live mode we have a name; and what links are made of is no path. */
 static bool keeps_name(struct call *c, enum param p, struct bytes value, struct err *why)
 {
     if (p == PARAM_delivery_mode && bytes_equal(value, BYTES("live")))
         return service_has_full_name(why);
+    if (p == PARAM_server_public_url && value.n)
+        return public_url_check(value, why);
     return p != PARAM_server_hostname || !service_is_live(c->svc) || full_name_check(value, why);
 }
 

@@ -33,6 +33,7 @@ struct service {
     struct store *store;
     struct id node, operator_account;
     char *data_dir;
+    char own_url[160]; /* the API's own door: public_url.h */
     char wrap_name[WRAP_NAME + 1];
     struct crypt_key wrap_key;        /* wraps users' keys and content keys */
     struct crypt_key idempotency_key; /* hashes of requests, and of names (id_of_name) */
@@ -40,6 +41,7 @@ struct service {
     struct crypt_key secret_key;      /* seals secrets of rows: secret_seal */
     struct crypt_key token_key;       /* of return paths, number 1: service/queue/return_path.h */
     struct crypt_key srs_key;         /* of those of forwards: the same */
+    struct crypt_key public_key;      /* of links in mails, number 1: service/queue/public_token.h */
     struct crypt_key remember_key;    /* hashes of verified passwords; random, new in every process */
     struct directory *directory;      /* service/identity/directory.h */
     struct dkim_cache *dkim;          /* service/identity/dkim_signer.h */

@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/crypt.h"
 #include "base/params.h"
+#include "service/core/public_url.h"
 #include "service/core/state.h"
 #include "service/message/preview.h"
 
@@ -68,7 +69,8 @@ bool preview_keep(struct call *c, struct batch *b, struct preview_out *out)
     if (!seal(c, out->html, row) || !make_room(c, b))
         return false;
     batch_insert(b, &view_kind, row, NULL, 0);
-    out->view_url = arena_bytesf(c->arena, "/views/%.*s", SHOW(id_text(c->arena, view_kind.prefix, row->id)));
+    out->view_url = arena_bytesf(c->arena, "%.*s/views/%.*s", SHOW(public_url()),
+                                 SHOW(id_text(c->arena, view_kind.prefix, row->id)));
     return true;
 }
 
