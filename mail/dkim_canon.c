@@ -1,4 +1,4 @@
-/* mail/dkim_canon.c - relaxed canonicalization in one pass.
+/* mail/dkim_canon.c - canonicalization in one pass.
  *
  * What may vanish (blanks at the end of a line, empty lines at the end of the body) is only counted until something
  * follows it. All else is copied in spans as long as they come, through a small buffer to the hash, because a call of
@@ -20,7 +20,7 @@ void dkim_body_begin_to(struct dkim_body *b, void (*out)(void *ctx, const char *
     b->out = out;
     b->ctx = ctx;
     b->lines = b->held = 0;
-    b->blank = b->cr = b->any = false;
+    b->blank = b->cr = b->any = b->simple = false;
 }
 
 void dkim_body_begin(struct dkim_body *b)
@@ -89,7 +89,33 @@ static size_t plain(const char *p, size_t n)
     return i;
 }
 
-void dkim_body_feed(struct dkim_body *b, struct bytes chunk)
+/* 3.4.3: but for the empty lines at the end all is as it is. */
+static void feed_simple(struct dkim_body *b, struct bytes chunk)
+{
+    size_t i = 0;
+
+    while (i < chunk.n) {
+        size_t n = bytes_find(bytes_from(chunk, i), '\r');
+
+        if (b->cr && chunk.p[i] == '\n') {
+            b->cr = false;
+            b->lines++;
+            i++;
+            continue;
+        }
+        if (b->cr)
+            put_cr(b);
+        if (n) {
+            put_counted(b);
+            put(b, chunk.p + i, n);
+        }
+        i += n;
+        b->cr = i < chunk.n;
+        i += b->cr;
+    }
+}
+
+static void feed_relaxed(struct dkim_body *b, struct bytes chunk)
 {
     size_t i = 0;
 
@@ -118,11 +144,16 @@ void dkim_body_feed(struct dkim_body *b, struct bytes chunk)
     }
 }
 
+void dkim_body_feed(struct dkim_body *b, struct bytes chunk)
+{
+    (b->simple ? feed_simple : feed_relaxed)(b, chunk);
+}
+
 void dkim_body_end(struct dkim_body *b, uint8_t hash[DKIM_HASH])
 {
     if (b->cr)
         put_cr(b);
-    if (b->any) /* RFC 6376 3.4.4 with 3.4.3: a body that is not empty ends in CRLF, an empty one is nothing */
+    if (b->any || b->simple) /* 3.4.3, 3.4.4: it ends in CRLF; an empty one is CRLF or, relaxed, nothing */
         put(b, "\r\n", 2);
     flush(b);
     if (b->hash && EVP_DigestFinal_ex(b->hash, hash, NULL) != 1)

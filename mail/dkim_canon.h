@@ -1,5 +1,5 @@
-/* mail/dkim_canon.h - the relaxed forms of a header field and of a body (RFC 6376 3.4.2, 3.4.4), for who signs and who
- * verifies.
+/* mail/dkim_canon.h - the canonical forms of a body and of a header field (RFC 6376 3.4), for who signs and who
+ * verifies: relaxed, and of a body also simple.
  *
  *     struct dkim_body b;
  *     dkim_body_begin(&b);
@@ -18,13 +18,14 @@ struct dkim_body {
     void (*out)(void *ctx, const char *p, size_t n); /* where canonical bytes go; dkim_body_begin: the hash */
     void *ctx;
     size_t lines; /* line ends that are written once something follows */
-    bool blank, cr, any;
+    bool blank, cr, any, simple;
     size_t held;
     char hold[1024];
 };
 
 void dkim_body_begin(struct dkim_body *b);
-/* The canonical bytes themselves go to `out`: for tests. dkim_body_end then takes NULL. */
+/* The canonical bytes themselves go to `out`: for tests, and for who hashes a part of them. dkim_body_end then takes
+ * NULL. b->simple may be set after either. */
 void dkim_body_begin_to(struct dkim_body *b, void (*out)(void *ctx, const char *p, size_t n), void *ctx);
 void dkim_body_feed(struct dkim_body *b, struct bytes chunk);
 void dkim_body_end(struct dkim_body *b, uint8_t hash[DKIM_HASH]);
