@@ -25,6 +25,14 @@ static struct bytes without_dot(struct bytes name)
     return bytes_ends(name, BYTES(".")) ? bytes_head(name, name.n - 1) : name;
 }
 
+/* A string may hold NUL; a number is its digits. */
+static struct bytes text_of(struct json_object *o)
+{
+    if (json_object_is_type(o, json_type_string))
+        return (struct bytes){ json_object_get_string(o), (size_t)json_object_get_string_len(o) };
+    return bytes_of(json_object_get_string(o));
+}
+
 /* One answer: a text; of TXT also a list of strings, which are one text; of MX also [10, "host"]. */
 static struct bytes answer_of(struct json_object *o, const struct zone_row *row, struct arena *a)
 {
@@ -32,12 +40,12 @@ static struct bytes answer_of(struct json_object *o, const struct zone_row *row,
     struct bytes text;
 
     if (!json_object_is_type(o, json_type_array))
-        return arena_copy(a, bytes_of(json_object_get_string(o)));
+        return arena_copy(a, text_of(o));
     buf_init(&joined, LOOKUP_ANSWER_MAX);
     for (size_t i = 0; i < json_object_array_length(o); i++) {
         if (i && bytes_equal_nocase(row->type, BYTES("MX")))
             buf_addc(&joined, ' ');
-        buf_adds(&joined, json_object_get_string(json_object_array_get_idx(o, i)));
+        buf_add(&joined, text_of(json_object_array_get_idx(o, i)));
     }
     text = arena_copy(a, buf_bytes(&joined));
     buf_clear(&joined);
