@@ -167,6 +167,7 @@ TYPEID(typeid_key, "key")
 TYPEID(typeid_lay, "lay")
 TYPEID(typeid_mbx, "mbx")
 TYPEID(typeid_msg, "msg")
+TYPEID(typeid_pol, "pol")
 TYPEID(typeid_sus, "sus")
 TYPEID(typeid_thr, "thr")
 TYPEID(typeid_str, "str")
@@ -205,6 +206,7 @@ static const struct format formats[FORMATS] = {
     [FORMAT_typeid_lay] = { typeid_lay, "invalid_id", ID_WRONG },
     [FORMAT_typeid_mbx] = { typeid_mbx, "invalid_id", ID_WRONG },
     [FORMAT_typeid_msg] = { typeid_msg, "invalid_id", ID_WRONG },
+    [FORMAT_typeid_pol] = { typeid_pol, "invalid_id", ID_WRONG },
     [FORMAT_typeid_sus] = { typeid_sus, "invalid_id", ID_WRONG },
     [FORMAT_typeid_thr] = { typeid_thr, "invalid_id", ID_WRONG },
     [FORMAT_typeid_str] = { typeid_str, "invalid_id", ID_WRONG },

@@ -214,6 +214,7 @@ void send_read(const struct send_reading *r, struct message_send_in *in)
     in->require_tls = bool_of(r, "require_tls");
     in->expires_after = json_object_get_int64(json_member(r->body, "expires_after"));
     in->priority = json_text(r->body, "priority");
+    in->stream = json_text(r->body, "stream");
     in->scheduled_at = time_of(json_text(r->body, "scheduled_at"));
     in->bypass = bypass_read(r);
 }
@@ -244,7 +245,7 @@ bool send_read_body(struct request *r, struct message_send_in *in)
 
 static bool json_send_in(struct request *r, struct message_send_in *in)
 {
-    for (const char *const *p = (const char *const[]){ "from", "to", "scheduled_at", NULL }; *p; p++)
+    for (const char *const *p = (const char *const[]){ "from", "to", "scheduled_at", "stream", NULL }; *p; p++)
         if (query_text(r, *p).p || json_member(r->query, *p))
             call_fault(&r->call, arena_printf(r->call.arena, "/%s", *p), "unknown_parameter",
                        "This query parameter goes with message/rfc822");
@@ -257,6 +258,7 @@ static void raw_send_in(struct request *r, struct message_send_in *in)
     in->raw = body_source(r);
     in->raw_from = query_text(r, "from");
     in->scheduled_at = query_time(r, "scheduled_at");
+    in->stream = query_text(r, "stream");
     in->raw_to = json_texts(r->call.arena, json_member(r->query, "to"), &in->n_raw_to);
 }
 

@@ -15,6 +15,7 @@ static const struct {
     { "user", resource_main, "users and their addresses" },
     { "route", resource_main, "by which way mail leaves" },
     { "template", template_main, "mails that are written once; template samples: some to begin with" },
+    { "stream", resource_main, "kinds of mail that an account sends" },
     { "layout", resource_main, "what stands around templates" },
     { "partial", resource_main, "what templates share" },
     { "key", resource_main, "API keys" },

@@ -27,6 +27,7 @@ static const struct flag send_flags[] = {
     { "template-version", FLAG_NUMBER, NULL, false, "of it; standard: the one published last" },
     { "var", FLAG_NAMED, NULL, false, "name=value for the template, may be repeated" },
     { "variables-file", FLAG_JSON, NULL, false, "file with all values for it, as JSON" },
+    { "stream", FLAG_TEXT, "stream", false, "slug or id of the stream it is of" },
     { "at", FLAG_TEXT, "scheduled_at", false, "when it begins (RFC 3339 time)" },
     { "save-to-sent", FLAG_SWITCH, "save_to_sent", false, "keep a copy in the sender's Sent" },
     { NULL, FLAG_TEXT, NULL, false, NULL },
@@ -278,9 +279,8 @@ out:
 /* A whole mail goes to whoever the flags name, if they name somebody: --cc and --bcc no less than --to. */
 static void add_envelopes(struct buf *path, const struct command_line *l)
 {
-    static const char *const names[][2] = {
-        { "from", "from" }, { "to", "to" }, { "cc", "to" }, { "bcc", "to" }, { "at", "scheduled_at" }
-    };
+    static const char *const names[][2] = { { "from", "from" }, { "to", "to" },           { "cc", "to" },
+                                            { "bcc", "to" },    { "at", "scheduled_at" }, { "stream", "stream" } };
 
     for (size_t i = 0; i < l->n_values; i++)
         for (size_t k = 0; k < sizeof names / sizeof *names; k++)

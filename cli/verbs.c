@@ -198,6 +198,19 @@ static const struct flag suspend[] = {
     { "expires-at", FLAG_TEXT, "expires_at", false, "RFC 3339 time" },
     END,
 };
+#define STREAM_FLAGS                                                                                                   \
+    { "name", FLAG_TEXT, "name", false, "for people" },                                                                \
+        { "opens", FLAG_SWITCH, "tracking.opens", false, "note when a mail is opened" },                               \
+        { "clicks", FLAG_TEXT, "tracking.clicks", false, "none, html, text or both: note clicks in these" },           \
+        { "unsubscribe", FLAG_TEXT, "unsubscribe", false, "none or one_click" },                                       \
+        { "per-second", FLAG_NUMBER, "recipients_per_second", false, "so many recipients at most" },                   \
+    {                                                                                                                  \
+        "expires-after", FLAG_NUMBER, "expires_after", false, "seconds until a mail is given up"                       \
+    }
+static const struct flag stream_add[] = { { "kind", FLAG_TEXT, "kind", false, "transactional (standard) or broadcast" },
+                                          STREAM_FLAGS,
+                                          END };
+static const struct flag stream_set[] = { { "slug", FLAG_TEXT, "slug", false, "its new slug" }, STREAM_FLAGS, END };
 static const struct flag mailbox_add[] = { { "parent", FLAG_TEXT, "parent_id", false, "mailbox it lies in" }, END };
 static const struct flag mailbox_set[] = {
     { "name", FLAG_TEXT, "name", false, "its new name" },
@@ -317,6 +330,13 @@ const struct verb verbs[] = {
     { "partial", "show", "GET", "/v1/partials/{1}", 1, NULL, none, NULL, "NAME" },
     { "partial", "put", "PUT", "/v1/partials/{1}", 1, NULL, partial_put, NULL, "NAME: {{> NAME}} stands for this" },
     { "partial", "delete", "DELETE", "/v1/partials/{1}", 1, NULL, none, NULL, "NAME" },
+    { "stream", "list", "GET", "/v1/streams", 0, NULL, listing, &stream_members, "all streams" },
+    { "stream", "add", "POST", "/v1/streams", 1, "slug", stream_add, NULL, "SLUG: a new stream" },
+    { "stream", "show", "GET", "/v1/streams/{1}", 1, NULL, none, NULL, "STREAM (id or slug)" },
+    { "stream", "set", "PATCH", "/v1/streams/{1}", 1, NULL, stream_set, NULL, "STREAM: changes what the flags say" },
+    { "stream", "pause", "POST", "/v1/streams/{1}/pause", 1, NULL, reason, NULL, "STREAM: nothing of it leaves" },
+    { "stream", "resume", "POST", "/v1/streams/{1}/resume", 1, NULL, reason, NULL, "STREAM: it leaves again" },
+    { "stream", "delete", "DELETE", "/v1/streams/{1}", 1, NULL, none, NULL, "STREAM" },
     { "mailbox", "list", "GET", "/v1/users/{1}/mailboxes", 1, NULL, listing, &mailbox_members, "USER" },
     { "mailbox", "add", "POST", "/v1/users/{1}/mailboxes", 2, "-,name", mailbox_add, NULL, "USER NAME: a new mailbox" },
     { "mailbox", "set", "PATCH", "/v1/mailboxes/{1}", 1, NULL, mailbox_set, NULL,

@@ -123,7 +123,7 @@ void way_quiet(struct engine *e, struct way *w, int64_t until);
 
 /* ---- rates ---- */
 
-enum { RATE_PATH, RATE_ACCOUNT, RATE_STREAM, RATES };
+enum { RATE_PATH, RATE_ACCOUNT, RATE_STREAM, RATE_PACE, RATES };
 /* So many of `most` messages of the flow may begin on the way; 0: none before *until (the store's clock). Waits for the
  * store, where a rate is set. */
 size_t rates_take(struct engine *e, struct bytes flow, struct way *w, size_t most, struct arena *a, int64_t *until);
@@ -466,6 +466,8 @@ struct engine {
     bool has_v6;
     struct suspension *stops; /* in force, as of `stops_version` */
     size_t n_stops;
+    struct stream_pace *paces; /* of streams, likewise */
+    size_t n_paces;
     struct arena *stops_arena;
     uint64_t stops_version;
 };

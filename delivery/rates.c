@@ -11,6 +11,7 @@
 #include "service/core/limits.h"
 
 #define MINUTE_MS   60000
+#define SECOND_MS   1000
 #define AWAY_MS     1000 /* the store is away: closed, and asked again then */
 #define ASK_MS      5000 /* no longer: the rate may be another one by then */
 #define DEADLINE_MS 5000
@@ -125,12 +126,23 @@ static struct bytes name_of(struct arena *a, const char *of, struct bytes name)
                         (unsigned long long)hash_text(0, name));
 }
 
+/* What the stream itself allows in a second; 0: as much as there is. */
+static int64_t pace_of(const struct engine *e, struct bytes stream)
+{
+    for (size_t i = 0; i < e->n_paces; i++)
+        if (bytes_equal(e->paces[i].stream, stream))
+            return e->paces[i].per_second;
+    return 0;
+}
+
 /* The rates in force of a flow on a way; how many. */
-static size_t limits_of(const struct flow_name *f, const struct way *w, struct arena *a, struct limit *out)
+static size_t limits_of(const struct engine *e, const struct flow_name *f, const struct way *w, struct arena *a,
+                        struct limit *out)
 {
     int64_t most[RATES] = { [RATE_PATH] = PARAM_INT(delivery, path_rate),
                             [RATE_ACCOUNT] = PARAM_INT(delivery, account_rate),
-                            [RATE_STREAM] = PARAM_INT(delivery, stream_rate) };
+                            [RATE_STREAM] = PARAM_INT(delivery, stream_rate),
+                            [RATE_PACE] = pace_of(e, f->stream) };
     size_t n = 0;
 
     if (most[RATE_PATH])
@@ -139,6 +151,8 @@ static size_t limits_of(const struct flow_name *f, const struct way *w, struct a
         out[n++] = (struct limit){ name_of(a, "account", f->account), most[RATE_ACCOUNT], MINUTE_MS };
     if (most[RATE_STREAM] && !bytes_equal(f->stream, BYTES("-")))
         out[n++] = (struct limit){ name_of(a, "stream", f->stream), most[RATE_STREAM], MINUTE_MS };
+    if (most[RATE_PACE])
+        out[n++] = (struct limit){ name_of(a, "pace", f->stream), most[RATE_PACE], SECOND_MS };
     return n;
 }
 
@@ -148,7 +162,7 @@ size_t rates_take(struct engine *e, struct bytes flow, struct way *w, size_t mos
 {
     struct limit limits[RATES];
     struct flow_name f;
-    size_t n = flow_read(flow, &f) ? limits_of(&f, w, a, limits) : 0, got[RATES], least = most;
+    size_t n = flow_read(flow, &f) ? limits_of(e, &f, w, a, limits) : 0, got[RATES], least = most;
     int64_t wait;
 
     for (size_t i = 0; i < n && least > 0; i++) {
@@ -171,7 +185,7 @@ void rates_return(struct engine *e, struct bytes flow, struct way *w, size_t n, 
 {
     struct limit limits[RATES];
     struct flow_name f;
-    size_t n_limits = n && flow_read(flow, &f) ? limits_of(&f, w, a, limits) : 0;
+    size_t n_limits = n && flow_read(flow, &f) ? limits_of(e, &f, w, a, limits) : 0;
 
     for (size_t i = 0; i < n_limits; i++)
         credit_give(e, limits[i].name, n);

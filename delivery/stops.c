@@ -81,6 +81,7 @@ void stops_look(struct engine *e)
     a = arena_new(STOPS_ARENA);
     e->stops_version = version;
     suspensions_copy(e->svc, a, &e->stops, &e->n_stops);
+    suspensions_paces(e->svc, a, &e->paces, &e->n_paces);
     e->stops_arena = a;
     for (struct way *w = e->ways; w; w = w->hh.next)
         stops_way(e, w);

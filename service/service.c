@@ -21,6 +21,7 @@
 #include "service/identity/dkim_signer.h"
 #include "service/identity/domain_watch.h"
 #include "service/identity/first_start.h"
+#include "service/identity/stream.h"
 #include "service/keep/copy.h"
 #include "service/keep/past.h"
 #include "service/keep/sweep.h"
@@ -105,6 +106,7 @@ bool service_open(const struct service_options *o, struct service **out, struct 
     id_format("", id_new(), svc->boot);
     svc->started_at = clock_wall();
     svc->directory = directory_new();
+    svc->streams = stream_cache_new();
     svc->dkim = dkim_cache_new();
     svc->limits = limits_new();
     svc->retries = retries_new();
@@ -154,6 +156,7 @@ void service_close(struct service **svc)
     pokes_free(&s->pokes);
     snapshots_free(&s->snapshots);
     directory_free(&s->directory);
+    stream_cache_free(&s->streams);
     dkim_cache_free(&s->dkim);
     store_close(&s->store);
     crypt_wipe(&s->wrap_key, sizeof s->wrap_key);

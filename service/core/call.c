@@ -116,7 +116,7 @@ static unsigned scopes_here(const struct call *c)
 /* What changes things other than mail that is sent. */
 #define SCOPE_CHANGES                                                                                                  \
     (SCOPE_MAIL_WRITE | SCOPE_DOMAINS | SCOPE_USERS | SCOPE_KEYS | SCOPE_SETTINGS | SCOPE_OPERATOR |                   \
-     SCOPE_SUPPRESSIONS | SCOPE_TEMPLATES)
+     SCOPE_SUPPRESSIONS | SCOPE_TEMPLATES | SCOPE_STREAMS)
 
 bool call_may(struct call *c, unsigned scope)
 {

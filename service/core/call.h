@@ -24,7 +24,8 @@
     X(METRICS, "metrics") \
     X(OPERATOR, "operator") \
     X(SUPPRESSIONS, "suppressions") \
-    X(TEMPLATES, "templates")
+    X(TEMPLATES, "templates") \
+    X(STREAMS, "streams")
 /* clang-format on */
 enum scope_number {
 #define X(name, text) SCOPE_NUMBER_##name,

@@ -8,7 +8,7 @@ static const struct field account_fields[] = {
     FIELD(ID, account_row, id),         FIELD(TEXT, account_row, name),       FIELD(BOOL, account_row, disabled),
     FIELD(BOOL, account_row, operator), FIELD(TIME, account_row, created_at), FIELD(INT, account_row, domains),
     FIELD(INT, account_row, routes),    FIELD(INT, account_row, templates),   FIELD(INT, account_row, layouts),
-    FIELD(INT, account_row, partials),
+    FIELD(INT, account_row, partials),  FIELD(INT, account_row, streams),
 };
 static const struct index account_indexes[] = {
     { .name = "disabled", .fields = { "disabled" } },
@@ -229,5 +229,6 @@ const struct kind *const all_kinds[] = {
     &template_version_kind,
     &layout_kind,
     &partial_kind,
+    &stream_kind,
     NULL,
 };

@@ -17,6 +17,7 @@ struct account_row {
     int64_t domains; /* how many it has: raised with each, so that none is made in one that is deleted */
     int64_t routes;  /* likewise: there is a most */
     int64_t templates, layouts, partials; /* likewise */
+    int64_t streams;                      /* those beside the one that it began with */
 };
 
 struct domain_row {
@@ -194,6 +195,7 @@ struct message_row {
     struct id batch_id;    /* the request of many that it came with; null: alone */
     struct id template_id; /* what it was made of, and in which version; null: of no template */
     int64_t template_version;
+    struct id stream_id; /* null: what users sent, and rows of before */
 };
 
 struct batch_row { /* many messages sent by one request: message/batches.h */
@@ -425,6 +427,20 @@ struct partial_row {
     int64_t created_at, updated_at;
 };
 
+struct stream_row { /* a kind of mail that an account sends: identity/stream.h. The default one has the account's number
+                     */
+    struct id id, account_id;
+    struct bytes name, slug;       /* slug unique in the account */
+    struct bytes kind;             /* transactional|broadcast */
+    struct bytes tracking;         /* JSON {opens, clicks}; null: nothing is tracked */
+    struct bytes unsubscribe;      /* none|one_click */
+    struct id pool_id;             /* null: there are no pools yet */
+    int64_t recipients_per_second; /* 0: no limit */
+    int64_t expires_after;         /* seconds; 0: delivery.expires_after */
+    int64_t paused_at, resumed_at; /* paused_at null: it is not; resumed_at: the last time */
+    int64_t created_at;
+};
+
 struct poke_row { /* watched: something of a flow is due, for the node that sends: queue/poke.h */
     struct id id;
     struct bytes flow;
@@ -466,6 +482,6 @@ extern const struct kind change_kind, account_kind, domain_kind, dkim_kind, user
     setting_kind, setting_change_kind, node_kind, idempotency_kind, body_kind, message_kind, tag_kind, delivery_kind,
     mailbox_kind, entry_kind, event_kind, batch_kind, view_kind, consumer_kind, throttle_kind, limit_kind, upgrade_kind,
     copy_kind, suppression_kind, suppression_import_kind, suspension_kind, action_kind, transcript_kind, nudge_kind,
-    path_kind, route_kind, poke_kind, template_kind, template_version_kind, layout_kind, partial_kind;
+    path_kind, route_kind, poke_kind, template_kind, template_version_kind, layout_kind, partial_kind, stream_kind;
 extern const struct kind *const all_kinds[]; /* NULL-terminated, for store_open */
 #endif

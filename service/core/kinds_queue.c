@@ -1,5 +1,5 @@
-/* service/core/kinds_queue.c - the schema of what decides over mail that leaves: routes, suspensions, suppressions,
- * acts on the queue, and how nodes hear of them. The deliveries themselves are in kinds_mail.c. */
+/* service/core/kinds_queue.c - the schema of what decides over mail that leaves: routes, streams, suspensions,
+ * suppressions, acts on the queue, and how nodes hear of them. The deliveries themselves are in kinds_mail.c. */
 #include "service/core/kinds_table.h"
 
 static const struct field route_fields[] = {
@@ -15,6 +15,30 @@ static const struct index route_indexes[] = {
     { .name = "account", .fields = { "account_id" } },
 };
 KIND(route, "rte", INDEXES(route));
+
+static const struct field stream_fields[] = {
+    FIELD(ID, stream_row, id),
+    FIELD(ID, stream_row, account_id),
+    FIELD(TEXT, stream_row, name),
+    FIELD(TEXT, stream_row, slug),
+    FIELD(TEXT, stream_row, kind),
+    FIELD(JSON, stream_row, tracking),
+    FIELD(TEXT, stream_row, unsubscribe),
+    FIELD(INT, stream_row, recipients_per_second),
+    FIELD(INT, stream_row, expires_after),
+    FIELD(TIME, stream_row, paused_at),
+    FIELD(TIME, stream_row, resumed_at),
+    FIELD(TIME, stream_row, created_at),
+    FIELD(ID, stream_row, pool_id),
+};
+/* What every node knows by heart: which are paused, and which have a pace. */
+static const struct index stream_indexes[] = {
+    { .name = "account", .fields = { "account_id" } },
+    { .name = "slug", .unique = true, .fields = { "account_id", "slug" } },
+    { .name = "paused", .fields = { "paused_at" }, .when = "paused_at" },
+    { .name = "paced", .fields = { "recipients_per_second" } },
+};
+KIND(stream, "str", INDEXES(stream));
 
 static const struct field suspension_fields[] = {
     FIELD(ID, suspension_row, id),           FIELD(ID, suspension_row, account_id),

@@ -107,5 +107,6 @@ extern const struct members account_members, account_created_members, account_ke
     message_members, accepted_members, preview_members, batch_members, batch_created_members, delivery_members,
     event_members, setting_members, setting_change_members, me_members, suppression_members, suppression_import_members,
     queue_site_members, transcript_members, suspension_members, action_members, route_members, template_members,
-    template_version_members, template_version_full_members, layout_members, partial_members, rendering_members;
+    template_version_members, template_version_full_members, layout_members, partial_members, rendering_members,
+    stream_members;
 #endif

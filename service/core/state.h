@@ -44,6 +44,7 @@ struct service {
     struct crypt_key public_key;      /* of links in mails, number 1: service/queue/public_token.h */
     struct crypt_key remember_key;    /* hashes of verified passwords; random, new in every process */
     struct directory *directory;      /* service/identity/directory.h */
+    struct stream_cache *streams;     /* service/identity/stream.h */
     struct dkim_cache *dkim;          /* service/identity/dkim_signer.h */
     struct auth *auth;                /* service/identity/auth.c: throttles, remembered logins, key cache */
     struct limits *limits;            /* service/core/limits.h */

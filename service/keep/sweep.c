@@ -333,8 +333,9 @@ static bool forget_changes(struct sweep *s)
 #define ORPHAN_LOOKS 100 /* accounts of one round and kind; the next goes on behind them */
 
 /* Rows that nothing else ends, with an index "account". */
-static const struct kind *const of_accounts[] = { &suppression_kind,      &route_kind,  &template_kind,
-                                                  &template_version_kind, &layout_kind, &partial_kind };
+static const struct kind *const of_accounts[] = {
+    &suppression_kind, &route_kind, &template_kind, &template_version_kind, &layout_kind, &partial_kind, &stream_kind
+};
 #define OF_ACCOUNTS (sizeof of_accounts / sizeof *of_accounts)
 static_assert(OF_ACCOUNTS <= ORPHAN_KINDS, "a place for each");
 

@@ -140,7 +140,7 @@ static bool give_index_key(struct upgrade *u, const void *row, bool *done)
     (SCOPE_SEND | SCOPE_MESSAGES_READ | SCOPE_DELIVERIES_WRITE | SCOPE_MAIL_READ | SCOPE_MAIL_WRITE | SCOPE_DOMAINS |  \
      SCOPE_USERS | SCOPE_KEYS)
 
-#define TENANT_SINCE (SCOPE_SUPPRESSIONS | SCOPE_TEMPLATES)
+#define TENANT_SINCE (SCOPE_SUPPRESSIONS | SCOPE_TEMPLATES | SCOPE_STREAMS)
 
 static bool give_scopes(struct upgrade *u, const void *row, bool *done)
 {

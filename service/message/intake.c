@@ -11,6 +11,7 @@
 #include "service/body/structure.h"
 #include "service/core/state.h"
 #include "service/identity/auth.h"
+#include "service/identity/stream.h"
 #include "service/message/intake_private.h"
 #include "service/queue/due.h"
 #include "service/queue/queue.h"
@@ -28,6 +29,22 @@
 #define STORE_MS 30000
 /* Bytes handled before the other fibers of the loop may get a turn. */
 #define TURN ((size_t)64 * 1024)
+
+/* What an application submits is of its account's default stream. */
+static bool find_stream(struct intake *k, struct call *c)
+{
+    struct stream_row stream;
+
+    if (k->in.source != SOURCE_SUBMISSION || !c->who || c->who->kind != WHO_KEY)
+        return true;
+    if (!stream_known(c, NO_BYTES, &stream))
+        return false;
+    k->in.stream_id = stream.id;
+    k->in.stream = arena_copy(k->arena, stream.slug);
+    if (!k->in.expires_after)
+        k->in.expires_after = stream.expires_after;
+    return true;
+}
 
 bool intake_begin(struct call *c, const struct intake_in *in, struct intake **out)
 {
@@ -54,7 +71,7 @@ bool intake_begin(struct call *c, const struct intake_in *in, struct intake **ou
     k->message_id = id_is_none(in->message_id) ? id_new() : in->message_id;
     buf_init(&k->head, (size_t)PARAM_INT(message, header_max) + 4);
     *out = k;
-    return true;
+    return find_stream(k, c);
 }
 
 void intake_drop(struct intake **k)

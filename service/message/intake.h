@@ -38,6 +38,8 @@ struct intake_in {
     struct bytes sent_address; /* whose Sent, with save_to_sent */
     int64_t expires_after;     /* seconds, 0: delivery.expires_after */
     struct bytes priority;     /* high|normal|bulk, or NO_BYTES */
+    struct id stream_id;       /* or none */
+    struct bytes stream;       /* its slug, for Feedback-ID; NO_BYTES: not known */
     struct id template_id;     /* what it was made of, or none */
     int64_t template_version;
     struct id batch_id;   /* the request of many that it came with, or none */

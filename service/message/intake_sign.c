@@ -15,7 +15,7 @@
 /* A longer header is taken in by a worker. */
 #define HEADER_INLINE ((size_t)16 * 1024)
 #define LINES_MAX     ((size_t)64 * 1024)
-/* Mail of no stream yet: what programs and people send one by one. */
+/* Of mail of no stream: what people send one by one. */
 #define STREAM BYTES("transactional")
 
 struct header_job {
@@ -40,7 +40,8 @@ static struct bytes feedback_line(struct intake *k, struct bytes header)
     if (k->in.source == SOURCE_SYSTEM || header_count(header, "Feedback-ID"))
         return NO_BYTES;
     buf_init(&out, 512);
-    feedback_id_write(&out, STREAM, id_text(k->arena, account_kind.prefix, k->sign.domain.account_id));
+    feedback_id_write(&out, k->in.stream.p ? k->in.stream : STREAM,
+                      id_text(k->arena, account_kind.prefix, k->sign.domain.account_id));
     line = arena_copy(k->arena, buf_bytes(&out));
     buf_clear(&out);
     return line;

@@ -79,6 +79,7 @@ static const struct member message_list_[] = {
     MEMBER(ID, message_row, user_id, .prefix = "usr"),
     MEMBER(ID, message_row, request_id, .prefix = "req"),
     { .name = "template", .type = MEMBER_OWN, .show = show_template },
+    MEMBER(ID, message_row, stream_id, .prefix = "str"),
     MEMBER(ID, message_row, batch_id, .prefix = "bat"),
     MEMBER(TIME, message_row, scheduled_at),
     MEMBER(TIME, message_row, created_at, .column = true),

@@ -40,6 +40,7 @@ struct message_send_in {
     bool dsn, save_to_sent, no_store, require_tls;
     int64_t expires_after; /* seconds, 0: not given */
     struct bytes priority; /* high|normal|bulk: of which class its flow is */
+    struct bytes stream;   /* by slug or id; NO_BYTES: the default one */
     int64_t scheduled_at;  /* when it begins (release.h), 0: now */
     unsigned bypass;       /* suppressions that are passed over: bits of suppression_bypass; needs that scope */
     /* Instead of all above: a whole mail. Envelope from `raw_from`, `raw_to` where given, else from its header. */

@@ -12,6 +12,7 @@ struct sending {
     struct id batch;       /* the request of many that it comes with, or none */
     struct id template_id; /* what it was made of, or none */
     int64_t template_version;
+    struct stream_row stream;          /* a zero id: of none */
     const struct rendering *rendering; /* of that; NULL: none */
     bool uncounted;                    /* takes nothing of the sender's allowance */
     struct compose mail;
@@ -20,6 +21,8 @@ struct sending {
 };
 /* Renders the template that it names: s->in is then a request that says what it says. Faults are noted. */
 bool send_template(struct call *c, struct sending *s);
+/* Finds its stream: s->in is then a request that says what the stream says of it. Faults are noted. */
+bool send_stream(struct call *c, struct sending *s);
 /* Every rule for it: all faults at once, then who may send. What is prepared lies in the call's arena. */
 bool send_prepare(struct call *c, struct sending *s);
 /* What only acceptance itself would find out, for who must know before: mail that would leave in live mode is of a

@@ -5,6 +5,7 @@
 #include "service/body/crlf.h"
 #include "service/body/structure.h"
 #include "service/identity/sender.h"
+#include "service/identity/stream.h"
 #include "service/message/message_private.h"
 #include "service/message/send_check.h"
 #include <assert.h>
@@ -152,6 +153,21 @@ static bool pour(struct raw *r, struct intake *intake)
     return true;
 }
 
+/* A raw mail says itself how to unsubscribe, or does not: a broadcast is composed here. */
+static bool find_stream(struct raw *r, struct intake_in *k)
+{
+    struct sending s = { .in = r->in };
+
+    if (!send_stream(r->c, &s))
+        return false;
+    if (stream_is_broadcast(&s.stream))
+        call_fault(r->c, "/stream", "not_allowed", "A raw mail cannot be a broadcast: send JSON");
+    k->stream_id = s.stream.id;
+    k->stream = s.stream.slug;
+    k->expires_after = s.in->expires_after;
+    return true;
+}
+
 static bool send_streamed(struct raw *r, struct intake_out *out)
 {
     struct intake_in k = { 0 };
@@ -159,7 +175,7 @@ static bool send_streamed(struct raw *r, struct intake_out *out)
     struct bytes header;
 
     schedule_check(r->c, r->in->scheduled_at);
-    if (!read_header(r))
+    if (!find_stream(r, &k) || !read_header(r))
         return false;
     header = bytes_head(buf_bytes(&r->text), header_end(buf_bytes(&r->text)));
     if (!find_sender(r, header, &k.envelope_from) || !check_recipients(r, header, &k))
@@ -168,7 +184,6 @@ static bool send_streamed(struct raw *r, struct intake_out *out)
     k.no_store = r->in->no_store;
     k.dsn_wanted = r->in->dsn;
     k.token_path = !r->in->raw_from.p;
-    k.expires_after = r->in->expires_after;
     k.scheduled_at = r->in->scheduled_at;
     send_received(r->c, &k);
     if (!intake_begin(r->c, &k, &intake))

@@ -106,7 +106,7 @@ bool send_prepare(struct call *c, struct sending *s)
     const struct message_send_in *in;
     struct thread thread = { 0 };
 
-    if ((s->in->bypass && !may_bypass(c)) || !send_template(c, s))
+    if ((s->in->bypass && !may_bypass(c)) || !send_template(c, s) || !send_stream(c, s))
         return false;
     in = s->in;
     send_check(c, in);

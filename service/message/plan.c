@@ -108,6 +108,7 @@ static void party_row(struct intake *k, struct call *c, struct id account, bool 
     row->priority = k->in.priority;
     row->expires_after = k->in.expires_after;
     row->batch_id = k->in.batch_id;
+    row->stream_id = k->in.stream_id;
     row->template_id = k->in.template_id;
     row->template_version = k->in.template_version;
     row->undated = k->undated;

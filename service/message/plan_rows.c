@@ -31,7 +31,7 @@ static struct id domain_of(const struct intake *k, const struct message_row *own
 static struct bytes flow_of(struct intake *k, struct call *c, const struct delivery_row *d, const struct message_row *m)
 {
     struct bytes flow =
-        queue_flow(k->arena, d->site, queue_class(m->priority, d->expires_at - k->now), m->account_id, NO_ID);
+        queue_flow(k->arena, d->site, queue_class(m->priority, d->expires_at - k->now), m->account_id, m->stream_id);
     struct routes *routes = routes_now(c->svc);
 
     if (routes)

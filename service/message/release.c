@@ -8,6 +8,7 @@
 #include "net/wait.h"
 #include "service/core/state.h"
 #include "service/identity/directory.h"
+#include "service/identity/stream.h"
 #include "service/message/intake_private.h"
 #include "service/message/message_private.h"
 #include "service/queue/queue.h"
@@ -134,11 +135,28 @@ static struct bytes author_of(struct release *r)
     return email;
 }
 
+/* Its slug, while it is there: one that is gone gives no name. */
+static bool find_stream(struct release *r, struct bytes *slug)
+{
+    struct stream_row stream;
+
+    *slug = NO_BYTES;
+    if (id_is_none(r->message.stream_id))
+        return true;
+    if (!stream_known(&r->call, id_text(r->arena, stream_kind.prefix, r->message.stream_id), &stream))
+        return call_was_missing(&r->call);
+    *slug = stream.slug;
+    return true;
+}
+
 static bool intake_in_of(struct release *r, struct intake_in *in)
 {
     const struct message_row *m = &r->message;
+    struct bytes stream;
     struct recipient *to = arena_array(r->arena, r->n, sizeof *to);
 
+    if (!find_stream(r, &stream))
+        return false;
     for (size_t i = 0; i < r->n; i++)
         if (!find_recipient(r, &r->waiting[i], &to[i]))
             return false;
@@ -157,6 +175,8 @@ static bool intake_in_of(struct release *r, struct intake_in *in)
                               .save_to_sent = m->save_to_sent,
                               .sent_address = m->save_to_sent ? author_of(r) : NO_BYTES,
                               .priority = m->priority,
+                              .stream_id = m->stream_id,
+                              .stream = stream,
                               .expires_after = m->expires_after,
                               .bypass = (unsigned)m->bypass };
     return true;

@@ -172,6 +172,8 @@ struct intake_in send_intake(struct call *c, const struct sending *s)
                            .expires_after = in->expires_after,
                            .scheduled_at = in->scheduled_at,
                            .batch_id = s->batch,
+                           .stream_id = s->stream.id,
+                           .stream = s->stream.slug,
                            .template_id = s->template_id,
                            .template_version = s->template_version,
                            .bypass = in->bypass };

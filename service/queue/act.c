@@ -91,7 +91,7 @@ void acts_take(struct acts *x, const struct delivery_row *row, struct arena *a)
         e->flow =
             queue_flow(a, row->site,
                        queue_class(x->list.message->priority, row->expires_at - delivery_begun(row, x->list.message)),
-                       row->account_id, NO_ID);
+                       row->account_id, x->list.message->stream_id);
 }
 
 /* The lease that ran out stays to be seen: the next claim tells of it. */

@@ -6,6 +6,7 @@
 #include "service/core/state.h"
 #include "service/queue/delivery.h"
 #include "service/queue/ending.h"
+#include "service/queue/flow.h"
 #include "service/queue/queue.h"
 #include "service/queue/suspension.h"
 
@@ -36,7 +37,8 @@ static bool has_tags(const struct in_force *x, struct id account)
 static const struct suspension *suspended_here(const struct in_force *x, const struct delivery_row *d)
 {
     for (size_t i = 0; i < x->n; i++)
-        if (id_is_none(x->list[i].id) && id_equal(x->list[i].account, d->account_id))
+        if (id_is_none(x->list[i].id) && x->list[i].scope == SUSPEND_ACCOUNT &&
+            id_equal(x->list[i].account, d->account_id))
             return &x->list[i];
     return NULL;
 }
@@ -45,6 +47,7 @@ static const struct suspension *suspended_here(const struct in_force *x, const s
 static const struct suspension *suspended(const struct in_force *x, const struct delivery_row *d)
 {
     struct suspend_query q = { .site = d->site, .account = d->account_id, .source = BYTES("default") };
+    struct flow_name f;
     struct message_row m;
     struct err ignored = { 0 };
     const struct suspension *s;
@@ -54,6 +57,8 @@ static const struct suspension *suspended(const struct in_force *x, const struct
         return NULL;
     if (!d->flow.p) /* what is delivered here is stopped by its account alone */
         return suspended_here(x, d);
+    if (flow_read(d->flow, &f) && f.stream.n > 1)
+        q.stream = arena_bytesf(x->call->arena, "%s_%.*s", stream_kind.prefix, SHOW(f.stream));
     if (has_tags(x, d->account_id) &&
         store_look(x->call->store, &message_kind, d->message_id, x->call->arena, &m, &there, &ignored) && there)
         q.tags = m.tags;

@@ -1,5 +1,6 @@
 #include "service/queue/nudges.h"
 #include "service/core/follow.h"
+#include "service/identity/stream.h"
 #include "service/queue/routing.h"
 #include "service/queue/suspension.h"
 
@@ -14,13 +15,17 @@ static bool name_kind(const struct nudge_row *rows, size_t n, const struct kind 
 static bool read_all(struct service *svc, struct err *e)
 {
     routing_changed(svc);
+    streams_changed(svc);
     return suspensions_load(svc, e);
 }
 
 static bool nudged(struct service *svc, const void *rows, size_t n, struct arena *a, struct err *e)
 {
-    bool stopped = name_kind(rows, n, &suspension_kind) || name_kind(rows, n, &account_kind);
+    bool streams = name_kind(rows, n, &stream_kind);
+    bool stopped = streams || name_kind(rows, n, &suspension_kind) || name_kind(rows, n, &account_kind);
 
+    if (streams)
+        streams_changed(svc);
     if (name_kind(rows, n, &route_kind))
         routing_changed(svc);
     if (stopped && !suspensions_load(svc, e))

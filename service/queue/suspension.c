@@ -21,6 +21,8 @@ struct suspensions {
     struct arena *arena; /* of the list */
     struct suspension *list;
     size_t n;
+    struct stream_pace *paces;
+    size_t n_paces;
 };
 
 struct suspensions *suspensions_new(void)
@@ -76,15 +78,18 @@ static bool read_row(const struct suspension_row *row, struct suspension *out)
     return true;
 }
 
-static void replace(struct suspensions *s, struct arena *a, struct suspension *list, size_t n)
+/* What is known from now on; the arena it lies in is that of `known`. */
+static void replace(struct suspensions *s, const struct suspensions *known)
 {
     struct arena *old;
 
     pthread_mutex_lock(&s->mutex);
     old = s->arena;
-    s->arena = a;
-    s->list = list;
-    s->n = n;
+    s->arena = known->arena;
+    s->list = known->list;
+    s->n = known->n;
+    s->paces = known->paces;
+    s->n_paces = known->n_paces;
     atomic_fetch_add(&s->version, 1);
     pthread_mutex_unlock(&s->mutex);
     arena_free(&old);
@@ -105,30 +110,87 @@ static bool find_disabled(struct service *svc, struct arena *a, struct account_r
     return true;
 }
 
-static bool load(struct service *svc, struct err *e)
+/* Streams in which `field` says something. */
+static bool find_streams(struct service *svc, const char *index, const char *field, struct arena *a,
+                         struct stream_row **rows, size_t *n, struct err *e)
+{
+    static const char *const only[] = { "id", "account_id", "slug", "recipients_per_second", "paused_at", NULL };
+    struct query q = {
+        .kind = &stream_kind, .index = index, .n_conds = 1, .limit = (size_t)STREAMS_MOST, .only = only
+    };
+    void *found;
+
+    q.conds[0] = strcmp(field, "paused_at") == 0 ? COND(field, IS_NOT, V_TIME(0)) : COND(field, ABOVE, V_INT(0));
+    if (!store_find(svc->store, &q, a, &found, n, e))
+        return false;
+    *rows = found;
+    return true;
+}
+
+struct found {
+    struct suspension_row *rows;
+    struct account_row *disabled;
+    struct stream_row *paused, *paced;
+    size_t n, n_disabled, n_paused, n_paced;
+};
+
+static bool find_all(struct service *svc, struct arena *a, struct found *f, struct err *e)
 {
     struct query q = { .kind = &suspension_kind, .limit = (size_t)SUSPENSIONS_MOST };
-    struct arena *a = arena_new(KNOWN_ARENA);
-    struct account_row *accounts;
-    struct suspension *list;
-    struct suspension_row *rows;
-    void *found;
-    size_t n, n_accounts, kept = 0;
+    void *rows;
 
-    if (!store_find(svc->store, &q, a, &found, &n, e) || !find_disabled(svc, a, &accounts, &n_accounts, e)) {
-        arena_free(&a);
+    if (!store_find(svc->store, &q, a, &rows, &f->n, e))
+        return false;
+    f->rows = rows;
+    return find_disabled(svc, a, &f->disabled, &f->n_disabled, e) &&
+           find_streams(svc, "paused", "paused_at", a, &f->paused, &f->n_paused, e) &&
+           find_streams(svc, "paced", "recipients_per_second", a, &f->paced, &f->n_paced, e);
+}
+
+static void make_paces(const struct found *f, struct suspensions *known)
+{
+    known->paces = arena_array(known->arena, f->n_paced + 1, sizeof *known->paces);
+    known->n_paces = f->n_paced;
+    for (size_t i = 0; i < f->n_paced; i++)
+        known->paces[i] =
+            (struct stream_pace){ id_text(known->arena, "", f->paced[i].id), f->paced[i].recipients_per_second };
+}
+
+static void make_list(const struct found *f, struct suspensions *known)
+{
+    struct arena *a = known->arena;
+    struct suspension *list = arena_array(a, f->n + f->n_disabled + f->n_paused + 1, sizeof *list);
+    size_t kept = 0;
+
+    for (size_t i = 0; i < f->n; i++)
+        kept += read_row(&f->rows[i], &list[kept]);
+    for (size_t i = 0; i < f->n_disabled; i++)
+        list[kept++] = (struct suspension){ .account = f->disabled[i].id,
+                                            .scope = SUSPEND_ACCOUNT,
+                                            .match = id_text(a, "acc", f->disabled[i].id),
+                                            .reason = BYTES("the account is disabled") };
+    for (size_t i = 0; i < f->n_paused; i++)
+        list[kept++] =
+            (struct suspension){ .account = f->paused[i].account_id,
+                                 .scope = SUSPEND_STREAM,
+                                 .match = id_text(a, stream_kind.prefix, f->paused[i].id),
+                                 .reason = arena_bytesf(a, "the stream %.*s is paused", SHOW(f->paused[i].slug)) };
+    known->list = list;
+    known->n = kept;
+}
+
+static bool load(struct service *svc, struct err *e)
+{
+    struct suspensions known = { .arena = arena_new(KNOWN_ARENA) };
+    struct found f;
+
+    if (!find_all(svc, known.arena, &f, e)) {
+        arena_free(&known.arena);
         return false;
     }
-    rows = found;
-    list = arena_array(a, n + n_accounts + 1, sizeof *list);
-    for (size_t i = 0; i < n; i++)
-        kept += read_row(&rows[i], &list[kept]);
-    for (size_t i = 0; i < n_accounts; i++)
-        list[kept++] = (struct suspension){ .account = accounts[i].id,
-                                            .scope = SUSPEND_ACCOUNT,
-                                            .match = id_text(a, "acc", accounts[i].id),
-                                            .reason = BYTES("the account is disabled") };
-    replace(svc->suspensions, a, list, kept);
+    make_list(&f, &known);
+    make_paces(&f, &known);
+    replace(svc->suspensions, &known);
     return true;
 }
 
@@ -168,6 +230,18 @@ void suspensions_copy(struct service *svc, struct arena *a, struct suspension **
     pthread_mutex_unlock(&s->mutex);
 }
 
+void suspensions_paces(struct service *svc, struct arena *a, struct stream_pace **list, size_t *n)
+{
+    struct suspensions *s = svc->suspensions;
+
+    pthread_mutex_lock(&s->mutex);
+    *n = s->n_paces;
+    *list = arena_array(a, s->n_paces + 1, sizeof **list);
+    for (size_t i = 0; i < s->n_paces; i++)
+        (*list)[i] = (struct stream_pace){ arena_copy(a, s->paces[i].stream), s->paces[i].per_second };
+    pthread_mutex_unlock(&s->mutex);
+}
+
 bool suspensions_disabled(struct service *svc, struct id account)
 {
     struct suspensions *s = svc->suspensions;
@@ -175,7 +249,8 @@ bool suspensions_disabled(struct service *svc, struct id account)
 
     pthread_mutex_lock(&s->mutex);
     for (size_t i = 0; i < s->n && !disabled; i++)
-        disabled = id_is_none(s->list[i].id) && id_equal(s->list[i].account, account);
+        disabled =
+            id_is_none(s->list[i].id) && s->list[i].scope == SUSPEND_ACCOUNT && id_equal(s->list[i].account, account);
     pthread_mutex_unlock(&s->mutex);
     return disabled;
 }

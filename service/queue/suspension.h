@@ -14,7 +14,8 @@
  * path, source) or so many recipients a minute. At its end a path begins narrow (w = 1), and what a tag's held is
  * released by an action (action.h). Tenants stop their account and their tags, the rest is the operator's.
  *
- * An account that is disabled stops its mail likewise, and no row says so: what is here comes of the account's own.
+ * An account that is disabled stops its mail likewise, and so does a stream that is paused (identity/stream.h): what is
+ * here of them comes of their own rows. With them comes the pace of each stream that has one.
  *
  * All nodes know them: the copy here is made anew when a nudge says so (nudges.h), which is within a moment, and by the
  * node that changed them at once. */
@@ -34,7 +35,7 @@ enum suspension_scope {
 };
 
 struct suspension {
-    struct id id;      /* none: an account that is disabled */
+    struct id id;      /* none: an account that is disabled, a stream that is paused */
     struct id account; /* of a tag, or an account */
     enum suspension_scope scope;
     struct bytes match, reason;
@@ -68,6 +69,12 @@ bool suspensions_load(struct service *svc, struct err *e);
 uint64_t suspensions_version(struct service *svc);
 /* A copy of what is in force, the oldest first. */
 void suspensions_copy(struct service *svc, struct arena *a, struct suspension **list, size_t *n);
+/* The streams that have a pace: so many recipients a second. `stream` as flows have it. */
+struct stream_pace {
+    struct bytes stream;
+    int64_t per_second;
+};
+void suspensions_paces(struct service *svc, struct arena *a, struct stream_pace **list, size_t *n);
 /* Is the account disabled? Any thread; as this node knows it. */
 bool suspensions_disabled(struct service *svc, struct id account);
 /* Takes away what is past its time. */

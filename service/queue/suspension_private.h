@@ -7,7 +7,8 @@
 enum {
     SUSPENSIONS_MOST = 2000,     /* kept in memory */
     SUSPENSIONS_OF_TENANT = 100, /* made by one */
-    DISABLED_MOST = 10000        /* accounts */
+    DISABLED_MOST = 10000,       /* accounts */
+    STREAMS_MOST = 10000         /* that are paused; that have a pace */
 };
 
 bool suspension_scope_read(struct bytes name, enum suspension_scope *out);

@@ -23,6 +23,7 @@ static const struct {
     { &layout_members, "Layout", "LayoutCreate", "LayoutUpdate" },
     { &partial_members, "Partial", "PartialPut", NULL },
     { &rendering_members, "Rendering", NULL, NULL },
+    { &stream_members, "Stream", "StreamCreate", "StreamUpdate" },
     { &user_members, "User", "UserCreate", "UserUpdate" },
     { &address_members, "Address", "AddressCreate", "AddressUpdate" },
     { &key_members, "Key", "KeyCreate", "KeyUpdate" },

@@ -10,10 +10,10 @@ import urllib.parse
 from server import Answer
 
 SCOPES = ["send", "messages:read", "deliveries:write", "mail:read", "mail:write", "domains", "users", "keys", "settings",
-          "metrics", "operator", "suppressions", "templates"]
+          "metrics", "operator", "suppressions", "templates", "streams"]
 PREFIXES = {"accounts": "acc", "domains": "dom", "users": "usr", "addresses": "adr", "keys": "key", "messages": "msg",
             "deliveries": "dlv", "events": "evt", "mailboxes": "mbx", "entries": "ent", "suppressions": "sup", "routes": "rte", "batches": "bat",
-            "templates": "tpl", "layouts": "lay"}
+            "templates": "tpl", "layouts": "lay", "streams": "str"}
 NOBODY = "01k9qw6t5he8brjf0d3vnx2mza"  # an id that nothing has
 
 

@@ -33,7 +33,7 @@ def shown(s, *users):
     """Everything by its path: objects as JSON, mail as a digest of its bytes. What deferred@ plays goes on by itself."""
     out, resting = {}, [m for m in every(s, "/v1/messages") if "deferred@" not in json.dumps(m)]
     for path in ("/v1/domains", "/v1/users", "/v1/addresses", "/v1/keys", "/v1/messages", "/v1/events", "/v1/settings",
-                 "/v1/templates", "/v1/layouts", "/v1/partials"):
+                 "/v1/templates", "/v1/layouts", "/v1/partials", "/v1/streams"):
         for o in every(s, path):
             for moving in ("last_login_at", "last_used_at"):
                 o.pop(moving, None)

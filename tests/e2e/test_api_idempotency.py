@@ -92,7 +92,7 @@ def test_every_post_replays(server, c):
     many = o.make("/v1/batches", {"messages": [{"from": "you@postrider.test", "to": "deferred@sandbox.test", "text": "x"}]})["id"]
     o.make("/v1/templates", {"alias": "idem", "html": "{{name}}"})
     o.make("/v1/templates/idem/publish", None)
-    places = {"templates": "idem", "batches": many, "domains": "postrider.test", "users": "you@postrider.test", "mailboxes": inbox_id, "messages": waiting}
+    places = {"templates": "idem", "streams": "transactional", "batches": many, "domains": "postrider.test", "users": "you@postrider.test", "mailboxes": inbox_id, "messages": waiting}
     instead = {"/v1/domains": {"name": "new.postrider.test"}, "/v1/users": {"address": "new@postrider.test"},
                "/v1/suspensions": {"scope": "tag", "match": "news", "effect": "stop"}}
     for method, path, operation in operations(server):

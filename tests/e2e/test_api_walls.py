@@ -32,7 +32,7 @@ def tenant(server, n):
         "accounts": account["id"], "domains": domain["id"], "users": user["id"], "addresses": c.all("/v1/addresses")[0]["id"],
         "keys": account["key"]["id"], "messages": sent["id"], "deliveries": sent["recipients"][0]["id"],
         "routes": c.make("/v1/routes", {"type": "mx"})["id"], "batches": c.make("/v1/batches", {"messages": [{"from": address, "to": address, "text": "x"}]})["id"], "templates": c.make("/v1/templates", {"html": "x"})["id"],
-        "layouts": c.make("/v1/layouts", {"html": "{{{content}}}"})["id"], "events": c.all("/v1/events")[0]["id"], "mailboxes": boxes["inbox"], "entries": entry["id"]}}
+        "streams": c.make("/v1/streams", {"slug": "news"})["id"], "layouts": c.make("/v1/layouts", {"html": "{{{content}}}"})["id"], "events": c.all("/v1/events")[0]["id"], "mailboxes": boxes["inbox"], "entries": entry["id"]}}
 
 
 def fill(path, ids):

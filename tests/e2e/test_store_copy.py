@@ -25,7 +25,7 @@ MANY = 1000
 STEPS = ["account", "domain", "dkim", "user", "address", "key", "setting", "setting_change", "node", "idempotency", "body", "message", "tag",
          "delivery", "mailbox", "entry", "event", "consumer", "throttle", "limit", "change", "upgrade", "suppression",
          "suppression_import", "suspension", "action", "transcript", "nudge", "path", "route", "poke", "batch", "view",
-         "template", "template_version", "layout", "partial", "chunk"]
+         "template", "template_version", "layout", "partial", "stream", "chunk"]
 
 
 def environment(**more):
@@ -73,6 +73,7 @@ def fill(s):
     s.call("PUT", "/v1/partials/foot", {"html": "<i>ü</i>"})
     s.make("/v1/templates", {"alias": "kept", "html": "{{> foot}}", "layout_id": layout, "sample": {"a.b": [1.50, None]}})
     s.make("/v1/templates/kept/publish", None)
+    s.make("/v1/streams", {"slug": "news", "kind": "broadcast", "tracking": {"opens": True}, "recipients_per_second": 7})
     for value in ("11d", "12d"):
         setting(s, "message.keep", value)
     with smtplib.SMTP(*s.address("smtp"), timeout=120) as c:

@@ -40,7 +40,7 @@ def widened(o):
     if isinstance(o, dict) and o.get("object") == "domain":
         return {k: v for k, v in o.items() if k != "records"}
     if isinstance(o, dict) and o.get("object") == "key" and set(o["scopes"]) >= set(TENANT_SCOPES):
-        return o | {"scopes": o["scopes"] + ["suppressions", "templates"]}
+        return o | {"scopes": o["scopes"] + ["suppressions", "templates", "streams"]}
     return o
 
 
