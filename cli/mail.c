@@ -11,8 +11,8 @@
 #include <unistd.h>
 
 static const struct mail_verb *const verbs_of_mail[] = {
-    &mail_verb_verify, &mail_verb_spf,  &mail_verb_dmarc,    &mail_verb_arc,
-    &mail_verb_bounce, &mail_verb_sign, &mail_verb_dkim_key,
+    &mail_verb_verify, &mail_verb_spf,    &mail_verb_dmarc, &mail_verb_arc,
+    &mail_verb_bounce, &mail_verb_report, &mail_verb_sign,  &mail_verb_dkim_key,
 };
 enum { VERBS = sizeof verbs_of_mail / sizeof *verbs_of_mail };
 
@@ -153,7 +153,7 @@ static int run_one(const struct shell *s)
     else if (!(s->verb->optional && isatty(STDIN_FILENO)))
         ok = read_input(&text, &e);
     value = buf_bytes(&text);
-    if (ok && !s->verb->message)
+    if (ok && !s->verb->message && !s->verb->raw)
         value = bytes_trim(value);
     if (ok && s->verb->members && bytes_starts(value, BYTES("{"))) {
         ok = json_read(value, &in, &e);

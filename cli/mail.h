@@ -37,10 +37,11 @@ struct mail_case {
 
 struct mail_verb {
     const char *name;
-    const char *member;       /* the main one */
-    bool message;             /* it is a message: line ends of files without any CRLF become CRLF */
-    bool members;             /* the input may be a case itself: text that begins with "{" is read as one */
-    bool optional;            /* without an argument and with standard input from a terminal it is empty */
+    const char *member; /* the main one */
+    bool message;       /* it is a message: line ends of files without any CRLF become CRLF */
+    bool raw;           /* it is bytes, as they are; of others blanks and line ends around the input do not count */
+    bool members;       /* the input may be a case itself: text that begins with "{" is read as one */
+    bool optional;      /* without an argument and with standard input from a terminal it is empty */
     const struct flag *flags; /* `field` is the member; NULL: none */
     bool (*run)(struct mail_case *c);
     const char *help;
@@ -76,6 +77,6 @@ bool mail_now(struct bytes text, int64_t *now, struct err *e);
 bool mail_zone_read(struct json_object *list, struct arena *a, struct mail_zone **out, struct err *e);
 void mail_zone_answer(const struct mail_zone *z, struct arena *a, struct lookup *q);
 
-extern const struct mail_verb mail_verb_arc, mail_verb_bounce, mail_verb_dkim_key, mail_verb_dmarc, mail_verb_sign,
-    mail_verb_spf, mail_verb_verify;
+extern const struct mail_verb mail_verb_arc, mail_verb_bounce, mail_verb_dkim_key, mail_verb_dmarc, mail_verb_report,
+    mail_verb_sign, mail_verb_spf, mail_verb_verify;
 #endif

@@ -1,5 +1,5 @@
-/* mail/auth/dmarc_record.c - one record of _dmarc (RFC 9989 4.7, 4.8), read forgivingly. What is wrong behind the version
- * stands for nothing, and of URIs those count that are some: who publishes a slip still gets the rest. */
+/* mail/auth/dmarc_record.c - one record of _dmarc (RFC 9989 4.7, 4.8), read forgivingly. What is wrong behind the
+ * version stands for nothing, and of URIs those count that are some: who publishes a slip still gets the rest. */
 #include "mail/auth/dmarc.h"
 #include "mail/chars.h"
 
