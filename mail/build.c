@@ -168,23 +168,6 @@ static void write_text_part(struct writing *w, const char *type, struct bytes te
     body_write_text(text, encoding, w->out);
 }
 
-static const char *type_by_name(struct bytes filename)
-{
-    static const char *const types[][2] = {
-        { ".pdf", "application/pdf" }, { ".txt", "text/plain" },        { ".html", "text/html" },
-        { ".csv", "text/csv" },        { ".json", "application/json" }, { ".xml", "application/xml" },
-        { ".png", "image/png" },       { ".jpg", "image/jpeg" },        { ".jpeg", "image/jpeg" },
-        { ".gif", "image/gif" },       { ".webp", "image/webp" },       { ".svg", "image/svg+xml" },
-        { ".zip", "application/zip" }, { ".gz", "application/gzip" },   { ".ics", "text/calendar" },
-        { ".eml", "message/rfc822" },  { ".mp3", "audio/mpeg" },        { ".mp4", "video/mp4" },
-    };
-
-    for (size_t i = 0; i < sizeof types / sizeof *types; i++)
-        if (bytes_ends_nocase(filename, bytes_of(types[i][0])))
-            return types[i][1];
-    return "application/octet-stream";
-}
-
 static bool disposition_ok(struct bytes d)
 {
     return d.n == 0 || bytes_equal_nocase(d, BYTES("inline")) || bytes_equal_nocase(d, BYTES("attachment"));
@@ -228,7 +211,7 @@ static bool write_attachment(struct writing *w, size_t i)
 {
     const struct attachment *a = &w->c->attachments[i];
     bool as_is = goes_as_is(a);
-    struct bytes type = a->content_type.n ? a->content_type : bytes_of(type_by_name(a->filename));
+    struct bytes type = a->content_type.n ? a->content_type : bytes_of(media_type_by_name(a->filename));
 
     if (!media_type_ok(type) || bytes_starts_nocase(type, BYTES("multipart/"))) /* one would need parts */
         return refuse(w->e, "attachments.content_type", i);

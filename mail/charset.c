@@ -6,6 +6,7 @@
 #include "mail/charset.h"
 #include "mail/chars.h"
 #include "mail/mime.h"
+#include "mail/mime_flowed.h"
 
 /* Windows-1252, 0x80 to 0x9F. */
 static const uint16_t high[32] = {
@@ -149,7 +150,7 @@ static struct bytes without_half(struct bytes text)
     return text;
 }
 
-bool mime_text(const struct mime_part *p, struct bytes text, bool cut, struct buf *out)
+static void text_read(const struct mime_part *p, struct bytes text, bool cut, struct buf *out)
 {
     enum charset charset = charset_find(p->charset);
     size_t start = out->n;
@@ -159,6 +160,21 @@ bool mime_text(const struct mime_part *p, struct bytes text, bool cut, struct bu
     charset = marked(charset, &text);
     charset_read(charset, cut ? without_half(text) : text, out);
     line_ends(out, start);
+}
+
+bool mime_text(const struct mime_part *p, struct bytes text, bool cut, struct buf *out)
+{
+    struct buf lines;
+
+    if (p->flowed) {
+        buf_init(&lines, out->max);
+        text_read(p, text, cut, &lines);
+        mime_unflow(buf_bytes(&lines), p->delsp, out);
+        out->overflowed |= lines.overflowed;
+        buf_clear(&lines);
+    } else {
+        text_read(p, text, cut, out);
+    }
     if (out->overflowed)
         out->n = without_half(buf_bytes(out)).n;
     return !out->overflowed;

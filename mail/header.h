@@ -53,6 +53,11 @@ struct bytes header_token(struct bytes value,
 /* A whole media type as we write it: any number of parameters, tokens or quoted. */
 bool media_type_ok(struct bytes type);
 bool media_type_has(struct bytes type, const char *parameter); /* of a type that is ok */
+const char *media_type_by_name(struct bytes filename);         /* by its ending; application/octet-stream */
+/* What stands in < >, each without white space: message ids (RFC 5322 3.6.4), URLs and ids of lists (RFC 2369, 2919).
+ * Comments and quoted words are passed over. `bare`: where no bracket is, words with an @ count as they are. At most
+ * `max`; borrowed or in the arena. */
+struct bytes *header_bracketed(struct bytes value, bool bare, size_t max, struct arena *a, size_t *n);
 /* RFC 5322 3.3 date with obsolete forms; 0 when it cannot be read. */
 int64_t header_date(struct bytes value);
 

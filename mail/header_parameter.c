@@ -80,6 +80,22 @@ static struct bytes until_semicolon(struct bytes in, struct open *o)
     return bytes_head(in, i);
 }
 
+static size_t skip_blanks(struct bytes in)
+{
+    size_t n = 0;
+
+    while (n < in.n && char_is_blank(in.p[n]))
+        n++;
+    return n;
+}
+
+/* Blanks stand around the '/' of a type at most (RFC 2045 5.1, RFC 5322 4.5): behind others begins what should have a
+ * semicolon before it ("text/plain charset=utf-8"). */
+static bool ends_token(char last, struct bytes in)
+{
+    return last && last != '/' && in.n && in.p[0] != '/' && in.p[0] != '(';
+}
+
 struct bytes header_token(struct bytes value, struct arena *a)
 {
     struct open open = { .quote = false };
@@ -90,15 +106,20 @@ struct bytes header_token(struct bytes value, struct arena *a)
     if (!p)
         return BYTES("");
     while (in.n) {
+        size_t blanks = skip_blanks(in);
+
         if (in.p[0] == '(') {
             size_t comment = comment_length(in);
 
             in = bytes_from(in, comment ? comment : in.n);
-            continue;
-        }
-        if (!char_is_blank(in.p[0]))
+        } else if (blanks) {
+            in = bytes_from(in, blanks);
+            if (ends_token(n ? p[n - 1] : '\0', in))
+                break;
+        } else {
             p[n++] = char_lower(in.p[0]);
-        in = bytes_from(in, 1);
+            in = bytes_from(in, 1);
+        }
     }
     return (struct bytes){ p, n };
 }
@@ -174,11 +195,23 @@ static void piece_keep(struct search *s, struct bytes name, struct bytes value)
     buf_add(&s->pieces, (struct bytes){ (const char *)&piece, sizeof piece });
 }
 
+/* What stands behind the type with a blank in place of a semicolon. */
+static struct bytes forgotten(struct bytes first)
+{
+    size_t i = skip_blanks(first);
+
+    while (i < first.n && !char_is_blank(first.p[i]))
+        i++;
+    return bytes_from(first, i);
+}
+
 static void gather(struct search *s, struct bytes value)
 {
     struct open open = { .quote = false };
-    struct bytes rest = bytes_from(value, until_semicolon(value, &open).n + 1), name, text;
+    struct bytes first = until_semicolon(value, &open), rest = bytes_from(value, first.n + 1), name, text;
 
+    if (bytes_cut(forgotten(first), '=', &name, &text))
+        piece_keep(s, bytes_trim(name), text);
     while (rest.n) {
         struct bytes one = until_semicolon(rest, &open);
 

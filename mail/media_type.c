@@ -78,3 +78,20 @@ bool media_type_has(struct bytes type, const char *parameter)
             return true;
     return false;
 }
+
+const char *media_type_by_name(struct bytes filename)
+{
+    static const char *const types[][2] = {
+        { ".pdf", "application/pdf" }, { ".txt", "text/plain" },        { ".html", "text/html" },
+        { ".csv", "text/csv" },        { ".json", "application/json" }, { ".xml", "application/xml" },
+        { ".png", "image/png" },       { ".jpg", "image/jpeg" },        { ".jpeg", "image/jpeg" },
+        { ".gif", "image/gif" },       { ".webp", "image/webp" },       { ".svg", "image/svg+xml" },
+        { ".zip", "application/zip" }, { ".gz", "application/gzip" },   { ".ics", "text/calendar" },
+        { ".eml", "message/rfc822" },  { ".mp3", "audio/mpeg" },        { ".mp4", "video/mp4" },
+    };
+
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++)
+        if (bytes_ends_nocase(filename, bytes_of(types[i][0])))
+            return types[i][1];
+    return "application/octet-stream";
+}

@@ -4,9 +4,11 @@
  * name. Boundaries that are open form a stack; the innermost one that matches wins, so that parts which were never
  * closed end with their parent. Parts inside a message/rfc822 belong to that message: it stays whole here. */
 #include "mail/mime.h"
+#include "mail/address_form.h"
 #include "mail/chars.h"
 #include "mail/charset.h"
 #include "mail/mime_part.h"
+#include "mail/mime_uu.h"
 #include <assert.h>
 
 enum { HEAD_MAX = MIME_BOUNDARY_MAX + 2 + 2 + 64 };
@@ -33,6 +35,9 @@ struct mime {
     size_t room, depth, stack_room; /* of parts; open multiparts */
     int current;                    /* the part whose header or body this is; a multipart in its preamble or epilogue */
     enum state state;
+    bool looks; /* for uuencoded files, in the text that goes by */
+    struct uu_finder finder;
+    int text;              /* the part that was cut up for one, -1: none */
     bool opaque;           /* a limit was passed: the rest is looked at no more */
     struct growing header; /* of the message, then of each part in turn */
     bool begun;            /* it has had a field */
@@ -89,14 +94,25 @@ static void header_keep(struct mime *m, struct bytes text)
     h->n += text.n;
 }
 
+static bool parts_room(struct mime *m, size_t n)
+{
+    void *parts = m->index.parts;
+
+    if (m->index.n + n > m->limits.parts)
+        return false;
+    while (m->index.n + n > m->room)
+        if (!grow(m, &parts, &m->room, sizeof *m->index.parts))
+            return false;
+    m->index.parts = parts;
+    return true;
+}
+
 static bool part_add(struct mime *m, int parent, size_t at)
 {
     struct mime_part *p = NULL;
-    void *parts = m->index.parts;
 
-    if (m->index.n >= m->limits.parts || (m->index.n == m->room && !grow(m, &parts, &m->room, sizeof *p)))
+    if (!parts_room(m, 1))
         return false;
-    m->index.parts = parts;
     p = &m->index.parts[m->index.n];
     *p = (struct mime_part){ .header_at = at, .body_at = at, .parent = parent };
     p->depth = parent < 0 ? 0 : m->index.parts[parent].depth + 1;
@@ -114,6 +130,7 @@ struct mime *mime_begin(const struct mime_limits *limits, struct arena *a)
     m->limits = *limits;
     m->arena = a;
     m->header.max = limits->top_header;
+    m->text = -1;
     part_add(m, -1, 0);
     return m;
 }
@@ -155,6 +172,9 @@ static void header_done(struct mime *m, size_t body)
     m->header.n = 0;
     m->header.cut = false;
     m->state = IN_BODY;
+    m->looks = m->limits.inner_files && p->encoding == MIME_IDENTITY && !p->filename.n &&
+               bytes_equal(p->type, BYTES("text/plain")) && !bytes_equal(p->disposition, BYTES("attachment"));
+    m->finder = (struct uu_finder){ .name_n = 0 };
     if (mime_is_multipart(p))
         push(m, m->current);
 }
@@ -171,6 +191,85 @@ static void end_inside(struct mime *m, int above, size_t end)
     }
 }
 
+/* A piece of a text that holds a file: a part without a header. There is room for it. */
+static struct mime_part *piece_add(struct mime *m, size_t at)
+{
+    const struct mime_part *text = &m->index.parts[m->text];
+    struct mime_part *p = &m->index.parts[m->index.n];
+
+    *p = *text;
+    p->header_at = p->body_at = at;
+    p->parent = m->text;
+    p->depth = text->depth + 1;
+    m->current = (int)m->index.n++;
+    return p;
+}
+
+/* What of a text was read so far ends at `end`; a piece of it without a byte is none. */
+static void piece_end(struct mime *m, size_t end)
+{
+    struct mime_part *p = &m->index.parts[m->current];
+
+    p->end_at = end;
+    if (end > p->body_at)
+        return;
+    m->index.n--;
+    m->current = m->text;
+}
+
+static void file_opens(struct mime *m)
+{
+    struct bytes name = { m->finder.name, m->finder.name_n };
+    struct mime_part *p = NULL;
+    struct buf shown;
+
+    m->looks = parts_room(m, 3); /* with the text on either side */
+    if (!m->looks)
+        return;
+    if (m->text < 0) {
+        m->text = m->current;
+        piece_add(m, m->index.parts[m->text].body_at);
+    }
+    piece_end(m, m->finder.begin);
+    p = piece_add(m, m->finder.begin);
+    buf_init(&shown, sizeof m->finder.name);
+    mime_filename(name, shown.max, &shown);
+    *p = (struct mime_part){ .type = bytes_of(media_type_by_name(buf_bytes(&shown))),
+                             .filename = shown.n ? address_copy(m->arena, buf_bytes(&shown)) : NO_BYTES,
+                             .disposition = BYTES("attachment"),
+                             .encoding = MIME_UU,
+                             .header_at = p->header_at,
+                             .body_at = p->body_at,
+                             .parent = p->parent,
+                             .depth = p->depth };
+    buf_clear(&shown);
+}
+
+static void text_line(struct mime *m, struct bytes line, size_t next)
+{
+    switch (uu_find(&m->finder, line, m->at)) {
+    case UU_OPENS: file_opens(m); break;
+    case UU_CLOSES:
+        m->index.parts[m->current].end_at = next;
+        piece_add(m, next);
+        break;
+    case UU_BREAKS:
+        m->index.parts[m->current].end_at = m->at;
+        piece_add(m, m->at);
+        break;
+    case UU_NOTHING: break;
+    }
+}
+
+/* The end of a text, whether it held files or not. */
+static void text_done(struct mime *m)
+{
+    if (m->text >= 0 && m->finder.state != UU_IN_FILE)
+        piece_end(m, m->text_end);
+    m->text = -1;
+    m->looks = false;
+}
+
 static void boundary_found(struct mime *m, size_t level, bool closing, size_t next)
 {
     int parent = m->stack[level].part;
@@ -179,6 +278,7 @@ static void boundary_found(struct mime *m, size_t level, bool closing, size_t ne
         header_rollback(m);
         header_done(m, m->at);
     }
+    text_done(m);
     end_inside(m, parent, m->text_end);
     m->current = parent;
     m->depth = closing ? level : level + 1;
@@ -246,7 +346,9 @@ static void take_line(struct mime *m, struct bytes line, size_t length, size_t e
     bool done = m->opaque || (m->depth && try_boundary(m, line, next));
 
     if (!done && m->state == IN_HEADER && header_line(m, line, next) && m->depth)
-        try_boundary(m, line, next);
+        done = try_boundary(m, line, next);
+    if (m->looks && !done && m->state == IN_BODY)
+        text_line(m, line, next);
     m->text_end = next - ending;
     m->at = next;
     m->line_n = m->head_n = 0;
@@ -290,7 +392,7 @@ void mime_feed(struct mime *m, struct bytes chunk)
     while (chunk.n) {
         size_t n = 0;
 
-        if (m->opaque || (m->state == IN_BODY && m->depth == 0)) { /* no boundary can come any more */
+        if (m->opaque || (m->state == IN_BODY && m->depth == 0 && !m->looks)) { /* no boundary can come any more */
             m->at += m->line_n + chunk.n;
             m->line_n = m->head_n = 0;
             return;
@@ -314,6 +416,7 @@ const struct mime_index *mime_end(struct mime *m)
         take_line(m, (struct bytes){ m->head, m->head_n }, m->line_n, 0);
     if (m->state == IN_HEADER)
         header_done(m, m->index.size);
+    text_done(m);
     end_inside(m, -1, m->index.size);
     m->index.header = header_mend(m->index.header, m->charset, m->arena);
     if (m->index.n > 1 && m->index.parts[m->index.n - 1].header_at == m->index.size)

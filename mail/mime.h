@@ -6,9 +6,10 @@
  *
  * Time is linear, memory bounded by the limits, no recursion. What passes a limit (depth, parts, header bytes a part)
  * is left opaque, never an error; so is what finds no room in the arena. A message/rfc822 stays whole: index it again
- * to look inside. Parts are numbered in the order they start; offsets count from the first byte of the message. All
- * memory is the arena's: nothing to end when a message is given up half way. Broken mail (no closing boundary, bare LF,
- * 8-bit headers) gets the structure a mail client would show. */
+ * to look inside. A text in which uuencoded files stand (inner_files) has children as a multipart has: the text before,
+ * the file, the text behind. Parts are numbered in the order they start; offsets count from the first byte of the
+ * message. All memory is the arena's: nothing to end when a message is given up half way. Broken mail (no closing
+ * boundary, bare LF, 8-bit headers) gets the structure a mail client would show. */
 #ifndef MAIL_MIME_H
 #define MAIL_MIME_H
 #include "mail/header.h"
@@ -20,9 +21,10 @@ struct mime_limits {
     size_t part_header; /* bytes of a part's own header that are looked at */
     size_t top_header;  /* bytes of the message header kept (mime_header) */
     struct mail_limits fields;
+    bool inner_files; /* uuencoded files in a text are parts too: for readers, since such a part has no header */
 };
 
-enum mime_encoding { MIME_IDENTITY, MIME_BASE64, MIME_QUOTED };
+enum mime_encoding { MIME_IDENTITY, MIME_BASE64, MIME_QUOTED, MIME_UU };
 
 struct mime_part {
     struct bytes type;        /* "text/plain", lower case */
@@ -32,6 +34,7 @@ struct mime_part {
     struct bytes disposition; /* "attachment", "inline", NO_BYTES */
     struct bytes boundary;
     enum mime_encoding encoding;
+    bool flowed, delsp;                /* text/plain; format=flowed (RFC 3676) */
     size_t header_at, body_at, end_at; /* end_at: behind the last byte (the CRLF before a boundary is not part of it) */
     unsigned depth;
     int parent; /* index, -1 for the root */
@@ -60,6 +63,10 @@ struct mime_view {
 /* A full arena leaves the view empty. */
 void mime_view(const struct mime_index *x, struct arena *a, struct mime_view *out);
 
+/* The same as RFC 8621 4.1.4 has it: `text` is what a reader without HTML is shown, `html` what one with it is, each of
+ * text, HTML, images and sounds in their order; a part may stand in both, and what stands in none is an attachment. */
+void mime_body(const struct mime_index *x, struct arena *a, struct mime_view *out);
+
 /* A file name from a stranger, as a text alone: no path, no control characters, none that turn the direction of
  * writing. Appends at most `max` bytes; nothing when nothing is left. */
 void mime_filename(struct bytes name, size_t max, struct buf *out);
@@ -73,7 +80,8 @@ struct mime_decoder {
 void mime_decode_begin(struct mime_decoder *d, enum mime_encoding encoding);
 void mime_decode(struct mime_decoder *d, struct bytes chunk, struct buf *out);
 void mime_decode_end(struct mime_decoder *d, struct buf *out);
-/* The text of a text part, decoded before, as valid UTF-8 with LF line ends and no byte order mark. Its charset is the
+/* The text of a text part, decoded before, as valid UTF-8 with LF line ends and no byte order mark, its paragraphs
+ * joined where they are flowed (RFC 3676). Its charset is the
  * one it names, else what HTML says of itself, else UTF-8 if it is that, else windows-1252. `cut`: more would follow,
  * so that half a character may be at the end. False when *out was full: it ends with a whole character then. */
 bool mime_text(const struct mime_part *p, struct bytes text, bool cut, struct buf *out);

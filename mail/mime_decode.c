@@ -1,10 +1,12 @@
-/* mail/mime_decode.c - base64 and quoted-printable in pieces of any size, with the state between them in the decoder.
+/* mail/mime_decode.c - base64, quoted-printable and uuencode in pieces of any size, with the state between them in the
+ * decoder.
  *
  * Nothing is an error: strange bytes in base64 are passed over (RFC 2045 6.8), a broken "=XX" stays text (6.7). A mail
  * that a gateway has touched is still shown, and what is wrong in it is seen. */
 #include "mail/chars.h"
 #include "mail/charset.h"
 #include "mail/mime.h"
+#include "mail/mime_uu.h"
 
 enum { BLANKS_MAX = 48, STEP = 3072 };
 
@@ -26,6 +28,7 @@ struct quoted_state {
 
 _Static_assert(sizeof(struct base64_state) <= sizeof((struct mime_decoder){ 0 }.state), "state");
 _Static_assert(sizeof(struct quoted_state) <= sizeof((struct mime_decoder){ 0 }.state), "state");
+_Static_assert(sizeof(struct uu_state) <= sizeof((struct mime_decoder){ 0 }.state), "state");
 
 void mime_decode_begin(struct mime_decoder *d, enum mime_encoding encoding)
 {
@@ -173,6 +176,14 @@ void mime_decode(struct mime_decoder *d, struct bytes chunk, struct buf *out)
         memcpy(d->state, &s, sizeof s);
         break;
     }
+    case MIME_UU: {
+        struct uu_state s;
+
+        memcpy(&s, d->state, sizeof s);
+        uu_decode(&s, chunk, out);
+        memcpy(d->state, &s, sizeof s);
+        break;
+    }
     case MIME_IDENTITY: buf_add(out, chunk); break;
     }
 }
@@ -193,6 +204,11 @@ void mime_decode_end(struct mime_decoder *d, struct buf *out)
             buf_addc(out, '=');
             buf_addc(out, s.high);
         }
+    } else if (d->encoding == MIME_UU) {
+        struct uu_state s;
+
+        memcpy(&s, d->state, sizeof s);
+        uu_decode_end(&s, out);
     }
     mime_decode_begin(d, d->encoding);
 }

@@ -75,6 +75,9 @@ static enum mime_encoding encoding_of(struct bytes value, struct arena *a)
 
     if (bytes_equal(name, BYTES("base64")) || bytes_equal(name, BYTES("base-64")))
         return MIME_BASE64;
+    if (bytes_equal(name, BYTES("x-uuencode")) || bytes_equal(name, BYTES("x-uue")) ||
+        bytes_equal(name, BYTES("uuencode")) || bytes_equal(name, BYTES("uue")))
+        return MIME_UU;
     return bytes_equal(name, BYTES("quoted-printable")) ? MIME_QUOTED : MIME_IDENTITY;
 }
 
@@ -141,6 +144,15 @@ static void read_boundary(struct mime_part *p, struct bytes type, struct keeping
         p->type = BYTES("text/plain");
 }
 
+/* Few types name a format, and every text would pay for the search. */
+static void read_flow(struct mime_part *p, struct bytes type, struct keeping *k, struct arena *a)
+{
+    if (!memmem(type.p, type.n, "lowed", 5) && !memmem(type.p, type.n, "LOWED", 5))
+        return;
+    p->flowed = bytes_equal_nocase(parameter(type, "format", k->limits, a), BYTES("flowed"));
+    p->delsp = p->flowed && bytes_equal_nocase(parameter(type, "delsp", k->limits, a), BYTES("yes"));
+}
+
 static void read_fields(struct mime_part *p, const struct fields *f, bool digest, struct keeping *k, struct arena *a)
 {
     struct bytes type = f->type.p ? header_token(f->type, a) : NO_BYTES;
@@ -155,6 +167,8 @@ static void read_fields(struct mime_part *p, const struct fields *f, bool digest
     p->filename = filename_of(f, k, a);
     if (bytes_starts(p->type, BYTES("text/")))
         p->charset = text_keep(k, charset_label(f->type, k->limits, a));
+    if (f->type.n && bytes_equal(p->type, BYTES("text/plain")))
+        read_flow(p, f->type, k, a);
     if (mime_is_multipart(p))
         read_boundary(p, f->type, k, a);
 }

@@ -24,6 +24,7 @@ struct mime *structure_begin(struct arena *a)
 {
     struct mime_limits limits = structure_limits();
 
+    limits.inner_files = true;
     return mime_begin(&limits, a);
 }
 

@@ -10,7 +10,7 @@
 #include "mail/mime.h"
 #include "service/body/body.h"
 
-/* What message.* and html.* say now. */
+/* What message.* and html.* say now; without inner_files, which structure_begin and structure_read look for. */
 struct mail_limits mail_limits_now(void);
 struct mime_limits structure_limits(void);
 struct mime *structure_begin(struct arena *a);

@@ -156,6 +156,12 @@ static void parameters(void **state)
         { "x", "charset", NULL },
         { "x; y", "y", NULL },
         { "x; charsets=y", "charset", NULL },
+        /* the first semicolon was forgotten */
+        { "multipart/mixed\r\n\tboundary=\"b c\"", "boundary", "b c" },
+        { "text/plain charset=koi8-r; format=flowed", "charset", "koi8-r" },
+        { "text/plain charset=koi8-r; format=flowed", "format", "flowed" },
+        { "attachment filename=x.txt", "filename", "x.txt" },
+        { "x charset = y", "charset", "y" },
     };
 
     for (size_t i = 0; i < COUNT(rows); i++) {
@@ -165,6 +171,7 @@ static void parameters(void **state)
         assert_bytes(out, bytes_of(rows[i].out));
     }
     assert_bytes(header_token(BYTES("Text / (x) Plain ; a=b"), *state), BYTES("text/plain"));
+    assert_bytes(header_token(BYTES("text (x) /plain (y) charset=z"), *state), BYTES("text/plain"));
 }
 
 static void dates(void **state)
