@@ -15,4 +15,9 @@ struct bytes unicode_lower(struct bytes text, struct arena *a);
 enum unicode_class { UNICODE_OTHER, UNICODE_BLANK, UNICODE_CONTROL };
 /* Of the first character of a text that is not empty. */
 enum unicode_class unicode_class_of(struct bytes text);
+
+/* Has a label of a domain letters that are written from the right? Then all labels of it keep the Bidi rule (RFC 5893
+ * sections 1.4 and 2), or what is shown is not the order that was meant. */
+bool unicode_is_rtl(struct bytes label);
+bool unicode_bidi_ok(struct bytes label);
 #endif

@@ -136,6 +136,7 @@ static bool read_local(struct bytes *in, struct arena *a, struct bytes *local, s
 bool address_read_local(struct bytes *in, struct arena *a, struct bytes *local, struct err *e)
 {
     bool quoted = in->n && in->p[0] == '"';
+    size_t before = in->n, written = 0;
 
     if (in->n > TEXT_MAX)
         return err_set(e, ERR_SYNTAX, "An address of %zu octets", in->n);
@@ -143,7 +144,8 @@ bool address_read_local(struct bytes *in, struct arena *a, struct bytes *local, 
         return false;
     if (!quoted && !address_is_dot_atom(*local))
         return err_set(e, ERR_SYNTAX, "A dot at the wrong place before the @");
-    return local->n <= LOCAL_MAX || err_set(e, ERR_SYNTAX, "More than %d octets before the @", LOCAL_MAX);
+    written = quoted && !address_is_dot_atom(*local) ? before - in->n : local->n; /* the quotes count */
+    return written <= LOCAL_MAX || err_set(e, ERR_SYNTAX, "More than %d octets before the @", LOCAL_MAX);
 }
 
 /* Behind the local part: the @ and what should be a domain. */

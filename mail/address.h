@@ -15,6 +15,7 @@ struct address {
     struct bytes domain; /* as given; NO_BYTES only for the null path */
     struct bytes email;  /* local@domain, quoted where needed: what we show and send */
     bool utf8;           /* local or domain beyond ASCII: needs SMTPUTF8 */
+    struct bytes group;  /* address_list_parse: the name of the group that it stands in, NO_BYTES when it is in none */
 };
 
 /* The bare address `a@b` (addr-spec without comments and folding; domain a host name, U-label or [literal]).
@@ -44,6 +45,8 @@ bool path_parse(struct bytes text, unsigned how, struct arena *a, struct address
 /* A domain in the form we compare and keep: lower case, IDNA2008 A-labels (libidn2, non-transitional), no final dot.
  * ERR_SYNTAX for what is no host name (LDH labels of 1-63, 253 in all). Literals are returned as they are. */
 bool domain_normalize(struct bytes domain, struct arena *a, struct bytes *out, struct err *e);
+/* The same for people to read: U-labels for A-labels. False where an A-label is none. */
+bool domain_unicode(struct bytes domain, struct arena *a, struct bytes *out);
 /* local@domain in the form we compare and keep: domain normalized, local part lower case (our mailboxes are case-blind;
  * for others' domains only the domain is changed: pass `fold_local` false). ERR_SYNTAX when that is no address or is
  * too long for a path. */

@@ -19,6 +19,7 @@ struct reader {
     bool gap;                         /* white space or a comment came before this token */
     bool angle, closed;               /* '<' seen, '>' seen */
     bool broken;                      /* words side by side where an addr-spec would be */
+    struct bytes group;               /* that is open */
     bool fault;                       /* readable, but not as the grammar has it */
 };
 
@@ -76,6 +77,13 @@ static struct bytes name_of(struct reader *r)
     return text.n ? header_decode(text, r->limits, r->arena) : NO_BYTES;
 }
 
+static struct bytes group_name(struct reader *r)
+{
+    struct bytes text = address_copy(r->arena, bytes_trim(buf_bytes(&r->phrase)));
+
+    return text.n ? header_decode(text, r->limits, r->arena) : BYTES("");
+}
+
 static bool room_for_one(struct reader *r)
 {
     struct address *larger = NULL;
@@ -102,6 +110,7 @@ static void item_end(struct reader *r)
     }
     if (spec_read(r, &read) && room_for_one(r)) {
         read.name = name_of(r);
+        read.group = r->group;
         r->out->list[r->out->n++] = read;
         r->out->faults += r->fault || (r->angle && !r->closed);
     } else {
@@ -232,6 +241,7 @@ static void read_special(struct reader *r, char c)
         buf_reset(&r->spec);
         r->broken = false;
         if (!r->angle) {
+            r->group = group_name(r);
             item_begin(r);
             r->out->groups++;
         }
@@ -240,6 +250,8 @@ static void read_special(struct reader *r, char c)
         r->out->groups += c == ';';
         if (c != ',' || !in_route(r))
             item_end(r);
+        if (c == ';')
+            r->group = NO_BYTES;
         break;
     }
 }

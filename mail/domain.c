@@ -1,4 +1,10 @@
+/* mail/domain.c - domains in the form that is compared, and in the one that is read.
+ *
+ * libidn2 does the mapping and the tables of IDNA2008. What it leaves out is looked at here: host names (RFC 1123) and
+ * what only shows when all labels stand together. A-labels are taken as they are (RFC 5891 5.4): names that were
+ * registered by older rules exist. */
 #include "base/network.h"
+#include "base/unicode.h"
 #include "mail/address.h"
 #include "mail/chars.h"
 #include <assert.h>
@@ -55,6 +61,27 @@ static bool to_ascii(struct bytes domain, struct arena *a, struct bytes *out, st
     return true;
 }
 
+/* What libidn2 does not look at: directions of writing over all labels (RFC 5893), and, without its flag, the three
+ * letters that are an ASCII sign with a stroke (UTS #46 section 4, UseSTD3ASCIIRules; RFC 5892 2.6 has them too). */
+static bool shown_ok(struct bytes ascii, struct arena *a)
+{
+    static const char *const signs[] = { "\xE2\x89\xA0", "\xE2\x89\xAE", "\xE2\x89\xAF" };
+    struct bytes shown, label, rest;
+    bool rtl = false, ok = true;
+
+    if (!domain_unicode(ascii, a, &shown))
+        return true;
+    for (size_t i = 0; i < sizeof signs / sizeof *signs; i++)
+        if (memmem(shown.p, shown.n, signs[i], 3))
+            return false;
+    for (rest = shown; rest.n;) {
+        bytes_cut(rest, '.', &label, &rest);
+        rtl |= unicode_is_rtl(label);
+        ok &= !label.n || unicode_bidi_ok(label);
+    }
+    return ok || !rtl;
+}
+
 bool domain_normalize(struct bytes domain, struct arena *a, struct bytes *out, struct err *e)
 {
     struct bytes name = domain;
@@ -72,6 +99,8 @@ bool domain_normalize(struct bytes domain, struct arena *a, struct bytes *out, s
     if (!bytes_is_ascii(domain)) {
         if (!to_ascii(domain, a, &name, e))
             return false;
+        if (!shown_ok(name, a))
+            return err_set(e, ERR_SYNTAX, "\"%.*s\" is no domain: letters that may not stand together", SHOW(domain));
     } else {
         name = arena_lower(a, domain);
     }
@@ -80,5 +109,16 @@ bool domain_normalize(struct bytes domain, struct arena *a, struct bytes *out, s
     if (!name_ok(name))
         return err_set(e, ERR_SYNTAX, "\"%.*s\" is no domain", SHOW(domain));
     *out = name;
+    return true;
+}
+
+bool domain_unicode(struct bytes domain, struct arena *a, struct bytes *out)
+{
+    char *text = NULL;
+
+    if (idn2_to_unicode_8z8z(arena_text(a, domain), &text, 0) != IDN2_OK)
+        return false;
+    *out = arena_copy(a, bytes_of(text));
+    idn2_free(text);
     return true;
 }

@@ -1,4 +1,5 @@
 /* mail/address.h on the addresses of public suites. */
+#include "base/json.h"
 #include "tests/mail/suite.h"
 
 #include "mail/address.h"
@@ -67,66 +68,98 @@ static struct bytes unescape_xml(struct bytes in, struct arena *a)
     return done;
 }
 
-/* Valid by RFC 5321 must be taken, an error refused. The other categories (comments, folding, obsolete forms, literals
- * of RFC 5322 only, too long) are no addr-spec of an envelope: refused, except
- * - DEPREC_IPV6 (a "::" for one group): inet_pton takes it;
- * - TOOLONG as a whole, and domain literals: decided by path_parse's 256 and inet_pton. */
+/* What address_parse takes: an addr-spec of RFC 5321, since we write no other. So comments and folding (RFC
+ * 5322 3.2.2), obsolete forms (4) and literals that RFC 5321 4.1.3 has not are refused as errors are. Those of the
+ * suite that stand elsewhere for us: */
+static const struct {
+    const char *id;
+    bool taken;
+    const char *why;
+} isemail_known[] = {
+    { "71", true, "\"::\" in place of one group: RFC 4291 2.2 has it, whatever RFC 5321 4.1.3 says" },
+};
+
+static bool expected(struct bytes id, struct bytes category)
+{
+    static const char *const taken[] = { "ISEMAIL_VALID_CATEGORY", "ISEMAIL_RFC5321", "ISEMAIL_DNSWARN" };
+
+    for (size_t i = 0; i < COUNT(isemail_known); i++)
+        if (bytes_equal(id, bytes_of(isemail_known[i].id)))
+            return isemail_known[i].taken;
+    for (size_t i = 0; i < COUNT(taken); i++)
+        if (bytes_equal(category, bytes_of(taken[i])))
+            return true;
+    return false;
+}
+
 static void isemail(void **state)
 {
     struct buf file;
     struct bytes rest, test;
-    size_t cases = 0;
+    size_t cases = 0, wrong = 0;
 
     suite_read("email-address-isemail/tests.xml", &file);
     rest = buf_bytes(&file);
     while ((test = element(rest, "<test id=", "</test>")).n) {
         struct bytes raw = unescape_xml(element(test, "<address>", "</address>"), *state);
         struct bytes address = unpicture(raw, *state), category = element(test, "<category>", "</category>");
-        bool valid = bytes_equal(category, BYTES("ISEMAIL_VALID_CATEGORY")) ||
-                     bytes_equal(category, BYTES("ISEMAIL_RFC5321")) || bytes_equal(category, BYTES("ISEMAIL_DNSWARN"));
-        bool wrong = bytes_equal(category, BYTES("ISEMAIL_ERR")) || bytes_equal(category, BYTES("ISEMAIL_CFWS"));
+        struct bytes id = element(test, "\"", "\"");
         struct address out;
         struct err e = { 0 };
         bool ok = address_parse(address, *state, &out, &e);
 
-        if ((valid && !ok) || (wrong && ok))
-            fail_msg("test %.*s <%.*s> %.*s: %s", 6, test.p, SHOW(address), SHOW(category),
-                     ok ? "accepted" : e.message);
+        if (ok != expected(id, category)) {
+            print_message("test %.*s <%.*s> %.*s: %s\n", SHOW(id), SHOW(address), SHOW(category),
+                          ok ? "taken" : e.message);
+            wrong++;
+        }
         cases++;
         rest = bytes_from(rest, (size_t)(test.p + test.n - rest.p));
     }
+    print_message("%zu of %zu as expected\n", cases - wrong, cases);
     assert_in_range(cases, 70, 300);
+    assert_int_equal(wrong, 0);
     buf_clear(&file);
 }
 
-static bool wanted_has(struct json_object *addresses, const struct address *got)
+/* What the suite takes for an address and the grammar does not. */
+static bool is_no_address(struct bytes wanted)
 {
-    for (size_t i = 0; i < json_object_array_length(addresses); i++) {
-        struct json_object *one = json_object_array_get_idx(addresses, i);
-        struct bytes email = json_bytes(json_object_object_get(one, "address"));
+    static const char *const why[] = {
+        "mailto:", "http:", "ftp:", /* List-* fields are URLs (RFC 2369 3.2): header_bracketed reads those */
+        "@",                        /* a route before the address goes (RFC 5322 4.4) */
+        "NO",                       /* of List-Post (RFC 2369 3.4) */
+    };
 
-        if (bytes_equal(email, got->email))
+    for (size_t i = 0; i < COUNT(why); i++)
+        if (bytes_starts(wanted, bytes_of(why[i])))
             return true;
-    }
-    return false;
+    return !wanted.n || memmem(wanted.p, wanted.n, "  ", 2); /* words alone (3.4); blanks in a domain (4.4) */
 }
 
-static size_t found_in(struct json_object *addresses, const struct address_list *list)
+static void count_addresses(struct json_object *list, const struct address_list *got, const char *header,
+                            size_t counts[3])
 {
-    size_t n = 0;
+    for (size_t i = 0; i < json_object_array_length(list); i++) {
+        struct json_object *one = json_object_array_get_idx(list, i);
+        struct bytes email = json_text(one, "address");
+        bool found = false;
 
-    for (size_t i = 0; i < list->n; i++)
-        n += wanted_has(addresses, &list->list[i]);
-    return n;
+        for (size_t k = 0; k < got->n && !found; k++)
+            found = bytes_equal(email, got->list[k].email);
+        counts[found ? 0 : is_no_address(email) || strchr(header, '\n')[1] ? 1 : 2]++;
+        if (!found && !is_no_address(email))
+            print_message("not found: %.*s in %s", SHOW(email), header);
+    }
 }
 
-/* Every address of the suite is found. Left out: what the suite takes for addresses and RFC 5322 does not (URLs of
- * List- fields, words without an @), white space and routes it leaves inside an address. Names are compared in lists()
- * above: the suite puts comments into names, we use one only where there is no name. */
+/* Each address of the suite is found, but for those that are none. One value has a second line that continues nothing
+ * (RFC 5322 2.2.3): no header of one field holds that. Names are compared in lists() of test_address.c: the suite puts
+ * comments into names, we use one only where there is no name. */
 static void header_fields_stalwart(void **state)
 {
     struct json_object *tests = suite_json("header-fields-stalwart/address.json");
-    size_t addresses = 0, found = 0;
+    size_t counts[3] = { 0 };
 
     for (size_t i = 0; i < json_object_array_length(tests); i++) {
         struct json_object *test = json_object_array_get_idx(tests, i),
@@ -135,62 +168,130 @@ static void header_fields_stalwart(void **state)
         struct address_list got;
 
         address_list_parse(header, 100, plenty, *state, &got);
-        if (json_object_object_get_ex(want, "List", &list)) {
-            addresses += json_object_array_length(list);
-            found += found_in(list, &got);
-        }
+        if (json_object_object_get_ex(want, "List", &list))
+            count_addresses(list, &got, header.p, counts);
         if (!json_object_object_get_ex(want, "Group", &list))
             continue;
-        for (size_t k = 0; k < json_object_array_length(list); k++) {
-            struct json_object *group = json_object_object_get(json_object_array_get_idx(list, k), "addresses");
-
-            addresses += json_object_array_length(group);
-            found += found_in(group, &got);
-        }
+        for (size_t k = 0; k < json_object_array_length(list); k++)
+            count_addresses(json_object_object_get(json_object_array_get_idx(list, k), "addresses"), &got, header.p,
+                            counts);
     }
-    print_message("%zu of %zu addresses\n", found, addresses);
-    assert_in_range(found, addresses - 22, addresses);
+    print_message("%zu addresses found, %zu are none, %zu missing\n", counts[0], counts[1], counts[2]);
+    assert_in_range(counts[0], 70, 1000);
+    assert_int_equal(counts[2], 0);
     json_object_put(tests);
 }
 
-/* All lines without \u escapes: where the file has a non-transitional ASCII form without error and the source is a host
- * name, ours is the same. Lines with an error are left to the host name rules: ASCII labels are not decoded, so a
- * broken "xn--" passes as the name it is. */
+static unsigned hex_number(struct bytes in, size_t n)
+{
+    char text[8] = { 0 };
+
+    memcpy(text, in.p, n < 7 ? n : 7);
+    return (unsigned)strtoul(text, NULL, 16);
+}
+
+static void add_code(struct buf *out, unsigned c)
+{
+    if (c < 0x80) {
+        buf_addc(out, (char)c);
+        return;
+    }
+    if (c >= 0x10000)
+        buf_addc(out, (char)(0xF0 | (c >> 18)));
+    if (c >= 0x800)
+        buf_addc(out, (char)(c >= 0x10000 ? 0x80 | ((c >> 12) & 0x3F) : 0xE0 | (c >> 12)));
+    buf_addc(out, (char)(c >= 0x800 ? 0x80 | ((c >> 6) & 0x3F) : 0xC0 | (c >> 6)));
+    buf_addc(out, (char)(0x80 | (c & 0x3F)));
+}
+
+/* \uXXXX and \x{X}. False for half of a surrogate pair, which no UTF-8 can hold. */
+static bool unescape(struct bytes in, struct arena *a, struct bytes *out)
+{
+    struct buf text;
+    bool ok = true;
+
+    buf_init(&text, 4096);
+    while (in.n) {
+        unsigned c = 0;
+        size_t n = 1;
+
+        if (bytes_starts(in, BYTES("\\u"))) {
+            c = hex_number(bytes_from(in, 2), 4);
+            n = 6;
+        } else if (bytes_starts(in, BYTES("\\x{"))) {
+            n = bytes_find(in, '}') + 1;
+            c = hex_number(bytes_from(in, 3), n - 4);
+        }
+        ok &= c < 0xD800 || c > 0xDFFF;
+        if (n > 1)
+            add_code(&text, c);
+        else
+            buf_addc(&text, in.p[0]);
+        in = bytes_from(in, n);
+    }
+    *out = text.n ? arena_copy(a, buf_bytes(&text)) : BYTES("");
+    buf_clear(&text);
+    return ok;
+}
+
+/* What a line says of toAsciiN: NO_BYTES for an error. */
+static struct bytes wanted_ascii(const struct bytes column[7], struct arena *a)
+{
+    struct bytes status = column[4].n ? column[4] : column[2], source = column[0], text;
+
+    if (status.n && !bytes_equal(status, BYTES("[]")))
+        return NO_BYTES;
+    text = column[3].n ? column[3] : column[1].n ? column[1] : source;
+    unescape(text, a, &text);
+    return bytes_ends(text, BYTES(".")) ? bytes_head(text, text.n - 1) : text;
+}
+
+/* Each line of the file. Where it has an ASCII form, ours is that, or we refuse: what UTS #46 lets pass and IDNA2008
+ * does not (symbols, RFC 5892 2.6; empty labels, RFC 1034 3.5), and the names of which an A-label would not be what it
+ * looks like. Where it has an error, we refuse too, but for names that are ASCII already: putative A-labels are not
+ * decoded (RFC 5891 5.4 leaves that open), and other rules of UTS #46 (V2, V3: hyphens) are none for those. */
 static void idna_uts46(void **state)
 {
     struct buf file;
     struct bytes rest, line;
-    size_t same = 0, refused = 0, wrong = 0;
+    size_t same = 0, symbols = 0, refused = 0, ascii = 0, wrong = 0, none = 0;
     struct arena *a = *state;
 
     suite_read("idna-uts46/IdnaTestV2.txt", &file);
     rest = buf_bytes(&file);
     while (bytes_cut(rest, '\n', &line, &rest)) {
-        struct bytes column[7], left = bytes_head(line, bytes_find(line, '#')), out, want;
+        struct bytes column[7], left = bytes_head(line, bytes_find(line, '#')), source, out, want;
         struct err e = { 0 };
+        bool ok;
 
-        if (left.n == 0)
+        if (bytes_trim(left).n == 0)
             continue;
         for (int i = 0; i < 7; i++) {
             bytes_cut(left, ';', &column[i], &left);
             column[i] = bytes_trim(column[i]);
         }
-        if (memmem(column[0].p, column[0].n, "\\x", 2) || memmem(column[0].p, column[0].n, "\\u", 2) ||
-            (column[2].n && !column[4].n) || (column[4].n > 2))
-            continue;
-        want = column[3].n ? column[3] : column[1].n ? column[1] : column[0];
         arena_reset(a);
-        if (!domain_normalize(column[0], a, &out, &e))
-            refused++;
-        else if (bytes_equal(out, want) ||
-                 (bytes_ends(want, BYTES(".")) && bytes_equal(out, bytes_head(want, want.n - 1))))
+        if (!unescape(column[0], a, &source)) {
+            none++;
+            continue;
+        }
+        want = wanted_ascii(column, a);
+        ok = domain_normalize(source, a, &out, &e);
+        if (ok && want.p && bytes_equal(out, want))
             same++;
-        else if (wrong++ < 5)
-            print_message("%.*s gave %.*s, want %.*s\n", SHOW(column[0]), SHOW(out), SHOW(want));
+        else if (!ok && !want.p)
+            refused++;
+        else if (!ok)
+            symbols++;
+        else if (!want.p && bytes_is_ascii(source))
+            ascii++;
+        else if (wrong++ < 20)
+            print_message("%.*s gave %.*s, want %.*s\n", SHOW(source), SHOW(out), SHOW(want));
     }
-    print_message("%zu as in the file, %zu refused (not in IDNA2008, or no host name)\n", same, refused);
+    print_message("%zu the same, %zu refused by both; %zu refused by us alone, %zu ASCII names taken by us alone, %zu "
+                  "no text; %zu wrong\n",
+                  same, refused, symbols, ascii, none, wrong);
     assert_int_equal(wrong, 0);
-    assert_in_range(same, 200, 10000);
     buf_clear(&file);
 }
 
