@@ -1,8 +1,7 @@
 /* mail/html_token.c - one token after the other, each byte looked at a bounded number of times.
  *
  * Content that is not for people (script, style) is passed over up to its end tag. Attributes are found as a browser
- * finds them, also in broken tags, or the text would show half of one. Of attributes only those that html_text.c needs
- * are kept. */
+ * finds them, also in broken tags, or the text would show half of one. */
 #include "mail/html_token.h"
 #include "mail/chars.h"
 #include "mail/charset.h"
@@ -42,31 +41,30 @@ static struct bytes read_value(struct bytes *in)
     return value;
 }
 
-static void read_attribute(struct bytes *in, struct html_tag *tag)
+bool html_attribute(struct bytes *rest, struct bytes *name, struct bytes *value)
 {
-    struct bytes name, value = BYTES("");
     size_t n = 1;
 
-    while (n < in->n && !is_space(in->p[n]) && !char_in(in->p[n], BYTES("=>/")))
+    *rest = skip_spaces(*rest);
+    if (rest->n == 0 || rest->p[0] == '>')
+        return false;
+    while (n < rest->n && !is_space(rest->p[n]) && !char_in(rest->p[n], BYTES("=>/")))
         n++;
-    name = bytes_head(*in, n);
-    *in = bytes_from(*in, n);
-    while (in->n && is_space(in->p[0]))
-        *in = bytes_from(*in, 1);
-    if (in->n && in->p[0] == '=') {
-        *in = bytes_from(*in, 1);
-        value = read_value(in);
+    *name = bytes_head(*rest, n);
+    *value = BYTES("");
+    *rest = bytes_from(*rest, n);
+    while (rest->n && is_space(rest->p[0]))
+        *rest = bytes_from(*rest, 1);
+    if (rest->n && rest->p[0] == '=') {
+        *rest = bytes_from(*rest, 1);
+        *value = read_value(rest);
     }
-    if (bytes_equal_nocase(name, BYTES("href")))
-        tag->href = value;
-    else if (bytes_equal_nocase(name, BYTES("alt")))
-        tag->alt = value;
-    else if (bytes_equal_nocase(name, BYTES("start")))
-        tag->start = value;
+    return true;
 }
 
 static void read_tag(struct bytes *in, struct html_tag *tag)
 {
+    struct bytes name, value;
     size_t n = 0;
 
     *tag = (struct html_tag){ .closing = in->p[1] == '/' };
@@ -74,11 +72,16 @@ static void read_tag(struct bytes *in, struct html_tag *tag)
     while (n < in->n && !is_space(in->p[n]) && in->p[n] != '>' && in->p[n] != '/')
         n++;
     tag->name = bytes_head(*in, n);
-    *in = skip_spaces(bytes_from(*in, n));
-    while (in->n && in->p[0] != '>') {
-        read_attribute(in, tag);
-        *in = skip_spaces(*in);
+    tag->attributes = *in = bytes_from(*in, n);
+    while (html_attribute(in, &name, &value)) {
+        if (bytes_equal_nocase(name, BYTES("href")))
+            tag->href = value;
+        else if (bytes_equal_nocase(name, BYTES("alt")))
+            tag->alt = value;
+        else if (bytes_equal_nocase(name, BYTES("start")))
+            tag->start = value;
     }
+    tag->attributes.n -= in->n;
     *in = bytes_from(*in, 1);
 }
 
@@ -89,12 +92,17 @@ static struct bytes after(struct bytes in, struct bytes mark)
     return at ? bytes_from(in, (size_t)(at - in.p) + mark.n) : NO_BYTES;
 }
 
-/* Up to the end tag of an element whose content is not for people; to the end when there is none. */
-static struct bytes skip_element(struct bytes in, struct bytes name)
+/* Behind the end tag of an element whose content is not for people; to the end when there is none. */
+static struct bytes skip_element(struct bytes in, struct html_tag *tag)
 {
+    const char *from = in.p;
+
+    tag->content = in;
     do {
         in = after(in, BYTES("</"));
-    } while (in.n && !bytes_starts_nocase(in, name));
+    } while (in.n && !bytes_starts_nocase(in, tag->name));
+    if (in.n)
+        tag->content.n = (size_t)(in.p - from) - 2;
     return after(in, BYTES(">"));
 }
 
@@ -120,9 +128,9 @@ enum html_token html_next(struct bytes *in, struct bytes *text, struct html_tag 
 
         if (n == 0 && starts_tag(*in)) {
             read_tag(in, tag);
-            if (tag->closing || !is_silent(tag->name))
-                return HTML_TAG;
-            *in = skip_element(*in, tag->name);
+            if (!tag->closing && is_silent(tag->name))
+                *in = skip_element(*in, tag);
+            return HTML_TAG;
         } else if (n == 0 && bytes_starts(*in, BYTES("<!--"))) {
             *in = after(bytes_from(*in, 2), BYTES("-->")); /* "<!-->" is an empty one */
         } else if (n == 0 && in->n > 1 && char_in(in->p[1], BYTES("!?/"))) {
