@@ -234,6 +234,9 @@ static const struct member entry_full_list_[] = {
     MEMBER(BOOL, entry_view, text_truncated),
     MEMBER(TEXT, entry_view, html),
     MEMBER(BOOL, entry_view, html_truncated),
+    MEMBER(TEXT, entry_view, html_safe),
+    MEMBER(INT, entry_view, html_blocked),
+    MEMBER(TEXT, entry_view, stripped_text),
     { .name = "attachments", .type = MEMBER_OWN, .show = show_attachments },
 };
 MEMBERS(entry_full, .object = "entry", .path = "/v1/entries/", .base = &entry_members);

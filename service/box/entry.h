@@ -21,6 +21,9 @@ struct entry_view {
     size_t n_headers;
     struct bytes text, html;             /* all parts of that type one after the other; NO_BYTES where there is none */
     bool text_truncated, html_truncated; /* there was more than entry.text_max */
+    struct bytes html_safe;              /* of html, to be shown (mail/html_safe.h) */
+    int64_t html_blocked;                /* images of other servers that it was left without */
+    struct bytes stripped_text;          /* what the author wrote (mail/reply.h) */
     const struct entry_attachment *attachments;
     size_t n_attachments;
 };

@@ -233,6 +233,7 @@ static void fill(struct reading *r)
     r->out->html = text_of(r, &r->html, r->view.n_html);
     r->out->html_truncated = r->html.truncated;
     show_attachments(r);
+    entry_make(r->c, r->out);
 }
 
 static void read_work(void *arg)

@@ -22,7 +22,7 @@ OBJECTS = {
              "deleted keywords attachment_count",
     "setting": "id name value default type min max live source text",
 }
-ONE_ENTRY = "cc reply_to headers text text_truncated html html_truncated attachments"
+ONE_ENTRY = "cc reply_to headers text text_truncated html html_truncated html_safe html_blocked stripped_text attachments"
 TIME = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$")
 PREFIX = {"account": "acc", "message": "msg", "delivery": "dlv", "event": "evt", "domain": "dom", "user": "usr", "address": "adr",
           "key": "key", "mailbox": "mbx", "entry": "ent"}
