@@ -11,8 +11,8 @@
 #include <unistd.h>
 
 static const struct mail_verb *const verbs_of_mail[] = {
-    &mail_verb_verify, &mail_verb_spf,    &mail_verb_dmarc, &mail_verb_arc,
-    &mail_verb_bounce, &mail_verb_report, &mail_verb_sign,  &mail_verb_dkim_key,
+    &mail_verb_parse, &mail_verb_address, &mail_verb_html,   &mail_verb_verify, &mail_verb_spf,      &mail_verb_dmarc,
+    &mail_verb_arc,   &mail_verb_bounce,  &mail_verb_report, &mail_verb_sign,   &mail_verb_dkim_key,
 };
 enum { VERBS = sizeof verbs_of_mail / sizeof *verbs_of_mail };
 

@@ -77,6 +77,7 @@ bool mail_now(struct bytes text, int64_t *now, struct err *e);
 bool mail_zone_read(struct json_object *list, struct arena *a, struct mail_zone **out, struct err *e);
 void mail_zone_answer(const struct mail_zone *z, struct arena *a, struct lookup *q);
 
+extern const struct mail_verb mail_verb_address, mail_verb_html, mail_verb_parse;
 extern const struct mail_verb mail_verb_arc, mail_verb_bounce, mail_verb_dkim_key, mail_verb_dmarc, mail_verb_report,
     mail_verb_sign, mail_verb_spf, mail_verb_verify;
 #endif
