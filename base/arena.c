@@ -11,7 +11,7 @@
 
 /* Blocks double from FIRST to LARGEST; what is larger gets a block of its own size. The first block stays over a reset,
  * so that a session which runs many transactions allocates once. */
-enum { FIRST = 4096, LARGEST = 1 << 18, ALIGN = alignof(max_align_t) };
+enum { FIRST = 4096, SMALL_FIRST = 512, LARGEST = 1 << 18, ALIGN = alignof(max_align_t) };
 
 struct block {
     struct block *next;
@@ -22,7 +22,7 @@ struct block {
 enum full { ROOM, PAST_MAX, NO_BUDGET };
 
 struct arena {
-    size_t max, used;
+    size_t max, used, first_size;
     struct budget *budget; /* may be NULL */
     enum full full, tried; /* tried: how arena_try ended last */
     struct block *first, *last;
@@ -65,6 +65,14 @@ struct arena *arena_new(size_t max)
     return arena_new_in(NULL, max);
 }
 
+struct arena *arena_new_small(size_t max)
+{
+    struct arena *a = arena_new(max);
+
+    a->first_size = SMALL_FIRST;
+    return a;
+}
+
 struct arena *arena_new_in(struct budget *b, size_t max)
 {
     struct arena *a = calloc(1, sizeof *a);
@@ -72,6 +80,7 @@ struct arena *arena_new_in(struct budget *b, size_t max)
     if (!a)
         die("out of memory: an arena");
     a->max = max;
+    a->first_size = FIRST;
     a->budget = b;
     return a;
 }
@@ -140,7 +149,7 @@ void arena_rewind(struct arena *a, struct arena_mark m)
 
 static bool add_block(struct arena *a, size_t n, bool must)
 {
-    size_t size = a->last ? a->last->size * 2 : FIRST;
+    size_t size = a->last ? a->last->size * 2 : a->first_size;
     struct block *b;
 
     if (size > LARGEST)

@@ -22,6 +22,7 @@ struct budget; /* base/budget.h */
 struct err;
 
 struct arena *arena_new(size_t max);
+struct arena *arena_new_small(size_t max); /* for thousands that live long and hold some hundred bytes each */
 /* Its blocks are taken from b; when that has none left, the arena is full (ERR_MEMORY). */
 struct arena *arena_new_in(struct budget *b, size_t max);
 /* More was asked than it may hold. Until the next reset, or a rewind to a mark set before. */

@@ -91,37 +91,54 @@ static void note_reply(struct client *c, const struct reply *r)
                     r->text.n ? " " : "", SHOW(r->text));
 }
 
-static void answer_keep(struct client *c, enum step at, struct answer *out)
+static void answer_keep(struct client *c, const struct reply *r, enum step at, struct answer *out)
 {
-    *out = (struct answer){ .at = at, .what = ANSWER_REPLY, .reply = c->reader.reply };
+    *out = (struct answer){ .at = at, .what = ANSWER_REPLY, .reply = *r };
     out->reply.enhanced = arena_copy(c->arena, out->reply.enhanced);
     out->reply.text = arena_copy(c->arena, out->reply.text);
     note_reply(c, &out->reply);
     c->broken = c->broken || out->reply.code == 421; /* RFC 5321 3.8: it is about to close */
 }
 
-bool client_hear(struct client *c, enum step at, int64_t ms, struct answer *out)
+/* REPLY_MORE: the stream has ended. */
+static enum reply_state read_reply(struct client *c, struct reply_reader *r)
 {
     enum reply_state state = REPLY_MORE;
 
-    reply_begin(&c->reader);
-    stream_deadline(c->stream, clock_monotonic() + ms);
-    c->err = (struct err){ 0 };
+    reply_begin(r);
     while (state == REPLY_MORE) {
         size_t used;
 
-        state = reply_read(&c->reader, stream_peek(c->stream), &used);
+        state = reply_read(r, stream_peek(c->stream), &used);
         stream_skip(c->stream, used);
-        if (state == REPLY_MORE && !stream_fill(c->stream, &c->err)) {
-            client_failed(c, at, out);
-            return false;
-        }
+        if (state == REPLY_MORE && !stream_fill(c->stream, &c->err))
+            break;
     }
-    answer_keep(c, at, out);
-    if (state == REPLY_DONE)
-        return true;
-    client_confused(c, out);
-    return false;
+    return state;
+}
+
+/* There is a reader only from a reply's first byte on: thousands of connections wait, and one of them is read. */
+bool client_hear(struct client *c, enum step at, int64_t ms, struct answer *out)
+{
+    enum reply_state state = REPLY_MORE;
+    struct reply_reader *r = NULL;
+
+    stream_deadline(c->stream, clock_monotonic() + ms);
+    c->err = (struct err){ 0 };
+    if (stream_peek(c->stream).n || stream_fill(c->stream, &c->err)) {
+        r = malloc(sizeof *r);
+        if (!r)
+            die("out of memory: a reply");
+        state = read_reply(c, r);
+    }
+    if (state == REPLY_MORE)
+        client_failed(c, at, out);
+    else
+        answer_keep(c, &r->reply, at, out);
+    free(r);
+    if (state == REPLY_BROKEN)
+        client_confused(c, out);
+    return state == REPLY_DONE;
 }
 
 /* ---- a connection ---- */
@@ -148,12 +165,13 @@ void client_drop(struct client **c)
     *c = NULL;
 }
 
-void client_quit(struct client **c)
+void client_quit(struct client **c, bool heard)
 {
     struct answer ignored;
 
     if (*c && !(*c)->broken && !(*c)->told_data && !(*c)->said &&
-        client_say(*c, BYTES("QUIT\r\n"), STEP_RSET, &ignored) && client_hear(*c, STEP_RSET, QUIT_MS, &ignored))
+        client_say(*c, BYTES("QUIT\r\n"), STEP_RSET, &ignored) &&
+        (!heard || client_hear(*c, STEP_RSET, QUIT_MS, &ignored)))
         stream_shutdown((*c)->stream);
     client_drop(c);
 }

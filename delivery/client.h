@@ -5,7 +5,7 @@
  *     client_start_tls(c, &wish, &result, &answer)    what it offered before is forgotten, EHLO again
  *     client_login(c, user, password, &answer)
  *     client_send(c, &envelope, each)                 as often as the host takes another message
- *     client_quit(&c), or client_drop(&c)
+ *     client_quit(&c, true), or client_drop(&c)
  *
  * Each step has a time limit in all, however slowly bytes drip (RFC 5321 4.5.3.2; delivery.timeout_*). What was
  * answered, or why there is no answer, is in struct answer; its texts lie in the arena that was given. After anything
@@ -55,7 +55,8 @@ struct client;
 /* Takes the stream. */
 struct client *client_new(struct stream **s, struct bytes ehlo, struct arena *a);
 void client_drop(struct client **c); /* hangs up; *c may be NULL */
-void client_quit(struct client **c); /* QUIT, and a second for its answer (RFC 5321 4.1.1.10) */
+/* QUIT, and where it is `heard` a second for its answer (RFC 5321 4.1.1.10) */
+void client_quit(struct client **c, bool heard);
 
 /* Where texts of answers go from now on: of the transaction. */
 void client_arena(struct client *c, struct arena *a);

@@ -8,7 +8,6 @@ struct client {
     struct arena *arena;   /* of the answers */
     struct script *script; /* NULL: nobody wants to know */
     struct offer offer;
-    struct reply_reader reader;
     char ehlo[256], greeted_as[256], named_as[256];
     size_t messages;
     const struct envelope *said; /* ahead: its answers are still to come */

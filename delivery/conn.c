@@ -8,6 +8,7 @@
 #include "delivery/engine_private.h"
 #include "service/queue/route.h"
 #include <stdio.h>
+#include <utlist.h>
 
 #define IN_MAX       16384
 #define OUT_MAX      ((size_t)128 * 1024)
@@ -109,6 +110,17 @@ bool conn_may_follow(const struct way *w, const struct conn *c)
     return has_room(w, c, client_messages(c->client) + 1);
 }
 
+/* `at`: where its way keeps it. */
+static struct conn *take_out(struct conn **at)
+{
+    struct conn *c = *at;
+
+    *at = c->next;
+    DL_DELETE2(c->engine->idle, c, older, newer);
+    c->engine->idle_n--;
+    return c;
+}
+
 struct conn *conn_take(struct engine *e, const struct site *s, enum route_tls tls)
 {
     for (struct conn **at = &s->way->idle; *at;) {
@@ -118,7 +130,7 @@ struct conn *conn_take(struct engine *e, const struct site *s, enum route_tls tl
             at = &c->next;
             continue;
         }
-        *at = c->next;
+        take_out(at);
         if (conn_is_usable(s->way, c))
             return c;
         conn_end(e, &c);
@@ -127,8 +139,19 @@ struct conn *conn_take(struct engine *e, const struct site *s, enum route_tls tl
     return NULL;
 }
 
+static struct conn *take_oldest(struct engine *e)
+{
+    struct conn **at = &e->idle->way->idle;
+
+    while (*at != e->idle)
+        at = &(*at)->next;
+    return take_out(at);
+}
+
 void conn_keep(struct engine *e, struct conn *c)
 {
+    struct conn *over;
+
     if (engine_stops(e) || client_has_said(c->client) || !conn_is_usable(c->way, c)) {
         conn_end(e, &c);
         return;
@@ -136,6 +159,11 @@ void conn_keep(struct engine *e, struct conn *c)
     c->idle_since = clock_monotonic();
     c->next = c->way->idle;
     c->way->idle = c;
+    DL_APPEND2(e->idle, c, older, newer);
+    if (++e->idle_n > (size_t)PARAM_INT(delivery, idle_max)) {
+        over = take_oldest(e);
+        conn_end(e, &over);
+    }
 }
 
 static void quit_fiber(void *arg)
@@ -144,8 +172,9 @@ static void quit_fiber(void *arg)
     struct engine *e = c->engine;
 
     client_arena(c->client, c->arena);
-    client_quit(&c->client);
+    client_quit(&c->client, e->leaving_n <= (size_t)PARAM_INT(delivery, idle_max));
     conn_free(c);
+    e->leaving_n--;
     engine_left(e);
 }
 
@@ -157,32 +186,19 @@ void conn_end(struct engine *e, struct conn **c)
     if (!x)
         return;
     way_tell(e, x->way, PATH_CLOSED);
+    e->leaving_n++;
     if (client_is_usable(x->client) && engine_spawn(e, quit_fiber, x))
         return;
+    e->leaving_n--;
     conn_free(x);
 }
 
-/* Out of the pools first and ended then: other fibers have turns while a connection ends, and change the pools. */
+/* The list of all is in the order of time. It is looked at anew each time: other fibers have turns while one ends. */
 void conn_reap(struct engine *e, int64_t now)
 {
-    struct conn *old = NULL;
+    while (e->idle && now - e->idle->idle_since >= IDLE_MS) {
+        struct conn *c = take_oldest(e);
 
-    for (struct way *w = e->ways; w; w = w->hh.next)
-        for (struct conn **at = &w->idle; *at;) {
-            struct conn *c = *at;
-
-            if (now - c->idle_since < IDLE_MS) {
-                at = &c->next;
-                continue;
-            }
-            *at = c->next;
-            c->next = old;
-            old = c;
-        }
-    while (old) {
-        struct conn *c = old;
-
-        old = c->next;
         conn_end(e, &c);
     }
 }
@@ -194,13 +210,8 @@ void conns_end(struct engine *e)
 
 void conns_free(struct engine *e)
 {
-    for (struct way *w = e->ways; w; w = w->hh.next)
-        while (w->idle) {
-            struct conn *c = w->idle;
-
-            w->idle = c->next;
-            conn_free(c);
-        }
+    while (e->idle)
+        conn_free(take_oldest(e));
 }
 
 /* ---- a new one ---- */
@@ -317,9 +328,8 @@ static bool connect_to(struct conn *c, const struct demand *d, int64_t until, st
 static bool make_room(struct engine *e, struct way *w)
 {
     while (!path_may_connect(&w->path, clock_monotonic()) && w->idle) {
-        struct conn *c = w->idle;
+        struct conn *c = take_out(&w->idle);
 
-        w->idle = c->next;
         conn_end(e, &c);
     }
     return path_may_connect(&w->path, clock_monotonic());
@@ -331,7 +341,7 @@ static struct conn *conn_new(struct engine *e, struct way *w, const struct mx_ho
 
     if (!c)
         die("out of memory: a connection");
-    c->arena = arena_new(GREET_ARENA);
+    c->arena = arena_new_small(GREET_ARENA);
     c->engine = e;
     c->way = w;
     c->address = h->address;

@@ -62,7 +62,8 @@ bool course_of_work(const struct routes *r, const struct work *w, struct arena *
 enum security { IN_CLEAR, IN_TLS, IN_TLS_VERIFIED };
 
 struct conn {
-    struct conn *next; /* in the way's pool */
+    struct conn *next;          /* in the way's pool */
+    struct conn *older, *newer; /* of all that are idle */
     struct engine *engine;
     struct client *client;
     struct way *way;
@@ -443,6 +444,8 @@ struct engine {
     int64_t token, lock_until, next_lock, next_scan, next_renewal, next_own, next_look, next_reap, next_count;
     struct sched *sched;
     struct way *ways;
+    struct conn *idle; /* of all ways, the one that was kept longest first */
+    size_t idle_n, leaving_n;
     struct site *sites;
     struct held held;           /* a ring */
     struct unwritten unwritten; /* likewise */

@@ -34,7 +34,7 @@ static struct site *site_new(struct engine *e, const struct course *to)
     memcpy(s->name, place.p, place.n);
     s->name_n = place.n;
     s->engine = e;
-    s->arena = arena_new(SITE_ARENA);
+    s->arena = arena_new_small(SITE_ARENA);
     mail_route_copy(s->arena, &to->route, &s->route);
     s->domain = arena_copy(s->arena, to->domain);
     HASH_ADD(hh, e->sites, name, place.n, s);

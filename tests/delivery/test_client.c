@@ -455,7 +455,7 @@ static void hold(const struct dialogue *d, struct arena *a)
     if (d->broken && client_is_usable(c))
         fail_msg("%s: the connection should not be used again", d->what);
     stream_flush(client_stream(c), &e); /* a memory has no reason to wait */
-    client_quit(&c);
+    client_quit(&c, true);
     if (d->broken && strstr(arena_text(a, buf_bytes(&out)), "QUIT"))
         fail_msg("%s: QUIT on a connection of no use", d->what);
     if (!at_once && !bytes_starts(buf_bytes(&out), bytes_of(d->client)))

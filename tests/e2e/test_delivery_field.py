@@ -2,6 +2,8 @@
 (tests/delivery/test_mx.c, test_verdict.c, test_path.c), here is the case that reaches the wire."""
 import email
 import smtplib
+import threading
+import time
 
 import pytest
 from peer import Cut, Names, Peer, Starttls
@@ -142,6 +144,26 @@ def test_a_connection_is_used_so_often():
         for n in range(5):
             ended(s, send(s, f"x{n}@far.test"))
         assert [m.session for m in peer.mails] == [1, 1, 2, 2, 3]
+
+
+def test_so_many_connections_are_kept_for_the_next_mail():
+    """The others end as soon as they have nothing to do, not after the five seconds for which one is kept."""
+    together, bye = threading.Barrier(2), {}
+
+    def dot(session, mail):
+        together.wait(60)
+        return "250 2.0.0 taken"
+
+    def quit_(session, _):
+        bye[session.number] = time.monotonic()
+        return "221 2.0.0 bye"
+
+    with Peer(dot=dot, QUIT=quit_) as peer, by_relay(peer, idle_max=1) as s:
+        for message in [send(s, f"x{n}@far{n}.test") for n in range(2)]:
+            ended(s, message)
+        until(lambda: len(bye) == 2)
+        first, last = sorted(bye.values())
+        assert last - first > 1
 
 
 def test_orcpt_keeps_its_escapes():
