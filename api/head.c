@@ -8,6 +8,7 @@ static const struct known {
 } headers[] = {
     { "Host", offsetof(struct request, host), false },
     { "User-Agent", offsetof(struct request, user_agent), false },
+    { "Accept-Language", offsetof(struct request, accept_language), true },
     { "Accept", offsetof(struct request, accept), true },
     { "Last-Event-ID", offsetof(struct request, last_event), false },
     { "Authorization", offsetof(struct request, authorization), false },

@@ -33,7 +33,7 @@ struct request {
     struct bytes path, query_text;
     struct bytes parameter[ROUTE_PARAMETERS];
     struct bytes authorization, content_type, content_encoding, forwarded_for, forwarded_proto, other_account, key,
-        accept, last_event, if_match, host, user_agent;
+        accept, last_event, if_match, host, user_agent, accept_language;
     bool is_streamed, collected_read;
     bool malformed; /* as HTTP: 400 invalid_request */
     bool is_unix;   /* came by the unix socket, from this uid */

@@ -192,6 +192,21 @@ static void template_read(const struct send_reading *r, struct send_template *ou
         out->version = arena_bytesf(r->call->arena, "%lld", (long long)json_object_get_int64(version));
 }
 
+static void unsubscribe_read(const struct send_reading *r, struct send_unsubscribe *out)
+{
+    struct json_object *given = json_member(r->body, "unsubscribe"), *click;
+
+    if (!given)
+        return;
+    click = json_member(given, "one_click");
+    *out = (struct send_unsubscribe){ .given = true,
+                                      .one_click = click && json_object_get_boolean(click),
+                                      .refused = click && !json_object_get_boolean(click),
+                                      .url = json_text(given, "url"),
+                                      .mailto = json_text(given, "mailto"),
+                                      .topic = json_text(given, "topic") };
+}
+
 /* ---- the whole ---- */
 
 /* On a worker thread when the request is large. */
@@ -215,6 +230,7 @@ void send_read(const struct send_reading *r, struct message_send_in *in)
     in->expires_after = json_object_get_int64(json_member(r->body, "expires_after"));
     in->priority = json_text(r->body, "priority");
     in->stream = json_text(r->body, "stream");
+    unsubscribe_read(r, &in->unsubscribe);
     in->scheduled_at = time_of(json_text(r->body, "scheduled_at"));
     in->bypass = bypass_read(r);
 }

@@ -196,6 +196,8 @@ struct message_row {
     struct id template_id; /* what it was made of, and in which version; null: of no template */
     int64_t template_version;
     struct id stream_id; /* null: what users sent, and rows of before */
+    struct bytes topic;  /* what its mail is about, as one unsubscribes from it; or null */
+    bool unsubscribes;   /* it says how */
 };
 
 struct batch_row { /* many messages sent by one request: message/batches.h */

@@ -71,6 +71,8 @@ static const struct field message_fields[] = {
     FIELD(ID, message_row, template_id),
     FIELD(INT, message_row, template_version),
     FIELD(ID, message_row, stream_id),
+    FIELD(TEXT, message_row, topic),
+    FIELD(BOOL, message_row, unsubscribes),
 };
 /* "content" holds what still has content of its own to erase: not the mail that came in. "release" serves the claims of
  * what waits for its time. */

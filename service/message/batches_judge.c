@@ -137,6 +137,7 @@ static void own(struct arena *a, struct intake_in *k)
     k->envelope_from = arena_copy(a, k->envelope_from);
     k->sent_address = arena_copy(a, k->sent_address);
     k->priority = k->priority.p ? arena_copy(a, k->priority) : NO_BYTES;
+    k->topic = k->topic.p ? arena_copy(a, k->topic) : NO_BYTES;
 }
 
 /* So that it need not be read, rendered and composed once more. */

@@ -40,6 +40,8 @@ struct intake_in {
     struct bytes priority;     /* high|normal|bulk, or NO_BYTES */
     struct id stream_id;       /* or none */
     struct bytes stream;       /* its slug, for Feedback-ID; NO_BYTES: not known */
+    struct bytes topic;        /* what it is about, as one unsubscribes from it; or NO_BYTES */
+    bool unsubscribes;         /* it says how */
     struct id template_id;     /* what it was made of, or none */
     int64_t template_version;
     struct id batch_id;   /* the request of many that it came with, or none */

@@ -19,6 +19,13 @@ struct send_template {
     bool drafts;                   /* a draft may be sent, whoever sends it */
 };
 
+/* How whoever gets it says that it was the last: service/message/send_unsubscribe.c. */
+struct send_unsubscribe {
+    bool given;
+    bool one_click, refused; /* `one_click` was given, as true or as false */
+    struct bytes url, mailto, topic;
+};
+
 struct message_send_in {
     struct send_address from;
     const struct send_address *to, *cc, *bcc, *reply_to;
@@ -41,8 +48,9 @@ struct message_send_in {
     int64_t expires_after; /* seconds, 0: not given */
     struct bytes priority; /* high|normal|bulk: of which class its flow is */
     struct bytes stream;   /* by slug or id; NO_BYTES: the default one */
-    int64_t scheduled_at;  /* when it begins (release.h), 0: now */
-    unsigned bypass;       /* suppressions that are passed over: bits of suppression_bypass; needs that scope */
+    struct send_unsubscribe unsubscribe;
+    int64_t scheduled_at; /* when it begins (release.h), 0: now */
+    unsigned bypass;      /* suppressions that are passed over: bits of suppression_bypass; needs that scope */
     /* Instead of all above: a whole mail. Envelope from `raw_from`, `raw_to` where given, else from its header. */
     bool is_raw;
     struct source raw;

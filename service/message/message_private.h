@@ -12,7 +12,12 @@ struct sending {
     struct id batch;       /* the request of many that it comes with, or none */
     struct id template_id; /* what it was made of, or none */
     int64_t template_version;
-    struct stream_row stream;          /* a zero id: of none */
+    struct stream_row stream; /* a zero id: of none */
+    struct {
+        struct bytes url;                 /* what {{unsubscribe_url}} stands for; NO_BYTES: nothing */
+        const struct named_value *fields; /* of the header: what is written beside the request's own */
+        size_t n_fields;
+    } unsubscribe;
     const struct rendering *rendering; /* of that; NULL: none */
     bool uncounted;                    /* takes nothing of the sender's allowance */
     struct compose mail;
@@ -23,6 +28,10 @@ struct sending {
 bool send_template(struct call *c, struct sending *s);
 /* Finds its stream: s->in is then a request that says what the stream says of it. Faults are noted. */
 bool send_stream(struct call *c, struct sending *s);
+/* How its recipient unsubscribes; before it is rendered, which may say so. ERR_NO_PUBLIC_URL. */
+bool send_unsubscribe(struct call *c, struct sending *s);
+/* Notes fields of the request, or of its template, that say the same. */
+void send_unsubscribe_check(struct call *c, const struct sending *s);
 /* Every rule for it: all faults at once, then who may send. What is prepared lies in the call's arena. */
 bool send_prepare(struct call *c, struct sending *s);
 /* What only acceptance itself would find out, for who must know before: mail that would leave in live mode is of a

@@ -106,10 +106,11 @@ bool send_prepare(struct call *c, struct sending *s)
     const struct message_send_in *in;
     struct thread thread = { 0 };
 
-    if ((s->in->bypass && !may_bypass(c)) || !send_template(c, s) || !send_stream(c, s))
+    if ((s->in->bypass && !may_bypass(c)) || !send_stream(c, s) || !send_unsubscribe(c, s) || !send_template(c, s))
         return false;
     in = s->in;
     send_check(c, in);
+    send_unsubscribe_check(c, s);
     if (!check_sent(c, in))
         return false;
     if (in->from.address.domain.p)

@@ -109,6 +109,8 @@ static void party_row(struct intake *k, struct call *c, struct id account, bool 
     row->expires_after = k->in.expires_after;
     row->batch_id = k->in.batch_id;
     row->stream_id = k->in.stream_id;
+    row->topic = k->in.topic;
+    row->unsubscribes = k->in.unsubscribes;
     row->template_id = k->in.template_id;
     row->template_version = k->in.template_version;
     row->undated = k->undated;
@@ -152,9 +154,22 @@ static bool keeps_to_list(const struct intake *k, const struct call *c)
            (c->who->kind == WHO_KEY || c->who->kind == WHO_SOCKET);
 }
 
-/* One look for all recipients elsewhere; where there are none, none. */
+/* Elsewhere all of the list counts; here what somebody has said by a link in such a mail. */
+static bool is_asked(const struct intake *k, const struct recipient *r)
+{
+    return r->kind == RECIPIENT_REMOTE ||
+           (k->in.unsubscribes && (r->kind == RECIPIENT_LOCAL || r->kind == RECIPIENT_FORWARD));
+}
+
+static bool is_heeded(const struct recipient *r, const struct suppression_row *row)
+{
+    return !id_is_none(row->id) && (r->kind == RECIPIENT_REMOTE || row->strength == SUPPRESSED_UNSUBSCRIBE);
+}
+
+/* One look for all of them; where there are none, none. */
 static bool find_suppressed(struct intake *k, struct call *c, struct plan *p)
 {
+    const struct suppression_scope scope = { c->account, k->in.stream_id, k->in.topic, k->in.bypass };
     struct suppression_row *rows;
     struct target **of;
     struct bytes *emails;
@@ -165,17 +180,17 @@ static bool find_suppressed(struct intake *k, struct call *c, struct plan *p)
     of = arena_array(k->arena, k->in.n_recipients, sizeof *of);
     emails = arena_array(k->arena, k->in.n_recipients, sizeof *emails);
     for (size_t i = 0; i < k->in.n_recipients; i++)
-        if (k->in.recipients[i].kind == RECIPIENT_REMOTE) {
+        if (is_asked(k, &k->in.recipients[i])) {
             of[n] = &p->targets[i];
             emails[n++] = k->in.recipients[i].email;
         }
     if (!n)
         return true;
     rows = arena_array(k->arena, n, sizeof *rows);
-    if (!suppression_find(c->svc, k->arena, c->account, emails, n, k->in.bypass, rows, &c->err))
+    if (!suppression_find(c->svc, k->arena, &scope, emails, n, rows, &c->err))
         return false;
     for (size_t i = 0; i < n; i++)
-        if (!id_is_none(rows[i].id))
+        if (is_heeded(of[i]->recipient, &rows[i]))
             of[i]->suppressed = suppression_verdict(k->arena, &rows[i]);
     return true;
 }

@@ -131,11 +131,12 @@ static void find_route(struct call *c, const struct message_send_in *in, struct 
         out->route_id = r->id;
 }
 
-static bool find_suppression(struct call *c, const struct message_send_in *in, struct preview_recipient *out)
+static bool find_suppression(struct call *c, const struct sending *s, struct preview_recipient *out)
 {
+    const struct suppression_scope scope = { c->account, s->stream.id, s->in->unsubscribe.topic, s->in->bypass };
     struct suppression_row row;
 
-    if (!suppression_find(c->svc, c->arena, c->account, &out->email, 1, in->bypass, &row, &c->err))
+    if (!suppression_find(c->svc, c->arena, &scope, &out->email, 1, &row, &c->err))
         return false;
     out->suppressed = id_is_none(row.id) ? NO_BYTES : row.reason;
     return true;
@@ -160,7 +161,7 @@ static bool show_recipients(struct call *c, const struct sending *s, const struc
         if (k && !k->plan.targets[i].returned)
             show_verdict(c, &k->plan.targets[i], r);
         if (k && k->plan.targets[i].suppressed)
-            ok = find_suppression(c, s->in, r);
+            ok = find_suppression(c, s, r);
     }
     routes_leave(&routes);
     return ok;

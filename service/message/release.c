@@ -177,6 +177,8 @@ static bool intake_in_of(struct release *r, struct intake_in *in)
                               .priority = m->priority,
                               .stream_id = m->stream_id,
                               .stream = stream,
+                              .topic = m->topic,
+                              .unsubscribes = m->unsubscribes,
                               .expires_after = m->expires_after,
                               .bypass = (unsigned)m->bypass };
     return true;

@@ -106,6 +106,23 @@ bool send_write(struct call *c, const struct sending *s, struct buf *out)
     return job.ok;
 }
 
+/* The request's own fields, and those that say how to unsubscribe. */
+static const struct named_value *headers_of(struct call *c, const struct sending *s)
+{
+    const struct message_send_in *in = s->in;
+    size_t n = s->unsubscribe.n_fields;
+    struct named_value *all;
+
+    if (!n)
+        return in->headers;
+    all = arena_array(c->arena, in->n_headers + n, sizeof *all);
+    for (size_t i = 0; i < in->n_headers; i++)
+        all[i] = in->headers[i];
+    for (size_t i = 0; i < n; i++)
+        all[in->n_headers + i] = s->unsubscribe.fields[i];
+    return all;
+}
+
 /* Its Message-ID holds its id, covered: a complaint that names the one names the other to us. */
 void send_describe(struct call *c, struct sending *s)
 {
@@ -127,8 +144,8 @@ void send_describe(struct call *c, struct sending *s)
                                 .html = in->html,
                                 .attachments = in->attachments,
                                 .n_attachments = in->n_attachments,
-                                .headers = in->headers,
-                                .n_headers = in->n_headers,
+                                .headers = headers_of(c, s),
+                                .n_headers = in->n_headers + s->unsubscribe.n_fields,
                                 .date = in->scheduled_at ? 0 : clock_wall(),
                                 .limits = mail_limits_now() };
     s->mail.message_id =
@@ -174,6 +191,8 @@ struct intake_in send_intake(struct call *c, const struct sending *s)
                            .batch_id = s->batch,
                            .stream_id = s->stream.id,
                            .stream = s->stream.slug,
+                           .topic = in->unsubscribe.topic,
+                           .unsubscribes = s->unsubscribe.n_fields > 0,
                            .template_id = s->template_id,
                            .template_version = s->template_version,
                            .bypass = in->bypass };

@@ -133,6 +133,7 @@ static bool render(struct call *c, struct sending *s, struct message_send_in *in
 {
     const struct send_template *given = &s->in->template;
     const struct rendering_of of = { .name = given->name, .version = given->version, .drafts = given->drafts };
+    const struct rendering_values values = { given->variables, s->unsubscribe.url };
     struct rendering *r = arena_alloc(c->arena, sizeof *r);
     struct compiled *k = NULL;
     bool good;
@@ -143,7 +144,7 @@ static bool render(struct call *c, struct sending *s, struct message_send_in *in
         call_fault(c, "/template", "not_found", "No such template, or it was never published");
         return call_check(c);
     }
-    good = rendering_make(c, k, given->variables, "/template", true, r) && take_over(c, compiled_view(k)->row, r, in);
+    good = rendering_make(c, k, &values, "/template", true, r) && take_over(c, compiled_view(k)->row, r, in);
     s->rendering = r;
     compiled_put(&k);
     return good;

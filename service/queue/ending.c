@@ -160,6 +160,8 @@ void ending_tell(struct batch *b, struct arena *a, const struct hearer *own, con
         tell(b, a, guest, &visitor, "email.received", now);
     if (o == OUTCOME_DELIVERED && play_complains(d->email))
         tell(b, a, own, d, "email.complained", now);
+    if (o == OUTCOME_DELIVERED && play_unsubscribes(d->email))
+        tell(b, a, own, d, "email.unsubscribed", now);
 }
 
 /* Deferrals after which the sender is told of the delay. */

@@ -3,9 +3,10 @@
 static const struct {
     const char *local;
     enum cause first;
-} plays[] = {
+} all_plays[] = {
     { "delivered", CAUSE_FILED },         { "bounced", CAUSE_PLAYED_REFUSAL }, { "deferred", CAUSE_PLAYED_DEFERRAL },
     { "expired", CAUSE_PLAYED_DEFERRAL }, { "suppressed", CAUSE_SUPPRESSED },  { "complained", CAUSE_FILED },
+    { "unsubscribed", CAUSE_FILED },
 };
 
 /* The part of local before "+label". */
@@ -18,17 +19,27 @@ static struct bytes play_name(struct bytes email)
 
 bool play_first(struct bytes email, enum cause *first)
 {
-    for (size_t i = 0; i < sizeof plays / sizeof *plays; i++)
-        if (bytes_equal_nocase(play_name(email), bytes_of(plays[i].local))) {
-            *first = plays[i].first;
+    for (size_t i = 0; i < sizeof all_plays / sizeof *all_plays; i++)
+        if (bytes_equal_nocase(play_name(email), bytes_of(all_plays[i].local))) {
+            *first = all_plays[i].first;
             return true;
         }
     return false;
 }
 
+static bool plays(struct bytes email, const char *name)
+{
+    return bytes_ends(email, BYTES("@sandbox.test")) && bytes_equal_nocase(play_name(email), bytes_of(name));
+}
+
 bool play_complains(struct bytes email)
 {
-    return bytes_ends(email, BYTES("@sandbox.test")) && bytes_equal_nocase(play_name(email), BYTES("complained"));
+    return plays(email, "complained");
+}
+
+bool play_unsubscribes(struct bytes email)
+{
+    return plays(email, "unsubscribed");
 }
 
 enum cause play_next(struct bytes email)

@@ -1,6 +1,5 @@
 /* service/queue/play.h - the addresses of sandbox.test: delivered@, bounced@, deferred@, expired@, suppressed@,
- * complained@, each
- * with any +label. */
+ * complained@, unsubscribed@, each with any +label. */
 #ifndef SERVICE_PLAY_H
 #define SERVICE_PLAY_H
 #include "service/queue/attempt.h"
@@ -9,6 +8,8 @@
 bool play_first(struct bytes email, enum cause *first);
 /* Does who gets it call it spam? */
 bool play_complains(struct bytes email);
+/* Does who gets it unsubscribe? */
+bool play_unsubscribes(struct bytes email);
 /* How a deferred one ends. */
 enum cause play_next(struct bytes email);
 #endif

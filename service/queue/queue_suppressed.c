@@ -21,7 +21,20 @@ static bool is_judged(const struct work *w, int64_t now)
            id_is_none(m->user_id) && (w->row.attempts > 0 || now - w->row.created_at > WAITED_MS);
 }
 
-/* NULL for those that may leave. They are of several accounts: one look for each run of an account and a bypass. */
+static struct suppression_scope scope_of(const struct work *w)
+{
+    const struct message_row *m = w->message;
+
+    return (struct suppression_scope){ w->row.account_id, m->stream_id, m->topic, (unsigned)m->bypass };
+}
+
+static bool is_same(const struct suppression_scope *a, const struct suppression_scope *b)
+{
+    return id_equal(a->account, b->account) && id_equal(a->stream, b->stream) && bytes_equal(a->topic, b->topic) &&
+           a->bypass == b->bypass;
+}
+
+/* NULL for those that may leave. They are of several accounts and streams: one look for each run of what is alike. */
 static bool judge(struct service *svc, struct arena *a, const struct work *const *each, size_t n,
                   const struct verdict **out, struct err *e)
 {
@@ -31,13 +44,15 @@ static bool judge(struct service *svc, struct arena *a, const struct work *const
     for (size_t i = 0; i < n; i++)
         emails[i] = each[i]->row.email;
     for (size_t i = 0, end; i < n; i = end) {
-        const struct work *w = each[i];
+        const struct suppression_scope scope = scope_of(each[i]);
 
-        for (end = i + 1; end < n && id_equal(each[end]->row.account_id, w->row.account_id) &&
-                          each[end]->message->bypass == w->message->bypass;)
-            end++;
-        if (!suppression_find(svc, a, w->row.account_id, &emails[i], end - i, (unsigned)w->message->bypass, &rows[i],
-                              e))
+        for (end = i + 1; end < n; end++) {
+            const struct suppression_scope next = scope_of(each[end]);
+
+            if (!is_same(&scope, &next))
+                break;
+        }
+        if (!suppression_find(svc, a, &scope, &emails[i], end - i, &rows[i], e))
             return false;
     }
     for (size_t i = 0; i < n; i++)

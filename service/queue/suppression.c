@@ -73,19 +73,54 @@ static bool holds(const struct suppression_row *row, int64_t now)
     return !id_is_none(row->id) && (!row->expires_at || row->expires_at > now);
 }
 
-bool suppression_find(struct service *svc, struct arena *a, struct id account, const struct bytes *emails, size_t n,
-                      unsigned bypass, struct suppression_row *out, struct err *e)
+/* What one mail is of: the account, its stream, its topic, that topic of that stream. */
+enum { PLACES = 4 };
+struct places {
+    struct id stream[PLACES];
+    struct bytes topic[PLACES];
+    size_t n;
+};
+
+static struct places places_of(const struct suppression_scope *scope)
 {
-    struct id *ids = arena_array(a, n ? n : 1, sizeof *ids);
+    bool stream = !id_is_none(scope->stream);
+    struct places p = { .n = 1 };
+
+    if (stream)
+        p.stream[p.n++] = scope->stream;
+    if (scope->topic.p)
+        p.topic[p.n++] = scope->topic;
+    if (stream && scope->topic.p) {
+        p.stream[p.n] = scope->stream;
+        p.topic[p.n++] = scope->topic;
+    }
+    return p;
+}
+
+static bool counts(const struct suppression_row *row, unsigned bypass, int64_t now)
+{
+    return holds(row, now) && !(suppression_bypass((enum suppression_reason)row->strength) & bypass);
+}
+
+bool suppression_find(struct service *svc, struct arena *a, const struct suppression_scope *scope,
+                      const struct bytes *emails, size_t n, struct suppression_row *out, struct err *e)
+{
+    const struct places at = places_of(scope);
+    struct suppression_row *found = arena_array(a, n * at.n + 1, sizeof *found);
+    struct id *ids = arena_array(a, n * at.n + 1, sizeof *ids);
     int64_t now = store_now(svc->store);
 
     for (size_t i = 0; i < n; i++)
-        ids[i] = id_of(a, account, email_of(emails[i], a), NO_ID, NO_BYTES);
-    if (!load(svc->store, a, ids, n, out, e))
+        for (size_t k = 0; k < at.n; k++)
+            ids[i * at.n + k] = id_of(a, scope->account, email_of(emails[i], a), at.stream[k], at.topic[k]);
+    if (!load(svc->store, a, ids, n * at.n, found, e))
         return false;
-    for (size_t i = 0; i < n; i++)
-        if (!holds(&out[i], now) || suppression_bypass((enum suppression_reason)out[i].strength) & bypass)
-            out[i] = (struct suppression_row){ .id = NO_ID };
+    for (size_t i = 0; i < n; i++) {
+        out[i] = (struct suppression_row){ .id = NO_ID };
+        for (size_t k = 0; k < at.n; k++)
+            if (counts(&found[i * at.n + k], scope->bypass, now) && found[i * at.n + k].strength > out[i].strength)
+                out[i] = found[i * at.n + k];
+    }
     return true;
 }
 

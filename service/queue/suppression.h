@@ -38,10 +38,17 @@ unsigned suppression_bypass(enum suppression_reason r);
 
 /* An address that somebody gives, as it is kept here. ERR_SYNTAX. */
 bool suppression_email(struct bytes text, struct arena *a, struct bytes *out, struct err *e);
-/* Which of the addresses get no mail of the account: out[i] is the row, of a zero id where none holds, or `bypass`
- * (bits) passes over it. The addresses are in the form that deliveries have. One trip for 64 of them. */
-bool suppression_find(struct service *svc, struct arena *a, struct id account, const struct bytes *emails, size_t n,
-                      unsigned bypass, struct suppression_row *out, struct err *e);
+/* Which mail it is: of a stream, about a topic, or NO_ID and NO_BYTES. */
+struct suppression_scope {
+    struct id account, stream;
+    struct bytes topic;
+    unsigned bypass; /* bits of what is passed over */
+};
+/* Which of the addresses do not get it: out[i] is the strongest row, of a zero id where none holds. The addresses are
+ * in the form that deliveries have. One trip for 64 of what there is to ask: of each address whether it gets mail of
+ * the account, and where the mail is of a stream, or about a topic, whether of these. */
+bool suppression_find(struct service *svc, struct arena *a, const struct suppression_scope *scope,
+                      const struct bytes *emails, size_t n, struct suppression_row *out, struct err *e);
 
 /* How a delivery ends that is not sent for it: the reason stands in its last attempt. */
 const struct verdict *suppression_verdict(struct arena *a, const struct suppression_row *row);

@@ -7,6 +7,7 @@
 #include "service/core/member.h"
 #include "service/core/retry.h"
 #include "service/core/state.h"
+#include "service/identity/stream.h"
 #include "service/queue/suppression.h"
 #include <assert.h>
 
@@ -73,9 +74,15 @@ static bool email_asked(struct call *c, struct bytes text, struct bytes *out)
 
 static bool stream_asked(struct call *c, struct bytes text, struct id *out)
 {
+    struct stream_row stream;
+
     *out = NO_ID;
-    return !text.p || id_parse("str", text, out) || call_fault(c, "/stream", "not_found", "No such stream") ||
-           call_check(c);
+    if (!text.p || id_parse("str", text, out)) /* one that is gone has left its own */
+        return true;
+    if (!stream_known(c, text, &stream))
+        return call_was_missing(c) && (call_fault(c, "/stream", "not_found", "No such stream") || call_check(c));
+    *out = stream.id;
+    return true;
 }
 
 static bool choose(struct call *c, const struct suppression_list_in *in, struct query *q)
@@ -269,6 +276,17 @@ static bool is_of_part(const struct suppression_row *row)
     return !id_is_none(row->stream_id) || row->topic.p;
 }
 
+/* One that is gone, or cannot be asked for now, is none: what is told of it is a fault of this row alone. */
+static void check_stream(struct call *c, struct id id, const char *where)
+{
+    struct stream_row stream;
+
+    if (id_is_none(id) || stream_known(c, id_text(c->arena, stream_kind.prefix, id), &stream))
+        return;
+    c->err = (struct err){ 0 };
+    call_fault(c, where, "not_found", "No such stream in this account");
+}
+
 void suppression_given(struct call *c, const struct suppression_row *row, const char *where, struct suppressing *s)
 {
     struct bytes email;
@@ -277,6 +295,7 @@ void suppression_given(struct call *c, const struct suppression_row *row, const 
     *s = (struct suppressing){ .account_id = c->account,
                                .email = row->email,
                                .reason = row->reason.p ? suppression_reason_of(row->reason) : SUPPRESSED_MANUAL,
+                               .stream_id = row->stream_id,
                                .topic = row->topic,
                                .text = row->text,
                                .expires_at = row->expires_at };
@@ -284,8 +303,7 @@ void suppression_given(struct call *c, const struct suppression_row *row, const 
         call_fault(c, place(c, where, "email"), "invalid_address", "%s", why.message);
     if (s->reason == SUPPRESSED_NOT)
         call_fault(c, place(c, where, "reason"), "invalid_value", "bounce, complaint, unsubscribe, manual or import");
-    if (!id_is_none(row->stream_id))
-        call_fault(c, place(c, where, "stream_id"), "not_found", "No such stream in this account");
+    check_stream(c, row->stream_id, place(c, where, "stream_id"));
     if (is_of_part(row) && (s->reason == SUPPRESSED_BOUNCE || s->reason == SUPPRESSED_COMPLAINT))
         call_fault(c, place(c, where, "reason"), "conflicting",
                    "Bounces and complaints hold for the whole account, not for a stream or topic");

@@ -142,8 +142,8 @@ const struct datum_member *declared_defaults(struct json_object *declared, struc
     return first;
 }
 
-const struct datum_member *declared_reserved(enum template_dialect dialect, const struct datum_member *next,
-                                             struct arena *a)
+const struct datum_member *declared_reserved(enum template_dialect dialect, struct bytes unsubscribe_url,
+                                             const struct datum_member *next, struct arena *a)
 {
     static const char *const of_all[] = { "unsubscribe_url", NULL }, *const of_mustachio[] = { "pm:unsubscribe", NULL },
                              *const of_resend[] = { "UNSUBSCRIBE_URL", NULL }, *const none[] = { NULL };
@@ -156,7 +156,8 @@ const struct datum_member *declared_reserved(enum template_dialect dialect, cons
             struct datum_member *m = arena_alloc(a, sizeof *m);
 
             *m = (struct datum_member){ .name = bytes_of(*name),
-                                        .value = { .kind = DATUM_NULL },
+                                        .value = unsubscribe_url.p ? datum_text(unsubscribe_url)
+                                                                   : (struct datum){ .kind = DATUM_NULL },
                                         .next = next,
                                         .length = next ? next->length + 1 : 1 };
             next = m;

@@ -14,9 +14,10 @@ bool declared_check_dialect(struct call *c, struct bytes json, struct bytes dial
 void declared_faults(struct call *c, struct json_object *declared, struct json_object *values, const char *prefix);
 /* Those that are required and missing, by name, into a list. */
 size_t declared_missing(struct json_object *declared, struct json_object *values, struct bytes *list, size_t most);
-/* Names that are the server's in that dialect, whoever gives a value: they print nothing where it has none. */
-const struct datum_member *declared_reserved(enum template_dialect dialect, const struct datum_member *next,
-                                             struct arena *a);
+/* Names that are the server's in that dialect, whoever gives a value: those by which one unsubscribes. They print
+ * nothing where there is no such link (NO_BYTES). */
+const struct datum_member *declared_reserved(enum template_dialect dialect, struct bytes unsubscribe_url,
+                                             const struct datum_member *next, struct arena *a);
 /* Their defaults where no value was given, as members that stand before the values; what they say lies in `declared`.
  */
 const struct datum_member *declared_defaults(struct json_object *declared, struct json_object *values, struct arena *a);

@@ -23,6 +23,7 @@ struct work {
     struct call *c;
     const struct compiled_view *v;
     struct json_object *variables;
+    struct bytes unsubscribe_url;
     const char *prefix;
     bool sends;
     bool tried; /* at once: what fails is none of the template's faults */
@@ -153,7 +154,8 @@ static void render_all(struct work *w)
     struct arena *a = w->c->arena;
 
     w->job.variables = w->variables;
-    w->job.fixed = declared_reserved(v->dialect, declared_defaults(v->declared, w->variables, a), a);
+    w->job.fixed =
+        declared_reserved(v->dialect, w->unsubscribe_url, declared_defaults(v->declared, w->variables, a), a);
     if (part(w, "subject", v->subject, NULL, &v->partials_text, &out->subject) &&
         part(w, "html", v->html, v->layout_html, &v->partials_html, &out->html) &&
         part(w, "text", v->text, v->layout_text, &v->partials_text, &out->text) &&
@@ -219,7 +221,7 @@ static void resend_faults(struct call *c, const struct compiled_view *v, const s
                    "The variable %.*s is required", SHOW(out->missing[i]));
 }
 
-bool rendering_make(struct call *c, const struct compiled *k, struct json_object *variables, const char *prefix,
+bool rendering_make(struct call *c, const struct compiled *k, const struct rendering_values *given, const char *prefix,
                     bool sends, struct rendering *out)
 {
     struct work *w = arena_alloc(c->arena, sizeof *w);
@@ -227,11 +229,12 @@ bool rendering_make(struct call *c, const struct compiled *k, struct json_object
     *out = (struct rendering){ .subject = NO_BYTES };
     w->c = c;
     w->v = compiled_view(k);
-    w->variables = variables;
+    w->variables = given->variables;
+    w->unsubscribe_url = given->unsubscribe_url;
     w->prefix = prefix;
     w->out = out;
     if (sends)
-        declared_faults(c, w->v->declared, variables, arena_printf(c->arena, "%s/variables", prefix));
+        declared_faults(c, w->v->declared, w->variables, arena_printf(c->arena, "%s/variables", prefix));
     if (!call_check(c) || (!render_at_once(w) && !offload(POOL_CPU, render_work, w, &c->err)))
         return false;
     if (sends && !c->n_faults)
@@ -332,7 +335,7 @@ static bool show(struct call *c, struct compiled *k, struct bytes sample, struct
         compiled_put(&k);
         return false;
     }
-    good = rendering_make(c, k, given ? given : values, "", false, out) &&
+    good = rendering_make(c, k, &(struct rendering_values){ .variables = given ? given : values }, "", false, out) &&
            (!c->idempotency || call_commit(c, batch_new(c->arena), out, NO_ID));
     json_object_put(values);
     compiled_put(&k);

@@ -42,6 +42,11 @@ bool rendering_try(struct call *c, const struct rendering_try_in *in, struct ren
 
 /* ---- for sends ---- */
 
+struct rendering_values {
+    struct json_object *variables; /* NULL: none */
+    struct bytes unsubscribe_url;  /* what that name stands for, in every dialect; NO_BYTES: nothing */
+};
+
 /* The template as a send means it: published, or that version; a test key's send of no version takes the draft of one
  * that was never published. *k is given back with compiled_put. */
 struct rendering_of {
@@ -51,6 +56,6 @@ struct rendering_of {
 bool rendering_find(struct call *c, const struct rendering_of *of, struct compiled **k, struct id *template,
                     int64_t *version);
 /* Renders it. Faults are noted below `prefix`; with `sends` also what is required and missing. */
-bool rendering_make(struct call *c, const struct compiled *k, struct json_object *variables, const char *prefix,
+bool rendering_make(struct call *c, const struct compiled *k, const struct rendering_values *given, const char *prefix,
                     bool sends, struct rendering *out);
 #endif

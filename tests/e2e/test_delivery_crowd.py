@@ -118,6 +118,27 @@ def test_one_mail_beside_another_accounts_bulk(place):
         assert left > 0 and took <= (2 if SOAK else 10)
 
 
+def test_one_mail_beside_a_broadcast(place):
+    """Of one account, to one site: what somebody waits for does not stand behind what goes to many."""
+    folder, names, port = place
+    bulk = 100_000 if SOAK else 3_000
+    with serving(folder / "data", names, port, delivery_run="false") as s:
+        s.make("/v1/streams", {"slug": "news", "kind": "broadcast"})
+        news = {"stream": "news", "unsubscribe": {"url": "https://example.test/off"}}
+        send(s, "first@s1.crowd.test", **news)  # makes the domain
+        with concurrent.futures.ThreadPoolExecutor(4) as pool:
+            list(pool.map(lambda n: send(s, *(f"u{n + i}@s1.crowd.test" for i in range(AT_ONCE)), **news), range(0, bulk, AT_ONCE)))
+    with Sink(folder, port) as sink, serving(folder / "data", names, port) as s:
+        until(lambda: sink.mails() > 10, 60)
+        began = time.monotonic()
+        m = send(s, "reset@s1.crowd.test", subject="Your new password")
+        until(lambda: s.get(f"/v1/messages/{m['id']}").json["status"] == "delivered", 60)
+        took = time.monotonic() - began
+        left = bulk + 1 - metric(s, 'postrider_delivery_attempts_total{outcome="delivered"')
+        print(f"one mail beside {bulk} of a broadcast at its site: {took:.2f} s, {left:.0f} still wait")
+        assert left > 0 and took <= (2 if SOAK else 10)
+
+
 def test_a_storm_of_deferrals(place):
     """A site that puts everything off: about one write an attempt, and what waits behind it is left alone."""
     folder, names, port = place

@@ -148,7 +148,8 @@ static bool is_suppressed(struct world *w, const char *email, enum suppression_r
     struct suppression_row row;
     struct err e = { 0 };
 
-    assert_true(suppression_find(w->svc, w->arena, w->account, &one, 1, 0, &row, &e));
+    assert_true(
+        suppression_find(w->svc, w->arena, &(struct suppression_scope){ .account = w->account }, &one, 1, &row, &e));
     return !id_is_none(row.id) && suppression_reason_of(row.reason) == why;
 }
 
