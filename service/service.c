@@ -22,6 +22,7 @@
 #include "service/identity/domain_watch.h"
 #include "service/identity/first_start.h"
 #include "service/identity/stream.h"
+#include "service/identity/stream_day.h"
 #include "service/keep/copy.h"
 #include "service/keep/past.h"
 #include "service/keep/sweep.h"
@@ -107,6 +108,7 @@ bool service_open(const struct service_options *o, struct service **out, struct 
     svc->started_at = clock_wall();
     svc->directory = directory_new();
     svc->streams = stream_cache_new();
+    svc->stream_counts = stream_counts_new();
     svc->dkim = dkim_cache_new();
     svc->limits = limits_new();
     svc->retries = retries_new();
@@ -157,6 +159,7 @@ void service_close(struct service **svc)
     snapshots_free(&s->snapshots);
     directory_free(&s->directory);
     stream_cache_free(&s->streams);
+    stream_counts_free(&s->stream_counts);
     dkim_cache_free(&s->dkim);
     store_close(&s->store);
     crypt_wipe(&s->wrap_key, sizeof s->wrap_key);
@@ -180,7 +183,7 @@ bool service_start(struct service *svc, struct err *e)
            service_spawn(svc, nudges_follow, e) && service_spawn(svc, actions_run, e) &&
            service_spawn(svc, auth_background, e) && service_spawn(svc, feed_run, e) &&
            (!svc->pokes || service_spawn(svc, pokes_run, e)) && due_start(svc, e) && releases_start(svc, e) &&
-           sweep_start(svc, e) && service_spawn(svc, domain_watch, e);
+           sweep_start(svc, e) && service_spawn(svc, domain_watch, e) && service_spawn(svc, stream_counts_run, e);
 }
 
 void service_stop(struct service *svc)

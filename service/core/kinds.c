@@ -230,5 +230,6 @@ const struct kind *const all_kinds[] = {
     &layout_kind,
     &partial_kind,
     &stream_kind,
+    &stream_day_kind,
     NULL,
 };

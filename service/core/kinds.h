@@ -443,6 +443,13 @@ struct stream_row { /* a kind of mail that an account sends: identity/stream.h. 
     int64_t created_at;
 };
 
+struct stream_day_row { /* mail of one day, as its recipients took it: identity/stream_day.h */
+    struct id id, account_id, stream_id;
+    int64_t day;               /* when it begins */
+    int64_t mails, complaints; /* recipients elsewhere; those who called it spam */
+    int64_t expires_at;
+};
+
 struct poke_row { /* watched: something of a flow is due, for the node that sends: queue/poke.h */
     struct id id;
     struct bytes flow;
@@ -484,6 +491,7 @@ extern const struct kind change_kind, account_kind, domain_kind, dkim_kind, user
     setting_kind, setting_change_kind, node_kind, idempotency_kind, body_kind, message_kind, tag_kind, delivery_kind,
     mailbox_kind, entry_kind, event_kind, batch_kind, view_kind, consumer_kind, throttle_kind, limit_kind, upgrade_kind,
     copy_kind, suppression_kind, suppression_import_kind, suspension_kind, action_kind, transcript_kind, nudge_kind,
-    path_kind, route_kind, poke_kind, template_kind, template_version_kind, layout_kind, partial_kind, stream_kind;
+    path_kind, route_kind, poke_kind, template_kind, template_version_kind, layout_kind, partial_kind, stream_kind,
+    stream_day_kind;
 extern const struct kind *const all_kinds[]; /* NULL-terminated, for store_open */
 #endif

@@ -40,6 +40,17 @@ static const struct index stream_indexes[] = {
 };
 KIND(stream, "str", INDEXES(stream));
 
+static const struct field stream_day_fields[] = {
+    FIELD(ID, stream_day_row, id),           FIELD(ID, stream_day_row, account_id),
+    FIELD(ID, stream_day_row, stream_id),    FIELD(TIME, stream_day_row, day),
+    FIELD(INT, stream_day_row, mails),       FIELD(INT, stream_day_row, complaints),
+    FIELD(TIME, stream_day_row, expires_at),
+};
+static const struct index stream_day_indexes[] = {
+    { .name = "expires", .fields = { "expires_at" }, .when = "expires_at" },
+};
+KIND(stream_day, "sdy", INDEXES(stream_day));
+
 static const struct field suspension_fields[] = {
     FIELD(ID, suspension_row, id),           FIELD(ID, suspension_row, account_id),
     FIELD(TEXT, suspension_row, scope),      FIELD(TEXT, suspension_row, match),

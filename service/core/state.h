@@ -35,21 +35,22 @@ struct service {
     char *data_dir;
     char own_url[160]; /* the API's own door: public_url.h */
     char wrap_name[WRAP_NAME + 1];
-    struct crypt_key wrap_key;        /* wraps users' keys and content keys */
-    struct crypt_key idempotency_key; /* hashes of requests, and of names (id_of_name) */
-    struct crypt_key answer_key;      /* seals kept answers */
-    struct crypt_key secret_key;      /* seals secrets of rows: secret_seal */
-    struct crypt_key token_key;       /* of return paths, number 1: service/queue/return_path.h */
-    struct crypt_key srs_key;         /* of those of forwards: the same */
-    struct crypt_key public_key;      /* of links in mails, number 1: service/queue/public_token.h */
-    struct crypt_key remember_key;    /* hashes of verified passwords; random, new in every process */
-    struct directory *directory;      /* service/identity/directory.h */
-    struct stream_cache *streams;     /* service/identity/stream.h */
-    struct dkim_cache *dkim;          /* service/identity/dkim_signer.h */
-    struct auth *auth;                /* service/identity/auth.c: throttles, remembered logins, key cache */
-    struct limits *limits;            /* service/core/limits.h */
-    struct retries *retries;          /* service/core/retry.h */
-    struct past_places *past;         /* service/keep/past.h */
+    struct crypt_key wrap_key;           /* wraps users' keys and content keys */
+    struct crypt_key idempotency_key;    /* hashes of requests, and of names (id_of_name) */
+    struct crypt_key answer_key;         /* seals kept answers */
+    struct crypt_key secret_key;         /* seals secrets of rows: secret_seal */
+    struct crypt_key token_key;          /* of return paths, number 1: service/queue/return_path.h */
+    struct crypt_key srs_key;            /* of those of forwards: the same */
+    struct crypt_key public_key;         /* of links in mails, number 1: service/queue/public_token.h */
+    struct crypt_key remember_key;       /* hashes of verified passwords; random, new in every process */
+    struct directory *directory;         /* service/identity/directory.h */
+    struct stream_cache *streams;        /* service/identity/stream.h */
+    struct stream_counts *stream_counts; /* service/identity/stream_day.h */
+    struct dkim_cache *dkim;             /* service/identity/dkim_signer.h */
+    struct auth *auth;                   /* service/identity/auth.c: throttles, remembered logins, key cache */
+    struct limits *limits;               /* service/core/limits.h */
+    struct retries *retries;             /* service/core/retry.h */
+    struct past_places *past;            /* service/keep/past.h */
     struct id orphans[ORPHAN_KINDS];  /* service/keep/sweep.c: how far it looked for rows of accounts that are gone */
     struct turns *readings;           /* service/box/reading.h */
     struct snapshots *snapshots;      /* service/box/snapshot.h */

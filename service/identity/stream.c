@@ -5,6 +5,7 @@
 #include "service/core/nudge.h"
 #include "service/core/retry.h"
 #include "service/core/state.h"
+#include "service/identity/stream_day.h"
 #include "service/identity/stream_private.h"
 
 #define SLUG_MAX    64
@@ -483,6 +484,7 @@ static void resume_add(struct call *c, struct batch *b, const struct stream_row 
     sets[0] = SET("paused_at", V_TIME(0));
     sets[1] = SET("resumed_at", V_TIME(clock_wall()));
     batch_update(b, &stream_kind, row->id, same, 1, sets, 2);
+    stream_day_reset(b, c->arena, row);
     tell(b, c->arena, row, "stream.resumed", event_data(c->arena, row, author, reason, NO_BYTES));
     nudge(c, b);
 }

@@ -412,6 +412,7 @@ bool sweep_round(struct service *svc, size_t *n, struct err *e)
          delete_past(&s, &transcript_kind, "expires", "expires_at") &&
          delete_past(&s, &path_kind, "expires", "expires_at") &&
          delete_past(&s, &action_kind, "expires", "expires_at") &&
+         delete_past(&s, &stream_day_kind, "expires", "expires_at") &&
          delete_past(&s, &nudge_kind, "expires", "expires_at") &&
          delete_past(&s, &batch_kind, "expires", "expires_at") &&
          delete_past(&s, &view_kind, "expires", "expires_at") && delete_past(&s, &poke_kind, "expires", "expires_at") &&

@@ -12,6 +12,7 @@
 #include "service/core/state.h"
 #include "service/identity/auth.h"
 #include "service/identity/stream.h"
+#include "service/identity/stream_day.h"
 #include "service/message/intake_private.h"
 #include "service/queue/due.h"
 #include "service/queue/queue.h"
@@ -351,6 +352,20 @@ bool intake_build(struct intake *k, struct call *c, struct batch *b, struct inta
 }
 
 /* What others keep in memory: quotas, metrics, work that is due. */
+/* For the stream's day: what leaves of it. */
+static void count_mails(const struct intake *k, struct call *c)
+{
+    const struct plan *p = &k->plan;
+    int64_t n = 0;
+
+    if (id_is_none(p->parties[0].row.stream_id))
+        return;
+    for (size_t i = 0; i < p->n; i++)
+        n += p->targets[i].delivery.flow.p != NULL;
+    if (n)
+        stream_counts_add(c->svc, &p->parties[0].row, n);
+}
+
 void intake_done(struct intake *k, struct call *c)
 {
     const struct plan *p = &k->plan;
@@ -364,6 +379,10 @@ void intake_done(struct intake *k, struct call *c)
         directory_add_used(c->svc, p->sender.id, p->sent_size);
     if (!k->again.message)
         metric_add(METRIC_messages_accepted_total, 1);
+    for (size_t i = 0; i < p->n; i++)
+        if (p->targets[i].returned)
+            returned_done(p->targets[i].returned, c);
+    count_mails(k, c);
     if (status_is(&p->parties[0].row, "queued"))
         due_poke(c->svc);
     for (size_t i = 0; i < p->n; i++)

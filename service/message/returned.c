@@ -5,6 +5,7 @@
  * once; what is refused by that is left out of the next try. */
 #include "base/clock.h"
 #include "service/core/state.h"
+#include "service/identity/stream_day.h"
 #include "service/message/postmaster.h"
 #include "service/message/returned_private.h"
 #include "service/queue/return_path.h"
@@ -97,6 +98,26 @@ static void add_delay(const struct returned *x, const struct told *t, struct bat
     event_record_more(b, a, &x->message, after, "email.delayed", x->more, now);
 }
 
+/* Of mail of a stream, and proven: a stranger's word pauses nothing. */
+static bool is_counted(const struct returned *x)
+{
+    return x->proven && !x->message_gone && !id_is_none(x->message.stream_id);
+}
+
+void returned_done(struct returned *x, struct call *c)
+{
+    struct err before = c->err;
+    bool complained = false;
+
+    for (size_t i = 0; i < x->n; i++)
+        complained = complained || (x->each[i].says == SAYS_COMPLAINED && x->each[i].row && !x->each[i].lost);
+    if (!complained || !is_counted(x))
+        return;
+    if (!stream_day_judge(c, &x->message)) /* the next complaint asks again */
+        log_warn("streams", LOG_TEXT("error", c->err.message), LOG_TEXT("where", c->err.where));
+    c->err = before;
+}
+
 static void add_complaint(const struct returned *x, struct told *t, struct batch *b, struct arena *a, int64_t now)
 {
     struct delivery_row *row = arena_alloc(a, sizeof *row);
@@ -108,6 +129,8 @@ static void add_complaint(const struct returned *x, struct told *t, struct batch
         *at = SET("complained_at", V_TIME(now));
         t->op = (int)batch_count(b);
         batch_update(b, &delivery_kind, t->row->id, first, 1, at, 1);
+        if (is_counted(x))
+            stream_day_complain(b, a, &x->message);
         *row = *t->row;
         row->last = NO_BYTES;
     }

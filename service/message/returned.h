@@ -28,6 +28,8 @@ bool returned_read(struct call *c, const struct recipient *to, struct bytes text
 void returned_add(struct returned *x, struct batch *b, struct arena *a, int64_t now);
 /* What it bounces, as endings, for the report to who asked for one; none: nothing. */
 void returned_endings(const struct returned *x, struct arena *a, struct endings *out);
+/* Once that is committed: whether so many complain that the stream is paused (service/identity/stream_day.h). */
+void returned_done(struct returned *x, struct call *c);
 /* Learns from a refused batch; false when the failure is of no operation of its. */
 bool returned_mend(struct returned *x, struct batch_failure f);
 #endif

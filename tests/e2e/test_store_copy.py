@@ -25,7 +25,7 @@ MANY = 1000
 STEPS = ["account", "domain", "dkim", "user", "address", "key", "setting", "setting_change", "node", "idempotency", "body", "message", "tag",
          "delivery", "mailbox", "entry", "event", "consumer", "throttle", "limit", "change", "upgrade", "suppression",
          "suppression_import", "suspension", "action", "transcript", "nudge", "path", "route", "poke", "batch", "view",
-         "template", "template_version", "layout", "partial", "stream", "chunk"]
+         "template", "template_version", "layout", "partial", "stream", "stream_day", "chunk"]
 
 
 def environment(**more):

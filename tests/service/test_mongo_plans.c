@@ -237,6 +237,7 @@ static const struct asked {
     { &delivery_kind, "body", { { "body_id", IS }, { "status", ONE_OF } } },
     { &tag_kind, "expires", { { "expires_at", AT_MOST } } },
     { &limit_kind, "expires", { { "expires_at", AT_MOST } } },
+    { &stream_day_kind, "expires", { { "expires_at", AT_MOST } } },
     { &poke_kind, "expires", { { "expires_at", AT_MOST } } },
     { &throttle_kind, "expires", { { "expires_at", AT_MOST } } },
     { &domain_kind, "check", { { "check_at", AT_MOST } } },

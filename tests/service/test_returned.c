@@ -1,5 +1,6 @@
 /* Mail that comes back: reports and complaints find the delivery that their address names, and change it once. */
 #include "mail/dsn.h"
+#include "service/identity/stream.h"
 #include "service/queue/return_path.h"
 #include "service/queue/suppression.h"
 #include "tests/service/mail_world.h"
@@ -287,6 +288,55 @@ static void a_complaint_counts_once(void **state)
     assert_int_equal(kept_for_operator(w), 0);
 }
 
+static struct stream_row stream_of(struct world *w)
+{
+    const struct stream_get_in in = { .id = BYTES("transactional") };
+    struct stream_row row;
+
+    act(w, &w->key, "api");
+    assert_true(stream_get(&w->c, &in, &row));
+    return row;
+}
+
+static size_t told_of_account(struct world *w, const char *type, struct bytes *data)
+{
+    struct event_row *rows;
+    size_t n = rows_of(w, &event_kind, "account", "account_id", V_ID(w->account), (void **)&rows), found = 0;
+
+    for (size_t i = 0; i < n; i++)
+        if (bytes_equal(rows[i].type, bytes_of(type))) {
+            *data = rows[i].data;
+            found++;
+        }
+    return found;
+}
+
+/* Of three mails of a day two: more than half. A stranger's word, by a Message-ID, is not counted. */
+static void a_stream_whose_mail_is_called_spam_is_paused(void **state)
+{
+    struct world *w = *state;
+    const struct stream_resume_in again = { .id = BYTES("transactional") };
+    struct intake_out a = left(w, TO("a@far.test")), b = left(w, TO("b@far.test")), c = left(w, TO("c@far.test"));
+    struct stream_row row;
+    struct bytes data;
+
+    set_param("stream.complaints_least", "2");
+    set_param("stream.complaints_rate", "500");
+    comes(w, complaint_path(w, &a), ARF("", ""));
+    comes(w, complaint_path(w, &a), ARF("", "")); /* the same once more */
+    comes(w, "fbl@" BOUNCES, arf_of(w, "Message-ID: ", b.header_message_id));
+    assert_true(!stream_of(w).paused_at);
+    comes(w, complaint_path(w, &c), ARF("", ""));
+    assert_true(stream_of(w).paused_at);
+    assert_int_equal(told_of_account(w, "stream.paused", &data), 1);
+    holds(w, data, "\"mails\":3,\"complaints\":2");
+    assert_true(stream_resume(&w->c, &again, &row));
+    comes(w, complaint_path(w, &b), ARF("", "")); /* of mail that was thought over */
+    assert_true(!stream_of(w).paused_at);
+    set_param("stream.complaints_least", "10");
+    set_param("stream.complaints_rate", "3");
+}
+
 static void a_complaint_finds_it_by_its_text(void **state)
 {
     struct world *w = *state;
@@ -385,6 +435,7 @@ int main(void)
         WORLD_TEST(what_is_under_way_is_put_off),
         WORLD_TEST(a_complaint_counts_once),
         WORLD_TEST(a_complaint_finds_it_by_its_text),
+        WORLD_TEST(a_stream_whose_mail_is_called_spam_is_paused),
         WORLD_TEST(below_its_own_domain_where_that_leads_here),
         WORLD_TEST(it_is_told_by_mail_where_that_was_asked_for),
         WORLD_TEST(a_send_to_one_bounces),
