@@ -2,8 +2,10 @@
  *
  * A question notes the generation before the store is asked: what was read before a change is never taken for fresh
  * after it. What is not there is remembered like what is, since strangers ask for names that do not exist; errors are
- * not. All reads of one question are one job on a store thread. Shards, so that loops do not wait for one mutex. */
+ * not. All reads of one question are one job on a store thread, and who asks the same meanwhile waits for its answer.
+ * Shards, so that loops do not wait for one mutex. */
 #include "service/identity/directory.h"
+#include "net/wait.h"
 #include "service/core/state.h"
 #include "service/identity/domain_records.h"
 #define uthash_fatal(message) die("out of memory: the directory")
@@ -28,9 +30,17 @@ struct known {
     char *memory;
 };
 
+/* A name that somebody asks the store for; lies on the stack of whoever does. */
+struct asked {
+    struct asked *next;
+    struct bytes name;
+};
+
 struct shard {
     pthread_mutex_t mutex;
     struct known *all; /* in the order in which they came */
+    struct asked *asked;
+    struct signal *answered;
 };
 
 struct directory {
@@ -46,6 +56,8 @@ struct directory *directory_new(void)
         die("out of memory: the directory");
     for (size_t i = 0; i < SHARDS; i++)
         pthread_mutex_init(&d->shards[i].mutex, NULL);
+    for (size_t i = 0; i < SHARDS; i++)
+        d->shards[i].answered = signal_new();
     return d;
 }
 
@@ -66,6 +78,7 @@ void directory_free(struct directory **d)
         HASH_ITER (hh, (*d)->shards[i].all, k, next)
             forget(&(*d)->shards[i], k);
         pthread_mutex_destroy(&(*d)->shards[i].mutex);
+        signal_free(&(*d)->shards[i].answered);
     }
     free(*d);
     *d = NULL;
@@ -202,6 +215,74 @@ static void ask_store(void *arg)
     q->ok = q->read(q, &q->err);
 }
 
+/* ---- one question at a time for each name ---- */
+
+static struct asked **asked_find(struct shard *s, struct bytes name)
+{
+    struct asked **at = &s->asked;
+
+    while (*at && !bytes_equal((*at)->name, name))
+        at = &(*at)->next;
+    return at;
+}
+
+/* False when somebody asks for it already. */
+static bool asked_begin(struct shard *s, struct asked *mine)
+{
+    bool alone;
+
+    pthread_mutex_lock(&s->mutex);
+    alone = !*asked_find(s, mine->name);
+    if (alone) {
+        mine->next = s->asked;
+        s->asked = mine;
+    }
+    pthread_mutex_unlock(&s->mutex);
+    return alone;
+}
+
+static void asked_end(struct shard *s, const struct asked *mine)
+{
+    struct asked **at;
+
+    pthread_mutex_lock(&s->mutex);
+    at = asked_find(s, mine->name);
+    *at = (*at)->next;
+    pthread_mutex_unlock(&s->mutex);
+    signal_raise(s->answered);
+}
+
+static void asked_wait(struct shard *s, struct bytes name, int64_t deadline)
+{
+    for (;;) {
+        uint64_t seen = signal_count(s->answered);
+        bool goes_on;
+
+        pthread_mutex_lock(&s->mutex);
+        goes_on = *asked_find(s, name) != NULL;
+        pthread_mutex_unlock(&s->mutex);
+        if (!goes_on || !signal_wait(s->answered, seen, deadline))
+            return;
+    }
+}
+
+static bool ask_now(struct question *q)
+{
+    struct call *c = q->c;
+    struct directory *d = c->svc->directory;
+
+    /* Before the read: a change that comes meanwhile makes the answer stale at once. */
+    q->known.generation = atomic_load(&d->generation);
+    if (!offload(POOL_STORE, ask_store, q, &c->err))
+        return false;
+    if (!q->ok) {
+        c->err = q->err;
+        return false;
+    }
+    remember(d, &q->known);
+    return true;
+}
+
 /* From memory or the store; ERR_MISSING is remembered too. */
 static bool ask(struct question *q, const char *what)
 {
@@ -210,15 +291,18 @@ static bool ask(struct question *q, const char *what)
     struct bytes name = q->known.name;
 
     if (!recall(d, name, c->arena, &q->known)) {
-        /* Before the read: a change that comes meanwhile makes the answer stale at once. */
-        q->known.generation = atomic_load(&d->generation);
-        if (!offload(POOL_STORE, ask_store, q, &c->err))
+        struct shard *s = shard_of(d, name);
+        struct asked mine = { .name = name };
+        bool alone = asked_begin(s, &mine), ok = true;
+
+        if (!alone) /* whose answer may be too old, or none: then it is asked for here, too */
+            asked_wait(s, name, c->deadline);
+        if (alone || !recall(d, name, c->arena, &q->known))
+            ok = ask_now(q);
+        if (alone)
+            asked_end(s, &mine);
+        if (!ok)
             return false;
-        if (!q->ok) {
-            c->err = q->err;
-            return false;
-        }
-        remember(d, &q->known);
     }
     return q->known.found || err_set(&c->err, ERR_MISSING, "No such %s here", what);
 }

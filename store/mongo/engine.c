@@ -16,6 +16,7 @@ static struct mongo_store *store_new(const struct store_options *o)
     bson_init(&s->sessions);
     s->existing = o->existing;
     s->alone = o->alone;
+    s->clock_offset = clock_wall() - clock_monotonic(); /* until the server was asked */
     pthread_mutex_init(&s->state_lock, NULL);
     pthread_mutex_init(&s->asking, NULL);
     clock_cond_init(&s->primary_came);

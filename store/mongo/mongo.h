@@ -54,7 +54,7 @@ struct mongo_store {
     mongoc_write_concern_t *majority; /* and journaled */
     mongoc_write_concern_t *lazy;     /* by the primary alone, in memory */
     mongoc_read_concern_t *reading;   /* majority */
-    atomic_llong clock_offset;        /* of the server's clock to ours, ms */
+    atomic_llong clock_offset;        /* of the server's clock to our monotonic one, ms: ours may be set */
 
     bson_t sessions; /* of our committers: whoever finds us dead ends them */
     struct committers *committers;

@@ -31,7 +31,7 @@ bool mongo_has_room(struct store *st)
 
 int64_t mongo_now(struct store *st)
 {
-    return clock_wall() + atomic_load(&((struct mongo_store *)st)->clock_offset);
+    return clock_monotonic() + atomic_load(&((struct mongo_store *)st)->clock_offset);
 }
 
 /* ---- the keeper ---- */
@@ -47,7 +47,7 @@ struct keeper {
 /* "localTime" of the primary was read somewhere between the question and the answer. */
 static void read_clock(struct mongo_store *s, const bson_t *hello, int64_t before)
 {
-    int64_t after = clock_wall();
+    int64_t after = clock_monotonic();
     bson_iter_t at;
 
     if (bson_iter_init_find(&at, hello, "localTime") && BSON_ITER_HOLDS_DATE_TIME(&at))
@@ -57,7 +57,7 @@ static void read_clock(struct mongo_store *s, const bson_t *hello, int64_t befor
 static bool ask(struct mongo_store *s, mongoc_client_t *c)
 {
     bson_t *command = BCON_NEW("hello", BCON_INT32(1)), reply;
-    int64_t before = clock_wall();
+    int64_t before = clock_monotonic();
     bson_error_t why;
     struct err e;
     bool ok = mongoc_client_command_simple(c, "admin", command, NULL, &reply, &why);
