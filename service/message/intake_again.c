@@ -4,7 +4,7 @@
  * signatures) want its header, and the body once, for the hash. So it is read in pieces, as it came. */
 #include "base/clock.h"
 #include "base/params.h"
-#include "service/body/content.h"
+#include "service/body/body.h"
 #include "service/core/state.h"
 #include "service/identity/directory.h"
 #include "service/message/intake_private.h"
@@ -111,16 +111,15 @@ static bool take_piece(struct intake *k, struct call *c, struct bytes piece)
 
 static bool read_all(struct intake *k, struct call *c, const struct crypt_key *key)
 {
-    struct content_out content;
+    struct body_reader *r = NULL;
     struct bytes piece;
-    bool ok;
+    bool ok = k->again.body ? body_open_row(c->store, k->again.body, key, &r, &c->err)
+                            : body_open(c->store, k->again.message->body_id, key, &r, &c->err);
 
-    if (!content_open(c, k->again.message->body_id, key, NO_BYTES, &content))
-        return false;
-    do {
-        ok = content_next(content.content, &piece, &c->err) && take_piece(k, c, piece);
-    } while (ok && piece.n);
-    content_close(&content.content);
+    do
+        ok = ok && body_next(r, &piece, &c->err) && take_piece(k, c, piece);
+    while (ok && piece.n);
+    body_close(&r);
     return ok;
 }
 

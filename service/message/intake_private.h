@@ -57,6 +57,7 @@ struct plan {
 struct again {
     const struct message_row *message; /* NULL: it is new */
     const struct delivery_row *waited; /* one for each of in.recipients */
+    const struct body_row *body;       /* as it was read; NULL: it is read */
 };
 
 struct intake {

@@ -1,8 +1,9 @@
 /* service/message/release.c - see release.h.
  *
- * One fiber looks at the time: of the earliest message, at least once a second, so that a clock that is set, forwards
- * or back, moves no message by more than that. What is due is claimed by the dozen and begun by several fibers at once,
- * for a thousand messages of one moment are to commit in groups. What fails because of the store keeps its lease and
+ * A few fibers look at the time: of the earliest message, at least once a second, so that a clock that is set, forwards
+ * or back, moves no message by more than that. What is due is claimed by the dozen, read together, and begun by several
+ * fibers at once, for a thousand messages of one moment are to commit in groups; while one dozen commits the next is
+ * claimed and read. What fails because of the store keeps its lease and
  * comes again; what fails by itself is put off, longer each time. */
 #include "service/message/release.h"
 #include "net/wait.h"
@@ -11,14 +12,15 @@
 #include "service/identity/stream.h"
 #include "service/message/intake_private.h"
 #include "service/message/message_private.h"
+#include "service/message/release_ahead.h"
 #include "service/queue/queue.h"
 
-#define CLAIM         64 /* messages of one claim */
-#define AT_ONCE       32 /* of them that begin at once */
+#define FIBERS        2
+#define AT_ONCE       64 /* messages that begin at once, for each of them */
 #define CLAIM_ARENA   ((size_t)256 * 1024 * 1024)
 #define ONE_ARENA     ((size_t)64 * 1024 * 1024)
-#define WAITING_MOST  4096 /* deliveries of one message; message.recipients_max is lower */
 #define PAUSE_MS      1000
+#define NOTHING_MS    20
 #define PUT_OFF_MOST  (5 * 60 * 1000)
 #define DISABLED_WAIT 60000
 #define TRIES         4 /* as often it is looked at again because something of it has changed */
@@ -29,8 +31,10 @@ struct release {
     struct call call;
     struct principal who;
     struct message_row message;
-    struct delivery_row *waiting;
+    const struct body_row *body; /* or NULL: not read yet */
+    const struct delivery_row *waiting;
     size_t n;
+    bool disabled; /* its account */
     struct crypt_key content;
     bool changed; /* another one had a part of it: it is to be looked at again */
 };
@@ -76,14 +80,18 @@ bool message_waiting(struct store *st, struct id message, struct arena *a, struc
     return true;
 }
 
-static bool is_disabled(struct release *r, bool *yes, struct err *e)
+/* By itself: what was read with others may be another by now, or there was too much of it. */
+static bool look_again(struct release *r, struct err *e)
 {
     struct account_row account;
+    struct delivery_row *waiting;
     bool there;
 
-    if (!store_look(r->svc->store, &account_kind, r->message.account_id, r->arena, &account, &there, e))
+    if (!message_waiting(r->svc->store, r->message.id, r->arena, &waiting, &r->n, e) ||
+        !store_look(r->svc->store, &account_kind, r->message.account_id, r->arena, &account, &there, e))
         return false;
-    *yes = there && account.disabled;
+    r->waiting = waiting;
+    r->disabled = there && account.disabled;
     return true;
 }
 
@@ -212,7 +220,7 @@ static bool commit(struct release *r, struct intake *k)
 
 static bool begin(struct release *r)
 {
-    const struct again again = { &r->message, r->waiting };
+    const struct again again = { &r->message, r->waiting, r->body };
     struct intake *k = NULL;
     struct intake_in in;
     bool ok = intake_in_of(r, &in) && intake_again(&r->call, &in, &again, &r->content, &k) && commit(r, k);
@@ -246,15 +254,14 @@ static bool put_off(struct release *r, int64_t until, struct err *e)
 
 static bool release_once(struct release *r, struct err *e)
 {
-    bool disabled, ok;
+    bool ok;
 
     act_as_sender(r);
-    if (!message_waiting(r->svc->store, r->message.id, r->arena, &r->waiting, &r->n, e) ||
-        !is_disabled(r, &disabled, e))
+    if (!r->waiting && !look_again(r, e))
         return false;
     if (!r->n)
         return put_off(r, 0, e);
-    if (disabled)
+    if (r->disabled)
         return put_off(r, store_now(r->svc->store) + DISABLED_WAIT, e);
     if (!open_content(r))
         return give_up(r, e) && put_off(r, 0, e);
@@ -273,7 +280,7 @@ static int64_t later(const struct release *r)
     return now + (wait < PAUSE_MS ? PAUSE_MS : wait < PUT_OFF_MOST ? wait : PUT_OFF_MOST);
 }
 
-static void release_one(struct service *svc, const struct message_row *row)
+static void release_one(struct service *svc, const struct message_row *row, const struct release_ahead *ahead)
 {
     struct release r = { .svc = svc, .arena = arena_new(ONE_ARENA) };
     struct err e = { 0 };
@@ -284,6 +291,10 @@ static void release_one(struct service *svc, const struct message_row *row)
         e = (struct err){ 0 };
         r.changed = false;
         r.message = *row;
+        r.body = ahead->body;
+        r.waiting = i ? NULL : ahead->waiting;
+        r.n = ahead->n;
+        r.disabled = ahead->disabled;
         ok = release_once(&r, &e);
     }
     if (!ok) {
@@ -321,6 +332,7 @@ bool release_begin(struct service *svc, struct err *e)
 struct round {
     struct service *svc;
     const struct message_row *rows;
+    const struct release_ahead *ahead;
     size_t n;
     atomic_size_t next, busy, users; /* busy: beside the first one */
     struct signal *done;
@@ -339,7 +351,7 @@ static void release_some(struct round *r)
     size_t i;
 
     while ((i = atomic_fetch_add(&r->next, 1)) < r->n)
-        release_one(r->svc, &r->rows[i]);
+        release_one(r->svc, &r->rows[i], &r->ahead[i]);
 }
 
 static void release_beside(void *arg)
@@ -365,7 +377,8 @@ static bool start_beside(struct round *r)
     return false;
 }
 
-static void release_all(struct service *svc, const struct message_row *rows, size_t n)
+static void release_all(struct service *svc, const struct message_row *rows, const struct release_ahead *ahead,
+                        size_t n)
 {
     struct round *r = calloc(1, sizeof *r);
 
@@ -373,6 +386,7 @@ static void release_all(struct service *svc, const struct message_row *rows, siz
         die("out of memory: messages that begin");
     r->svc = svc;
     r->rows = rows;
+    r->ahead = ahead;
     r->n = n;
     r->users = 1;
     r->done = signal_new();
@@ -387,13 +401,17 @@ static void release_all(struct service *svc, const struct message_row *rows, siz
 
 bool release_round(struct service *svc, size_t *n, struct err *e)
 {
-    struct claim claim = claim_of(PARAM_INT(delivery, lease), CLAIM);
+    struct claim claim = claim_of(PARAM_INT(delivery, lease), RELEASE_TOGETHER);
+    struct release_ahead ahead[RELEASE_TOGETHER] = { { .n = 0 } };
     struct arena *a = arena_new(CLAIM_ARENA);
     void *rows = NULL;
     bool ok = store_claim(svc->store, &claim, a, &rows, n, e);
 
-    if (ok && *n)
-        release_all(svc, rows, *n);
+    if (ok && *n) {
+        ok = release_ahead(svc, rows, *n, a, ahead, e);
+        if (ok)
+            release_all(svc, rows, ahead, *n);
+    }
     arena_free(&a);
     return ok;
 }
@@ -423,17 +441,20 @@ static int64_t until_next(struct service *svc)
     return wait < 0 ? 0 : wait < PAUSE_MS ? wait : PAUSE_MS;
 }
 
-/* All that is due now. */
+/* All that is due now. Where nothing could be claimed (the store's own clock is behind what we know of it, another node
+ * was faster) it is not asked again at once. */
 static void work(struct service *svc)
 {
     struct err e = { 0 };
-    size_t n = 1;
+    size_t n = 1, all = 0;
 
-    while (n && !svc->stopping)
+    for (; n && !svc->stopping; all += n)
         if (!release_round(svc, &n, &e)) {
             service_sleep(svc, PAUSE_MS);
             return;
         }
+    if (!all)
+        service_sleep(svc, NOTHING_MS);
 }
 
 static void release_fiber(struct service *svc)
@@ -451,5 +472,8 @@ static void release_fiber(struct service *svc)
 
 bool releases_start(struct service *svc, struct err *e)
 {
-    return service_spawn(svc, release_fiber, e);
+    for (int i = 0; i < FIBERS; i++)
+        if (!service_spawn(svc, release_fiber, e))
+            return false;
+    return true;
 }
