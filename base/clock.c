@@ -11,11 +11,6 @@ enum { SECOND = 1000, MINUTE = 60 * SECOND, HOUR = 60 * MINUTE, DAY = 24 * HOUR 
 #define FIRST_WALL INT64_C(-62167219200000) /* 0000-01-01T00:00:00Z */
 #define LAST_WALL  INT64_C(253402300799999) /* 9999-12-31T23:59:59.999Z */
 
-struct civil {
-    int64_t year;
-    int month, day, weekday, hour, minute, second, ms;
-};
-
 static int64_t read_clock(clockid_t which)
 {
     struct timespec t;
@@ -75,7 +70,7 @@ bool clock_cond_wait(pthread_cond_t *c, pthread_mutex_t *m, int64_t until)
 
 /* Days since 1970-01-01 of a date in the Gregorian calendar. Counted in years that start in March, so that the leap day
  * is the last of its year; an era is 400 years, 146097 days. */
-static int64_t days_of(int64_t year, int month, int day)
+int64_t clock_days(int64_t year, int month, int day)
 {
     int64_t y = year - (month <= 2);
     int64_t era = (y >= 0 ? y : y - 399) / 400;
@@ -99,7 +94,7 @@ static void date_of(int64_t days, struct civil *c)
     c->year = year + era * 400 + (c->month <= 2);
 }
 
-static struct civil civil_of(int64_t wall)
+struct civil clock_civil(int64_t wall)
 {
     struct civil c;
     int64_t days = 0, rest = 0;
@@ -125,7 +120,7 @@ static struct civil civil_of(int64_t wall)
 
 struct bytes clock_rfc3339(int64_t wall, char out[CLOCK_TEXT])
 {
-    struct civil c = civil_of(wall);
+    struct civil c = clock_civil(wall);
     int n = snprintf(out, CLOCK_TEXT, "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ", (int)c.year, c.month, c.day, c.hour,
                      c.minute, c.second, c.ms);
 
@@ -137,7 +132,7 @@ struct bytes clock_rfc5322(int64_t wall, char out[CLOCK_TEXT + 8])
     static const char days[7][4] = { "Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat" };
     static const char months[12][4] = { "Jan", "Feb", "Mar", "Apr", "May", "Jun",
                                         "Jul", "Aug", "Sep", "Oct", "Nov", "Dec" };
-    struct civil c = civil_of(wall);
+    struct civil c = clock_civil(wall);
     int n = snprintf(out, CLOCK_TEXT + 8, "%s, %02d %s %04d %02d:%02d:%02d +0000", days[c.weekday], c.day,
                      months[c.month - 1], (int)c.year, c.hour, c.minute, c.second);
 
@@ -238,7 +233,7 @@ bool clock_parse_rfc3339(struct bytes text, int64_t *wall)
         c.second = 59;
         c.ms = 999;
     }
-    at = days_of(c.year, c.month, c.day) * DAY + (int64_t)c.hour * HOUR + (int64_t)c.minute * MINUTE +
+    at = clock_days(c.year, c.month, c.day) * DAY + (int64_t)c.hour * HOUR + (int64_t)c.minute * MINUTE +
          (int64_t)c.second * SECOND + c.ms - offset;
     /* A leap second ends a day of UTC and stands nowhere else (RFC 3339, section 5.7). */
     if (leap && ((at + 1) % DAY != 0))

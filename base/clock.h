@@ -15,6 +15,14 @@ int64_t clock_monotonic(void);
  * False when that has come. */
 void clock_cond_init(pthread_cond_t *c);
 bool clock_cond_wait(pthread_cond_t *c, pthread_mutex_t *m, int64_t until);
+/* A date and time of the proleptic Gregorian calendar; months from 1, weekdays from Sunday, 0. */
+struct civil {
+    int64_t year;
+    int month, day, weekday, hour, minute, second, ms;
+};
+/* In UTC; of years 0000 to 9999, the nearest one of others. */
+struct civil clock_civil(int64_t wall);
+int64_t clock_days(int64_t year, int month, int day); /* since 1970-01-01 */
 /* "2026-11-21T09:52:00.123Z" (RFC 3339) and NUL. */
 struct bytes clock_rfc3339(int64_t wall, char out[CLOCK_TEXT]);
 /* Any RFC 3339 time with an offset; false on others. Leap second 60 counts as 59.999. */

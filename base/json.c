@@ -38,7 +38,7 @@ struct json_object *json_member(struct json_object *object, const char *name)
     return member;
 }
 
-static struct bytes text_of(struct json_object *o)
+struct bytes json_bytes(struct json_object *o)
 {
     if (!json_object_is_type(o, json_type_string))
         return NO_BYTES;
@@ -47,7 +47,7 @@ static struct bytes text_of(struct json_object *o)
 
 struct bytes json_text(struct json_object *object, const char *name)
 {
-    return text_of(json_member(object, name));
+    return json_bytes(json_member(object, name));
 }
 
 struct bytes *json_texts(struct arena *a, struct json_object *array, size_t *n)
@@ -57,7 +57,7 @@ struct bytes *json_texts(struct arena *a, struct json_object *array, size_t *n)
     *n = json_object_is_type(array, json_type_array) ? json_object_array_length(array) : 0;
     texts = arena_array(a, *n, sizeof *texts);
     for (size_t i = 0; i < *n; i++)
-        texts[i] = arena_copy(a, text_of(json_object_array_get_idx(array, i)));
+        texts[i] = arena_copy(a, json_bytes(json_object_array_get_idx(array, i)));
     return texts;
 }
 

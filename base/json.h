@@ -38,6 +38,8 @@ bool json_read_shape(struct bytes text, size_t values_max, const struct json_sha
 /* The scan alone. */
 bool json_check(struct bytes text, size_t values_max, struct err *e);
 
+/* A string as bytes (borrowed from the tree); NO_BYTES for what is none. */
+struct bytes json_bytes(struct json_object *o);
 /* A member of an object as bytes (borrowed from the tree); NO_BYTES when absent, null or no string. */
 struct bytes json_text(struct json_object *object, const char *name);
 struct json_object *json_member(struct json_object *object, const char *name); /* NULL when absent or null */

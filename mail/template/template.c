@@ -87,10 +87,12 @@ bool template_compile(const struct template_source *source, const struct templat
     t->layout = source->layout;
     c.names = json_object_new_object();
     c.partials = json_object_new_object();
+    c.inlines = json_object_new_object();
     if (!compile(&c, source))
         template_free(&t);
     json_object_put(c.names);
     json_object_put(c.partials);
+    json_object_put(c.inlines);
     arena_free(&c.scratch);
     *out = t;
     return t != NULL;
@@ -122,6 +124,17 @@ const struct bytes *template_partials(const struct template *t, size_t *n, bool 
     *n = t->n_partials;
     *all = t->partials_all;
     return t->partials;
+}
+
+bool template_partial_may_lack(const struct template *t, size_t i)
+{
+    return t->may_lack[i];
+}
+
+const struct bytes *template_inlines(const struct template *t, size_t *n)
+{
+    *n = t->n_inlines;
+    return t->inlines;
 }
 
 const struct bytes *template_names(const struct template *t, size_t *n, bool *all)

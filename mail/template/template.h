@@ -6,8 +6,8 @@
  *     template_render(&(struct template_job){ .body = t, .variables = tree }, &limits, arena, &out, &report, &fault)
  *     template_free(&t);
  * A compiled template never changes: any number of threads may render it at once. What is rendered depends on what is
- * handed in alone: no clock, no file, no network, no code of its author's. Work is bounded in steps, depth and output,
- * whatever the template and the variables are.
+ * handed in alone: no clock, no file (zones are asked of the caller), no network, no code of its author's. Work is
+ * bounded in steps, depth and output, whatever the template and the variables are.
  *
  * The language is Handlebars; a dialect is a row of switches (template.c) for what others do differently:
  *     values       {{x}} escaped for its place (escape.h), {{{x}}} and {{&x}} as it is; a.b, a/b, a.[b c], a.0, ../x,
@@ -15,7 +15,8 @@
  *     blocks       if, unless, each, with, "as |name|", else, else if, {{#x}}, {{^x}}; a helper too: {{#eq a b}}
  *     helpers      {{name argument … key=value}}, (name …) within: template_helper.c is the table. Without arguments a
  *                  name is always a variable, so that one may be called "date" or "url"
- *     others       {{> partial context key=value}}, {{! }}, {{!-- --}}, {{~ ~}}, \{{
+ *     others       {{> partial context key=value}}, {{#> partial}} … {{> @partial-block}}, {{#*inline "x"}}, {{! }},
+ *                  {{!-- --}}, {{~ ~}}, \{{, {{{{raw}}}} text {{{{/raw}}}}
  *     mustache     names are looked up through all scopes; {{= =}}, {{< }} {{$ }}, {{>* }}
  *     mustachio    {{#x}} enters x once, a list too; {{#each}} only lists; lists and objects print nothing
  *     sendgrid     equals notEquals greaterThan lessThan and or as blocks, insert, formatDate, length
@@ -79,12 +80,19 @@ bool template_takes_body(const struct template *t); /* a layout says where the b
 /* The partials that it names, and the first parts of all names that it looks up (whether or not they are variables of
  * the whole). `all`: it also looks at all variables at once, or names partials by variables. */
 const struct bytes *template_partials(const struct template *t, size_t *n, bool *all);
+/* Is the i-th of them one that need not be there (it is only named by blocks, which stand in for it)? */
+bool template_partial_may_lack(const struct template *t, size_t i);
+/* The partials that it defines itself, for what it uses. */
+const struct bytes *template_inlines(const struct template *t, size_t *n);
 const struct bytes *template_names(const struct template *t, size_t *n, bool *all);
 
 struct template_partial {
     struct bytes name;
     const struct template *body;
 };
+
+/* TEMPLATE_ZONE_LATER: where it is asked now nobody may wait for it, and rendering fails. */
+enum template_zone { TEMPLATE_ZONE_FOUND, TEMPLATE_ZONE_NONE, TEMPLATE_ZONE_LATER };
 
 struct template_job {
     const struct template *body;
@@ -93,6 +101,8 @@ struct template_job {
     size_t n_partials;
     struct json_object *variables;    /* an object, as a rule; NULL is an empty one */
     const struct datum_member *fixed; /* names that stand before the variables */
+    /* How many seconds a time zone is ahead of UTC at that moment; NULL: no zone has a name. */
+    enum template_zone (*zone)(struct bytes name, int64_t wall, int *offset);
 };
 
 enum { TEMPLATE_MISSING_MAX = 50 };

@@ -1,13 +1,14 @@
 /* mail/template/template_date.c - {{date t "format" "zone"}}: a time as people write it.
  *
  * Times come as RFC 3339, as a date alone, without a zone (UTC then), or as seconds or milliseconds since 1970. Formats
- * are those of Moment.js that SendGrid knows (MMMM DD, YYYY h:mm:ss A), with [text] as it stands; zones are offsets,
- * for rendering has no files: -0800, +02:00, UTC. Names are English, by the proleptic Gregorian calendar. */
+ * are those of Moment.js that SendGrid knows (MMMM DD, YYYY h:mm:ss A), with [text] as it stands. Zones are offsets
+ * (-0800, +02:00, UTC) or names, which whoever renders knows. Names of days are English, by the proleptic Gregorian
+ * calendar. */
 #include "base/clock.h"
 #include "mail/chars.h"
 #include "mail/template/template_private.h"
 
-enum { HOUR = 3600, DAY = 86400, FORMAT_MAX = 256 };
+enum { HOUR = 3600, FORMAT_MAX = 256 };
 
 static const char *const months[] = { "January", "February", "March",     "April",   "May",      "June",
                                       "July",    "August",   "September", "October", "November", "December" };
@@ -16,35 +17,8 @@ static const char *const days[] = { "Sunday", "Monday", "Tuesday", "Wednesday", 
 struct moment {
     int64_t wall; /* milliseconds since 1970 */
     int offset;   /* of the zone, in seconds */
-    int64_t year;
-    int month, day, weekday, hour, minute, second, ms; /* month from 1 */
+    struct civil at;
 };
-
-/* Days since 1970 as a date (the well-known arithmetic of eras of 400 years). */
-static void civil(struct moment *m, int64_t days_since)
-{
-    int64_t z = days_since + 719468, era = (z >= 0 ? z : z - 146096) / 146097;
-    int64_t doe = z - era * 146097, yoe = (doe - doe / 1460 + doe / 36524 - doe / 146096) / 365;
-    int64_t doy = doe - (365 * yoe + yoe / 4 - yoe / 100), mp = (5 * doy + 2) / 153;
-
-    m->day = (int)(doy - (153 * mp + 2) / 5 + 1);
-    m->month = (int)(mp < 10 ? mp + 3 : mp - 9);
-    m->year = yoe + era * 400 + (m->month <= 2);
-    m->weekday = (int)(((days_since + 4) % 7 + 7) % 7);
-}
-
-static void split(struct moment *m)
-{
-    int64_t ms = m->wall + (int64_t)m->offset * 1000;
-    int64_t seconds = ms / 1000 - (ms % 1000 < 0), days_since = seconds / DAY - (seconds % DAY < 0);
-    int left = (int)(seconds - days_since * DAY);
-
-    civil(m, days_since);
-    m->ms = (int)(ms - seconds * 1000);
-    m->hour = left / HOUR;
-    m->minute = left % HOUR / 60;
-    m->second = left % 60;
-}
 
 /* "2026-11-28", with a time behind T or a blank, seconds and zone as one likes. */
 static bool text_time(struct bytes text, int64_t *wall)
@@ -80,7 +54,7 @@ static bool time_of(const struct datum *d, int64_t *wall)
 }
 
 /* "+02:00", "-0800", "UTC", "Z". */
-static bool zone_of(struct bytes text, int *offset)
+static bool offset_of(struct bytes text, int *offset)
 {
     char digits[5] = { 0 };
     size_t n = 0;
@@ -103,6 +77,20 @@ static bool zone_of(struct bytes text, int *offset)
     return true;
 }
 
+/* False with no fault: there is no such zone. */
+static bool zone_of(struct helping *h, struct bytes text, struct moment *m)
+{
+    enum template_zone (*ask)(struct bytes, int64_t, int *) = h->r->job->zone;
+    enum template_zone found;
+
+    if (offset_of(text, &m->offset))
+        return true;
+    found = ask ? ask(text, m->wall, &m->offset) : TEMPLATE_ZONE_NONE;
+    if (found == TEMPLATE_ZONE_LATER)
+        return render_failed(h->r, h->call->at, "the time zone was not read yet");
+    return found == TEMPLATE_ZONE_FOUND;
+}
+
 static const char *ordinal(int n)
 {
     if (n % 100 >= 11 && n % 100 <= 13)
@@ -120,12 +108,12 @@ static void put_zone(const struct moment *m, const char *between, struct buf *ou
 /* Numbers: the sign, how often it stands there, and the value. */
 static bool put_number(const struct moment *m, struct bytes token, struct buf *out)
 {
-    int hour12 = m->hour % 12 ? m->hour % 12 : 12;
+    int hour12 = m->at.hour % 12 ? m->at.hour % 12 : 12;
     const struct {
         char sign;
         int value;
-    } rows[] = { { 'M', m->month }, { 'D', m->day },    { 'H', m->hour },
-                 { 'h', hour12 },   { 'm', m->minute }, { 's', m->second } };
+    } rows[] = { { 'M', m->at.month }, { 'D', m->at.day },    { 'H', m->at.hour },
+                 { 'h', hour12 },      { 'm', m->at.minute }, { 's', m->at.second } };
 
     for (size_t i = 0; token.n <= 2 && token.p[0] == token.p[token.n - 1] && i < sizeof rows / sizeof *rows; i++) {
         if (token.p[0] != rows[i].sign)
@@ -141,19 +129,19 @@ static void put_token(const struct moment *m, struct bytes token, struct buf *ou
     if (put_number(m, token, out))
         return;
     if (bytes_equal(token, BYTES("YYYY")))
-        buf_addf(out, "%04lld", (long long)m->year);
+        buf_addf(out, "%04lld", (long long)m->at.year);
     else if (bytes_equal(token, BYTES("YY")))
-        buf_addf(out, "%02d", (int)((m->year % 100 + 100) % 100));
+        buf_addf(out, "%02d", (int)((m->at.year % 100 + 100) % 100));
     else if (bytes_equal(token, BYTES("MMMM")) || bytes_equal(token, BYTES("MMM")))
-        buf_add(out, bytes_head(bytes_of(months[m->month - 1]), token.n == 4 ? 16 : 3));
+        buf_add(out, bytes_head(bytes_of(months[m->at.month - 1]), token.n == 4 ? 16 : 3));
     else if (bytes_equal(token, BYTES("dddd")) || bytes_equal(token, BYTES("ddd")))
-        buf_add(out, bytes_head(bytes_of(days[m->weekday]), token.n == 4 ? 16 : 3));
+        buf_add(out, bytes_head(bytes_of(days[m->at.weekday]), token.n == 4 ? 16 : 3));
     else if (bytes_equal(token, BYTES("Do")))
-        buf_addf(out, "%d%s", m->day, ordinal(m->day));
+        buf_addf(out, "%d%s", m->at.day, ordinal(m->at.day));
     else if (bytes_equal(token, BYTES("A")) || bytes_equal(token, BYTES("a")))
-        buf_adds(out, token.p[0] == 'A' ? (m->hour < 12 ? "AM" : "PM") : (m->hour < 12 ? "am" : "pm"));
+        buf_adds(out, token.p[0] == 'A' ? (m->at.hour < 12 ? "AM" : "PM") : (m->at.hour < 12 ? "am" : "pm"));
     else if (bytes_equal(token, BYTES("SSS")))
-        buf_addf(out, "%03d", m->ms);
+        buf_addf(out, "%03d", m->at.ms);
     else if (bytes_equal(token, BYTES("ZZ")) || bytes_equal(token, BYTES("Z")))
         put_zone(m, token.n == 1 ? ":" : "", out);
     else if (bytes_equal(token, BYTES("X")))
@@ -195,11 +183,11 @@ void help_date(struct helping *h, struct datum *out)
     struct buf made;
 
     if (format.n > FORMAT_MAX || !time_of(&h->args[0], &m.wall) ||
-        (h->n > 2 && !zone_of(helper_print(h, &h->args[2]), &m.offset))) {
+        (h->n > 2 && !zone_of(h, helper_print(h, &h->args[2]), &m))) {
         helper_odd(h, out);
         return;
     }
-    split(&m);
+    m.at = clock_civil(m.wall + (int64_t)m.offset * 1000);
     buf_init(&made, 8 * FORMAT_MAX);
     put_format(&m, format, &made);
     helper_text(h, &made, out);

@@ -177,6 +177,55 @@ static bool lex_triple(struct lexer *l, size_t at, bool strip)
     return true;
 }
 
+/* Behind the {{{{/name}}}} that ends a raw block whose text begins at i; those within it have theirs. *text: up to it.
+ */
+static bool raw_close(const struct lexer *l, size_t i, struct bytes name, struct bytes *text, size_t *end)
+{
+    size_t from = i, depth = 0;
+
+    for (;; i++) {
+        struct bytes rest;
+
+        i += find(bytes_from(l->source, i), BYTES("{{{{"));
+        rest = bytes_from(l->source, i + 4);
+        if (rest.n == 0)
+            return false;
+        if (rest.p[0] != '/') {
+            depth++;
+            i += 3;
+        } else if (depth) {
+            depth--;
+        } else {
+            struct bytes closed = bytes_head(bytes_from(rest, 1), find(bytes_from(rest, 1), BYTES("}}}}")));
+
+            *text = part(l, from, i);
+            *end = i + 5 + closed.n + 4;
+            return *end <= l->source.n && bytes_equal(bytes_trim(closed), name);
+        }
+    }
+}
+
+/* {{{{raw}}}} text {{{{/raw}}}}: in Handlebars a block of a helper that is its author's; of ours there is this one,
+ * which prints the text as it stands. l->i stands behind two braces. */
+static bool lex_raw_block(struct lexer *l, size_t at)
+{
+    size_t from = l->i + 2, close = from + find(bytes_from(l->source, from), BYTES("}}}}")), end = 0;
+    struct bytes name = bytes_trim(part(l, from, close)), text = NO_BYTES;
+
+    if (close >= l->source.n)
+        return not_closed(l, at);
+    if (!bytes_equal(name, BYTES("raw")))
+        return template_fault_at(l->c->t, at, l->c->fault, "no helper is called %.*s: a raw block is {{{{raw}}}}",
+                                 SHOW(bytes_head(name, 40)));
+    if (!raw_close(l, close + 4, name, &text, &end))
+        return template_fault_at(l->c->t, at, l->c->fault, "this raw block has no end");
+    add(l, TOKEN_NOTHING, NO_BYTES, at);
+    add_text(l, close + 4, close + 4 + text.n);
+    add(l, TOKEN_NOTHING, NO_BYTES, close + 4 + text.n);
+    l->i = end;
+    return true;
+}
+
 static bool lex_named(struct lexer *l, size_t at, bool strip)
 {
     size_t end = tag_close(l, l->i, l->close);
@@ -208,6 +257,8 @@ static bool lex_tag(struct lexer *l)
         l->i++;
     }
     sign = l->i < l->source.n ? l->source.p[l->i] : '\0';
+    if (l->d->expressions && !strip && bytes_starts(bytes_from(l->source, l->i), BYTES("{{")))
+        return lex_raw_block(l, at);
     if (sign == '{' && bytes_equal(l->open, BYTES("{{"))) {
         l->i++;
         return lex_triple(l, at, strip);

@@ -48,6 +48,10 @@ static bool data_of(const struct render *r, const struct expression *e, struct d
         *out = r->root;
         return true;
     }
+    if (bytes_equal(name, BYTES("partial-block"))) {
+        *out = datum_bool(true);
+        return r->handed != NULL;
+    }
     for (unsigned up = e->up; f && up; up--)
         f = f->up;
     if (!f)

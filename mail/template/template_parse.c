@@ -53,6 +53,17 @@ static void set_add(struct json_object *set, struct bytes name, struct arena *a)
         json_object_object_add(set, key, NULL);
 }
 
+/* One that is named by a block alone may lack. */
+static void partial_note(struct parser *p, struct bytes name, bool may_lack)
+{
+    struct json_object *set = p->c->partials;
+    const char *key = arena_text(p->t->arena, name);
+
+    if (may_lack && json_object_object_get_ex(set, key, NULL))
+        return;
+    json_object_object_add(set, key, may_lack ? json_object_new_boolean(true) : NULL);
+}
+
 void template_name_note(struct compiling *c, const struct expression *path)
 {
     bool root = path->data && path->n_parts > 0 && bytes_equal(path->parts[0], BYTES("root"));
@@ -149,6 +160,64 @@ static bool push(struct parser *p, const struct token *t, struct bytes name, boo
     return true;
 }
 
+/* "a b", 'a b' and [a b] without their signs. */
+static struct bytes unquoted(struct bytes name)
+{
+    return name.n > 1 && char_in(name.p[0], BYTES("\"'[")) ? (struct bytes){ name.p + 1, name.n - 2 } : name;
+}
+
+static bool partial_name(struct parser *p, const struct token *t, struct bytes text, struct op *op, struct bytes *rest)
+{
+    struct bytes name = first_word(text);
+
+    *rest = bytes_from(text, name.n);
+    name = unquoted(name);
+    if (op->kind == OP_PARTIAL && p->t->dialect->expressions && bytes_equal(name, BYTES("@partial-block"))) {
+        op->kind = OP_PARTIAL_GIVEN;
+        op->text = name;
+        return true;
+    }
+    if (name.n == 0 || char_in(name.p[0], BYTES("(@")))
+        return fault(p, t, "a partial is named as it is");
+    op->text = name;
+    partial_note(p, name, op->kind == OP_PARTIAL_BLOCK);
+    return true;
+}
+
+static bool partial_arguments(struct parser *p, struct bytes rest, struct op *op)
+{
+    rest = bytes_trim(rest);
+    return template_partial_arguments(p->c, rest, (size_t)(rest.p - p->t->source.p), op);
+}
+
+/* {{#*inline "name"}} */
+static bool open_inline(struct parser *p, const struct token *t, struct bytes text, struct op *op)
+{
+    struct bytes word = first_word(text), name = bytes_trim(bytes_from(text, word.n));
+
+    if (!bytes_equal(word, BYTES("inline")) || name.n < 3 || !char_in(name.p[0], BYTES("\"'")) ||
+        first_word(name).n != name.n)
+        return fault(p, t, "of decorators there is one: {{#*inline \"name\"}}");
+    op->text = unquoted(name);
+    set_add(p->c->inlines, op->text, p->t->arena);
+    return push(p, t, word, false);
+}
+
+/* {{#> partial context key=value}} and {{#*inline "name"}} */
+static bool open_special(struct parser *p, const struct token *t, struct bytes text)
+{
+    bool partial = text.p[0] == '>';
+    struct op *op = add(p, partial ? OP_PARTIAL_BLOCK : OP_INLINE, t->at);
+    struct bytes rest;
+
+    if (!p->t->dialect->expressions)
+        return fault(p, t, "this dialect has no partial blocks");
+    text = bytes_trim(bytes_from(text, 1));
+    if (!partial)
+        return open_inline(p, t, text, op);
+    return partial_name(p, t, text, op, &rest) && partial_arguments(p, rest, op) && push(p, t, first_word(text), false);
+}
+
 /* if, unless, each, with, once their argument is known. */
 static bool open_known(struct parser *p, const struct token *t, struct expression *call, struct op *op)
 {
@@ -171,11 +240,13 @@ static bool open_block(struct parser *p, const struct token *t, struct bytes tex
     struct expression *e = NULL;
     struct bytes name = first_word(text);
     bool each = p->t->dialect->each && bytes_equal(name, BYTES("each"));
-    struct op *op = add(p, OP_SECTION, t->at);
+    struct op *op;
 
-    if (p->t->dialect->flat || (text.n && char_in(text.p[0], BYTES(">*"))))
-        return fault(
-            p, t, p->t->dialect->flat ? "this dialect has no blocks" : "partial blocks and decorators are not known");
+    if (p->t->dialect->flat)
+        return fault(p, t, "this dialect has no blocks");
+    if (text.n && char_in(text.p[0], BYTES(">*")))
+        return open_special(p, t, text);
+    op = add(p, OP_SECTION, t->at);
     if (!read_expression(p, t, each ? bytes_trim(bytes_from(text, name.n)) : text, true, &e))
         return false;
     assert(e);
@@ -190,11 +261,16 @@ static bool open_block(struct parser *p, const struct token *t, struct bytes tex
     return push(p, t, name, op->kind != OP_IF);
 }
 
+static bool has_no_else(enum op_kind kind)
+{
+    return kind == OP_PARENT || kind == OP_BLOCK || kind == OP_PARTIAL_BLOCK || kind == OP_INLINE;
+}
+
 static bool add_else(struct parser *p, const struct token *t)
 {
     struct open *open = p->depth ? &p->open[p->depth - 1] : NULL;
 
-    if (!open || open->has_else || p->ops[open->op].kind == OP_PARENT || p->ops[open->op].kind == OP_BLOCK)
+    if (!open || open->has_else || has_no_else(p->ops[open->op].kind))
         return fault(p, t, open && open->has_else ? "this block has an else already" : "else without a block");
     open->has_else = true;
     p->ops[open->op].other = p->n;
@@ -231,25 +307,11 @@ static bool add_end(struct parser *p, const struct token *t)
     if (depth == 0)
         return template_fault_at(p->t, t->at, p->c->fault, "%.*s is closed and was not opened",
                                  SHOW(bytes_head(t->text, SHOWN)));
-    if (!bytes_equal(p->open[depth - 1].name, t->text))
+    if (!bytes_equal(unquoted(p->open[depth - 1].name), unquoted(t->text)))
         return template_fault_at(p->t, t->at, p->c->fault, "%.*s is closed where %.*s is open",
                                  SHOW(bytes_head(t->text, SHOWN)), SHOW(bytes_head(p->open[depth - 1].name, SHOWN)));
     while (p->depth >= depth)
         pop(p);
-    return true;
-}
-
-static bool partial_name(struct parser *p, const struct token *t, struct op *op, struct bytes *rest)
-{
-    struct bytes name = first_word(t->text);
-
-    *rest = bytes_from(t->text, name.n);
-    if (name.n > 1 && char_in(name.p[0], BYTES("\"'[")))
-        name = (struct bytes){ name.p + 1, name.n - 2 };
-    if (name.n == 0 || char_in(name.p[0], BYTES("(@")))
-        return fault(p, t, "a partial is named as it is");
-    op->text = name;
-    set_add(p->c->partials, name, p->t->arena);
     return true;
 }
 
@@ -265,12 +327,11 @@ static bool add_partial(struct parser *p, const struct token *t)
         p->t->partials_all = true;
         return read_expression(p, t, bytes_trim(bytes_from(t->text, 1)), false, &op->expression);
     }
-    if (!partial_name(p, t, op, &rest))
+    if (!partial_name(p, t, t->text, op, &rest))
         return false;
     if (!p->t->dialect->expressions)
         return bytes_trim(rest).n == 0 || fault(p, t, "names have no blanks");
-    rest = bytes_trim(rest);
-    return template_partial_arguments(p->c, rest, (size_t)(rest.p - p->t->source.p), op);
+    return partial_arguments(p, rest, op);
 }
 
 static bool add_inherited(struct parser *p, const struct token *t)
@@ -283,7 +344,7 @@ static bool add_inherited(struct parser *p, const struct token *t)
     op->indent = t->indent;
     op->alone = t->alone;
     if (t->kind == TOKEN_PARENT)
-        set_add(p->c->partials, t->text, p->t->arena);
+        partial_note(p, t->text, false);
     return push(p, t, t->text, false);
 }
 
@@ -335,5 +396,9 @@ bool template_parse(struct compiling *c)
     c->t->n_ops = p.n;
     c->t->names = set_list(c->t->arena, c->names, &c->t->n_names);
     c->t->partials = set_list(c->t->arena, c->partials, &c->t->n_partials);
+    c->t->inlines = set_list(c->t->arena, c->inlines, &c->t->n_inlines);
+    c->t->may_lack = arena_array(c->t->arena, c->t->n_partials + 1, sizeof *c->t->may_lack);
+    for (size_t i = 0; i < c->t->n_partials; i++)
+        c->t->may_lack[i] = json_object_object_get(c->partials, arena_text(c->scratch, c->t->partials[i])) != NULL;
     return true;
 }

@@ -86,6 +86,10 @@ enum op_kind {
     OP_WITH,
     OP_SECTION,
     OP_PARTIAL,
+    OP_PARTIAL_BLOCK, /* {{#> x}}: its text is what the partial's {{> @partial-block}} says, or stands in for a partial
+                         that is not there */
+    OP_PARTIAL_GIVEN, /* {{> @partial-block}} */
+    OP_INLINE,        /* {{#*inline "x"}}: a partial of what is around it */
     OP_PARENT,
     OP_BLOCK,
     OP_CONTENT, /* the body of a layout */
@@ -117,8 +121,9 @@ struct template
     struct op *ops;
     uint32_t n_ops;
     size_t static_bytes;
-    struct bytes *names, *partials;
-    size_t n_names, n_partials;
+    struct bytes *names, *partials, *inlines;
+    bool *may_lack; /* of each partial */
+    size_t n_names, n_partials, n_inlines;
     bool names_all, partials_all;
 };
 
@@ -133,9 +138,9 @@ struct compiling {
     struct template_fault *fault;
     struct arena *scratch;
     struct tokens tokens;
-    struct json_object *names, *partials; /* sets */
-    unsigned contexts;                    /* blocks around that change what "this" is */
-    bool sendgrid;                        /* its helpers are known too */
+    struct json_object *names, *partials, *inlines; /* sets; of a partial that may lack: true */
+    unsigned contexts;                              /* blocks around that change what "this" is */
+    bool sendgrid;                                  /* its helpers are known too */
 };
 
 bool template_lex(struct compiling *c);
@@ -167,6 +172,20 @@ struct block_params { /* as |x y| */
     const struct block_params *up;
 };
 
+struct handed { /* the text of a block that a partial is handed, and what it was written in */
+    const struct template *in;
+    uint32_t from, to;
+    const struct scope *scope;
+    const struct block_params *params;
+    const struct handed *handed; /* what @partial-block is there */
+};
+
+struct inlined { /* a partial that is there as long as what it stands in runs */
+    struct bytes name;
+    struct handed body;
+    const struct inlined *up;
+};
+
 struct given { /* blocks that a {{<parent}} hands over, from the outermost */
     const struct template *in;
     uint32_t from, to;
@@ -188,6 +207,8 @@ struct render {
     const struct frame *frame;
     const struct block_params *params;
     struct given *given;
+    const struct handed *handed;
+    const struct inlined *inlined;
     struct place place;
     struct bytes indent; /* before each line, while partials that stand indented run */
     bool line_start;
@@ -203,6 +224,15 @@ bool render_call(struct render *r, const struct expression *e, struct datum *out
 bool render_lookup(struct render *r, const struct expression *path, struct datum *out);
 bool render_failed(struct render *r, size_t at, const char *message);
 void render_note(struct render *r, struct bytes *list, size_t *n, struct bytes text); /* each text once */
+
+/* Rows of t, which need not be the program that runs. */
+bool render_run(struct render *r, const struct template *t, uint32_t from, uint32_t to);
+/* Partials, and what of others' text stands in them (template_partial.c). */
+bool render_partial(struct render *r, const struct op *op);
+bool render_partial_given(struct render *r, const struct op *op);
+bool render_parent(struct render *r, const struct op *op);
+bool render_inherited(struct render *r, const struct op *op);
+bool render_inlines(struct render *r, const struct template *t, uint32_t from, uint32_t to);
 
 /* A row of the helpers. `named` is asked with helper_named. */
 struct helping {

@@ -10,8 +10,6 @@
 
 enum { LINE_MOST = 64 * 1024 }; /* of a subject, before whoever sends it says how long one may be */
 
-static bool run(struct render *r, const struct template *t, uint32_t from, uint32_t to);
-
 static bool check_output(struct render *r, size_t at)
 {
     size_t most = r->limits->output;
@@ -113,7 +111,7 @@ static bool run_part(struct render *r, const struct op *op, bool first)
 {
     uint32_t self = (uint32_t)(op - r->t->ops);
 
-    return first ? run(r, r->t, self + 1, op->other) : run(r, r->t, op->other, op->end);
+    return first ? render_run(r, r->t, self + 1, op->other) : render_run(r, r->t, op->other, op->end);
 }
 
 /* The part of a block for what is true, with another "this". */
@@ -229,172 +227,26 @@ static bool run_block(struct render *r, const struct op *op)
     }
 }
 
-static const struct template *partial_find(struct render *r, struct bytes name, size_t at)
-{
-    if (!render_charge(r, r->job->n_partials / 8, at))
-        return NULL;
-    for (size_t i = 0; i < r->job->n_partials; i++)
-        if (bytes_equal(r->job->partials[i].name, name))
-            return r->job->partials[i].body;
-    return NULL;
-}
-
-/* What a partial sees as "this". */
-static bool partial_self(struct render *r, const struct op *op, struct datum *self)
-{
-    const struct datum_member *over;
-    struct datum base;
-
-    *self = r->scope->self;
-    if (op->text.p && op->expression && !render_evaluate(r, op->expression, self))
-        return false;
-    if (!op->named)
-        return true;
-    base = *self;
-    over = base.kind == DATUM_OBJECT ? base.over : NULL;
-    *self = (struct datum){ .kind = DATUM_OBJECT, .tree = base.kind == DATUM_OBJECT ? base.tree : NULL };
-    for (const struct named *n = op->named; n; n = n->next) {
-        struct datum_member *m = arena_alloc(r->arena, sizeof *m);
-
-        m->name = n->name;
-        m->next = over;
-        m->length = over ? over->length + 1 : 1;
-        over = m;
-        if (!render_evaluate(r, n->value, &m->value))
-            return false;
-    }
-    self->over = over;
-    return true;
-}
-
-/* Lines that begin from here on stand as deep as the tag that they take the place of. */
-static struct bytes indent_more(struct render *r, struct bytes more, bool first)
-{
-    struct bytes was = r->indent;
-
-    if (more.n == 0)
-        return was;
-    r->indent = arena_bytesf(r->arena, "%.*s%.*s", SHOW(was), SHOW(more));
-    r->line_start = first;
-    return was;
-}
-
-static bool run_other(struct render *r, const struct template *t, struct bytes indent)
-{
-    struct bytes was = indent_more(r, indent, true);
-    bool good = run(r, t, 0, t->n_ops);
-
-    r->indent = was;
-    return good;
-}
-
-static bool partial_missing(struct render *r, const struct op *op, struct bytes name)
-{
-    if (r->fault->message[0] || r->t->dialect->mustache)
-        return r->fault->message[0] == '\0';
-    return template_fault_at(r->t, op->at, r->fault, "no partial is called %.*s", SHOW(bytes_head(name, 64)));
-}
-
-static bool run_partial(struct render *r, const struct op *op)
-{
-    struct bytes name = op->text;
-    const struct template *t;
-    struct scope scope = { .up = NULL };
-    const struct scope *was = r->scope;
-    const struct block_params *params = r->params;
-    struct datum d;
-    bool good;
-
-    if (!name.p) {
-        if (!render_evaluate(r, op->expression, &d))
-            return false;
-        name = d.kind == DATUM_TEXT ? d.text : BYTES("");
-    }
-    t = partial_find(r, name, op->at);
-    if (!t)
-        return partial_missing(r, op, name);
-    if (!partial_self(r, op, &scope.self))
-        return false;
-    if (!r->t->dialect->mustache) { /* the partial sees its context alone */
-        r->scope = &scope;
-        r->params = NULL;
-    }
-    good = run_other(r, t, op->indent);
-    r->scope = was;
-    r->params = params;
-    return good;
-}
-
-/* {{<parent}}: its blocks stand in for those of the same name until it ends; who is further out comes first. */
-static bool run_parent(struct render *r, const struct op *op)
-{
-    const struct template *t = partial_find(r, op->text, op->at);
-    struct given mine = { .in = r->t, .from = (uint32_t)(op - r->t->ops) + 1, .to = op->end }, **last = &r->given;
-    bool good;
-
-    if (!t)
-        return partial_missing(r, op, op->text);
-    while (*last)
-        last = &(*last)->next;
-    *last = &mine;
-    good = run_other(r, t, op->alone ? op->indent : NO_BYTES);
-    *last = NULL;
-    return good;
-}
-
-/* The block of this name among those that are handed over; NULL when there is none, or a fault. */
-static const struct op *given_find(struct render *r, struct bytes name, size_t at)
-{
-    for (const struct given *g = r->given; g; g = g->next)
-        for (uint32_t i = g->from; i < g->to; i = g->in->ops[i].end) {
-            if (!render_charge(r, 1, at))
-                return NULL;
-            if (g->in->ops[i].kind == OP_BLOCK && bytes_equal(g->in->ops[i].text, name))
-                return &g->in->ops[i];
-        }
-    return NULL;
-}
-
-static const struct template *given_in(const struct given *g, const struct op *op)
-{
-    while (op < g->in->ops || op >= g->in->ops + g->in->n_ops)
-        g = g->next;
-    return g->in;
-}
-
-static bool run_inherited(struct render *r, const struct op *op)
-{
-    const struct op *given = given_find(r, op->text, op->at);
-    const struct template *in;
-    struct bytes was;
-    bool good;
-
-    if (!given)
-        return r->fault->message[0] == '\0' && run_part(r, op, true);
-    in = given_in(r->given, given);
-    was = indent_more(r, op->indent, op->alone);
-    good = run(r, in, (uint32_t)(given - in->ops) + 1, given->end);
-    r->indent = was;
-    return good;
-}
-
 static bool run_op(struct render *r, const struct op *op)
 {
     switch (op->kind) {
     case OP_TEXT: return put_static(r, op);
     case OP_VALUE: return put_value(r, op);
-    case OP_PARTIAL: return run_partial(r, op);
-    case OP_PARENT: return run_parent(r, op);
-    case OP_BLOCK: return run_inherited(r, op);
-    case OP_CONTENT: return run(r, r->job->body, 0, r->job->body->n_ops);
+    case OP_PARTIAL:
+    case OP_PARTIAL_BLOCK: return render_partial(r, op);
+    case OP_PARTIAL_GIVEN: return render_partial_given(r, op);
+    case OP_INLINE: return true; /* is there from the beginning of what it stands in */
+    case OP_PARENT: return render_parent(r, op);
+    case OP_BLOCK: return render_inherited(r, op);
+    case OP_CONTENT: return render_run(r, r->job->body, 0, r->job->body->n_ops);
     default: return run_block(r, op);
     }
 }
 
-/* Rows of t, which need not be the program that runs. */
-static bool run(struct render *r, const struct template *t, uint32_t from, uint32_t to)
+bool render_run(struct render *r, const struct template *t, uint32_t from, uint32_t to)
 {
     const struct template *was = r->t;
+    const struct inlined *inlined = r->inlined;
     bool good = true;
 
     if (r->depth == r->limits->depth)
@@ -402,11 +254,14 @@ static bool run(struct render *r, const struct template *t, uint32_t from, uint3
                                  "blocks and partials are more than %u deep", r->limits->depth);
     r->depth++;
     r->t = t;
+    if (t->n_inlines)
+        good = render_inlines(r, t, from, to);
     for (uint32_t i = from; good && i < to; i = t->ops[i].end)
         good = render_charge(r, 1, t->ops[i].at) && run_op(r, &t->ops[i]);
     if (good && arena_full(r->arena))
         good = render_failed(r, 0, "rendering takes too much memory");
     r->t = was;
+    r->inlined = inlined;
     r->depth--;
     return good;
 }
@@ -438,7 +293,7 @@ bool template_render(const struct template_job *job, const struct template_limit
     buf_init(&r.scratch, limits->output);
     if (expected <= out->max - out->n)
         buf_room(out, expected);
-    good = run(&r, t, 0, t->n_ops);
+    good = render_run(&r, t, 0, t->n_ops);
     buf_clear(&r.scratch);
     return good;
 }

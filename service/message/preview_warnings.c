@@ -1,11 +1,10 @@
 /* service/message/preview_warnings.c - what of a mail is no fault and should be looked at before it is sent: its
  * domain, its links, its attachments. Each kind is told once. */
-#include "mail/html_token.h"
 #include "service/identity/directory.h"
 #include "service/identity/dkim.h"
 #include "service/identity/domain_records.h"
 #include "service/message/preview.h"
-#include "service/template/rendering.h"
+#include "service/template/link_warnings.h"
 #include <assert.h>
 
 #define CLIPPED_AT ((size_t)102 * 1024) /* Gmail shows no more of a mail's HTML */
@@ -84,43 +83,13 @@ static bool warn_domain(struct call *c, const struct message_send_in *in, struct
 
 /* ---- the text ---- */
 
-static bool has_scheme(struct bytes link, struct bytes scheme)
-{
-    return bytes_starts_nocase(link, scheme);
-}
-
-/* A link that leads nowhere from a mail program: empty, relative, or with blanks in it. */
-static bool is_broken(struct bytes link)
-{
-    size_t colon = bytes_find(link, ':');
-
-    if (!link.n || bytes_equal(link, BYTES("#")))
-        return true;
-    if (link.p[0] == '#')
-        return false;
-    return colon == link.n || bytes_find(bytes_head(link, colon), '/') < colon || bytes_find(link, ' ') < link.n;
-}
-
-static void warn_link(struct call *c, struct bytes link, struct preview_out *out)
-{
-    struct bytes shown = bytes_head(link, 200);
-
-    if (is_broken(link))
-        warn(out, "link_broken",
-             arena_bytesf(c->arena, "A link that leads nowhere from a mail: \"%.*s\"", SHOW(shown)));
-    else if (has_scheme(link, BYTES("http:")))
-        warn(out, "link_insecure", arena_bytesf(c->arena, "A link without TLS: %.*s", SHOW(shown)));
-}
-
 static void warn_links(struct call *c, struct bytes html, struct preview_out *out)
 {
-    struct html_tag tag;
-    struct bytes text;
-    enum html_token got;
+    struct rendering_warning links[LINK_WARNINGS];
+    size_t n = link_warnings(html, c->arena, links);
 
-    while ((got = html_next(&html, &text, &tag)) != HTML_END)
-        if (got == HTML_TAG && !tag.closing && tag.href.p && bytes_equal_nocase(tag.name, BYTES("a")))
-            warn_link(c, bytes_trim(tag.href), out);
+    for (size_t i = 0; i < n; i++)
+        warn(out, links[i].code, links[i].message);
 }
 
 static void warn_html(struct call *c, const struct message_send_in *in, struct preview_out *out)

@@ -1,12 +1,11 @@
 /* service/message/send_template.c - a send by a template: rendered at acceptance, so that later changes of the template
  * do not reach it, and then a send like any other.
  *
- * What the request says itself wins: subject, from, reply_to, and header fields of the same name; html and text are the
- * template's alone. A fault of the template or its values is noted, and the rest of the request is judged all the same,
- * so that all faults are told at once. */
+ * What the request says itself wins: subject, from, reply_to, and header fields of the same name; html, text and
+ * amp_html are the template's alone. A fault of the template or its values is noted, and the rest of the request is
+ * judged all the same, so that all faults are told at once. */
 #include "service/message/message_private.h"
 #include "service/template/rendering.h"
-#include <json-c/linkhash.h>
 
 /* Faults were noted, and no error is left: they are told with the others. */
 static bool noted(struct call *c)
@@ -57,65 +56,33 @@ static bool take_reply_to(struct call *c, struct bytes json, struct message_send
     return true;
 }
 
-struct fields {
-    struct call *c;
-    struct named_value *list;
-    size_t *at, n, own; /* the first `own` are the request's */
-};
-
-static void add_field(struct fields *f, struct bytes name, struct json_object *value)
+static bool has_header(const struct message_send_in *in, struct bytes name)
 {
-    if (!json_object_is_type(value, json_type_string))
-        return;
-    for (size_t i = 0; i < f->own; i++)
-        if (bytes_equal_nocase(f->list[i].name, name))
-            return;
-    f->at[f->n] = f->n;
-    f->list[f->n++] = (struct named_value){ arena_copy(f->c->arena, name),
-                                            arena_copy(f->c->arena, bytes_of(json_object_get_string(value))) };
+    for (size_t i = 0; i < in->n_headers; i++)
+        if (bytes_equal_nocase(in->headers[i].name, name))
+            return true;
+    return false;
 }
 
-/* A list of {name, value}, or a map. */
-static void add_fields(struct fields *f, struct json_object *given)
+/* Behind those of the request, which it does not repeat. */
+static void take_headers(struct call *c, const struct rendering *r, struct message_send_in *in)
 {
-    if (json_object_is_type(given, json_type_array)) {
-        for (size_t i = 0; i < json_object_array_length(given); i++) {
-            struct json_object *one = json_object_array_get_idx(given, i);
+    size_t n = in->n_headers, *at = arena_array(c->arena, n + r->n_headers + 1, sizeof *at);
+    struct named_value *all = arena_array(c->arena, n + r->n_headers + 1, sizeof *all);
 
-            add_field(f, json_text(one, "name"), json_member(one, "value"));
-        }
-        return;
+    for (size_t i = 0; i < n; i++) {
+        all[i] = in->headers[i];
+        at[i] = in->header_at ? in->header_at[i] : i;
     }
-    json_object_object_foreach(given, name, value)
-    {
-        add_field(f, bytes_of(name), value);
+    for (size_t i = 0; i < r->n_headers; i++) {
+        if (has_header(in, r->headers[i].name))
+            continue;
+        at[n] = n;
+        all[n++] = r->headers[i];
     }
-}
-
-static bool take_headers(struct call *c, struct bytes json, struct message_send_in *in)
-{
-    struct json_object *given = NULL;
-    struct fields f = { .c = c, .own = in->n_headers, .n = in->n_headers };
-    size_t most;
-
-    if (!json.p)
-        return true;
-    if (!json_read(json, &given, &c->err))
-        return false;
-    most = in->n_headers + (json_object_is_type(given, json_type_array) ? json_object_array_length(given)
-                                                                        : (size_t)json_object_object_length(given));
-    f.list = arena_array(c->arena, most + 1, sizeof *f.list);
-    f.at = arena_array(c->arena, most + 1, sizeof *f.at);
-    for (size_t i = 0; i < in->n_headers; i++) {
-        f.list[i] = in->headers[i];
-        f.at[i] = in->header_at ? in->header_at[i] : i;
-    }
-    add_fields(&f, given);
-    in->headers = f.list;
-    in->n_headers = f.n;
-    in->header_at = f.at;
-    json_object_put(given);
-    return true;
+    in->headers = all;
+    in->n_headers = n;
+    in->header_at = at;
 }
 
 /* The request's own words stand, the template's take the other places. */
@@ -126,7 +93,8 @@ static bool take_over(struct call *c, const struct template_version_row *row, co
         in->subject = r->subject;
     in->html = r->html;
     in->text = r->text;
-    return take_from(c, row->sender, in) && take_reply_to(c, row->reply_to, in) && take_headers(c, row->headers, in);
+    take_headers(c, r, in);
+    return take_from(c, row->sender, in) && take_reply_to(c, row->reply_to, in);
 }
 
 static bool render(struct call *c, struct sending *s, struct message_send_in *in)
@@ -150,6 +118,12 @@ static bool render(struct call *c, struct sending *s, struct message_send_in *in
     return good;
 }
 
+static void only_template(struct call *c, const char *where, struct bytes given)
+{
+    if (given.p)
+        call_fault(c, where, "not_allowed", "The template says it");
+}
+
 bool send_template(struct call *c, struct sending *s)
 {
     struct message_send_in *in;
@@ -159,10 +133,8 @@ bool send_template(struct call *c, struct sending *s)
     in = arena_alloc(c->arena, sizeof *in);
     *in = *s->in;
     s->in = in;
-    if (in->html.p)
-        call_fault(c, "/html", "not_allowed", "The template says it");
-    if (in->text.p)
-        call_fault(c, "/text", "not_allowed", "The template says it");
+    only_template(c, "/html", in->html);
+    only_template(c, "/text", in->text);
     if (!c->n_faults && render(c, s, in))
         return true;
     if (c->err.code && !noted(c))

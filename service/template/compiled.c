@@ -8,6 +8,7 @@
 #include "base/params.h"
 #include "net/fiber.h"
 #include "service/core/state.h"
+#include <json-c/linkhash.h>
 #define uthash_fatal(message) die("out of memory: templates")
 #include <uthash.h>
 
@@ -55,6 +56,8 @@ void compiled_put(struct compiled **k)
         template_free(&it->programs[i]);
     for (size_t i = 0; i < it->n_partials; i++)
         template_free(&it->partials[i]);
+    for (size_t i = 0; i < it->view.n_headers; i++)
+        template_free(&it->view.headers[i].program);
     json_object_put(it->view.declared);
     arena_free(&it->arena);
     free(it);
@@ -160,6 +163,49 @@ static struct template *one(struct work *w, const char *member, struct bytes tex
     return t;
 }
 
+/* A value without a tag is one already. */
+static void header(struct work *w, const char *member, struct bytes name, struct json_object *value)
+{
+    struct compiled_view *v = &w->k->view;
+    struct compiled_header *h = &v->headers[v->n_headers];
+
+    if (!json_object_is_type(value, json_type_string))
+        return;
+    *h = (struct compiled_header){ .name = arena_copy(w->k->arena, name),
+                                   .value = arena_copy(w->k->arena, json_bytes(value)) };
+    if (memmem(h->value.p, h->value.n, "{{", 2))
+        h->program = one(w, member, h->value, TEMPLATE_LINE, false);
+    v->n_headers++;
+}
+
+/* A list of {name, value}, or a map. */
+static void headers(struct work *w)
+{
+    struct arena *a = w->c->arena;
+    struct json_object *given = NULL;
+    struct err ignored = { 0 };
+    size_t n;
+    bool list;
+
+    if (!w->row->headers.p || !json_read(w->row->headers, &given, &ignored))
+        return;
+    list = json_object_is_type(given, json_type_array);
+    n = list ? json_object_array_length(given) : (size_t)json_object_object_length(given);
+    w->k->view.headers = arena_array(w->k->arena, n + 1, sizeof *w->k->view.headers);
+    for (size_t i = 0; list && i < n; i++) {
+        struct json_object *field = json_object_array_get_idx(given, i);
+
+        header(w, arena_printf(a, "headers/%zu/value", i), json_text(field, "name"), json_member(field, "value"));
+    }
+    if (!list) {
+        json_object_object_foreach(given, name, value)
+        {
+            header(w, arena_printf(a, "headers/%s", name), bytes_of(name), value);
+        }
+    }
+    json_object_put(given);
+}
+
 static void one_partial(struct work *w, struct compiled_partials *to, struct bytes name, struct bytes text,
                         enum template_part part)
 {
@@ -212,6 +258,31 @@ static bool has(const struct compiled_partials *p, struct bytes name)
     return false;
 }
 
+static bool inlines(const struct template *t, struct bytes name)
+{
+    size_t n = 0;
+    const struct bytes *names = t ? template_inlines(t, &n) : NULL;
+
+    for (size_t i = 0; i < n; i++)
+        if (bytes_equal(names[i], name))
+            return true;
+    return false;
+}
+
+/* Is it defined where it is used, by any of them? Which runs within which is not told before it does. */
+static bool is_inlined(const struct work *w, struct bytes name)
+{
+    const struct compiled *k = w->k;
+
+    for (size_t i = 0; i < sizeof k->programs / sizeof *k->programs; i++)
+        if (inlines(k->programs[i], name))
+            return true;
+    for (size_t i = 0; i < k->n_partials; i++)
+        if (inlines(k->partials[i], name))
+            return true;
+    return false;
+}
+
 /* Every partial that a part names is there, in its form. */
 static void check_partials(struct work *w, const char *member, const struct template *t,
                            const struct compiled_partials *of, const char *form)
@@ -225,7 +296,7 @@ static void check_partials(struct work *w, const char *member, const struct temp
         call_fault(w->c, pointer, "partial_dynamic",
                    "A partial is named as it is: a version is kept with its partials");
     for (size_t i = 0; i < n; i++)
-        if (!has(of, names[i]))
+        if (!has(of, names[i]) && !template_partial_may_lack(t, i) && !is_inlined(w, names[i]))
             call_fault(w->c, pointer, "partial_missing", "There is no %s of a partial %.*s", form, SHOW(names[i]));
 }
 
@@ -239,6 +310,8 @@ static void check_all(struct work *w)
     check_partials(w, "amp_html", v->amp_html, &v->partials_html, "html");
     check_partials(w, "layout_id", v->layout_html, &v->partials_html, "html");
     check_partials(w, "layout_id", v->layout_text, &v->partials_text, "text");
+    for (size_t i = 0; i < v->n_headers; i++)
+        check_partials(w, "headers", v->headers[i].program, &v->partials_text, "text");
     for (size_t i = 0; i < v->partials_html.n; i++)
         check_partials(w, "html", v->partials_html.list[i].body, &v->partials_html, "html");
     for (size_t i = 0; i < v->partials_text.n; i++)
@@ -258,6 +331,7 @@ static void compile_work(void *arg)
     k->view.amp_html = k->programs[3] = one(w, "amp_html", r->amp_html, TEMPLATE_HTML, false);
     k->view.layout_html = k->programs[4] = one(w, "layout_id", r->layout_html, TEMPLATE_HTML, true);
     k->view.layout_text = k->programs[5] = one(w, "layout_id", r->layout_text, TEMPLATE_TEXT, true);
+    headers(w);
     partials(w);
     if (!w->alone && !w->c->n_faults)
         check_all(w);
@@ -274,8 +348,7 @@ static void row_keep(struct compiled *k, const struct template_version_row *row)
                                             .template_id = row->template_id,
                                             .number = row->number,
                                             .sender = arena_copy(a, row->sender),
-                                            .reply_to = arena_copy(a, row->reply_to),
-                                            .headers = arena_copy(a, row->headers) };
+                                            .reply_to = arena_copy(a, row->reply_to) };
     k->view.row = &k->row;
     if (row->variables.p && !json_read(row->variables, &k->view.declared, &ignored))
         k->view.declared = NULL;

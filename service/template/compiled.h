@@ -13,13 +13,20 @@ struct compiled_partials {
     size_t n;
 };
 
+struct compiled_header {
+    struct bytes name, value;
+    struct template *program; /* NULL: its value stands as it is */
+};
+
 struct compiled;
 struct compiled_view {
-    const struct template_version_row *row; /* without its texts of html, text, amp_html, layout and partials */
+    const struct template_version_row *row; /* without its texts */
     struct json_object *declared;           /* its variables; NULL: none */
     enum template_dialect dialect;
     const struct template *subject, *html, *text, *amp_html, *layout_html, *layout_text; /* NULL: it has none */
     struct compiled_partials partials_html, partials_text;
+    struct compiled_header *headers;
+    size_t n_headers;
 };
 const struct compiled_view *compiled_view(const struct compiled *k);
 

@@ -7,6 +7,7 @@
 #include "base/params.h"
 #include "net/fiber.h"
 #include "service/template/compiled.h"
+#include <json-c/linkhash.h>
 
 struct gathering {
     struct call *c;
@@ -23,6 +24,27 @@ static void add_text(struct gathering *g, struct bytes text)
     g->bytes += text.n;
     if (text.p && g->n_texts < sizeof g->texts / sizeof *g->texts)
         g->texts[g->n_texts++] = text;
+}
+
+/* The values of a list of {name, value}, or of a map. */
+static void add_headers(struct gathering *g, struct bytes json)
+{
+    struct json_object *given = NULL;
+    struct err ignored = { 0 };
+
+    if (!json.p || !json_read(json, &given, &ignored))
+        return;
+    if (json_object_is_type(given, json_type_array)) {
+        for (size_t i = 0; i < json_object_array_length(given); i++)
+            add_text(g, arena_copy(g->c->arena, json_text(json_object_array_get_idx(given, i), "value")));
+    } else {
+        json_object_object_foreach(given, name, value)
+        {
+            (void)name;
+            add_text(g, arena_copy(g->c->arena, json_bytes(value)));
+        }
+    }
+    json_object_put(given);
 }
 
 static void add_name(struct gathering *g, struct bytes name)
@@ -159,6 +181,7 @@ bool compiled_freeze(struct call *c, struct template_version_row *out)
     add_text(g, out->html);
     add_text(g, out->text);
     add_text(g, out->amp_html);
+    add_headers(g, out->headers);
     g->bytes = out->layout_html.n + out->layout_text.n; /* the template's own have another bound */
     if (!gather(g))
         return false;

@@ -6,9 +6,11 @@
  * them is a worker's, from its beginning. */
 #include "service/template/rendering.h"
 #include "base/params.h"
+#include "base/zone.h"
 #include "net/fiber.h"
 #include "service/core/member.h"
 #include "service/template/declared.h"
+#include "service/template/link_warnings.h"
 #include <json-c/linkhash.h>
 
 /* What is tried at once: some 0.1 ms of a loop, and no deep stack. */
@@ -61,6 +63,27 @@ static bool part(struct work *w, const char *member, const struct template *body
     return good;
 }
 
+static bool headers(struct work *w)
+{
+    const struct compiled_view *v = w->v;
+    struct arena *a = w->c->arena;
+    bool good = true;
+
+    w->out->headers = arena_array(a, v->n_headers + 1, sizeof *w->out->headers);
+    for (size_t i = 0; i < v->n_headers && good; i++) {
+        struct named_value *h = &w->out->headers[i];
+
+        h->name = arena_copy(a, v->headers[i].name);
+        if (v->headers[i].program)
+            good = part(w, arena_printf(a, "headers/%.*s", SHOW(h->name)), v->headers[i].program, NULL,
+                        &v->partials_text, &h->value);
+        else
+            h->value = arena_copy(a, v->headers[i].value);
+    }
+    w->out->n_headers = v->n_headers;
+    return good;
+}
+
 static void warn(struct rendering *out, const char *code, struct bytes message)
 {
     if (out->n_warnings < RENDERING_WARNINGS)
@@ -95,6 +118,8 @@ static bool is_used(const struct compiled_view *v, struct bytes name)
 
     for (size_t i = 0; i < sizeof all / sizeof *all && !used; i++)
         used = asks_for(all[i], name);
+    for (size_t i = 0; i < v->n_headers && !used; i++)
+        used = asks_for(v->headers[i].program, name);
     for (size_t i = 0; i < v->partials_html.n && !used; i++)
         used = asks_for(v->partials_html.list[i].body, name);
     for (size_t i = 0; i < v->partials_text.n && !used; i++)
@@ -117,6 +142,15 @@ static void tell_unused(struct work *w)
         add_name(w->out->unused, &w->out->n_unused, name);
         warn(w->out, "variable_unused", arena_bytesf(a, "Nothing asks for the variable %.*s", SHOW(name)));
     }
+}
+
+static void tell_links(struct work *w)
+{
+    struct rendering_warning links[LINK_WARNINGS];
+    size_t n = link_warnings(w->out->html, w->c->arena, links);
+
+    for (size_t i = 0; i < n; i++)
+        warn(w->out, links[i].code, links[i].message);
 }
 
 static void tell(struct work *w)
@@ -144,6 +178,8 @@ static void tell(struct work *w)
         warn(out, "html_clipped", BYTES("The html is over 102 KB: some readers are shown its beginning only"));
     if (out->html.p && !out->text.p)
         warn(out, "no_text", BYTES("There is no text: one is made of the html"));
+    if (!w->sends)
+        tell_links(w);
     out->size = (int64_t)(out->subject.n + out->html.n + out->text.n + out->amp_html.n);
 }
 
@@ -159,14 +195,26 @@ static void render_all(struct work *w)
     if (part(w, "subject", v->subject, NULL, &v->partials_text, &out->subject) &&
         part(w, "html", v->html, v->layout_html, &v->partials_html, &out->html) &&
         part(w, "text", v->text, v->layout_text, &v->partials_text, &out->text) &&
-        part(w, "amp_html", v->amp_html, NULL, &v->partials_html, &out->amp_html))
+        part(w, "amp_html", v->amp_html, NULL, &v->partials_html, &out->amp_html) && headers(w))
         tell(w);
+}
+
+static enum template_zone zone_read(struct bytes name, int64_t wall, int *offset)
+{
+    return zone_offset(name, wall, offset) ? TEMPLATE_ZONE_FOUND : TEMPLATE_ZONE_NONE;
+}
+
+/* On a loop no file is read. */
+static enum template_zone zone_known(struct bytes name, int64_t wall, int *offset)
+{
+    return zone_offset_known(name, wall, offset) ? TEMPLATE_ZONE_FOUND : TEMPLATE_ZONE_LATER;
 }
 
 static void render_work(void *arg)
 {
     struct work *w = arg;
 
+    w->job.zone = zone_read;
     w->limits = compiled_limits();
     render_all(w);
 }
@@ -188,7 +236,7 @@ static bool is_small(const struct work *w)
                    names_of(v->layout_html) + names_of(v->layout_text);
     size_t values = w->variables ? (size_t)json_object_object_length(w->variables) : 0;
 
-    return v->partials_html.n + v->partials_text.n < 10 && names * values < TRIED_NAMES;
+    return v->partials_html.n + v->partials_text.n + v->n_headers < 10 && names * values < TRIED_NAMES;
 }
 
 /* True when all of it was rendered at once. */
@@ -199,6 +247,7 @@ static bool render_at_once(struct work *w)
     if (!is_small(w))
         return false;
     w->limits = (struct template_limits){ .output = TRIED_OUTPUT, .steps = TRIED_STEPS, .depth = TRIED_DEPTH };
+    w->job.zone = zone_known;
     w->tried = true;
     render_all(w);
     w->tried = false;
@@ -252,6 +301,20 @@ static void show_names(struct jw *w, const struct bytes *names, size_t n)
     jw_array_end(w);
 }
 
+static void show_headers(struct jw *w, const void *row)
+{
+    const struct rendering *r = row;
+
+    jw_array(w);
+    for (size_t i = 0; i < r->n_headers; i++) {
+        jw_object(w);
+        jw_key_text(w, "name", r->headers[i].name);
+        jw_key_text(w, "value", r->headers[i].value);
+        jw_object_end(w);
+    }
+    jw_array_end(w);
+}
+
 static void show_missing(struct jw *w, const void *row)
 {
     show_names(w, ((const struct rendering *)row)->missing, ((const struct rendering *)row)->n_missing);
@@ -281,6 +344,7 @@ static const struct member rendering_list_[] = {
     MEMBER(TEXT, rendering, html),
     MEMBER(TEXT, rendering, text),
     MEMBER(TEXT, rendering, amp_html),
+    { .name = "headers", .type = MEMBER_OWN, .show = show_headers },
     { .name = "missing", .type = MEMBER_OWN, .show = show_missing },
     { .name = "unused", .type = MEMBER_OWN, .show = show_unused },
     MEMBER(INT, rendering, size),

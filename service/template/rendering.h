@@ -4,6 +4,7 @@
  * output_max and depth_max; past them it is ERR_INVALID with the place. */
 #ifndef SERVICE_RENDERING_H
 #define SERVICE_RENDERING_H
+#include "mail/build.h"
 #include "service/template/compiled.h"
 #include "service/template/template.h"
 
@@ -16,7 +17,9 @@ enum { RENDERING_NAMES = 2 * TEMPLATE_MISSING_MAX, RENDERING_WARNINGS = 4 * TEMP
 
 struct rendering {
     struct bytes subject, html, text, amp_html; /* NO_BYTES: it has none */
-    struct bytes missing[RENDERING_NAMES];      /* names that have no value */
+    struct named_value *headers;
+    size_t n_headers;
+    struct bytes missing[RENDERING_NAMES]; /* names that have no value */
     size_t n_missing;
     struct bytes unused[RENDERING_NAMES]; /* values that nothing asks for */
     size_t n_unused;

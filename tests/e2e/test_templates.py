@@ -142,7 +142,7 @@ def test_what_it_says(c):
     assert said["missing"] == said["unused"] == [] and said["size"] == sum(len(said[k]) for k in ("subject", "html", "text"))
     said = render(c, variables={"other": 1, "link": "javascript:alert(1)", "name": None})
     assert 'href="#"' in said["html"] and said["missing"] == ["name"] and said["unused"] == ["other"]
-    assert {w["code"] for w in said["warnings"]} == {"variable_missing", "variable_unused", "value_unsafe"}
+    assert {w["code"] for w in said["warnings"]} == {"variable_missing", "variable_unused", "value_unsafe", "link_broken"}
     evil = '"><script>alert(1)</script>\r\nBcc: x@y.test'
     said = render(c, variables={"name": evil})
     assert "<script" not in said["html"] and "\n" not in said["subject"] and "\r" not in said["subject"]
@@ -245,6 +245,40 @@ def content(c, answer):
     import email
     import email.policy
     return message, email.message_from_bytes(raw.body, policy=email.policy.default)
+
+
+def test_values_of_header_fields(server, mailer):
+    c = mailer
+    fault(c.post("/v1/templates", {"headers": [{"name": "X-A", "value": "ok"}, {"name": "X-B", "value": "{{#if"}]}), "/headers/1/value")
+    fault(c.post("/v1/templates", {"headers": {"X-B": "{{nothelper a b}}"}}), "/headers/X-B")
+    c.call("PUT", "/v1/partials/site", {"text": "https://{{host}}"})
+    c.make("/v1/templates", {"alias": "fields", "subject": "s", "text": "t", "headers": [
+        {"name": "List-Unsubscribe", "value": "<{{> site host='a.test'}}/u?n={{number}}>"}, {"name": "X-Name", "value": "{{name}}"}, {"name": "X-Plain", "value": "as it is"}]})
+    said = render(c, "fields", variables={"number": 7, "name": "Ä\r\nBcc: x@y.test", "more": 1})
+    assert [h["value"] for h in said["headers"]][::2] == ["<https://a.test/u?n=7>", "as it is"] and "\n" not in said["headers"][1]["value"] and said["unused"] == ["more"]
+    c.make("/v1/templates/fields/publish", None)
+    _, mail = content(c, c.post("/v1/messages", {"from": c.address, "to": c.address, "headers": {"x-plain": "mine"}, "template": {"alias": "fields", "variables": {"number": 8, "name": "Ä"}}}))
+    assert (mail["List-Unsubscribe"], mail["X-Name"], mail.get_all("X-Plain")) == ("<https://a.test/u?n=8>", "Ä", ["mine"])
+
+
+def test_blocks_that_stand_in_for_partials(c):
+    c.call("PUT", "/v1/partials/page", {"html": "<b>{{> nav}}</b>{{> @partial-block}}"})
+    made = {"alias": "page", "html": "{{#> page}}{{#*inline \"nav\"}}N{{/inline}}body {{x}}{{/page}}{{#> none}}instead{{/none}}{{{{raw}}}}{{x}}{{{{/raw}}}}"}
+    c.make("/v1/templates", made)
+    assert render(c, "page", variables={"x": "<"})["html"] == "<b>N</b>body &lt;instead{{x}}"
+    assert c.post("/v1/templates/page/publish").status == 200
+    c.call("PUT", "/v1/partials/none", {"html": "there"})
+    assert render(c, "page", variables={"x": 1})["html"] == "<b>N</b>body 1there{{x}}"
+    c.make("/v1/templates", {"alias": "lacks", "html": "{{> page}}"})
+    fault(c.post("/v1/templates/lacks/render", {}), "/html")
+
+
+def test_zones_by_name_and_links(c):
+    c.make("/v1/templates", {"alias": "time", "text": "t", "html": "<p>{{date t 'HH:mm ZZ' zone}}</p><a href='http://a.test/'>a</a><a href='/x'>b</a>"})
+    for zone, want in (("Europe/Berlin", "14:00 +0200"), ("America/New_York", "08:00 -0400"), ("+05:30", "17:30 +0530")):
+        assert f"<p>{want}</p>" in render(c, "time", variables={"t": "2026-07-01T12:00:00Z", "zone": zone})["html"]
+    said = render(c, "time", variables={"t": "2026-07-01T12:00:00Z", "zone": "Mars/Base"})
+    assert "<p>2026-07-01T12:00:00Z</p>" in said["html"] and {w["code"] for w in said["warnings"]} == {"value_unreadable", "link_insecure", "link_broken"}
 
 
 def test_a_send_by_template(server, mailer):

@@ -6,6 +6,7 @@
 
 #include "base/arena.h"
 #include "base/crypt.h"
+#include "base/json.h"
 #include "base/params.h"
 #include <json-c/json.h>
 
@@ -59,10 +60,5 @@ static inline struct json_object *suite_json(const char *name)
         skip();
     }
     return tree;
-}
-
-static inline struct bytes json_bytes(struct json_object *o)
-{
-    return o ? (struct bytes){ json_object_get_string(o), (size_t)json_object_get_string_len(o) } : NO_BYTES;
 }
 #endif

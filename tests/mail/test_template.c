@@ -300,7 +300,11 @@ static void faults_say_where(void **state)
         { "{{upper}} {{upper a b}}", "{}", "! 1:13 upper takes 1 to 1 arguments, not 2" },
         { "{{a/../b}}", "{}", "! 1:5 this and .. may only begin a path: ../b" },
         { "{{> none}}", "{}", "! 1:1 no partial is called none" },
-        { "{{#*inline \"x\"}}{{/inline}}", "{}", "! 1:1 partial blocks and decorators are not known" },
+        { "{{#*other \"x\"}}{{/other}}", "{}", "! 1:1 of decorators there is one: {{#*inline \"name\"}}" },
+        { "a{{> @partial-block}}", "{}", "! 1:2 there is no block that stands for @partial-block" },
+        { "{{#> none}}{{else}}{{/none}}", "{}", "! 1:12 else without a block" },
+        { "{{{{bold}}}}x{{{{/bold}}}}", "{}", "! 1:1 no helper is called bold: a raw block is {{{{raw}}}}" },
+        { "{{{{raw}}}}x", "{}", "! 1:1 this raw block has no end" },
     };
     struct asked utf8 = { .text = "\xFF" }, part = { .text = "{{> p}}", .partials = NULL };
 

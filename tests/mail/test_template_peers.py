@@ -15,6 +15,7 @@ PEER = """
 const Handlebars = require(process.argv[1]);
 require('readline').createInterface({input: process.stdin}).on('line', line => {
   const c = JSON.parse(line), h = Handlebars.create();
+  h.registerHelper('raw', function (o) { return o.fn(this); });
   for (const [name, text] of Object.entries(c.partials || {})) h.registerPartial(name, text);
   try { console.log(JSON.stringify(h.compile(c.template, {noEscape: c.part === 'text'})(c.data))); }
   catch (e) { console.log(JSON.stringify({fault: e.message})); }
@@ -67,13 +68,28 @@ ONE = [  # template, data
     ("{{else}}", {}), ("{{x}", {}), ("{{}}", {}), ("{{a/../b}}", {}), ("{{#if a}}{{else}}{{else}}{{/if}}", {}), ("{{#if}}{{/if}}", {}), ("{{#if a b}}{{/if}}", {"a": 1}), ("{{x y}}", {"x": 1}), ("{{#x y}}{{/x}}", {"x": 1}), ("{{x.}}", {}), ("{{(x}}", {}),
     ("{{#with}}{{/with}}", {}), ("{{{x}}", {}), ("{{> none}}", {}), ("{{x \"}}", {}), ("{{#each l as |}}{{/each}}", LIST),
 ]
-PARTS = {"p": "({{x}})", "q": "{{n}}:{{../t}};", "r": "{{#each l}}{{> q}}{{/each}}", "s": "a\n  b {{x}}\n", "t/u": "slash", "v": "{{> s}}-", "w": "{{@index}}{{@root.t}}", "y": "{{n}}{{#each c}}({{> y}}){{/each}}"}
+BLOCKS = [
+    ("{{#> lay}}body {{x}}{{/lay}}", {"x": 1}), ("{{#> lay}}{{/lay}}", {"x": 1}), ("{{#> none}}instead {{x}}{{/none}}", {"x": 1}), ("{{#> none o}}{{x}}{{../x}}{{/none}}", {"x": 1, "o": {"x": 2}}), ("{{#> none x=3}}{{x}}{{/none}}", {"x": 1}),
+    ("{{#> lay o}}{{x}}{{../x}}{{/lay}}", {"x": 1, "o": {"x": 2}}), ("{{#> lay x=4}}{{x}}{{/lay}}", {"x": 1}), ("{{#> layo}}{{x}}{{../x}}{{/layo}}", {"x": 1, "o": {"x": 2}}), ("{{#> layx}}{{x}}{{y}}{{/layx}}", {"x": 1, "y": 2}),
+    ("{{#each l}}{{#> lay}}{{n}}{{../t}}{{@index}}{{/lay}};{{/each}}", LIST), ("{{#> layeach}}{{n}}{{@index}}{{../t}}{{/layeach}}", LIST), ("{{#each l as |i k|}}{{#> lay}}{{i.n}}{{k}}{{/lay}}{{/each}}", LIST),
+    ("{{#> lay}}a{{#> lay}}b{{x}}{{/lay}}c{{/lay}}", {"x": 1}), ("{{#> outer}}deep{{x}}{{/outer}}", {"x": 1}), ("{{#> twice}}{{x}}{{/twice}}", {"x": 1}), ("{{> maybe}}|{{#> maybe}}b{{/maybe}}", {}), ("{{> lay}}", {}),
+    ("{{#> \"lay\"}}q{{/lay}}", {}), ("a\n{{#> lay}}\n  b\n{{/lay}}\nc\n", {}), ("  {{#> lines}}\n  b {{x}}\n  {{/lines}}\nc\n", {"x": 1}), ("{{#> lay~}} b {{~/lay}}", {}), ("{{#> lay}}x{{/p}}", {}), ("{{#> lay}}x", {}), ("{{#> lay}}a{{else}}b{{/lay}}", {}),
+    ("{{#*inline \"i\"}}in {{x}}{{/inline}}{{> i}}{{> i x=2}}", {"x": 1}), ("{{> i}}{{#*inline \"i\"}}later{{/inline}}", {}), ("{{#if x}}{{#*inline \"i\"}}a{{/inline}}{{> i}}{{/if}}{{> i}}", {"x": 1}), ("{{#*inline \"p\"}}mine{{/inline}}{{> p}}", {"x": 1}),
+    ("{{#*inline \"i\"}}a{{/inline}}{{#if x}}{{#*inline \"i\"}}b{{/inline}}{{> i}}{{/if}}{{> i}}", {"x": 1}), ("{{#> slots}}{{#*inline \"nav\"}}NAV {{x}}{{/inline}}{{#*inline \"foot\"}}F{{/inline}}rest{{/slots}}", {"x": 1}),
+    ("{{#each l}}{{#*inline \"i\"}}{{n}}{{../t}}{{/inline}}{{> i}}{{#> i}}x{{/i}}{{/each}}", LIST), ("{{#*inline \"i\"}}[{{> @partial-block}}]{{/inline}}{{#> i}}{{x}}{{/i}}", {"x": 1}), ("a\n  {{#*inline \"i\"}}\n  b\n  {{/inline}}\nc\n{{> i}}\n", {}),
+    ("a\n  {{#*inline \"i\"}}\nb\nd\n  {{/inline}}\n  {{> i}}\nc", {}), ("{{#*inline \"i\"}}a", {}), ("{{#*other \"i\"}}a{{/other}}", {}), ("{{#*inline \"i\"}}{{#if @partial-block}}y{{else}}n{{/if}}{{/inline}}{{> i}}{{#> i}}b{{/i}}", {}),
+    ("{{{{raw}}}}{{x}} {{{{/raw}}}}{{x}}", {"x": 1}), ("a\n{{{{raw}}}}\n {{x}}\n{{{{/raw}}}}\nb", {"x": 1}), ("{{{{raw}}}}{{{{in}}}}{{x}}{{{{/in}}}}{{{{/raw}}}}", {"x": 1}), ("{{{{raw}}}}{{{{/raw}}}}x", {}), ("{{{{ raw }}}}\\{{x}}{{{{/raw}}}}", {}),
+    ("{{{{raw}}}}<b>{{{y}}}{{#if}}{{{{/raw}}}}", {}), ("{{{{raw}}}}x", {}), ("{{{{raw}}}}x{{{{/war}}}}", {}), ("{{{{raw}}", {}), ("{{{{/raw}}}}", {}), ("a {{{{raw}}}} b {{{{/raw}}}} c", {}),
+]
+PARTS = {"lay": "<{{> @partial-block}}>", "layo": "<{{> @partial-block o}}>", "layx": "<{{> @partial-block x=9}}>", "layeach": "{{#each l}}({{> @partial-block}}){{/each}}", "outer": "[{{#> lay}}in {{> @partial-block}}{{/lay}}]",
+         "twice": "{{> @partial-block}},{{> @partial-block}}", "maybe": "{{#if @partial-block}}{{> @partial-block}}{{else}}none{{/if}}", "lines": "1\n  {{> @partial-block}}\n2\n", "slots": "{{> nav}}-{{#> foot}}F0{{/foot}}-{{#> side}}S0{{/side}}-{{> @partial-block}}",
+         "p": "({{x}})", "q": "{{n}}:{{../t}};", "r": "{{#each l}}{{> q}}{{/each}}", "s": "a\n  b {{x}}\n", "t/u": "slash", "v": "{{> s}}-", "w": "{{@index}}{{@root.t}}", "y": "{{n}}{{#each c}}({{> y}}){{/each}}"}
 WITH_PARTIALS = [
     ("{{> p}}", {"x": "&"}), ("{{>p}}{{> p }}", {"x": 1}), ("{{> p x=2}}", {"x": 1}), ("{{> p x=y}}", {"y": 3}), ("{{> p o}}", {"o": {"x": 4}}), ("{{> p o x=5}}", {"o": {"x": 4}}), ("{{> p o.i}}", {"o": {"i": {"x": 6}}}),
     ("{{> \"p\"}}{{> t/u}}", {"x": 1}), ("{{> r}}", LIST), ("{{#each l}}{{> q}}{{/each}}", LIST), ("{{#each l}}{{> w}}{{/each}}", LIST), ("a\n  {{> s}}\nb", {"x": 1}), ("a\n{{> s}}\nb", {"x": 1}), ("a\n  {{> s}} \n\nb", {"x": "1\n2"}),
     ("  {{> v}}\n", {"x": 1}), ("    {{> v}}\nend", {"x": "m\nn"}), ("x {{> s}} y", {"x": 1}), ("{{> s}}{{> s}}", {"x": 1}), ("  {{> s}}{{> s}}\n", {"x": 1}), ("{{~> s ~}}", {"x": 1}), ("a {{~> p ~}} b", {"x": 1}), ("{{#if x}}\n  {{> s}}\n{{/if}}\n", {"x": 1}),
     ("{{> y}}", {"n": 1, "c": [{"n": 2, "c": [{"n": 3, "c": []}]}, {"n": 4, "c": []}]}), ("{{#with o}}{{> p}}{{/with}}", {"o": {"x": 1}}), ("{{> p none}}", {"x": 1}), ("{{> p (lookup o 'k')}}", {"o": {"k": {"x": 8}}}), ("\t{{> s}}\r\nz", {"x": 1}),
-    ("{{> p x=\"a b\"}}{{> p x=1.5}}{{> p x=true}}{{> p x=null}}", {"x": 1}), ("{{#each l as |i|}}{{> p x=i.n}}{{/each}}", LIST), ("  {{> none}}", {}), ("{{> p}}{{{{raw}}}}", {}),
+    *BLOCKS, ("{{> p x=\"a b\"}}{{> p x=1.5}}{{> p x=true}}{{> p x=null}}", {"x": 1}), ("{{#each l as |i|}}{{> p x=i.n}}{{/each}}", LIST), ("  {{> none}}", {}), ("{{> p}}{{{{raw}}}}", {}),
 ]
 
 

@@ -1,6 +1,8 @@
 /* Renders cases for test_template_peers.py: each line of standard input is {"template", "data", "partials": {name:
  * text}, "dialect", "part": html|text}, each line of standard output a JSON text, or {"fault"}. mail_tool_template */
 #include "base/json.h"
+#include "base/params.h"
+#include "base/zone.h"
 #include "mail/template/template.h"
 #include <json-c/linkhash.h>
 
@@ -8,7 +10,7 @@ static const struct template_limits limits = {
     .source = 512 << 10, .output = 5 << 20, .tags = 10000, .steps = 300000, .depth = 32
 };
 
-enum { PARTIALS_MAX = 16 };
+enum { PARTIALS_MAX = 32 };
 
 static struct template *compiled(struct json_object *c, struct bytes text, struct template_fault *fault)
 {
@@ -51,6 +53,11 @@ static void unmake(struct made *m)
         template_free(&m->partials[--m->n]);
 }
 
+static enum template_zone zone(struct bytes name, int64_t wall, int *offset)
+{
+    return zone_offset(name, wall, offset) ? TEMPLATE_ZONE_FOUND : TEMPLATE_ZONE_NONE;
+}
+
 static void render(struct json_object *c, struct jw *w)
 {
     struct template_fault fault = { 0 };
@@ -64,6 +71,7 @@ static void render(struct json_object *c, struct jw *w)
     if (!fault.message[0] && template_render(&(struct template_job){ .body = m.body,
                                                                      .partials = m.named,
                                                                      .n_partials = m.n,
+                                                                     .zone = zone,
                                                                      .variables = json_member(c, "data") },
                                              &limits, a, &out, &report, &fault)) {
         jw_text(w, out.n ? buf_bytes(&out) : BYTES(""));
@@ -83,6 +91,7 @@ int main(void)
     size_t room = 0;
     ssize_t n;
 
+    params_init();
     while ((n = getline(&line, &room, stdin)) > 0) {
         struct json_object *c = NULL;
         struct err e = { 0 };
