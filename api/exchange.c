@@ -128,6 +128,14 @@ static bool memory_take(struct exchange *x, size_t n)
     return true;
 }
 
+bool exchange_keep(struct exchange *x, struct bytes piece, struct err *e)
+{
+    if (!memory_take(x, piece.n))
+        return err_set(e, ERR_BUSY, "Too many large requests at once; try again later");
+    buf_add(&x->in, piece);
+    return true;
+}
+
 bool exchange_collect(struct exchange *x, struct err *e)
 {
     struct bytes piece;
@@ -138,9 +146,8 @@ bool exchange_collect(struct exchange *x, struct err *e)
             return false;
         if (!piece.n)
             return true;
-        if (!memory_take(x, piece.n))
-            return err_set(e, ERR_BUSY, "Too many large requests at once; try again later");
-        buf_add(&x->in, piece);
+        if (!exchange_keep(x, piece, e))
+            return false;
     }
 }
 

@@ -42,6 +42,8 @@ void exchange_begin(struct exchange *x);
 bool exchange_piece(struct exchange *x, struct bytes *piece, struct err *e);
 /* Reads the whole body into x->in. The same, and ERR_BUSY (api.body_memory). */
 bool exchange_collect(struct exchange *x, struct err *e);
+/* Adds to x->in, counted like all that is collected. ERR_BUSY (api.body_memory). */
+bool exchange_keep(struct exchange *x, struct bytes piece, struct err *e);
 /* Frees the collected body early, once it has been read. */
 void exchange_forget_body(struct exchange *x);
 

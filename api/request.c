@@ -80,11 +80,13 @@ static bool media_fits(struct request *r)
     if (!(flags & (ROUTE_JSON | ROUTE_STREAM)))
         return true;
     r->is_streamed = flags & ROUTE_STREAM && type_is(r, bytes_of(r->route->stream));
-    if (r->is_streamed || (flags & ROUTE_JSON && type_is(r, BYTES("application/json"))))
+    r->is_form = flags & ROUTE_PARTS && type_is(r, BYTES("multipart/form-data"));
+    if (r->is_streamed || r->is_form || (flags & ROUTE_JSON && type_is(r, BYTES("application/json"))))
         return true;
     if (!r->content_type.p && !has_body(r) && flags & ROUTE_JSON)
         return true; /* the missing body is then the fault */
-    return err_set(&r->call.err, ERR_MEDIA, "Send %s%s%s", flags & ROUTE_JSON ? "application/json" : "",
+    return err_set(&r->call.err, ERR_MEDIA, "Send %s%s%s%s", flags & ROUTE_JSON ? "application/json" : "",
+                   flags & ROUTE_PARTS ? ", multipart/form-data" : "",
                    flags & ROUTE_JSON && flags & ROUTE_STREAM ? " or " : "", r->route->stream ? r->route->stream : "");
 }
 
@@ -194,8 +196,7 @@ static void parse(void *arg)
     struct request *r = p->r;
     struct call *c = &r->call;
 
-    p->good =
-        schema_read(r->route->body, buf_bytes(&r->x->in), (size_t)PARAM_INT(api, json_values_max), &r->body, &c->err);
+    p->good = schema_read(r->route->body, r->json, (size_t)PARAM_INT(api, json_values_max), &r->body, &c->err);
     if (p->good)
         schema_check(c, r->route->body, r->body);
 }
@@ -204,12 +205,19 @@ static bool body_parse(struct request *r)
 {
     struct parse p = { r, false };
 
-    if (!exchange_collect(r->x, &r->call.err))
+    if (r->is_form ? !form_read(r) : !exchange_collect(r->x, &r->call.err))
         return false;
-    if (r->x->in.n <= API_SMALL)
+    if (r->is_form && !r->json.p) /* it lacks, and was told so */
+        return true;
+    if (!r->is_form)
+        r->json = buf_bytes(&r->x->in);
+    if (r->json.n <= API_SMALL)
         parse(&p);
     else if (!offload(POOL_CPU, parse, &p, &r->call.err))
         return false;
+    if (!p.good && r->is_form)
+        return err_set(&r->call.err, r->call.err.code, "The part message: %s",
+                       arena_printf(r->call.arena, "%s", r->call.err.message));
     return p.good;
 }
 

@@ -6,6 +6,7 @@
 #ifndef API_REQUEST_H
 #define API_REQUEST_H
 #include "api/exchange.h"
+#include "api/form.h"
 #include "api/route.h"
 #include "base/crypt.h"
 #include "service/box/entry.h"
@@ -34,9 +35,11 @@ struct request {
     struct bytes parameter[ROUTE_PARAMETERS];
     struct bytes authorization, content_type, content_encoding, forwarded_for, forwarded_proto, other_account, key,
         accept, last_event, if_match, host, user_agent, accept_language;
-    bool is_streamed, collected_read;
-    bool malformed; /* as HTTP: 400 invalid_request */
-    bool is_unix;   /* came by the unix socket, from this uid */
+    bool is_streamed, is_form, collected_read;
+    struct bytes json; /* of the collected body: what is read as JSON */
+    struct form form;  /* with is_form */
+    bool malformed;    /* as HTTP: 400 invalid_request */
+    bool is_unix;      /* came by the unix socket, from this uid */
     unsigned uid;
     struct json_object *query, *body;
     struct idempotency idempotency;

@@ -155,6 +155,25 @@ static void attachments_read(const struct send_reading *r, struct message_send_i
     }
     in->attachments = out;
     in->attachment_at = at;
+    in->n_listed = in->n_attachments;
+}
+
+/* What came as parts of a form stands behind what the JSON lists. */
+static void attachments_add(struct request *r, struct message_send_in *in)
+{
+    struct attachment *all = arena_array(r->call.arena, in->n_attachments + r->form.n, sizeof *all);
+
+    for (size_t i = 0; i < in->n_attachments; i++)
+        all[i] = in->attachments[i];
+    for (size_t i = 0; i < r->form.n; i++) {
+        const struct form_part *p = &r->form.parts[i];
+
+        all[in->n_attachments++] = (struct attachment){ .filename = p->filename,
+                                                        .content_type = p->content_type,
+                                                        .content_id = p->content_id,
+                                                        .content = form_content(r, p) };
+    }
+    in->attachments = all;
 }
 
 static unsigned bypass_read(const struct send_reading *r)
@@ -207,6 +226,14 @@ static void unsubscribe_read(const struct send_reading *r, struct send_unsubscri
                                       .topic = json_text(given, "topic") };
 }
 
+static void calendar_read(const struct send_reading *r, struct calendar *out)
+{
+    struct json_object *given = json_member(r->body, "calendar");
+
+    if (given)
+        *out = (struct calendar){ .method = json_text(given, "method"), .content = json_text(given, "content") };
+}
+
 /* ---- the whole ---- */
 
 /* On a worker thread when the request is large. */
@@ -217,6 +244,8 @@ void send_read(const struct send_reading *r, struct message_send_in *in)
     in->subject = json_text(r->body, "subject");
     in->text = json_text(r->body, "text");
     in->html = json_text(r->body, "html");
+    in->amp_html = json_text(r->body, "amp_html");
+    calendar_read(r, &in->calendar);
     template_read(r, &in->template);
     in->headers = pairs_read(r, "headers", &in->header_at, &in->n_headers);
     in->header_map = json_object_is_type(json_member(r->body, "headers"), json_type_object);
@@ -250,12 +279,16 @@ static void read_job(void *arg)
 bool send_read_body(struct request *r, struct message_send_in *in)
 {
     struct job job = { { &r->call, r->body }, in };
-    bool large = r->x->in.n > API_SMALL;
+    bool large = r->json.n > API_SMALL;
 
-    exchange_forget_body(r->x);
-    if (large)
-        return offload(POOL_CPU, read_job, &job, &r->call.err);
-    read_job(&job);
+    if (!r->is_form) /* else the attachments lie in it */
+        exchange_forget_body(r->x);
+    if (large && !offload(POOL_CPU, read_job, &job, &r->call.err))
+        return false;
+    if (!large)
+        read_job(&job);
+    if (r->form.n)
+        attachments_add(r, in);
     return true;
 }
 

@@ -65,6 +65,7 @@ static const struct flag route_set[] = { ROUTE_FLAGS,
         { "subject", FLAG_TEXT, "subject", false, "" },                                                                \
         { "html-file", FLAG_WHOLE, "html", false, "file with the html, - for standard input" },                        \
         { "text-file", FLAG_WHOLE, "text", false, "file with the plain text" },                                        \
+        { "amp-html-file", FLAG_WHOLE, "amp_html", false, "file with AMP for Email" },                                 \
         { "from", FLAG_TEXT, "from", false, "sender: a@b or \"Name <a@b>\"" },                                         \
         { "variables-file", FLAG_JSON, "variables", false, "file with what may be given, as JSON" },                   \
     {                                                                                                                  \

@@ -6,11 +6,13 @@
 #include "mail/build.h"
 #include "base/clock.h"
 #include "mail/build_body.h"
+#include "mail/calendar.h"
 #include "mail/chars.h"
 #include "mail/mime.h"
 
-/* The nesting (RFC 2046 5.1, RFC 2387): mixed { alternative { text, related { html, inline parts } }, attachments },
- * each level only where it is needed. */
+/* The nesting (RFC 2046 5.1, RFC 2387): mixed { alternative { text, AMP, related { html, inline parts }, calendar },
+ * attachments }, each level only where it is needed. Of alternatives the last is the best that there is; AMP stands
+ * before the HTML, since programs that do not know it may show what comes last. */
 enum level { MIXED, ALTERNATIVE, RELATED, LEVELS };
 
 enum { BOUNDARY_TEXT = 32, HEADER_LINE_MAX = 1 << 20 };
@@ -19,7 +21,8 @@ struct writing {
     const struct compose *c;
     struct buf *out;
     struct err *e;
-    struct bytes text; /* given, or made from html */
+    struct bytes text;     /* given, or made from html */
+    struct bytes calendar; /* as it is sent */
     char boundary[LEVELS][BOUNDARY_TEXT];
     size_t n_inline, n_attached;
 };
@@ -113,7 +116,8 @@ static bool occurs(struct bytes in, const char *boundary)
 /* Encoded bodies never hold "=_"; what goes as it is gets searched. */
 static bool boundary_clashes(const struct writing *w, const char *boundary)
 {
-    if (occurs(w->text, boundary) || occurs(w->c->html, boundary))
+    if (occurs(w->text, boundary) || occurs(w->c->html, boundary) || occurs(w->c->amp_html, boundary) ||
+        occurs(w->calendar, boundary))
         return true;
     for (size_t i = 0; i < w->c->n_attachments; i++)
         if (goes_as_is(&w->c->attachments[i]) && occurs(w->c->attachments[i].content, boundary))
@@ -159,13 +163,19 @@ static void end_level(struct writing *w, enum level level)
     buf_addf(w->out, "--%s--\r\n", w->boundary[level]);
 }
 
-static void write_text_part(struct writing *w, const char *type, struct bytes text)
+/* `more`: parameters behind the charset. */
+static void write_typed_part(struct writing *w, const char *type, struct bytes text, struct bytes more)
 {
     enum body_encoding encoding = body_encoding_for(text);
 
-    buf_addf(w->out, "Content-Type: %s; charset=utf-8\r\nContent-Transfer-Encoding: %s\r\n\r\n", type,
+    buf_addf(w->out, "Content-Type: %s; charset=utf-8%.*s\r\nContent-Transfer-Encoding: %s\r\n\r\n", type, SHOW(more),
              body_encoding_name(encoding));
     body_write_text(text, encoding, w->out);
+}
+
+static void write_text_part(struct writing *w, const char *type, struct bytes text)
+{
+    write_typed_part(w, type, text, NO_BYTES);
 }
 
 static bool disposition_ok(struct bytes d)
@@ -253,19 +263,68 @@ static bool write_html(struct writing *w)
     return true;
 }
 
+/* RFC 6047 2.4: the method stands in the type too. */
+static void write_calendar(struct writing *w)
+{
+    char method[64];
+
+    snprintf(method, sizeof method, "; method=%.*s", SHOW(w->c->calendar.method));
+    write_typed_part(w, "text/calendar", w->calendar, bytes_of(method));
+}
+
+/* How many forms of the same there are. */
+static unsigned alternatives(const struct writing *w)
+{
+    const struct compose *c = w->c;
+
+    return (w->text.p || c->html.p ? 1U : 0U) + (c->amp_html.p ? 1U : 0U) + (c->html.p ? 1U : 0U) +
+           (w->calendar.p ? 1U : 0U);
+}
+
+static bool write_alternatives(struct writing *w)
+{
+    begin_level(w, ALTERNATIVE);
+    if (w->text.p || w->c->html.p) {
+        next_part(w, ALTERNATIVE);
+        write_text_part(w, "text/plain", w->text);
+    }
+    if (w->c->amp_html.p) {
+        next_part(w, ALTERNATIVE);
+        write_text_part(w, "text/x-amp-html", w->c->amp_html);
+    }
+    if (w->c->html.p) {
+        next_part(w, ALTERNATIVE);
+        if (!write_html(w))
+            return false;
+    }
+    if (w->calendar.p) {
+        next_part(w, ALTERNATIVE);
+        write_calendar(w);
+    }
+    end_level(w, ALTERNATIVE);
+    return true;
+}
+
 static bool write_body(struct writing *w)
 {
-    if (!w->c->html.p) {
+    if (alternatives(w) > 1)
+        return write_alternatives(w);
+    if (w->calendar.p)
+        write_calendar(w);
+    else
         write_text_part(w, "text/plain", w->text);
-        return true;
-    }
-    begin_level(w, ALTERNATIVE);
-    next_part(w, ALTERNATIVE);
-    write_text_part(w, "text/plain", w->text);
-    next_part(w, ALTERNATIVE);
-    if (!write_html(w))
+    return true;
+}
+
+/* Not text/calendar: programs act on one of the two only. */
+static bool write_invite(struct writing *w)
+{
+    const struct attachment file = { .filename = BYTES("invite.ics"), .disposition = BYTES("attachment") };
+
+    next_part(w, MIXED);
+    if (!part_header(w, &file, BYTES("application/ics"), false))
         return false;
-    end_level(w, ALTERNATIVE);
+    body_write_base64(w->calendar, w->out);
     return true;
 }
 
@@ -273,11 +332,11 @@ static bool write_all(struct writing *w)
 {
     if (!write_header(w))
         return false;
-    if (w->n_attached == 0)
+    if (w->n_attached == 0 && !w->calendar.p)
         return write_body(w);
     begin_level(w, MIXED);
     next_part(w, MIXED);
-    if (!write_body(w) || !write_attachments(w, MIXED, false))
+    if (!write_body(w) || !write_attachments(w, MIXED, false) || (w->calendar.p && !write_invite(w)))
         return false;
     end_level(w, MIXED);
     return true;
@@ -286,10 +345,15 @@ static bool write_all(struct writing *w)
 bool compose_write(const struct compose *c, struct buf *out, struct err *e)
 {
     struct writing w = { .c = c, .out = out, .e = e, .text = c->text };
-    struct buf made;
+    struct buf made, calendar;
     bool ok = false;
 
     buf_init(&made, c->limits.html * 4);
+    buf_init(&calendar, out->max);
+    if (c->calendar.content.p) {
+        calendar_write(c->calendar.content, c->calendar.method, &calendar);
+        w.calendar = buf_bytes(&calendar);
+    }
     if (!c->text.p && c->html.p) {
         html_to_text(c->html, c->limits, &made);
         w.text = buf_bytes(&made);
@@ -300,11 +364,12 @@ bool compose_write(const struct compose *c, struct buf *out, struct err *e)
         else
             w.n_attached++;
     }
-    if (c->html.p || w.n_attached)
+    if (alternatives(&w) > 1 || w.n_attached || w.calendar.p)
         choose_boundaries(&w);
     ok = write_all(&w);
-    if (ok && out->overflowed)
+    if (ok && (out->overflowed || calendar.overflowed))
         ok = err_set(e, ERR_TOO_LARGE, "The message is over %zu bytes", out->max);
     buf_clear(&made);
+    buf_clear(&calendar);
     return ok;
 }

@@ -1,7 +1,8 @@
 /* mail/build.h - composes a message (RFC 5322, 2045, 6532) from an API request: header and MIME body with CRLF line
  * ends, no line over 998, encodings chosen by content (7bit, quoted-printable, base64), multipart/alternative (text
- * first), multipart/related for inline parts with a Content-ID, multipart/mixed for attachments. A boundary never
- * occurs in a part. Bcc is never written. Pure: date and ids come in. */
+ * first, then AMP, HTML, a calendar), multipart/related for inline parts with a Content-ID, multipart/mixed for
+ * attachments. A calendar is there twice: as an alternative that programs act on, and as a file (invite.ics). A
+ * boundary never occurs in a part. Bcc is never written. Pure: date and ids come in. */
 #ifndef MAIL_BUILD_H
 #define MAIL_BUILD_H
 #include "mail/address.h"
@@ -10,6 +11,11 @@
 struct attachment {
     struct bytes filename, content_type, content_id, disposition; /* NO_BYTES where absent */
     struct bytes content;                                         /* decoded */
+};
+
+/* An invitation, its answer, or what else RFC 5546 has methods for (mail/calendar.h). */
+struct calendar {
+    struct bytes method, content; /* NO_BYTES: there is none */
 };
 
 struct named_value {
@@ -21,6 +27,8 @@ struct compose {
     const struct address *reply_to, *to, *cc;
     size_t n_reply_to, n_to, n_cc;
     struct bytes subject, text, html; /* UTF-8; text is made from html when NO_BYTES and html is there */
+    struct bytes amp_html;            /* beside text or html, or NO_BYTES */
+    struct calendar calendar;
     const struct attachment *attachments;
     size_t n_attachments;
     const struct named_value *headers; /* extra, in order, already checked against the deny list */

@@ -18,6 +18,7 @@ TYPES = {"null": "JSON_NULL", "boolean": "JSON_BOOL", "integer": "JSON_INT", "nu
 KNOWN = {"type", "description", "examples", "example", "format", "x-format", "pattern", "minLength", "maxLength", "minItems",
          "maxItems", "minimum", "maximum", "enum", "const", "properties", "required", "additionalProperties", "items",
          "oneOf", "maxProperties", "propertyNames", "default", "writeOnly", "contentEncoding", "summary"}
+PARTS = "multipart/form-data"  # the JSON as its part `message`, files as `attachment`: api/form.c
 METHODS = ("get", "post", "patch", "put", "delete")
 
 
@@ -145,6 +146,7 @@ def flags_of(tables, document, operation, method):
     flags += ["ROUTE_OPEN"] if not security else []
     flags += ["ROUTE_USER"] if any("basic" in s for s in security) else []
     flags += ["ROUTE_JSON"] if "application/json" in content else []
+    flags += ["ROUTE_PARTS"] if PARTS in content and not operation.get("x-form") else []
     flags += ["ROUTE_BODY_MAY_LACK"] if content and not tables.resolve(operation["requestBody"]).get("required") else []
     flags += ["ROUTE_STREAM"] if "x-stream" in operation else []
     flags += ["ROUTE_FORM"] if operation.get("x-form") else []
@@ -154,7 +156,8 @@ def flags_of(tables, document, operation, method):
     flags += [OPEN_WHEN[operation["x-open-when"]]] if "x-open-when" in operation else []
     assert "x-stream" not in operation or operation["x-stream"] in content
     assert set(content) <= ({"application/x-www-form-urlencoded", "multipart/form-data"} if operation.get("x-form")
-                            else {"application/json", operation.get("x-stream")})
+                            else {"application/json", operation.get("x-stream"), PARTS})
+    assert "ROUTE_PARTS" not in flags or content[PARTS]["schema"]["properties"]["message"] == content["application/json"]["schema"]
     return " | ".join(flags) or "0"
 
 

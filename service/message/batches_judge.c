@@ -84,11 +84,13 @@ bool run_reject(struct batch_run *x, size_t i)
 
 /* ---- how much there is ---- */
 
-/* No mail that is composed of this is larger: quoted-printable makes three bytes of one at most. */
+/* No mail that is composed of this is larger: quoted-printable makes three bytes of one at most. A calendar is there
+ * twice. */
 static int64_t bound_of(const struct message_send_in *in)
 {
     size_t people = in->n_to + in->n_cc + in->n_bcc + in->n_reply_to;
-    size_t text = in->text.n + in->html.n + (in->text.p ? 0 : in->html.n), n = HEADER_BOUND + 3 * in->subject.n;
+    size_t text = in->text.n + in->html.n + in->amp_html.n + (in->text.p ? 0 : in->html.n) + 4 * in->calendar.content.n;
+    size_t n = HEADER_BOUND + 3 * in->subject.n;
 
     n += 3 * text + 1024 * people;
     for (size_t i = 0; i < in->n_headers; i++)

@@ -30,7 +30,8 @@ struct message_send_in {
     struct send_address from;
     const struct send_address *to, *cc, *bcc, *reply_to;
     size_t n_to, n_cc, n_bcc, n_reply_to;
-    struct bytes subject, text, html;
+    struct bytes subject, text, html, amp_html;
+    struct calendar calendar;
     struct send_template template;
     const struct attachment *attachments;
     size_t n_attachments;
@@ -41,8 +42,9 @@ struct message_send_in {
     size_t n_tags;
     /* Where each of these stood in the list that was sent, for faults; NULL: nothing was left out there. */
     const size_t *attachment_at, *header_at, *tag_at;
-    struct bytes metadata;             /* JSON object of strings or NO_BYTES */
-    struct bytes in_reply_to;          /* one of our ids or a Message-ID */
+    size_t n_listed;          /* of the attachments; those behind them came as parts of a form: /attachment/0 */
+    struct bytes metadata;    /* JSON object of strings or NO_BYTES */
+    struct bytes in_reply_to; /* one of our ids or a Message-ID */
     struct send_address envelope_from; /* pointer NULL: not given */
     bool dsn, save_to_sent, no_store, require_tls;
     int64_t expires_after; /* seconds, 0: not given */

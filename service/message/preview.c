@@ -84,6 +84,7 @@ static bool render(struct call *c, const struct message_send_in *in, const struc
     out->rendered = true;
     out->subject = in->subject.p ? in->subject : BYTES("");
     out->html = in->html;
+    out->amp_html = in->amp_html;
     take_headers(c, arena_copy(c->arena, bytes_head(mail, header_end(mail))), out);
     out->size = body_size(k->body);
     return text_of(c, in, &out->text);

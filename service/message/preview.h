@@ -26,7 +26,7 @@ struct preview_out {
     const struct fault *errors;
     size_t n_errors;
     bool rendered; /* the rest of the message is there */
-    struct bytes subject, html, text;
+    struct bytes subject, html, text, amp_html;
     struct named_value *headers; /* as they would leave, but for trace lines; decoded */
     size_t n_headers;
     int64_t size;

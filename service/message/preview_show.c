@@ -40,6 +40,7 @@ static void show_message(struct jw *w, const void *row)
     jw_key_text(w, "subject", out->subject);
     jw_key_text(w, "html", out->html);
     jw_key_text(w, "text", out->text);
+    jw_key_text(w, "amp_html", out->amp_html);
     write_headers(w, out);
     jw_key_int(w, "size", out->size);
     jw_object_end(w);

@@ -5,6 +5,7 @@
  * would contradict a field of the request, cannot be set. */
 #include "service/message/send_check.h"
 #include "base/params.h"
+#include "mail/calendar.h"
 #include <json-c/linkhash.h>
 
 /* Fields we write ourselves or that only a server may write. A final '*' stands for any rest. */
@@ -85,40 +86,73 @@ static void check_people(struct call *c, const struct message_send_in *in)
         check_address(c, &in->envelope_from);
 }
 
+static void no_nul(struct call *c, const char *where, struct bytes text)
+{
+    if (bytes_find(text, 0) < text.n)
+        call_fault(c, where, "invalid_characters", "No NUL may stand here");
+}
+
 static void check_text(struct call *c, const struct message_send_in *in)
 {
     no_line_ends(c, "/subject", in->subject);
     if (in->subject.n > SEND_SUBJECT_MAX)
         call_fault(c, "/subject", "too_long", "At most %d bytes", SEND_SUBJECT_MAX);
-    if (!in->text.p && !in->html.p && !in->n_attachments)
-        call_fault(c, "/text", "required", "One of text, html and attachments is required");
-    if (bytes_find(in->text, 0) < in->text.n)
-        call_fault(c, "/text", "invalid_characters", "No NUL may stand here");
-    if (bytes_find(in->html, 0) < in->html.n)
-        call_fault(c, "/html", "invalid_characters", "No NUL may stand here");
+    if (!in->text.p && !in->html.p && !in->n_attachments && !in->calendar.content.p)
+        call_fault(c, "/text", "required", "One of text, html, calendar and attachments is required");
+    if (in->amp_html.p && !in->text.p && !in->html.p)
+        call_fault(c, "/text", "required", "text or html is required beside amp_html: most programs show no AMP");
+    no_nul(c, "/text", in->text);
+    no_nul(c, "/html", in->html);
+    no_nul(c, "/amp_html", in->amp_html);
+    no_nul(c, "/calendar/content", in->calendar.content);
 }
 
-static void check_attachment(struct call *c, const struct attachment *at, size_t i)
+/* RFC 5546 1.4 */
+static bool is_calendar_method(struct bytes method)
 {
+    static const char *const methods[] = { "PUBLISH", "REQUEST", "REPLY",   "ADD",
+                                           "CANCEL",  "REFRESH", "COUNTER", "DECLINECOUNTER" };
+
+    for (size_t i = 0; i < sizeof methods / sizeof *methods; i++)
+        if (bytes_equal(method, bytes_of(methods[i])))
+            return true;
+    return false;
+}
+
+static void check_calendar(struct call *c, const struct calendar *given)
+{
+    const char *why = given->content.p ? calendar_fault(given->content, given->method) : NULL;
+
+    if (given->content.p && !is_calendar_method(given->method))
+        call_fault(c, "/calendar/method", "invalid_choice", "A method of RFC 5546, such as REQUEST or CANCEL");
+    else if (why)
+        call_fault(c, "/calendar/content", "invalid_calendar", "%s", why);
+}
+
+static void check_attachment(struct call *c, const struct message_send_in *in, size_t i)
+{
+    const struct attachment *at = &in->attachments[i];
     struct bytes id = at->content_id;
+    const char *list = i < in->n_listed ? "attachments" : "attachment";
+    size_t where = i < in->n_listed ? place(in->attachment_at, i) : i - in->n_listed;
 
     if (id.n > 2 && id.p[0] == '<' && id.p[id.n - 1] == '>') /* as the header has it */
         id = (struct bytes){ id.p + 1, id.n - 2 };
-    no_line_ends(c, pointer(c, "attachments", i, "filename"), at->filename);
-    no_line_ends(c, pointer(c, "attachments", i, "content_id"), id);
+    no_line_ends(c, pointer(c, list, where, "filename"), at->filename);
+    no_line_ends(c, pointer(c, list, where, "content_id"), id);
     if (at->filename.n > 255)
-        call_fault(c, pointer(c, "attachments", i, "filename"), "too_long", "At most 255 bytes");
+        call_fault(c, pointer(c, list, where, "filename"), "too_long", "At most 255 bytes");
     if (id.p && (id.n == 0 || id.n > 255 || !bytes_is_ascii(id) || bytes_find(id, ' ') < id.n ||
                  bytes_find(id, '<') < id.n || bytes_find(id, '>') < id.n))
-        call_fault(c, pointer(c, "attachments", i, "content_id"), "invalid_content_id",
+        call_fault(c, pointer(c, list, where, "content_id"), "invalid_content_id",
                    "1 to 255 ASCII characters without blanks and brackets");
     if (at->content_type.p && (at->content_type.n > 255 || !media_type_ok(at->content_type) ||
                                bytes_starts_nocase(at->content_type, BYTES("multipart/"))))
-        call_fault(c, pointer(c, "attachments", i, "content_type"), "invalid_content_type",
+        call_fault(c, pointer(c, list, where, "content_type"), "invalid_content_type",
                    "A media type such as application/pdf; no multipart");
     if (at->disposition.p && !bytes_equal(at->disposition, BYTES("attachment")) &&
         !bytes_equal(at->disposition, BYTES("inline")))
-        call_fault(c, pointer(c, "attachments", i, "disposition"), "invalid_value", "attachment or inline");
+        call_fault(c, pointer(c, list, where, "disposition"), "invalid_value", "attachment or inline");
 }
 
 /* RFC 6901 3: '~' and '/' of a key are written ~0 and ~1. */
@@ -253,11 +287,12 @@ void send_check(struct call *c, const struct message_send_in *in)
 {
     check_people(c, in);
     check_text(c, in);
+    check_calendar(c, &in->calendar);
     if (in->n_attachments > SEND_ATTACHMENTS_MAX)
         call_fault(c, "/attachments", "too_many", "At most %d attachments", SEND_ATTACHMENTS_MAX);
     else
         for (size_t i = 0; i < in->n_attachments; i++)
-            check_attachment(c, &in->attachments[i], place(in->attachment_at, i));
+            check_attachment(c, in, i);
     check_headers(c, in);
     check_tags(c, in);
     check_metadata(c, in->metadata);

@@ -90,7 +90,7 @@ bool send_write(struct call *c, const struct sending *s, struct buf *out)
 {
     const struct compose *m = &s->mail;
     struct compose_job job = { .compose = m, .out = out };
-    size_t size = m->text.n + m->html.n;
+    size_t size = m->text.n + m->html.n + m->amp_html.n + m->calendar.content.n;
 
     for (size_t i = 0; i < m->n_attachments; i++)
         size += m->attachments[i].content.n;
@@ -142,6 +142,8 @@ void send_describe(struct call *c, struct sending *s)
                                 .subject = in->subject,
                                 .text = in->text,
                                 .html = in->html,
+                                .amp_html = in->amp_html,
+                                .calendar = in->calendar,
                                 .attachments = in->attachments,
                                 .n_attachments = in->n_attachments,
                                 .headers = headers_of(c, s),

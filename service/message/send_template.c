@@ -93,6 +93,7 @@ static bool take_over(struct call *c, const struct template_version_row *row, co
         in->subject = r->subject;
     in->html = r->html;
     in->text = r->text;
+    in->amp_html = r->amp_html;
     take_headers(c, r, in);
     return take_from(c, row->sender, in) && take_reply_to(c, row->reply_to, in);
 }
@@ -135,6 +136,7 @@ bool send_template(struct call *c, struct sending *s)
     s->in = in;
     only_template(c, "/html", in->html);
     only_template(c, "/text", in->text);
+    only_template(c, "/amp_html", in->amp_html);
     if (!c->n_faults && render(c, s, in))
         return true;
     if (c->err.code && !noted(c))

@@ -18,7 +18,7 @@ def test_every_command_of_a_page_runs(server, page, tmp_path):
     bin.mkdir()
     (bin / "postrider").symlink_to(pathlib.Path(BINARY).resolve())
     commands = "\n".join(re.findall(r"```sh\n(.*?)```", page.read_text(), re.S))
-    assert commands
+    assert commands and page.read_text().count("```") == 2 * page.read_text().count("```sh\n"), "what is shown is run: each block is one of sh"
     environment = {k: v for k, v in os.environ.items() if not k.startswith("POSTRIDER_")} | {
         "POSTRIDER_URL": server.doors["api"], "POSTRIDER_KEY": server.key, "PATH": f"{bin}:{os.environ['PATH']}"}
     r = subprocess.run(["bash", "-euo", "pipefail", "-c", commands], cwd=tmp_path, capture_output=True, text=True, env=environment, timeout=120)

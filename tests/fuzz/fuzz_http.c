@@ -1,8 +1,10 @@
 /* The readers of request heads, bodies and gzip: they survive anything, and how the octets arrive makes no difference.
- * The first octet chooses: 1 a chunked body, 2 gzip, else a whole connection's requests. */
+ * The first octet chooses: 1 a chunked body, 2 gzip, 3 a body of parts, else a whole connection's requests. */
 #include "http/body.h"
+#include "http/multipart.h"
 #include "http/unpack.h"
 #include <assert.h>
+#include <string.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -90,6 +92,40 @@ static void gzip(struct bytes in)
     unpack_free(&u);
 }
 
+/* What was told of a body of parts: how often, and how many octets of them. */
+struct told {
+    size_t events[MULTIPART_BAD + 1], octets[MULTIPART_BAD + 1];
+};
+
+static struct told parts_in_steps(struct bytes in, size_t step)
+{
+    struct multipart m;
+    struct told told = { .octets = { 0 } };
+    size_t at = 0, have = 0, used;
+    enum multipart_event event;
+
+    assert(multipart_init(&m, BYTES("b"), 256));
+    do {
+        struct bytes out;
+
+        event = multipart_next(&m, bytes_from(bytes_head(in, have), at), &used, &out);
+        told.events[event] += event != MULTIPART_DATA && event != MULTIPART_MORE;
+        told.octets[event] += out.n;
+        at += used;
+        assert(at <= in.n && (event != MULTIPART_BAD || m.why));
+        if (event == MULTIPART_MORE)
+            have += have < in.n ? step : 1;
+    } while (event != MULTIPART_BAD && have <= in.n);
+    return told;
+}
+
+static void parts(struct bytes in)
+{
+    struct told whole = parts_in_steps(in, in.n + 1), single = parts_in_steps(in, 1);
+
+    assert(memcmp(&whole, &single, sizeof whole) == 0);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     const struct http_head chunked = { .length = -1, .chunked = true };
@@ -101,6 +137,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         body(in, &chunked);
     else if (data[0] == 2)
         gzip(in);
+    else if (data[0] == 3)
+        parts(in);
     else
         requests(in);
     return 0;

@@ -129,6 +129,41 @@ static void shapes(void **state)
     }
 }
 
+#define CALENDAR "BEGIN:VCALENDAR\nEND:VCALENDAR\n"
+
+static void shapes_with_amp_and_calendars(void **state)
+{
+    static const struct {
+        const char *text, *html, *amp, *calendar, *shape;
+    } rows[] = {
+        { "t", "h", "a", NULL, "multipart/alternative(text/plain text/x-amp-html text/html)" },
+        { "t", NULL, "a", NULL, "multipart/alternative(text/plain text/x-amp-html)" },
+        { "t", NULL, NULL, CALENDAR,
+          "multipart/mixed(multipart/alternative(text/plain text/calendar) application/ics)" },
+        { NULL, NULL, NULL, CALENDAR, "multipart/mixed(text/calendar application/ics)" },
+        { NULL, "h", "a", CALENDAR,
+          "multipart/mixed(multipart/alternative(text/plain text/x-amp-html text/html text/calendar) "
+          "application/ics)" },
+    };
+
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        struct compose c = simple();
+        struct buf out, shown;
+
+        buf_init(&shown, 4096);
+        c.text = bytes_of(rows[i].text);
+        c.html = bytes_of(rows[i].html);
+        c.amp_html = bytes_of(rows[i].amp);
+        c.calendar = (struct calendar){ BYTES("REQUEST"), bytes_of(rows[i].calendar) };
+        written(&c, &out);
+        check_lines(buf_bytes(&out));
+        shape(index_by(buf_bytes(&out), 0, &roomy, *state), &shown);
+        assert_bytes(buf_bytes(&shown), bytes_of(rows[i].shape));
+        buf_clear(&out);
+        buf_clear(&shown);
+    }
+}
+
 /* Text comes back but for its line ends, whatever is in it. */
 static void text_survives(struct bytes text, const char *encoding, struct arena *a)
 {
@@ -416,6 +451,7 @@ int main(void)
         ARENA_TEST(a_plain_mail),
         ARENA_TEST(the_order_of_fields),
         ARENA_TEST(shapes),
+        ARENA_TEST(shapes_with_amp_and_calendars),
         ARENA_TEST(texts),
         ARENA_TEST(attachments_are_exact),
         ARENA_TEST(a_mail_in_a_mail),
