@@ -74,12 +74,13 @@ static void read_tag(struct bytes *in, struct html_tag *tag)
     tag->name = bytes_head(*in, n);
     tag->attributes = *in = bytes_from(*in, n);
     while (html_attribute(in, &name, &value)) {
-        if (bytes_equal_nocase(name, BYTES("href")))
-            tag->href = value;
-        else if (bytes_equal_nocase(name, BYTES("alt")))
-            tag->alt = value;
-        else if (bytes_equal_nocase(name, BYTES("start")))
-            tag->start = value;
+        struct bytes *kept = bytes_equal_nocase(name, BYTES("href"))    ? &tag->href
+                             : bytes_equal_nocase(name, BYTES("alt"))   ? &tag->alt
+                             : bytes_equal_nocase(name, BYTES("start")) ? &tag->start
+                                                                        : NULL;
+
+        if (kept && !kept->p) /* of one that is there twice the first counts (HTML 13.2.5.33) */
+            *kept = value;
     }
     tag->attributes.n -= in->n;
     *in = bytes_from(*in, 1);
