@@ -1,4 +1,5 @@
-/* mail/rules.c - the file in two halves: providers are read here, rules by mail/classify.c. A set of rules never
+/* mail/rules.c - the file in three parts: providers are read here, rules by mail/classify.c, prefetchers by
+ * mail/prefetch.c. A set of rules never
  * changes once it is read: a file with a fault changes nothing, and who holds the set of before goes on with it. */
 #include "mail/rules.h"
 #include "base/arena.h"
@@ -8,7 +9,8 @@
 #include <pthread.h>
 #include <stdio.h>
 
-#include "providers.inc" /* made from providers.json */
+#include "prefetchers.inc" /* made from prefetchers.json */
+#include "providers.inc"   /* made from providers.json */
 
 enum { PROVIDERS_MEMORY = 4 << 20, VALUES_MAX = 100000, NUMBER_MAX = 10000 };
 
@@ -22,6 +24,8 @@ struct rules {
     struct classifier *classifier;
     struct host_rule *hosts;
     size_t n, room;
+    struct prefetcher *prefetchers;
+    size_t n_prefetchers;
 };
 
 /* Where a file is wrong: an item of a list, from 1. */
@@ -117,6 +121,23 @@ static bool read_providers(struct rules *r, struct json_object *list, struct fau
     return true;
 }
 
+/* Behind those that are there. */
+static bool read_prefetchers(struct rules *r, struct json_object *list, struct fault *f, struct err *e)
+{
+    size_t n = list ? json_object_array_length(list) : 0;
+    struct prefetcher *all = arena_array(r->arena, r->n_prefetchers + n + 1, sizeof *all);
+
+    if (r->n_prefetchers)
+        memcpy(all, r->prefetchers, r->n_prefetchers * sizeof *all);
+    r->prefetchers = all;
+    for (size_t i = 0; i < n; i++)
+        if (!prefetcher_read(json_object_array_get_idx(list, i), i, r->arena, &all[r->n_prefetchers++], e)) {
+            *f = (struct fault){ "prefetchers", i + 1 };
+            return false;
+        }
+    return true;
+}
+
 /* The member of a file that is a list; *out is NULL where there is none. */
 static bool list_of(struct json_object *tree, const char *name, size_t most, struct json_object **out, struct err *e)
 {
@@ -129,11 +150,12 @@ static bool list_of(struct json_object *tree, const char *name, size_t most, str
 static bool members_known(struct json_object *tree, struct err *e)
 {
     if (!json_object_is_type(tree, json_type_object))
-        return err_set(e, ERR_INVALID, "An object with providers and rules is wanted");
+        return err_set(e, ERR_INVALID, "An object with providers, rules and prefetchers is wanted");
     json_object_object_foreach(tree, name, value)
     {
         (void)value;
-        if (!bytes_equal(bytes_of(name), BYTES("providers")) && !bytes_equal(bytes_of(name), BYTES("rules")))
+        if (!bytes_equal(bytes_of(name), BYTES("providers")) && !bytes_equal(bytes_of(name), BYTES("rules")) &&
+            !bytes_equal(bytes_of(name), BYTES("prefetchers")))
             return err_set(e, ERR_INVALID, "Not understood: \"%.60s\"", name);
     }
     return true;
@@ -148,10 +170,12 @@ static struct bytes rules_text(struct arena *a, struct json_object *list)
 
 static bool read_file(struct rules *r, struct bytes text, struct bytes *classify, struct fault *f, struct err *e)
 {
-    struct json_object *tree = NULL, *hosts = NULL, *rules = NULL;
+    struct json_object *tree = NULL, *hosts = NULL, *rules = NULL, *ahead = NULL;
     bool ok = json_read_most(text, VALUES_MAX, &tree, e) && members_known(tree, e) &&
               list_of(tree, "providers", RULES_PROVIDERS_MAX, &hosts, e) &&
-              list_of(tree, "rules", CLASSIFY_RULES_MAX, &rules, e) && read_providers(r, hosts, f, e);
+              list_of(tree, "rules", CLASSIFY_RULES_MAX, &rules, e) &&
+              list_of(tree, "prefetchers", PREFETCHERS_MAX, &ahead, e) && read_providers(r, hosts, f, e) &&
+              read_prefetchers(r, ahead, f, e);
 
     *classify = ok ? rules_text(r->arena, rules) : NO_BYTES;
     json_object_put(tree);
@@ -220,15 +244,16 @@ bool rules_read(struct bytes own, struct rules **out, size_t *line, struct err *
 {
     struct fault f = { "rules", 0 }, none_there = { 0 };
     struct rules *r = calloc(1, sizeof *r);
+    const struct bytes shipped_files[] = { { providers, sizeof providers }, { prefetchers, sizeof prefetchers } };
     struct bytes own_rules = NO_BYTES, none = NO_BYTES;
     bool ok = true;
 
     if (!r)
         die("out of memory");
     r->arena = arena_new(PROVIDERS_MEMORY);
-    ok = (!own.n || read_file(r, own, &own_rules, &f, e)) &&
-         read_file(r, (struct bytes){ providers, sizeof providers }, &none, &none_there, e) &&
-         arena_check(r->arena, e) && classifier_read(own_rules, &r->classifier, &f.item, e);
+    ok = (!own.n || read_file(r, own, &own_rules, &f, e)) && read_file(r, shipped_files[0], &none, &none_there, e) &&
+         read_file(r, shipped_files[1], &none, &none_there, e) && arena_check(r->arena, e) &&
+         classifier_read(own_rules, &r->classifier, &f.item, e);
     *line = ok ? 0 : line_of(own, &f, e);
     if (ok)
         *out = r;
@@ -280,6 +305,11 @@ const struct provider *rules_provider(const struct rules *r, struct bytes mx_hos
             return r->hosts[i].provider;
     }
     return NULL;
+}
+
+const struct prefetcher *rules_prefetcher(const struct rules *r, struct bytes agent, const struct network *address)
+{
+    return prefetcher_find(r->prefetchers, r->n_prefetchers, agent, address);
 }
 
 static enum refused_at refused_at(enum phase phase)

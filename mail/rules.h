@@ -1,5 +1,6 @@
 /* mail/rules.h - what is known of the world's mail servers, as data: which provider an MX host belongs to and what
- * it bears, and what replies mean (mail/classify.h).
+ * it bears, what replies mean (mail/classify.h), and who loads the pictures of mails that nobody reads
+ * (mail/prefetch.h).
  *
  *     {"providers": [{"name": "google", "mx": [".google.com", ".googlemail.com"], "tls": "require", "connections": 5,
  *                     "per_connection": 50}, ...],
@@ -16,6 +17,7 @@
 #ifndef MAIL_RULES_H
 #define MAIL_RULES_H
 #include "mail/classify.h"
+#include "mail/prefetch.h"
 
 enum phase {
     PHASE_CONNECT,
@@ -52,6 +54,8 @@ struct rules_query {
     int code;
     struct bytes enhanced, text, mx_host;
 };
+/* Whose program it is that asks for a picture or a link without a reader; NULL: a reader's, as far as is known. */
+const struct prefetcher *rules_prefetcher(const struct rules *r, struct bytes agent, const struct network *address);
 const struct classifier *rules_classifier(const struct rules *r);
 struct meaning rules_classify(const struct rules *r, const struct rules_query *q);
 #endif

@@ -20,6 +20,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         assert(e.code != ERR_NONE && e.message[0]);
     m = rules_classify(rules, &(struct rules_query){ (enum phase)(size % 9), 400 + (int)(size % 200), NO_BYTES, text,
                                                      bytes_head(text, 40) });
+    rules_prefetcher(rules ? rules : rules_shipped(), text, NULL);
     assert(m.rule && why_text(m.why).n && permanence_text(m.permanence).n);
     rules_free(&rules);
     return 0;
