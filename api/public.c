@@ -7,10 +7,29 @@
 static const char point[] = "GIF89a\x01\x00\x01\x00\x80\x00\x00\x00\x00\x00\xFF\xFF\xFF!\xF9\x04\x01\x00\x00\x00\x00,"
                             "\x00\x00\x00\x00\x01\x00\x01\x00\x00\x02\x02\x44\x01\x00;";
 
+/* What a browser says of a request that nobody waits for yet: Sec-Purpose and its forerunners. */
+static bool is_ahead(struct bytes purpose)
+{
+    static const char *const words[] = { "prefetch", "prerender", "preview" };
+
+    for (size_t i = 0; i < purpose.n; i++)
+        for (size_t k = 0; k < sizeof words / sizeof *words; k++)
+            if (bytes_starts_nocase(bytes_from(purpose, i), bytes_of(words[k])))
+                return true;
+    return false;
+}
+
+static struct tracking_reader reader_of(const struct request *r)
+{
+    return (struct tracking_reader){ .agent = r->user_agent,
+                                     .ahead = is_ahead(r->purpose),
+                                     .only_looks = strcmp(r->method, "HEAD") == 0 };
+}
+
 bool api_tracking_open(struct request *r)
 {
     struct bytes name = r->parameter[0];
-    struct tracking_open_in in = { .token = name };
+    struct tracking_open_in in = { .token = name, .reader = reader_of(r) };
 
     if (bytes_ends(name, BYTES(".gif")))
         in.token.n -= 4;
@@ -19,7 +38,7 @@ bool api_tracking_open(struct request *r)
 
 bool api_tracking_click(struct request *r)
 {
-    const struct tracking_click_in in = { .token = r->parameter[0] };
+    const struct tracking_click_in in = { .token = r->parameter[0], .reader = reader_of(r) };
     struct tracking_click_out out;
 
     if (!tracking_click(&r->call, &in, &out))

@@ -34,7 +34,7 @@ struct request {
     struct bytes path, query_text;
     struct bytes parameter[ROUTE_PARAMETERS];
     struct bytes authorization, content_type, content_encoding, forwarded_for, forwarded_proto, other_account, key,
-        accept, last_event, if_match, host, user_agent, accept_language;
+        accept, last_event, if_match, host, user_agent, accept_language, purpose;
     bool is_streamed, is_form, collected_read;
     struct bytes json; /* of the collected body: what is read as JSON */
     struct form form;  /* with is_form */

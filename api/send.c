@@ -234,6 +234,15 @@ static void calendar_read(const struct send_reading *r, struct calendar *out)
         *out = (struct calendar){ .method = json_text(given, "method"), .content = json_text(given, "content") };
 }
 
+static struct tracking_said tracking_read(struct json_object *given)
+{
+    struct json_object *opens = given ? json_member(given, "opens") : NULL;
+
+    return (struct tracking_said){ .opens_said = opens != NULL,
+                                   .opens = json_object_get_boolean(opens),
+                                   .clicks = given ? json_text(given, "clicks") : NO_BYTES };
+}
+
 /* ---- the whole ---- */
 
 /* On a worker thread when the request is large. */
@@ -261,6 +270,7 @@ void send_read(const struct send_reading *r, struct message_send_in *in)
     in->stream = json_text(r->body, "stream");
     unsubscribe_read(r, &in->unsubscribe);
     in->scheduled_at = time_of(json_text(r->body, "scheduled_at"));
+    in->tracking = tracking_read(json_member(r->body, "tracking"));
     in->bypass = bypass_read(r);
 }
 

@@ -99,15 +99,24 @@ bool network_is_loopback(const struct network *address)
     return network_holds(&four, address) || network_holds(&six, address);
 }
 
-struct network network_client(const struct network *address)
+/* The first `bits` bits of it. */
+static struct network network_of(const struct network *address, int bits)
 {
     struct network out = *address;
 
-    if (network_is_ipv4(address))
-        return out;
-    memset(out.address + CLIENT_BITS / 8, 0, sizeof out.address - CLIENT_BITS / 8);
-    out.length = CLIENT_BITS;
+    memset(out.address + bits / 8, 0, sizeof out.address - (size_t)bits / 8);
+    out.length = bits;
     return out;
+}
+
+struct network network_client(const struct network *address)
+{
+    return network_is_ipv4(address) ? *address : network_of(address, CLIENT_BITS);
+}
+
+struct network network_wide(const struct network *address)
+{
+    return network_of(address, network_is_ipv4(address) ? FULL_BITS - 8 : 48);
 }
 
 bool network_carried(const struct network *address, struct network *out)

@@ -26,6 +26,8 @@ bool network_is_address(const struct network *n);
 bool network_is_loopback(const struct network *address); /* 127.0.0.0/8, ::1 */
 /* What counts as one client: an IPv4 address, the /64 of an IPv6 one, in which a host has as many as it likes. */
 struct network network_client(const struct network *address);
+/* Where a person is no more than roughly: the /24 of an IPv4 address, the /48 of an IPv6 one. */
+struct network network_wide(const struct network *address);
 /* All of `inner` (an address or a network) lies in `net`. */
 bool network_holds(const struct network *net, const struct network *inner);
 /* The IPv4 address to which a translator or tunnel on the way takes an IPv6 one: NAT64 (64:ff9b::/96, RFC 6052), 6to4

@@ -23,6 +23,8 @@ const struct flag send_flags[] = {
     { "variables-file", FLAG_JSON, NULL, false, "file with all values for it, as JSON" },
     { "stream", FLAG_TEXT, "stream", false, "slug or id of the stream it is of" },
     { "at", FLAG_TEXT, "scheduled_at", false, "when it begins (RFC 3339 time)" },
+    { "track-opens", FLAG_SWITCH, NULL, false, "events tell when it is opened" },
+    { "track-clicks", FLAG_TEXT, NULL, false, "none, html, text or both: whose links do" },
     { "save-to-sent", FLAG_SWITCH, "save_to_sent", false, "keep a copy in the sender's Sent" },
     { NULL, FLAG_TEXT, NULL, false, NULL },
 };
@@ -129,6 +131,21 @@ static bool write_files(const struct command_line *l, struct jw *w)
     return ok;
 }
 
+static void write_tracking(const struct command_line *l, struct jw *w)
+{
+    const char *clicks = command_value(l, "track-clicks");
+
+    if (!clicks && !command_switch(l, "track-opens"))
+        return;
+    jw_key(w, "tracking");
+    jw_object(w);
+    if (command_switch(l, "track-opens"))
+        jw_key_bool(w, "opens", true);
+    if (clicks)
+        jw_key_text(w, "clicks", bytes_of(clicks));
+    jw_object_end(w);
+}
+
 static bool write_json(const struct command_line *l, struct buf *out)
 {
     const char *value;
@@ -145,6 +162,7 @@ static bool write_json(const struct command_line *l, struct buf *out)
         else if (f->field && (value = command_value(l, f->name)) != NULL)
             jw_key_text(&w, f->field, bytes_of(value));
     }
+    write_tracking(l, &w);
     ok = write_template(l, &w) && write_files(l, &w);
     jw_object_end(&w);
     return ok;

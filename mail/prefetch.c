@@ -1,3 +1,5 @@
+/* mail/prefetch.c - few rows, asked seldom and never while a reader waits: each is looked at in turn. What of a file is
+ * not understood is refused by name, so that a slip does not go unseen. */
 #include "mail/prefetch.h"
 #include "mail/chars.h"
 #include <json-c/linkhash.h>

@@ -30,6 +30,7 @@
 #include "service/message/feed.h"
 #include "service/message/letter.h"
 #include "service/message/release.h"
+#include "service/message/tracked.h"
 #include "service/queue/action.h"
 #include "service/queue/due.h"
 #include "service/queue/nudges.h"
@@ -120,6 +121,7 @@ bool service_open(const struct service_options *o, struct service **out, struct 
     svc->releasing = signal_new();
     svc->ending = signal_new();
     svc->feed = feed_new();
+    svc->tracked = tracked_new();
     svc->routing = routing_new();
     svc->templates = compiled_cache_new();
     if (store_is_shared(o->store_url))
@@ -153,6 +155,7 @@ void service_close(struct service **svc)
     signal_free(&s->releasing);
     signal_free(&s->ending);
     feed_free(&s->feed);
+    tracked_free(&s->tracked);
     routing_free(&s->routing);
     compiled_cache_free(&s->templates);
     pokes_free(&s->pokes);
@@ -183,7 +186,8 @@ bool service_start(struct service *svc, struct err *e)
            service_spawn(svc, nudges_follow, e) && service_spawn(svc, actions_run, e) &&
            service_spawn(svc, auth_background, e) && service_spawn(svc, feed_run, e) &&
            (!svc->pokes || service_spawn(svc, pokes_run, e)) && due_start(svc, e) && releases_start(svc, e) &&
-           sweep_start(svc, e) && service_spawn(svc, domain_watch, e) && service_spawn(svc, stream_counts_run, e);
+           tracked_start(svc, e) && sweep_start(svc, e) && service_spawn(svc, domain_watch, e) &&
+           service_spawn(svc, stream_counts_run, e);
 }
 
 void service_stop(struct service *svc)
@@ -196,6 +200,7 @@ void service_stop(struct service *svc)
     suppression_import_poke(svc);
     actions_poke(svc);
     release_poke(svc);
+    tracked_poke(svc);
     pokes_end(svc);
     while (atomic_load(&svc->fibers) > 0)
         usleep(5000); /* a plain thread */

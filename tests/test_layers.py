@@ -16,7 +16,7 @@ FAMILIES = set("""base/json_tree.h net/fiber.h net/stream.h net/tls_client.h net
 # and what the files of one folder, or of one corner of it, know of each other, besides *_private.h and *_inner.h:
 INSIDE = set("""net/loop.h mail/address_form.h mail/bounce_read.h store/engine.h store/mongo/apply.h store/mongo/mongo.h
     store/mongo/schema.h store/sqlite/sqlite.h api/line.h api/request.h smtp/session.h pop3/session.h cli/command.h""".split())
-GENERATED = {"openapi_tables.h", "openapi_tables.inc", "classify_rules.inc", "providers.inc", "template_samples.inc"}
+GENERATED = {"openapi_tables.h", "openapi_tables.inc", "classify_rules.inc", "prefetchers.inc", "providers.inc", "template_samples.inc"}
 
 
 def test_includes_go_down():

@@ -148,6 +148,9 @@ struct body_row {
     int64_t created_at;
 };
 
+/* What of a mail is tracked: its opens, its links in HTML and in text. */
+enum tracking_bit { TRACKING_OPENS = 1, TRACKING_HTML = 2, TRACKING_TEXT = 4 };
+
 struct message_row {
     struct id id, account_id, body_id, key_id, user_id, request_id;
     struct bytes header_message_id;
@@ -195,9 +198,11 @@ struct message_row {
     struct id batch_id;    /* the request of many that it came with; null: alone */
     struct id template_id; /* what it was made of, and in which version; null: of no template */
     int64_t template_version;
-    struct id stream_id; /* null: what users sent, and rows of before */
-    struct bytes topic;  /* what its mail is about, as one unsubscribes from it; or null */
-    bool unsubscribes;   /* it says how */
+    struct id stream_id;   /* null: what users sent, and rows of before */
+    struct bytes topic;    /* what its mail is about, as one unsubscribes from it; or null */
+    bool unsubscribes;     /* it says how */
+    int64_t tracking;      /* bits of enum tracking_bit */
+    int64_t opens, clicks; /* how many of its events there are: message/tracked.h */
 };
 
 struct batch_row { /* many messages sent by one request: message/batches.h */

@@ -73,6 +73,9 @@ static const struct field message_fields[] = {
     FIELD(ID, message_row, stream_id),
     FIELD(TEXT, message_row, topic),
     FIELD(BOOL, message_row, unsubscribes),
+    FIELD(INT, message_row, tracking),
+    FIELD(INT, message_row, opens),
+    FIELD(INT, message_row, clicks),
 };
 /* "content" holds what still has content of its own to erase: not the mail that came in. "release" serves the claims of
  * what waits for its time. */

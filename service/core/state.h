@@ -58,6 +58,7 @@ struct service {
     struct suspensions *suspensions;  /* service/queue/suspension.h */
     struct own_rules *rules;          /* service/queue/own_rules.h */
     struct signal *acting;            /* an action waits: service/queue/action.h */
+    struct tracked *tracked;          /* service/message/tracked.h */
     struct signal *releasing;         /* a message may begin: service/message/release.h */
     struct compiled_cache *templates; /* service/template/compiled.h */
     struct routing *routing;          /* service/queue/routing.h */

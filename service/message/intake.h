@@ -46,6 +46,7 @@ struct intake_in {
     int64_t template_version;
     struct id batch_id;   /* the request of many that it came with, or none */
     int64_t scheduled_at; /* it begins then: until then its recipients wait, see release.h. 0: now */
+    int64_t tracking;     /* bits of enum tracking_bit */
     unsigned bypass;      /* suppressions that are passed over: bits of suppression_bypass */
 };
 

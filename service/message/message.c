@@ -55,6 +55,17 @@ static void show_template(struct jw *w, const void *row)
     jw_object_end(w);
 }
 
+/* Mail that came in is nobody's to track. */
+static void show_tracking(struct jw *w, const void *row)
+{
+    const struct message_row *m = row;
+
+    if (bytes_equal(m->direction, BYTES("outbound")))
+        tracking_show(w, m->tracking);
+    else
+        jw_null(w);
+}
+
 static const struct member message_list_[] = {
     MEMBER(ID, message_row, id, .prefix = "msg", .column = true),
     MEMBER(ID, message_row, account_id, .prefix = "acc"),
@@ -81,6 +92,7 @@ static const struct member message_list_[] = {
     { .name = "template", .type = MEMBER_OWN, .show = show_template },
     MEMBER(ID, message_row, stream_id, .prefix = "str"),
     MEMBER(ID, message_row, batch_id, .prefix = "bat"),
+    { .name = "tracking", .type = MEMBER_OWN, .show = show_tracking },
     MEMBER(TIME, message_row, scheduled_at),
     MEMBER(TIME, message_row, created_at, .column = true),
 };

@@ -26,6 +26,12 @@ struct send_unsubscribe {
     struct bytes url, mailto, topic;
 };
 
+/* What a request says of tracking; its stream says the rest. */
+struct tracking_said {
+    bool opens_said, opens;
+    struct bytes clicks; /* none|html|text|both; NO_BYTES: not said */
+};
+
 struct message_send_in {
     struct send_address from;
     const struct send_address *to, *cc, *bcc, *reply_to;
@@ -52,7 +58,8 @@ struct message_send_in {
     struct bytes stream;   /* by slug or id; NO_BYTES: the default one */
     struct send_unsubscribe unsubscribe;
     int64_t scheduled_at; /* when it begins (release.h), 0: now */
-    unsigned bypass;      /* suppressions that are passed over: bits of suppression_bypass; needs that scope */
+    struct tracking_said tracking;
+    unsigned bypass; /* suppressions that are passed over: bits of suppression_bypass; needs that scope */
     /* Instead of all above: a whole mail. Envelope from `raw_from`, `raw_to` where given, else from its header. */
     bool is_raw;
     struct source raw;

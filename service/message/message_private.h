@@ -23,6 +23,8 @@ struct sending {
     struct compose mail;
     struct recipient *recipients; /* each once */
     size_t n;
+    int64_t tracking;   /* bits of enum tracking_bit */
+    struct bytes links; /* what links of ours begin with, when something is tracked */
 };
 /* Renders the template that it names: s->in is then a request that says what it says. Faults are noted. */
 bool send_template(struct call *c, struct sending *s);
@@ -37,6 +39,16 @@ bool send_prepare(struct call *c, struct sending *s);
 /* What only acceptance itself would find out, for who must know before: mail that would leave in live mode is of a
  * domain that may. ERR_UNVERIFIED. */
 bool send_may_leave(struct call *c, const struct sending *s);
+/* {"opens": …, "clicks": …} of bits of enum tracking_bit. */
+void tracking_show(struct jw *w, int64_t bits);
+/* What of it is tracked. ERR_NO_PUBLIC_URL. */
+bool send_tracking(struct call *c, struct sending *s);
+/* Makes the mail one that is tracked, once its recipients are known: its text and HTML then lie in *out. Reads HTML. */
+struct tracked_parts {
+    struct buf html, text, made;
+};
+void send_track(struct call *c, const struct sending *s, struct compose *m, struct tracked_parts *out);
+void tracked_parts_clear(struct tracked_parts *p);
 /* What is composed, but for what a parent says (thread_find). */
 void send_describe(struct call *c, struct sending *s);
 bool send_write(struct call *c, const struct sending *s, struct buf *out);

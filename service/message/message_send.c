@@ -122,7 +122,7 @@ bool send_prepare(struct call *c, struct sending *s)
         return false;
     s->mail.in_reply_to = thread.in_reply_to;
     s->mail.references = thread.references;
-    return find_recipients(c, s);
+    return find_recipients(c, s) && send_tracking(c, s);
 }
 
 bool send_may_leave(struct call *c, const struct sending *s)

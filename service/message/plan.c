@@ -111,6 +111,7 @@ static void party_row(struct intake *k, struct call *c, struct id account, bool 
     row->stream_id = k->in.stream_id;
     row->topic = k->in.topic;
     row->unsubscribes = k->in.unsubscribes;
+    row->tracking = k->in.tracking;
     row->template_id = k->in.template_id;
     row->template_version = k->in.template_version;
     row->undated = k->undated;

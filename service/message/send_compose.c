@@ -73,23 +73,38 @@ static const struct address *addresses(struct call *c, const struct send_address
 }
 
 struct compose_job {
-    const struct compose *compose;
+    struct call *call;
+    const struct sending *s;
     struct buf *out;
     struct err err;
     bool ok;
 };
 
+static bool compose_tracked(struct compose_job *job)
+{
+    struct compose m = job->s->mail;
+    struct tracked_parts parts = { 0 };
+    bool ok;
+
+    send_track(job->call, job->s, &m, &parts);
+    ok = (!parts.html.overflowed && !parts.text.overflowed) ||
+         err_set(&job->err, ERR_TOO_LARGE, "The message is over %zu bytes", job->out->max);
+    ok = ok && compose_write(&m, job->out, &job->err);
+    tracked_parts_clear(&parts);
+    return ok;
+}
+
 static void compose_work(void *arg)
 {
     struct compose_job *job = arg;
 
-    job->ok = compose_write(job->compose, job->out, &job->err);
+    job->ok = job->s->tracking ? compose_tracked(job) : compose_write(&job->s->mail, job->out, &job->err);
 }
 
 bool send_write(struct call *c, const struct sending *s, struct buf *out)
 {
     const struct compose *m = &s->mail;
-    struct compose_job job = { .compose = m, .out = out };
+    struct compose_job job = { .call = c, .s = s, .out = out };
     size_t size = m->text.n + m->html.n + m->amp_html.n + m->calendar.content.n;
 
     for (size_t i = 0; i < m->n_attachments; i++)
@@ -197,6 +212,7 @@ struct intake_in send_intake(struct call *c, const struct sending *s)
                            .unsubscribes = s->unsubscribe.n_fields > 0,
                            .template_id = s->template_id,
                            .template_version = s->template_version,
+                           .tracking = s->tracking,
                            .bypass = in->bypass };
 
     send_received(c, &k);

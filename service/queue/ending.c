@@ -135,16 +135,35 @@ static struct bytes more_of(const struct ending *e, struct arena *a)
     return more;
 }
 
-static void tell(struct batch *b, struct arena *a, const struct hearer *who, const struct delivery_row *d,
-                 const char *type, int64_t now)
+static void add(struct batch *b, struct arena *a, const struct hearer *who, struct event_row *row)
 {
-    struct event_row *row = event_make(a, who->message, d, type, who->more, now);
-
     if (who->bundle && bundle_add(who->bundle, row, a))
         return;
     if (who->bundle)
         bundle_begin(who->bundle, row);
     batch_insert(b, &event_kind, row, NULL, 0);
+}
+
+static void tell(struct batch *b, struct arena *a, const struct hearer *who, const struct delivery_row *d,
+                 const char *type, int64_t now)
+{
+    add(b, a, who, event_make(a, who->message, d, type, who->more, now));
+}
+
+/* What the addresses of sandbox.test do with it. */
+static void tell_played(struct batch *b, struct arena *a, const struct hearer *who, const struct delivery_row *d,
+                        int64_t now)
+{
+    struct event_row *row;
+    struct bytes data;
+    const char *type = play_follows(d->email, &data);
+
+    if (!type)
+        return;
+    row = event_make(a, who->message, d, type, who->more, now);
+    if (data.p)
+        row->data = data;
+    add(b, a, who, row);
 }
 
 void ending_tell(struct batch *b, struct arena *a, const struct hearer *own, const struct delivery_row *d,
@@ -158,10 +177,8 @@ void ending_tell(struct batch *b, struct arena *a, const struct hearer *own, con
     tell(b, a, own, d, came_in ? "email.received" : outcome_row(o)->event, now);
     if (guest && o == OUTCOME_DELIVERED) /* the delivery itself is not theirs to see */
         tell(b, a, guest, &visitor, "email.received", now);
-    if (o == OUTCOME_DELIVERED && play_complains(d->email))
-        tell(b, a, own, d, "email.complained", now);
-    if (o == OUTCOME_DELIVERED && play_unsubscribes(d->email))
-        tell(b, a, own, d, "email.unsubscribed", now);
+    if (o == OUTCOME_DELIVERED)
+        tell_played(b, a, own, d, now);
 }
 
 /* Deferrals after which the sender is told of the delay. */

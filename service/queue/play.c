@@ -3,10 +3,22 @@
 static const struct {
     const char *local;
     enum cause first;
-} all_plays[] = {
+} plays[] = {
     { "delivered", CAUSE_FILED },         { "bounced", CAUSE_PLAYED_REFUSAL }, { "deferred", CAUSE_PLAYED_DEFERRAL },
     { "expired", CAUSE_PLAYED_DEFERRAL }, { "suppressed", CAUSE_SUPPRESSED },  { "complained", CAUSE_FILED },
-    { "unsubscribed", CAUSE_FILED },
+    { "unsubscribed", CAUSE_FILED },      { "opened", CAUSE_FILED },           { "clicked", CAUSE_FILED },
+};
+
+#define NOBODY "\"machine\":false,\"user_agent\":null,\"ip\":null}"
+
+static const struct {
+    const char *local, *event;
+    struct bytes data;
+} follows[] = {
+    { "complained", "email.complained", { NULL, 0 } },
+    { "unsubscribed", "email.unsubscribed", { NULL, 0 } },
+    { "opened", "email.opened", BYTES_ROW("{" NOBODY) },
+    { "clicked", "email.clicked", BYTES_ROW("{\"url\":\"https://sandbox.test/\"," NOBODY) },
 };
 
 /* The part of local before "+label". */
@@ -19,27 +31,23 @@ static struct bytes play_name(struct bytes email)
 
 bool play_first(struct bytes email, enum cause *first)
 {
-    for (size_t i = 0; i < sizeof all_plays / sizeof *all_plays; i++)
-        if (bytes_equal_nocase(play_name(email), bytes_of(all_plays[i].local))) {
-            *first = all_plays[i].first;
+    for (size_t i = 0; i < sizeof plays / sizeof *plays; i++)
+        if (bytes_equal_nocase(play_name(email), bytes_of(plays[i].local))) {
+            *first = plays[i].first;
             return true;
         }
     return false;
 }
 
-static bool plays(struct bytes email, const char *name)
+const char *play_follows(struct bytes email, struct bytes *data)
 {
-    return bytes_ends(email, BYTES("@sandbox.test")) && bytes_equal_nocase(play_name(email), bytes_of(name));
-}
-
-bool play_complains(struct bytes email)
-{
-    return plays(email, "complained");
-}
-
-bool play_unsubscribes(struct bytes email)
-{
-    return plays(email, "unsubscribed");
+    *data = NO_BYTES;
+    for (size_t i = 0; bytes_ends(email, BYTES("@sandbox.test")) && i < sizeof follows / sizeof *follows; i++)
+        if (bytes_equal_nocase(play_name(email), bytes_of(follows[i].local))) {
+            *data = follows[i].data;
+            return follows[i].event;
+        }
+    return NULL;
 }
 
 enum cause play_next(struct bytes email)

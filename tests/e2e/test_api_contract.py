@@ -9,7 +9,7 @@ from server import PASSWORD
 OBJECTS = {
     "account": "id name disabled created_at",
     "message": "id header_message_id direction source mode status from reply_to to cc bcc envelope_from subject tags metadata size content "
-               "content_until key_id user_id request_id template stream_id batch_id scheduled_at created_at",
+               "content_until key_id user_id request_id template stream_id batch_id tracking scheduled_at created_at",
     "batch": "id mode status total accepted rejected counts key_id request_id created_at completed_at",
     "delivery": "id message_id email kind attempts next_attempt_at expires_at entry_id created_at status last waiting",
     "event": "id type at message_id delivery_id email tags metadata data",

@@ -200,6 +200,8 @@ static void sandbox_addresses_play(void **state)
         { "deferred@sandbox.test", "deferred", "delivered", "email.delivered" },
         { "expired+2@sandbox.test", "deferred", "expired", "email.expired" },
         { "complained@sandbox.test", "delivered", "delivered", "email.complained" },
+        { "opened@sandbox.test", "delivered", "delivered", "email.opened" },
+        { "Clicked+x@sandbox.test", "delivered", "delivered", "email.clicked" },
         { "unheard-of@sandbox.test", "bounced", "bounced", "email.bounced" },
     };
     struct world *w = *state;
