@@ -6,7 +6,8 @@
  * once, on every node. What has expired does not count, and is swept.
  *
  * An account's own mail to other servers is judged at acceptance and, when it has waited, before it leaves; mail that
- * users submit, and mail for mailboxes here, is not. What suppresses by itself: a server that says for good that it
+ * users submit is not, and mail for mailboxes here only by what its reader has said through a link in such a mail. What
+ * suppresses by itself: that, a server that says for good that it
  * does not know the recipient or the domain, reports and complaints that come back to a token of ours. Nothing that is
  * ours (sandbox, test mode, local mailboxes, DNS) does.
  *

@@ -1,4 +1,5 @@
 """Streams: kinds of mail that an account sends, each with its own pace, expiry and pause."""
+import smtplib
 import time
 
 import pytest
@@ -109,6 +110,15 @@ def test_what_users_send_is_of_none(server):
     server.user("ana@example.test")
     made = Client(server, basic=("ana@example.test", PASSWORD)).post("/v1/messages", {"from": "ana@example.test", "to": "x@far.test", "text": "x"}).json
     assert server.get(f"/v1/messages/{made['id']}").json["stream_id"] is None
+
+
+def test_what_an_application_submits_is_of_the_default_one(server):
+    with smtplib.SMTP(*server.address("submission"), timeout=60) as c:
+        c.starttls()
+        c.login("apikey", server.key)
+        c.sendmail("app@example.test", ["x@submitted.test"], b"From: app@example.test\r\nTo: x@submitted.test\r\n\r\nx\r\n")
+    [d] = server.get("/v1/deliveries?email=x@submitted.test").json["data"]
+    assert server.get(f"/v1/messages/{d['message_id']}").json["stream_id"] == server.get("/v1/streams").json["data"][-1]["id"]
 
 
 def test_feedback_is_told_apart_by_stream(server):

@@ -14,6 +14,7 @@ from sending import fault
 from server import Server, until
 from test_delivery import by_relay, deliveries, ended, send
 from test_delivery_dkim import Keys
+from test_schedule import ahead
 
 PUBLIC = "https://links.example.test"
 
@@ -170,6 +171,37 @@ def test_whoever_reads_here_can_leave_too(server):
     assert click(server, link(server, m)).status == 200
     assert status(server, news(server, "ana@here.test")) == {"ana@here.test": "suppressed"}
     assert status(server, send(server, "ana@here.test")) == {"ana@here.test": "delivered"}
+
+
+def test_who_leaves_before_it_begins_does_not_get_it(server):
+    later = news(server, "soon@far.test", scheduled_at=ahead(3600))
+    assert click(server, link(server, news(server, "soon@far.test"))).status == 200
+    assert server.call("PATCH", f"/v1/messages/{later['id']}", {"scheduled_at": None}).status == 200
+    until(lambda: status(server, later) == {"soon@far.test": "suppressed"})
+
+
+def test_who_leaves_while_it_waits_does_not_get_it():
+    with Peer(RCPT=["450 4.2.1 later", None]) as peer, by_relay(peer, retry="10m") as s:
+        s.call("PATCH", "/v1/settings/server.public_url", {"value": PUBLIC})
+        s.make("/v1/streams", {"slug": "news", "kind": "broadcast"})
+        m = news(s, "waits@far.test")
+        d = ended(s, m, "deferred")["waits@far.test"]
+        assert click(s, link(s, m)).status == 200
+        assert s.call("POST", f"/v1/deliveries/{d['id']}/retry").status == 200
+        ended(s, m, "suppressed")
+        assert not peer.mails
+
+
+def test_suppressions_of_a_stream_by_hand(server):
+    stream = server.get("/v1/streams/news").json["id"]
+    made = server.make("/v1/suppressions", {"email": "hand@far.test", "reason": "unsubscribe", "stream_id": stream})
+    assert made["stream_id"] == stream and status(server, news(server, "hand@far.test")) == {"hand@far.test": "suppressed"}
+    assert made["id"] in [r["id"] for r in server.get("/v1/suppressions?stream=news").json["data"]]
+    fault(server.call("POST", "/v1/suppressions", {"email": "x@far.test", "reason": "unsubscribe", "stream_id": "str_01k9qw6t5he8brjf0d3vnx2mza"}), "/stream_id")
+    other = server.make("/v1/accounts", {"name": "other"})
+    theirs = Client(server, key=other["key"]["secret"])
+    fault(theirs.post("/v1/suppressions", {"email": "x@far.test", "reason": "unsubscribe", "stream_id": stream}), "/stream_id")
+    fault(theirs.post("/v1/messages", {"from": "a@b.test", "to": "x@far.test", "text": "x", "stream": stream}), "/stream")
 
 
 def test_with_curl_and_urllib(server):
