@@ -79,16 +79,18 @@ static size_t intro_length(struct bytes text)
     struct bytes rest = text;
 
     for (int i = 0; i < INTRO_LINES && rest.n; i++, rest = behind_line(rest)) {
-        struct bytes line = bytes_trim(line_of(rest)), all, next = next_text(rest);
+        struct bytes line = bytes_trim(line_of(rest)), all, next;
         size_t length = (size_t)(rest.p - text.p) + line_of(rest).n;
 
         if (line.n == 0 || is_quoted(line) || length > INTRO_LONGEST)
             return 0;
+        if (!bytes_ends(line, BYTES(":")) && !bytes_ends(line, BYTES("：")))
+            continue;
         all = bytes_head(text, length);
+        next = next_text(rest);
         if (ends_as_intro(line) && (next.n == 0 || is_quoted(line_of(next)) || has_digit(all)))
             return length;
-        if ((bytes_ends(line, BYTES(":")) || bytes_ends(line, BYTES("："))) && next.n && is_quoted(line_of(next)) &&
-            (bytes_find(all, '@') < all.n || has_digit(all)))
+        if (next.n && is_quoted(line_of(next)) && (bytes_find(all, '@') < all.n || has_digit(all)))
             return length;
     }
     return 0;
