@@ -7,9 +7,12 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static const struct mime_limits limits = {
-    .depth = 10, .parts = 50, .part_header = 4096, .top_header = 16384, .fields = { 65536, 1 << 20 }
-};
+static const struct mime_limits limits = { .depth = 10,
+                                           .parts = 50,
+                                           .part_header = 4096,
+                                           .top_header = 16384,
+                                           .fields = { 65536, 1 << 20 },
+                                           .inner_files = true };
 
 static const struct mime_index *index_by(struct bytes message, size_t step, struct arena *a)
 {
@@ -86,6 +89,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     for (size_t i = 0; i < x->n; i++)
         assert(count(v.text, v.n_text, i) + count(v.html, v.n_html, i) + count(v.attachments, v.n_attachments, i) ==
                is_shown(x, i));
+    mime_body(x, a, &v);
+    assert(v.n_text <= x->n && v.n_html <= x->n && v.n_attachments <= x->n);
+    for (size_t i = 0; i < x->n; i++)
+        assert(!is_shown(x, i) ||
+               count(v.text, v.n_text, i) + count(v.html, v.n_html, i) + count(v.attachments, v.n_attachments, i) > 0);
     arena_free(&a);
     return 0;
 }
