@@ -132,6 +132,26 @@ bool api_entry_get(struct request *r)
     return entry_get(&r->call, &in, &out) && answer_object(r, HTTP_OK, &entry_full_members, &out);
 }
 
+/* A stranger's HTML: no script, no origin, nothing loaded but images. Its links open outside of the frame. */
+#define PAGE_POLICY                                                                                                    \
+    "sandbox allow-popups allow-popups-to-escape-sandbox; default-src 'none'; style-src 'unsafe-inline'; "             \
+    "form-action 'none'; base-uri 'none'; frame-ancestors 'self'; img-src data:"
+
+bool api_entry_page(struct request *r)
+{
+    const struct entry_page_in in = { .id = r->parameter[0],
+                                      .remote = bytes_equal(query_text(r, "images"), BYTES("load")) };
+    struct entry_page_out out;
+
+    if (!entry_page(&r->call, &in, &out))
+        return false;
+    r->status = HTTP_OK;
+    r->type = "text/html; charset=utf-8";
+    r->policy = in.remote ? PAGE_POLICY " https: http:" : PAGE_POLICY;
+    buf_add(&r->out, out.html);
+    return true;
+}
+
 bool api_entry_update(struct request *r)
 {
     struct entry_update_in in = { .id = r->parameter[0] };

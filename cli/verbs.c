@@ -26,6 +26,10 @@ static const struct flag domain_add[] = {
 };
 static const struct flag domain_verify[] = { { "force", FLAG_SWITCH, "force", false, "mark as verified (operators)" },
                                              END };
+static const struct flag entry_view[] = {
+    { "images", FLAG_TEXT, "images", true, "block (standard), or load: those of other servers stay" },
+    END,
+};
 static const struct flag domain_records[] = {
     { "zone", FLAG_SWITCH, NULL, false, "as lines of a zone file" },
     END,
@@ -351,6 +355,8 @@ const struct verb verbs[] = {
       "THREAD-ID: a mail and its answers" },
     { "mailbox", "read", "GET", "/v1/entries/{1}", 1, NULL, none, NULL, "ENTRY-ID: one mail" },
     { "mailbox", "raw", "GET", "/v1/entries/{1}/raw", 1, NULL, none, NULL, "ENTRY-ID: the mail as it is" },
+    { "mailbox", "view", "GET", "/v1/entries/{1}/view", 1, NULL, entry_view, NULL,
+      "ENTRY-ID: its HTML, safe to be shown" },
     { "mailbox", "move", "PATCH", "/v1/entries/{1}", 2, "-,mailbox_id", none, NULL, "ENTRY-ID MAILBOX-ID" },
     { "mailbox", "remove", "DELETE", "/v1/entries/{1}", 1, NULL, none, NULL, "ENTRY-ID: for good" },
     { "suppression", "list", "GET", "/v1/suppressions", 0, NULL, suppression_list, &suppression_members,

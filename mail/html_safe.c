@@ -9,7 +9,14 @@
 #include "mail/html_token.h"
 #include <stdlib.h>
 
-enum { NAME_LONGEST = 24, VALUE_LONGEST = 16384, URL_LONGEST = 8192, STYLE_LONGEST = 65536, DATA_LONGEST = 1 << 20 };
+enum {
+    NAME_LONGEST = 24,
+    VALUE_LONGEST = 16384,
+    URL_LONGEST = 8192,
+    STYLE_LONGEST = 65536,
+    DATA_LONGEST = 1 << 20,
+    PART_LONGEST = 16 << 20
+};
 enum { CLOSERS = HTML_DEPTH_MOST * (NAME_LONGEST + 3) };
 _Static_assert((int)CLOSERS <= (int)HTML_SAFE_SPARE, "what is open can be closed");
 
@@ -214,7 +221,7 @@ static bool fits(struct writer *w, size_t mark)
 
 /* ---- texts ---- */
 
-static void add_escaped(struct buf *out, struct bytes text)
+void html_escape(struct bytes text, struct buf *out)
 {
     for (size_t i = 0; i < text.n; i++) {
         char c = text.p[i];
@@ -252,11 +259,11 @@ static void add_text(struct writer *w, struct bytes raw)
             n = bytes_find(bytes_from(raw, 1), '&') + 1;
             buf_reset(&w->value);
             html_unescape(bytes_head(raw, n), &w->value);
-            add_escaped(w->out, buf_bytes(&w->value));
+            html_escape(buf_bytes(&w->value), w->out);
         } else if (raw.p[0] == '&') {
             buf_add(w->out, bytes_head(raw, n));
         } else {
-            add_escaped(w->out, bytes_head(raw, n));
+            html_escape(bytes_head(raw, n), w->out);
         }
         raw = bytes_from(raw, n);
     }
@@ -268,7 +275,7 @@ static void add_text(struct writer *w, struct bytes raw)
 static void add_attribute(struct writer *w, const char *name, struct bytes value)
 {
     buf_addf(w->out, " %s=\"", name);
-    add_escaped(w->out, value);
+    html_escape(value, w->out);
     buf_addc(w->out, '"');
 }
 
@@ -318,7 +325,7 @@ static void add_image(struct writer *w, const char *name, struct bytes url)
     struct buf place;
 
     if (bytes_starts_nocase(url, BYTES("cid:"))) {
-        buf_init(&place, DATA_LONGEST);
+        buf_init(&place, PART_LONGEST);
         if (how->part && how->part(how->ctx, bytes_from(url, 4), &place) && !place.overflowed)
             add_attribute(w, name, buf_bytes(&place));
         buf_clear(&place);

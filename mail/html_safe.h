@@ -31,4 +31,6 @@ struct html_safe_found {
 
 /* Appends a fragment, UTF-8 as the HTML is. Links leave (target, rel) and lead to http, https, mailto and tel only. */
 void html_safe(struct bytes html, const struct html_safe *how, struct buf *out, struct html_safe_found *found);
+/* Text as HTML. */
+void html_escape(struct bytes text, struct buf *out);
 #endif

@@ -6,8 +6,8 @@
 #include "service/body/body.h"
 
 struct content {
-    struct body_reader *body;
-    struct buf trace; /* given first */
+    struct body_reader *body; /* NULL: there is only what is given first */
+    struct buf trace;         /* given first */
     bool trace_given;
     bool decoded; /* only the bytes of one part, decoded */
     struct mime_decoder decoder;
@@ -61,6 +61,11 @@ bool content_open_part(struct call *c, struct id body, const struct crypt_key *k
     return true;
 }
 
+void content_of(struct bytes bytes, struct content_out *out)
+{
+    *out = (struct content_out){ .content = content_new(NULL, bytes), .size = (int64_t)bytes.n };
+}
+
 /* What of the next piece belongs to the part, decoded into k->piece, which may stay empty. */
 static bool decode_some(struct content *k, struct err *e)
 {
@@ -90,6 +95,9 @@ bool content_next(struct content *k, struct bytes *piece, struct err *e)
         *piece = buf_bytes(&k->trace);
         return true;
     }
+    *piece = BYTES("");
+    if (!k->body)
+        return true;
     if (!k->decoded)
         return body_next(k->body, piece, e);
     buf_reset(&k->piece);
@@ -106,7 +114,7 @@ bool content_skip(struct content *k, int64_t n)
 
     if (k->decoded)
         return false;
-    if (n >= trace)
+    if (n >= trace && k->body)
         body_seek(k->body, n - trace);
     k->trace_given = n >= trace;
     if (!k->trace_given)

@@ -25,4 +25,6 @@ bool content_open(struct call *c, struct id body, const struct crypt_key *key, s
 /* One part of a body whose index is known. */
 bool content_open_part(struct call *c, struct id body, const struct crypt_key *key, const struct mime_part *part,
                        struct content_out *out);
+/* Bytes that are there already (copied). */
+void content_of(struct bytes bytes, struct content_out *out);
 #endif

@@ -56,6 +56,14 @@ struct entry_get_in {
     struct bytes id;
 };
 bool entry_get(struct call *c, const struct entry_get_in *in, struct entry_view *out);
+struct entry_page_in {
+    struct bytes id;
+    bool remote; /* images of other servers load */
+};
+struct entry_page_out {
+    struct bytes html; /* a document: html_safe, or the text; images that are parts of the mail stand in it */
+};
+bool entry_page(struct call *c, const struct entry_page_in *in, struct entry_page_out *out);
 struct entry_update_in {
     struct bytes id;
     struct entry_row given; /* keywords: at most 32 of 64 characters */
@@ -75,5 +83,6 @@ struct entry_attachment_in {
     struct bytes id;
     int64_t index;
 };
+/* Numbers are those of entry_get: parts of the mail, and behind them the files in a winmail.dat. */
 bool entry_attachment(struct call *c, const struct entry_attachment_in *in, struct content_out *out);
 #endif

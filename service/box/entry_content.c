@@ -36,8 +36,32 @@ struct reading {
     struct buf raw; /* of that part, decoded and not yet converted */
     struct shown text, html;
     struct entry_view *out;
+    struct page_job *page; /* NULL: none is wanted */
+    struct file_job *file; /* the same */
+    const struct entry_row *row;
     bool ok;
 };
+
+/* The HTML of a page is made where the parts are at hand. */
+struct page_job {
+    bool remote;
+    struct buf html;
+};
+
+/* Of attachments behind those of the mail itself: the one with that number. */
+struct file_job {
+    struct entry_unpacked unpacked;
+    struct call *c;
+    int64_t wanted, at;
+    struct content_out *out;
+};
+
+static struct entry_parts parts_of(struct reading *r)
+{
+    return (struct entry_parts){
+        .row = r->row, .key = &r->content, .index = r->index, .view = &r->view, .arena = r->arena
+    };
+}
 
 static bool find_parts(struct reading *r)
 {
@@ -164,24 +188,58 @@ static struct bytes text_of(struct reading *r, struct shown *s, size_t parts)
     return text;
 }
 
-static void show_attachments(struct reading *r)
+struct listing {
+    struct entry_unpacked unpacked;
+    struct call *c;
+    struct entry_attachment *list;
+    size_t n, room;
+};
+
+static void list_add(struct listing *l, struct entry_attachment one)
 {
-    struct arena *a = r->c->arena;
-    struct entry_attachment *list = arena_array(a, r->view.n_attachments + 1, sizeof *list);
+    struct arena *a = l->c->arena;
+
+    if (l->n == l->room) {
+        l->room = 2 * l->room + 4;
+        l->list = arena_more(a, l->list, l->n, l->room, sizeof *l->list);
+    }
+    one.index = (int64_t)l->n;
+    one.filename = arena_copy(a, one.filename);
+    one.content_type = arena_copy(a, one.content_type);
+    one.content_id = arena_copy(a, one.content_id);
+    one.disposition = arena_copy(a, one.disposition);
+    l->list[l->n++] = one;
+}
+
+static void list_unpacked(struct entry_unpacked *u, const struct tnef_file *file)
+{
+    list_add((struct listing *)u, (struct entry_attachment){ .size = (int64_t)file->content.n,
+                                                             .filename = file->filename,
+                                                             .content_type = file->content_type,
+                                                             .content_id = file->content_id,
+                                                             .disposition = BYTES("attachment") });
+}
+
+static bool show_attachments(struct reading *r)
+{
+    struct listing l = { .unpacked = { list_unpacked }, .c = r->c };
+    struct entry_parts parts = parts_of(r);
 
     for (size_t i = 0; i < r->view.n_attachments; i++) {
         const struct mime_part *p = &r->index->parts[r->view.attachments[i]];
 
-        list[i] = (struct entry_attachment){ .index = (int64_t)i,
-                                             .size = r->sizes[r->view.attachments[i]],
-                                             .filename = arena_copy(a, p->filename),
-                                             .content_type = arena_copy(a, p->type),
-                                             .content_id = arena_copy(a, p->content_id),
-                                             .disposition = arena_copy(a, p->disposition) };
+        list_add(&l, (struct entry_attachment){ .size = r->sizes[r->view.attachments[i]],
+                                                .filename = p->filename,
+                                                .content_type = p->type,
+                                                .content_id = p->content_id,
+                                                .disposition = p->disposition });
     }
-    r->out->attachments = list;
-    r->out->n_attachments = r->view.n_attachments;
-    r->out->attachment_count = (int64_t)r->view.n_attachments;
+    if (!entry_unpack(r->c, &parts, &l.unpacked))
+        return false;
+    r->out->attachments = l.list;
+    r->out->n_attachments = l.n;
+    r->out->attachment_count = (int64_t)r->view.n_attachments; /* as lists have it */
+    return true;
 }
 
 static void show_headers(struct reading *r)
@@ -220,8 +278,10 @@ static struct bytes people_of(struct reading *r, const char *name)
     return json;
 }
 
-static void fill(struct reading *r)
+static bool fill(struct reading *r)
 {
+    struct entry_parts parts = parts_of(r);
+
     buf_clear(&r->raw);
     r->out->full = true;
     r->out->cc = people_of(r, "Cc");
@@ -232,17 +292,20 @@ static void fill(struct reading *r)
     r->out->text_truncated = r->text.truncated;
     r->out->html = text_of(r, &r->html, r->view.n_html);
     r->out->html_truncated = r->html.truncated;
-    show_attachments(r);
-    entry_make(r->c, r->out);
+    if (!show_attachments(r))
+        return false;
+    if (r->page)
+        entry_make_page(r->c, &parts, r->out, r->page->remote, &r->page->html);
+    else
+        entry_make(r->c, r->out);
+    return true;
 }
 
 static void read_work(void *arg)
 {
     struct reading *r = arg;
 
-    r->ok = find_parts(r) && decode_parts(r);
-    if (r->ok)
-        fill(r);
+    r->ok = find_parts(r) && decode_parts(r) && fill(r);
 }
 
 /* Large ones are worked on by a cpu thread, which may wait for the store. */
@@ -257,7 +320,7 @@ static bool read_entry(struct reading *r)
 
 static bool open_reading(struct call *c, const struct entry_row *row, struct reading *r)
 {
-    *r = (struct reading){ .c = c };
+    *r = (struct reading){ .c = c, .row = row };
     if (!entry_key(c, row, &r->content) || !body_open(c->store, row->body_id, &r->content, &r->body, &c->err))
         return false;
     r->arena = arena_new(ARENA);
@@ -275,17 +338,38 @@ static void close_reading(struct reading *r)
         arena_free(&r->arena);
 }
 
-bool entry_get(struct call *c, const struct entry_get_in *in, struct entry_view *out)
+static bool read_whole(struct call *c, struct bytes id, struct page_job *page, struct entry_view *out)
 {
     struct reading r = { 0 };
     bool ok;
 
-    if (!entry_summary(c, in->id, out) || !access_audit(c, out->row.user_id) || !reading_begin(c, out->row.size))
+    if (!entry_summary(c, id, out) || !access_audit(c, out->row.user_id) || !reading_begin(c, out->row.size))
         return false;
     ok = open_reading(c, &out->row, &r);
     r.out = out;
+    r.page = page;
     ok = ok && read_entry(&r);
     close_reading(&r);
+    return ok;
+}
+
+bool entry_get(struct call *c, const struct entry_get_in *in, struct entry_view *out)
+{
+    return read_whole(c, in->id, NULL, out);
+}
+
+bool entry_page(struct call *c, const struct entry_page_in *in, struct entry_page_out *out)
+{
+    struct page_job page = { .remote = in->remote };
+    struct entry_view view;
+    bool ok;
+
+    buf_init(&page.html,
+             4 * (size_t)PARAM_INT(entry, text_max) + 2 * (size_t)PARAM_INT(entry, view_images_max) + 65536);
+    ok = read_whole(c, in->id, &page, &view);
+    if (ok)
+        out->html = arena_copy(c->arena, buf_bytes(&page.html));
+    buf_clear(&page.html);
     return ok;
 }
 
@@ -303,30 +387,59 @@ bool entry_raw(struct call *c, const struct entry_raw_in *in, struct content_out
     return ok;
 }
 
+static void take_file(struct entry_unpacked *u, const struct tnef_file *file)
+{
+    struct file_job *job = (struct file_job *)u;
+
+    if (job->at++ != job->wanted)
+        return;
+    content_of(file->content, job->out);
+    job->out->filename = arena_copy(job->c->arena, file->filename);
+    job->out->content_type = arena_copy(job->c->arena, file->content_type);
+}
+
+/* A part of the mail, or behind those a file in one. */
+static bool find_file(struct reading *r)
+{
+    struct file_job *job = r->file;
+    struct entry_parts parts = parts_of(r);
+    int64_t n = (int64_t)r->view.n_attachments;
+
+    if (job->wanted >= 0 && job->wanted < n)
+        return content_open_part(r->c, r->row->body_id, &r->content, &r->index->parts[r->view.attachments[job->wanted]],
+                                 job->out);
+    job->at = n;
+    if (!entry_unpack(r->c, &parts, &job->unpacked))
+        return false;
+    return job->out->content || err_set(&r->c->err, ERR_MISSING, "No such attachment");
+}
+
 static void find_work(void *arg)
 {
     struct reading *r = arg;
 
-    r->ok = find_parts(r);
+    r->ok = find_parts(r) && find_file(r);
 }
 
 bool entry_attachment(struct call *c, const struct entry_attachment_in *in, struct content_out *out)
 {
+    struct file_job file = { .unpacked = { take_file }, .c = c, .wanted = in->index, .out = out };
     struct reading r = { 0 };
     struct entry_row row;
     bool ok;
 
     if (!access_entry(c, in->id, SCOPE_MAIL_READ, &row) || !access_audit(c, row.user_id) || !reading_begin(c, row.size))
         return false;
+    *out = (struct content_out){ .size = -1 };
     ok = open_reading(c, &row, &r);
+    r.file = &file;
     if (ok && body_is_large(r.body))
         ok = offload(POOL_CPU, find_work, &r, &c->err);
     else if (ok)
         find_work(&r);
     ok = ok && r.ok;
-    if (ok && (in->index < 0 || in->index >= (int64_t)r.view.n_attachments))
-        ok = err_set(&c->err, ERR_MISSING, "No such attachment");
-    ok = ok && content_open_part(c, row.body_id, &r.content, &r.index->parts[r.view.attachments[in->index]], out);
     close_reading(&r);
+    if (!ok)
+        content_close(&out->content);
     return ok;
 }

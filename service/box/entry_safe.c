@@ -1,5 +1,6 @@
 /* service/box/entry_safe.c - what is made of an entry's text and HTML for those who show it: HTML that is inert, and
  * the reply in it. An image that is a part of the mail leads to our own route; others stay away, and are counted. */
+#include "base/crypt.h"
 #include "base/params.h"
 #include "mail/chars.h"
 #include "mail/html_safe.h"
@@ -25,7 +26,7 @@ static bool same_id(struct bytes url, struct bytes id)
     return id.n && bytes_equal((struct bytes){ plain, n }, id);
 }
 
-const struct entry_attachment *entry_part(const struct entry_view *v, struct bytes cid)
+static const struct entry_attachment *part_of(const struct entry_view *v, struct bytes cid)
 {
     for (size_t i = 0; i < v->n_attachments; i++)
         if (same_id(cid, v->attachments[i].content_id))
@@ -41,14 +42,14 @@ struct linking {
 static bool part_url(void *ctx, struct bytes cid, struct buf *url)
 {
     const struct linking *l = ctx;
-    const struct entry_attachment *part = entry_part(l->view, cid);
+    const struct entry_attachment *part = part_of(l->view, cid);
 
     if (part)
         buf_addf(url, "/v1/entries/%.*s/attachments/%lld", SHOW(l->id), (long long)part->index);
     return part;
 }
 
-struct html_safe entry_safe_limits(void)
+static struct html_safe safe_limits(void)
 {
     return (struct html_safe){ .html = (size_t)PARAM_INT(entry, text_max),
                                .depth = (unsigned)PARAM_INT(html, depth_max),
@@ -58,7 +59,7 @@ struct html_safe entry_safe_limits(void)
 static void make_html(struct call *c, struct entry_view *v)
 {
     struct linking l = { .view = v, .id = id_text(c->arena, entry_kind.prefix, v->row.id) };
-    struct html_safe how = entry_safe_limits();
+    struct html_safe how = safe_limits();
     struct html_safe_found found;
     struct buf out;
 
@@ -94,4 +95,70 @@ void entry_make(struct call *c, struct entry_view *v)
         make_html(c, v);
     if (v->text.p || v->html.p)
         make_reply(c, v);
+}
+
+/* ---- the page ---- */
+
+struct page_writing {
+    struct call *c;
+    const struct entry_parts *parts;
+    const struct entry_view *view;
+    size_t room; /* for images, which stand in the page: a frame of no origin may load nothing that needs a key */
+};
+
+static bool is_image(struct bytes type)
+{
+    static const char *const types[] = {
+        "image/png", "image/jpeg", "image/jpg", "image/gif", "image/webp", "image/bmp"
+    };
+
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++)
+        if (bytes_equal(type, bytes_of(types[i])))
+            return true;
+    return false;
+}
+
+static bool data_url(void *ctx, struct bytes cid, struct buf *url)
+{
+    struct page_writing *p = ctx;
+    const struct entry_attachment *a = part_of(p->view, cid);
+    struct buf data;
+    bool ok;
+
+    if (!a || !is_image(a->content_type) || a->size <= 0 || (size_t)a->size > p->room ||
+        (size_t)a->index >= p->parts->view->n_attachments)
+        return false;
+    buf_init(&data, (size_t)a->size);
+    ok = entry_part_read(p->c, p->parts, &p->parts->index->parts[p->parts->view->attachments[a->index]], &data);
+    if (ok) {
+        buf_addf(url, "data:%.*s;base64,", SHOW(a->content_type));
+        crypt_to_base64(buf_bytes(&data), CRYPT_BASE64, url);
+        p->room -= (size_t)a->size;
+    }
+    buf_clear(&data);
+    return ok;
+}
+
+static void add_text(struct buf *out, struct bytes text)
+{
+    buf_adds(out, "<div style=\"white-space:pre-wrap;overflow-wrap:anywhere\">");
+    html_escape(text, out);
+    buf_adds(out, "</div>");
+}
+
+void entry_make_page(struct call *c, const struct entry_parts *e, const struct entry_view *v, bool remote,
+                     struct buf *out)
+{
+    struct page_writing page = { .c = c, .parts = e, .view = v, .room = (size_t)PARAM_INT(entry, view_images_max) };
+    struct html_safe how = safe_limits();
+    struct html_safe_found found;
+
+    buf_adds(out, "<!doctype html><meta charset=\"utf-8\"><title></title>");
+    how.remote = remote;
+    how.part = data_url;
+    how.ctx = &page;
+    if (v->html.p)
+        html_safe(v->html, &how, out, &found);
+    else
+        add_text(out, v->text);
 }

@@ -1,6 +1,8 @@
 """Mail as other programs write it, come in over SMTP and read over HTTP: nothing of it vanishes, nothing of it is garbled."""
+import base64
 import os
 import pathlib
+import struct
 
 import pytest
 from api_client import Client
@@ -24,7 +26,7 @@ def read(server):
         listed = c.get(f"/v1/mailboxes/{inbox}/entries?limit=1").json["data"][0]
         shown = c.get(f"/v1/entries/{listed['id']}")
         assert shown.status == 200, shown
-        assert listed.items() <= shown.json.items() and listed["attachment_count"] == len(shown.json["attachments"])
+        assert listed.items() <= shown.json.items() and listed["attachment_count"] <= len(shown.json["attachments"])
         assert c.get(f"/v1/entries/{listed['id']}/raw").body.endswith(mail)
         return shown.json
 
@@ -160,3 +162,73 @@ def test_a_mail_that_grows(read):
     """Whatever its headers hold, it is taken and can be read; what is kept of a part is small."""
     entry = read(HEAD + B % b"mixed" + b"".join(part(b"text/plain; charset=\"" + b"\xff" * 20000 + b"\"; name=\"" + b"\xff" * 5000 + b"\"") for _ in range(100)) + b"--b--\r\n")
     assert len(entry["attachments"]) == 99 and all(len(a["filename"].encode()) <= 512 for a in entry["attachments"])
+
+
+# ---- what is made of them ----
+
+def tnef(*files):
+    """A winmail.dat as MS-OXTNEF 2.1.3 has it."""
+    def attribute(level, id, value):
+        return struct.pack("<BII", level, id, len(value)) + value + struct.pack("<H", sum(value) & 0xFFFF)
+    return struct.pack("<IH", 0x223E9F78, 1) + b"".join(
+        attribute(2, 0x00069002, b"\1\0") + attribute(2, 0x00018010, name + b"\0") + attribute(2, 0x0006800F, content)
+        for name, content in files)
+
+
+@pytest.fixture(scope="module")
+def client(server):
+    return Client(server)
+
+
+PNG = base64.b64decode("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==")
+
+
+def test_a_file_from_before_mime(read, client):
+    entry = read(HEAD + b"\r\nsee\r\nbegin 644 cat.txt\r\n#0V%T\r\n`\r\nend\r\nbye\r\n")
+    assert entry["text"] == "see\nbye\n" and files(entry) == ["cat.txt"] and entry["attachments"][0]["size"] == 3
+    got = client.get(f"/v1/entries/{entry['id']}/attachments/0")
+    assert got.body == b"Cat" and "cat.txt" in got.headers["Content-Disposition"]
+
+
+def test_winmail_dat_is_opened(read, client):
+    packed = base64.encodebytes(tnef((b"plan.pdf", b"PDF"), (b"..\\\\a.txt", b"A" * 300_000))).replace(b"\n", b"\r\n")
+    entry = read(HEAD + B % b"mixed" + part(b"text/plain", b"see") + part(b"application/ms-tnef; name=winmail.dat", packed, b"Content-Transfer-Encoding: base64\r\n") +
+                 part(b"application/zip; name=z.zip", b"z") + b"--b--\r\n")
+    assert files(entry) == ["winmail.dat", "z.zip", "plan.pdf", "a.txt"] and entry["attachment_count"] == 2
+    assert [a["index"] for a in entry["attachments"]] == [0, 1, 2, 3] and entry["attachments"][2]["content_type"] == "application/pdf"
+    at = f"/v1/entries/{entry['id']}/attachments/"
+    assert client.get(at + "1").body == b"z" and client.get(at + "2").body == b"PDF" and client.get(at + "3").body == b"A" * 300_000
+    assert client.get(at + "4").status == 404
+
+
+def test_replies_and_flowed_text(read):
+    entry = read(HEAD + b"Content-Type: text/plain; format=flowed\r\n\r\nYes, I \r\nwill.\r\n\r\nOn 1 Nov 2026, Bo wrote:\r\n> Will you?\r\n")
+    assert entry["text"].startswith("Yes, I will.\n") and entry["stripped_text"] == "Yes, I will.\n" and entry["html_safe"] is None
+    entry = read(HEAD + b"Content-Type: text/html\r\n\r\n<p>Yes</p><p>On 1 Nov 2026, Bo wrote:</p><blockquote>Will you?</blockquote>\r\n")
+    assert entry["stripped_text"] == "Yes\n"
+
+
+def test_html_to_be_shown(read, client):
+    html = (b"<p onclick=x>Hi<script>alert(1)</script><img src=cid:logo%40x width=1><img src=https://far.test/a.png>"
+            b"<a href=https://far.test/>there</a><a href=javascript:alert(1)>not</a>")
+    entry = read(HEAD + B % b"related" + part(b"text/html", html) +
+                 part(b"image/png", base64.b64encode(PNG), b"Content-ID: <logo@x>\r\nContent-Transfer-Encoding: base64\r\n") + b"--b--\r\n")
+    image = f"/v1/entries/{entry['id']}/attachments/0"
+    link = '<a href="https://far.test/" target="_blank" rel="noopener noreferrer nofollow">there</a><a>not</a></p>'
+    assert entry["html_safe"] == f'<p>Hi<img src="{image}" width="1"><img>{link}' and entry["html_blocked"] == 1
+    assert client.get(image).body == PNG
+    page = client.get(f"/v1/entries/{entry['id']}/view")
+    assert page.status == 200 and page.headers["Content-Type"] == "text/html; charset=utf-8"
+    inline = base64.b64encode(PNG).decode()
+    assert page.body.decode().endswith(f'<p>Hi<img src="data:image/png;base64,{inline}" width="1"><img>{link}')
+    policy = page.headers["Content-Security-Policy"]
+    assert "default-src 'none'" in policy and "sandbox" in policy and "allow-scripts" not in policy and policy.endswith("img-src data:")
+    page = client.get(f"/v1/entries/{entry['id']}/view?images=load")
+    assert b'<img src="https://far.test/a.png">' in page.body and page.headers["Content-Security-Policy"].endswith("img-src data: https: http:")
+    assert client.get(f"/v1/entries/{entry['id']}/view?images=all").status == 422
+
+
+def test_a_text_is_a_page_too(read, client):
+    entry = read(HEAD + b"\r\n<script>alert(1)</script> & more\r\n")
+    page = client.get(f"/v1/entries/{entry['id']}/view")
+    assert "&lt;script&gt;alert(1)&lt;/script&gt; &amp; more" in page.body.decode() and b"<script" not in page.body
