@@ -29,6 +29,8 @@
     X(UNVERIFIED, 403, "domain_not_verified", "550 5.7.1", "-ERR", NULL)                                               \
     X(SEALED, 403, "mail_sealed", "451 4.3.0", "-ERR", NULL)                                                           \
     X(RELAY, 403, "sender_not_allowed", "550 5.7.1", "-ERR", NULL)                                                     \
+    X(FORGED, 403, "sender_not_allowed", "550 5.7.1", "-ERR", NULL)     /* DMARC; only over SMTP */                    \
+    X(UNSURE, 503, "unavailable", "451 4.4.3", "-ERR [SYS/TEMP]", NULL) /* nobody answers for the sender's names */    \
     X(MISSING, 404, "not_found", "550 5.1.1", "-ERR", NULL)                                                            \
     X(METHOD, 405, "method_not_allowed", "502 5.5.1", "-ERR", NULL)                                                    \
     X(TIMEOUT, 408, "request_timeout", "421 4.4.2", "-ERR [SYS/TEMP]", NULL)                                           \

@@ -86,6 +86,7 @@ bool filing_add(struct service *svc, struct batch *b, struct arena *a, const str
                                .size = f->body_size + (int64_t)f->trace.n,
                                .keywords = f->keywords,
                                .trace = f->trace,
+                               .auth = f->auth,
                                .wrapped_key = seal_for_user(&user_key, f->content, f->entry_id, a),
                                .wrap = seal_wrap_name(svc),
                                .summary = f->summary,
@@ -108,6 +109,22 @@ bool filing_add(struct service *svc, struct batch *b, struct arena *a, const str
     sets[3] = FROM_SLOT("arrived_modseq", out->modseq_slot, 0);
     batch_insert(b, &entry_kind, row, sets, 4);
     return true;
+}
+
+bool filing_junk(struct service *svc, struct arena *a, struct id user_id, struct id *mailbox, struct err *e)
+{
+    struct value v[] = { V_ID(user_id), V_TEXT(BYTES("junk")) };
+    struct mailbox_row row;
+    struct err why = { 0 };
+
+    if (store_get_by(svc->store, &mailbox_kind, "role", v, 2, a, &row, &why)) {
+        *mailbox = row.id;
+        return true;
+    }
+    if (why.code == ERR_MISSING)
+        return true;
+    *e = why;
+    return false;
 }
 
 struct bytes filing_trace(struct bytes envelope_from, struct bytes trace, struct arena *a)

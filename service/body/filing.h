@@ -15,6 +15,7 @@ struct filing {
     struct id mailbox_id, entry_id, message_id, body_id;
     const struct crypt_key *content;
     struct bytes trace, summary;
+    struct bytes auth; /* JSON or NO_BYTES */
     /* What ties it to others; either may be NO_BYTES. thread_root: the oldest of its ancestors, by id. */
     struct bytes header_message_id, thread_root;
     int64_t body_size, flags, sent_at, received_at;
@@ -34,6 +35,8 @@ struct filed {
 };
 bool filing_add(struct service *svc, struct batch *b, struct arena *a, const struct filing *f, struct filed *out,
                 struct err *e);
+/* The mailbox of mail that is laid into Junk: *mailbox becomes that of the user, where there is one. */
+bool filing_junk(struct service *svc, struct arena *a, struct id user_id, struct id *mailbox, struct err *e);
 /* "Return-Path: <…>" before the message's own trace line (RFC 5321 4.4). */
 struct bytes filing_trace(struct bytes envelope_from, struct bytes trace, struct arena *a);
 bool has_8bit(struct bytes b);

@@ -187,6 +187,7 @@ static const struct member entry_list_[] = {
     FLAG("deleted", ENTRY_DELETED),
     MEMBER(JSON, entry_row, keywords, .given = CHANGED, .rule = rule_keywords, .otherwise = "[]"),
     MEMBER(INT, entry_view, attachment_count),
+    MEMBER(JSON, entry_row, auth),
 };
 MEMBERS(entry, .object = "entry", .path = "/v1/entries/", .kind = &entry_kind);
 

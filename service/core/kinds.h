@@ -162,6 +162,8 @@ struct message_row {
     struct bytes wrapped_key,
         wrap;           /* the content key for the sending account; null: inbound or gone; name of the wrapping key */
     struct bytes trace; /* lines we add before the body (Received); not part of the body */
+    struct bytes auth;  /* JSON: where it comes from, of mail from other servers that was looked at; else null */
+    bool junk;          /* it is laid into Junk */
     struct bytes dsn;   /* JSON {ret, envid} or null */
     int64_t size, content_until, created_at;
     bool no_store, dsn_wanted;
@@ -324,6 +326,7 @@ struct entry_row {
     int64_t uid, modseq, flags, size; /* size: trace and body, with CRLF: what POP3 announces and sends */
     struct bytes keywords;            /* JSON list or null */
     struct bytes trace;               /* Return-Path and Received lines of this recipient */
+    struct bytes auth;                /* as of its message */
     struct bytes wrapped_key, wrap;   /* the content key under the user's key */
     struct bytes summary; /* sealed JSON: from, to, subject, snippet, header_message_id, attachment names, count … */
     int64_t sent_at, received_at;

@@ -72,6 +72,7 @@ bool intake_begin(struct call *c, const struct intake_in *in, struct intake **ou
     k->message_id = id_is_none(in->message_id) ? id_new() : in->message_id;
     buf_init(&k->head, (size_t)PARAM_INT(message, header_max) + 4);
     *out = k;
+    intake_origin_begin(k, c);
     return find_stream(k, c);
 }
 
@@ -84,6 +85,7 @@ void intake_drop(struct intake **k)
     buf_clear(&(*k)->head);
     buf_clear(&(*k)->rewritten);
     intake_sign_drop(*k);
+    intake_origin_drop(*k);
     arena_free(&(*k)->arena);
     arena_free(&(*k)->parts);
     budget_give((*k)->budget, (*k)->charged);
@@ -137,8 +139,10 @@ static bool bytes_keep(struct intake *k, struct call *c, struct bytes bytes)
         if (!charge(k, c, piece.n))
             return false;
         measure(k, piece);
-        if (k->in_body)
+        if (k->in_body) {
             intake_sign_body(k, piece);
+            intake_origin_body(k, piece);
+        }
         if (!arena_full(k->parts))
             mime_feed(k->mime, piece);
         if (!body_write(k->body, piece, clock_monotonic() + STORE_MS, &c->err))
@@ -157,6 +161,7 @@ static bool end_header(struct intake *k, struct call *c, struct bytes head)
     bool ok;
 
     k->head_done = true;
+    intake_origin_header(k, head);
     ok = intake_header(k, c, head, &kept) && arena_check(k->arena, &c->err);
     if (k->rewritten.n)
         buf_clear(&k->head);
@@ -326,7 +331,7 @@ bool intake_end(struct intake *k, struct call *c)
     intake_describe(k);
     if (!auth_current(c)) /* it may have taken an hour to come */
         return false;
-    return intake_sign(k, c) && intake_plan(k, c);
+    return intake_origin(k, c) && intake_sign(k, c) && intake_plan(k, c);
 }
 
 bool intake_plan(struct intake *k, struct call *c)

@@ -61,6 +61,18 @@ static bool check_sender(struct call *c, struct intake *k, struct bytes header)
 }
 
 /* Recipients that the others shall not see (RFC 5322 3.6.3, 3.6.6). */
+/* Results that somebody else wrote in our name are no results (RFC 8601 5). */
+static void strip_results(struct intake *k, struct bytes head, struct bytes *out)
+{
+    if (!k->origin.wanted)
+        return;
+    buf_init(&k->rewritten, head.n + 1);
+    if (auth_results_strip(head, PARAM_TEXT(server, hostname), &k->rewritten))
+        *out = buf_bytes(&k->rewritten);
+    else
+        buf_clear(&k->rewritten);
+}
+
 static bool is_blind(struct bytes name)
 {
     return bytes_equal_nocase(name, BYTES("Bcc")) || bytes_equal_nocase(name, BYTES("Resent-Bcc"));
@@ -172,6 +184,7 @@ bool intake_header(struct intake *k, struct call *c, struct bytes head, struct b
     k->foreign_dkim = header_count(header, "DKIM-Signature") > 0;
     if (k->in.source == SOURCE_SYSTEM)
         return sign_own(k, c, header);
+    strip_results(k, head, out);
     if (k->in.source != SOURCE_API && k->in.source != SOURCE_SUBMISSION)
         return true;
     if (!intake_author(k, c, header, &from))

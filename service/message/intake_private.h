@@ -2,6 +2,7 @@
 #ifndef SERVICE_INTAKE_PRIVATE_H
 #define SERVICE_INTAKE_PRIVATE_H
 #include "base/budget.h"
+#include "mail/auth/results.h"
 #include "mail/dkim_sign.h"
 #include "mail/mime.h"
 #include "service/body/body.h"
@@ -96,6 +97,23 @@ struct intake {
         struct bytes lines;         /* what is written before the header: signatures, feedback, a Date that is late */
         bool hold;                  /* a key does not open: what leaves waits for somebody to act */
     } sign;
+    struct intake_origin {
+        bool wanted;         /* another server sent it, and it is looked at where it comes from */
+        struct arena *arena; /* of answers and results */
+        struct network ip;
+        struct spf_asked spf;
+        struct verifier *verifier;
+        enum auth_result author; /* AUTH_PASS: `from` is its domain */
+        struct bytes from, author_why;
+        bool several; /* fields From */
+        struct spf_verdict spf_verdict;
+        struct verified verified;
+        struct dmarc_verdict dmarc;
+        struct bytes reasons[8];
+        size_t n_reasons;
+        bool junk;         /* it is laid into Junk */
+        struct bytes json; /* `auth` of the API; NO_BYTES: it was not looked at */
+    } origin;
     /* From intake_end on. */
     struct plan plan;
     struct arena_mark planned; /* of the arena: what is behind it goes when the batch is built again */
@@ -119,6 +137,18 @@ bool intake_sign_header(struct intake *k, struct call *c, struct bytes kept);
 void intake_sign_body(struct intake *k, struct bytes piece);
 bool intake_sign(struct intake *k, struct call *c);
 void intake_sign_drop(struct intake *k);
+
+/* Where it comes from, of what another server sends: begun with the envelope, fed as it comes (the header as it came,
+ * before anything is changed), and judged before the plan. ERR_FORGED: it is refused; ERR_UNSURE: put off. */
+enum origin_fate { ORIGIN_TAKEN, ORIGIN_JUNK, ORIGIN_PUT_OFF, ORIGIN_REFUSED };
+void intake_origin_begin(struct intake *k, struct call *c);
+void intake_origin_header(struct intake *k, struct bytes head);
+void intake_origin_body(struct intake *k, struct bytes piece);
+bool intake_origin(struct intake *k, struct call *c);
+void intake_origin_drop(struct intake *k);
+/* Asks for names that it will want, without waiting. */
+void intake_ahead_spf(struct intake *k);
+void intake_ahead_keys(struct intake *k);
 
 /* Does it wait for its time? */
 bool intake_waits(const struct intake *k);

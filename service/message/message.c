@@ -84,6 +84,7 @@ static const struct member message_list_[] = {
     MEMBER(JSON, message_row, tags, .otherwise = "[]"),
     MEMBER(JSON, message_row, metadata, .otherwise = "{}"),
     MEMBER(INT, message_row, size),
+    MEMBER(JSON, message_row, auth),
     { .name = "content", .type = MEMBER_OWN, .show = show_content },
     MEMBER(TIME, message_row, content_until),
     MEMBER(ID, message_row, key_id, .prefix = "key"),

@@ -84,6 +84,8 @@ static void party_row(struct intake *k, struct call *c, struct id account, bool 
                                  .mode = intake_mode(k, c),
                                  .envelope_from = k->in.envelope_from,
                                  .trace = k->trace,
+                                 .auth = k->origin.json,
+                                 .junk = k->origin.junk,
                                  .dsn = dsn_json(k),
                                  .size = body_size(k->body) + (int64_t)k->trace.n,
                                  .created_at = k->now,

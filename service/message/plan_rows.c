@@ -147,6 +147,7 @@ static bool build_entry(struct intake *k, struct call *c, struct plan *p, struct
                         .body_id = body_id(k->body),
                         .content = body_key(k->body),
                         .trace = filing_trace(k->in.envelope_from, k->trace, k->arena),
+                        .auth = m->auth,
                         .summary = k->summary_sealed,
                         .header_message_id = k->summary.header_message_id,
                         .thread_root = k->summary.thread_root,
@@ -155,6 +156,8 @@ static bool build_entry(struct intake *k, struct call *c, struct plan *p, struct
                         .received_at = k->now,
                         .header_8bit = k->header_8bit };
 
+    if (m->junk && !filing_junk(c->svc, k->arena, t->user.id, &f.mailbox_id, &c->err))
+        return false;
     if (!filing_add(c->svc, b, k->arena, &f, &filed, &c->err))
         return false;
     t->first_op = filed.first;
@@ -210,10 +213,18 @@ static void build_tags(struct intake *k, const struct message_row *m, struct bat
     }
 }
 
+/* Of a mail from another server: what came of looking where it comes from. */
+static struct bytes told_origin(struct intake *k)
+{
+    return k->origin.json.p ? arena_bytesf(k->arena, "\"auth\":%.*s,\"junk\":%s", SHOW(k->origin.json),
+                                           k->origin.junk ? "true" : "false")
+                            : NO_BYTES;
+}
+
 /* The first event of each account; what else it hears of this batch is gathered in its row. */
 static void build_party(struct intake *k, struct party *party, struct batch *b)
 {
-    struct event_row *accepted = event_make(k->arena, &party->row, NULL, "email.accepted", NO_BYTES, k->now);
+    struct event_row *accepted = event_make(k->arena, &party->row, NULL, "email.accepted", told_origin(k), k->now);
 
     batch_insert(b, &message_kind, &party->row, NULL, 0);
     bundle_begin(&party->told, accepted);

@@ -152,6 +152,7 @@ static bool file(struct slice *s, struct batch *b, const struct delivery_row *d,
                         .body_id = m->body_id,
                         .content = &s->content,
                         .trace = filing_trace(m->envelope_from, m->trace, s->arena),
+                        .auth = m->auth,
                         .summary = m->summary,
                         .header_message_id = m->header_message_id,
                         .thread_root = seal_open_text(&s->content, m->body_id, m->thread_root, s->arena),
@@ -160,7 +161,8 @@ static bool file(struct slice *s, struct batch *b, const struct delivery_row *d,
                         .received_at = m->created_at,
                         .header_8bit = m->header_8bit };
 
-    return filing_add(s->svc, b, s->arena, &f, &p->filed, e);
+    return (!m->junk || filing_junk(s->svc, s->arena, p->user.id, &f.mailbox_id, e)) &&
+           filing_add(s->svc, b, s->arena, &f, &p->filed, e);
 }
 
 static bool is_filed(const struct ending *e)
