@@ -4,6 +4,7 @@
 #include "service/message/unsubscribe.h"
 #include "api/private.h"
 #include "api/request.h"
+#include "mail/html_safe.h"
 
 #define TYPE "text/html; charset=utf-8"
 #define POLICY                                                                                                         \
@@ -70,18 +71,6 @@ static const struct texts *texts_for(struct bytes accepted)
 
 /* ---- the page ---- */
 
-static void add_escaped(struct buf *out, struct bytes text)
-{
-    for (size_t i = 0; i < text.n; i++)
-        switch (text.p[i]) {
-        case '&': buf_adds(out, "&amp;"); break;
-        case '<': buf_adds(out, "&lt;"); break;
-        case '>': buf_adds(out, "&gt;"); break;
-        case '"': buf_adds(out, "&quot;"); break;
-        default: buf_addc(out, text.p[i]); break;
-        }
-}
-
 /* `format` has one %.*s, for the name. */
 static void add_text(struct buf *out, const char *format, struct bytes name)
 {
@@ -89,7 +78,7 @@ static void add_text(struct buf *out, const char *format, struct bytes name)
 
     for (size_t i = 0; i < text.n; i++)
         if (bytes_starts(bytes_from(text, i), mark)) {
-            add_escaped(out, name);
+            html_escape(name, out);
             i += mark.n - 1;
         } else {
             buf_addc(out, text.p[i]);

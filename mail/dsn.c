@@ -8,6 +8,7 @@
 #include "mail/build_body.h"
 #include "mail/chars.h"
 #include "mail/header.h"
+#include "mail/html_safe.h"
 #include <string.h>
 
 enum { FIELD_MAX = 2000, WORD_MAX = 200, SUBJECT_MAX = 200, BOUNDARY_MAX = 40, REPORT_MAX = 1 << 20 };
@@ -163,18 +164,6 @@ static void write_words(struct report *r, struct buf *text)
     name_original(r, text);
 }
 
-static void escape(struct bytes text, struct buf *out)
-{
-    for (size_t i = 0; i < text.n; i++)
-        switch (text.p[i]) {
-        case '&': buf_adds(out, "&amp;"); break;
-        case '<': buf_adds(out, "&lt;"); break;
-        case '>': buf_adds(out, "&gt;"); break;
-        case '"': buf_adds(out, "&quot;"); break;
-        default: buf_addc(out, text.p[i]); break;
-        }
-}
-
 /* The same words: a paragraph for what stands at the margin, a line of its own for what is indented. */
 static void write_html(struct bytes text, struct buf *out)
 {
@@ -198,7 +187,7 @@ static void write_html(struct bytes text, struct buf *out)
         buf_adds(out, open ? "<br>\n" : indent ? "<p style=\"margin-left:2em\">" : "<p>");
         open = true;
         buf_adds(out, indent == 2 ? "<b>" : "");
-        escape(bytes_from(line, indent), out);
+        html_escape(bytes_from(line, indent), out);
         buf_adds(out, indent == 2 ? "</b>" : "");
     }
     buf_adds(out, open ? "</p>\n</body></html>\n" : "</body></html>\n");

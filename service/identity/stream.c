@@ -3,14 +3,11 @@
  * made at once do not pass the most. */
 #include "service/core/member.h"
 #include "service/core/nudge.h"
-#include "service/core/retry.h"
+#include "service/core/path_name.h"
 #include "service/core/state.h"
-#include "service/identity/stream_day.h"
 #include "service/identity/stream_private.h"
 
-#define SLUG_MAX    64
 #define NAME_MOST   200
-#define REASON_MAX  1000
 #define EXPIRES_MIN 60
 #define EXPIRES_MAX (30 * 86400)
 
@@ -97,39 +94,20 @@ static bool may(struct call *c)
             err_set(&c->err, ERR_SCOPE, "A key that is bound to domains changes no streams"));
 }
 
-static bool find(struct call *c, struct bytes name, void *out)
+bool stream_find(struct call *c, struct bytes name, void *out)
 {
     return may(c) && stream_read(c, name, out);
 }
 
 /* ---- the members ---- */
 
-static bool slug_is_right(struct bytes slug)
-{
-    static const char *const reserved[] = { "render", "check", "remove" }; /* of paths */
-    struct id ignored;
-
-    for (size_t i = 0; i < sizeof reserved / sizeof *reserved; i++)
-        if (bytes_equal(slug, bytes_of(reserved[i])))
-            return false;
-    for (size_t i = 0; i < slug.n; i++) {
-        char c = slug.p[i];
-
-        if (!((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || (i && (c == '-' || c == '_' || c == '.'))))
-            return false;
-    }
-    return slug.n && slug.n <= SLUG_MAX && !id_parse(stream_kind.prefix, slug, &ignored);
-}
-
 static bool rule_slug(struct call *c, const void *given, void *row)
 {
     struct bytes slug = ((const struct stream_row *)given)->slug;
 
     ((struct stream_row *)row)->slug = slug;
-    if (!slug_is_right(slug))
-        call_fault(c, "/slug", "invalid_slug",
-                   "1 to %d small letters, digits, - _ and .; not the form of an id, not render, check or remove",
-                   SLUG_MAX);
+    if (!path_name_ok(slug, stream_kind.prefix))
+        call_fault(c, "/slug", "invalid_slug", PATH_NAME_RULE);
     return true;
 }
 
@@ -323,7 +301,7 @@ bool stream_list(struct call *c, const struct stream_list_in *in, struct stream_
 
 bool stream_get(struct call *c, const struct stream_get_in *in, struct stream_row *out)
 {
-    return find(c, in->id, out);
+    return stream_find(c, in->id, out);
 }
 
 static void count_in(struct call *c, struct batch *b, int64_t n)
@@ -396,7 +374,7 @@ bool stream_update(struct call *c, const struct stream_update_in *in, struct str
                            .given = &in->given,
                            .named = in->named,
                            .id = in->id,
-                           .find = find,
+                           .find = stream_find,
                            .finish = finish,
                            .also = nudge };
 
@@ -411,7 +389,7 @@ bool stream_delete(struct call *c, const struct stream_delete_in *in, void *out)
     struct stream_row row;
 
     (void)out;
-    if (!find(c, in->id, &row))
+    if (!stream_find(c, in->id, &row))
         return false;
     if (is_default(&row))
         return err_set(&c->err, ERR_IN_USE, "The default stream stays");
@@ -421,115 +399,4 @@ bool stream_delete(struct call *c, const struct stream_delete_in *in, void *out)
     count_in(c, b, -1);
     nudge(c, b);
     return changed(c, call_commit(c, b, NULL, row.id));
-}
-
-/* ---- paused, and going on ---- */
-
-static struct bytes event_data(struct arena *a, const struct stream_row *row, struct bytes author, struct bytes reason,
-                               struct bytes more)
-{
-    struct bytes json;
-    struct buf out;
-    struct jw w;
-
-    buf_init(&out, 16384);
-    jw_init(&w, &out);
-    jw_object(&w);
-    jw_key_id(&w, "stream_id", stream_kind.prefix, row->id);
-    jw_key_text(&w, "slug", row->slug);
-    jw_key_text(&w, "author", author);
-    jw_key_text(&w, "reason", reason);
-    if (more.p)
-        jw_key_raw(&w, "complaints", more);
-    jw_object_end(&w);
-    json = arena_copy(a, buf_bytes(&out));
-    buf_clear(&out);
-    return json;
-}
-
-static void tell(struct batch *b, struct arena *a, const struct stream_row *row, const char *type, struct bytes data)
-{
-    struct event_row *event = arena_alloc(a, sizeof *event);
-
-    *event = (struct event_row){ .id = id_new(),
-                                 .account_id = row->account_id,
-                                 .type = bytes_of(type),
-                                 .mode = BYTES("live"),
-                                 .at = clock_wall(),
-                                 .data = data };
-    event->expires_at = event->at + PARAM_INT(event, keep);
-    batch_insert(b, &event_kind, event, NULL, 0);
-}
-
-void stream_pause_add(struct batch *b, struct arena *a, const struct stream_row *row, struct bytes author,
-                      struct bytes reason, struct bytes more)
-{
-    struct cond *going = arena_alloc(a, sizeof *going);
-    struct set *set = arena_alloc(a, sizeof *set);
-
-    *going = COND("paused_at", IS, V_TIME(0));
-    *set = SET("paused_at", V_TIME(clock_wall()));
-    batch_update(b, &stream_kind, row->id, going, 1, set, 1);
-    tell(b, a, row, "stream.paused", event_data(a, row, author, reason, more));
-    nudge_add(b, a, &stream_kind);
-}
-
-static void resume_add(struct call *c, struct batch *b, const struct stream_row *row, struct bytes author,
-                       struct bytes reason)
-{
-    struct cond *same = arena_alloc(c->arena, sizeof *same);
-    struct set *sets = arena_array(c->arena, 2, sizeof *sets);
-
-    *same = COND("paused_at", IS, V_TIME(row->paused_at));
-    sets[0] = SET("paused_at", V_TIME(0));
-    sets[1] = SET("resumed_at", V_TIME(clock_wall()));
-    batch_update(b, &stream_kind, row->id, same, 1, sets, 2);
-    stream_day_reset(b, c->arena, row);
-    tell(b, c->arena, row, "stream.resumed", event_data(c->arena, row, author, reason, NO_BYTES));
-    nudge(c, b);
-}
-
-struct pausing {
-    struct bytes name, reason;
-    bool pause;
-    struct stream_row *out;
-};
-
-static bool pause_once(struct call *c, void *arg, bool *again)
-{
-    struct pausing *w = arg;
-    struct batch *b = batch_new(c->arena);
-
-    if (!find(c, w->name, w->out))
-        return false;
-    if (w->pause && !w->out->paused_at)
-        stream_pause_add(b, c->arena, w->out, c->who->name, w->reason, NO_BYTES);
-    else if (!w->pause && w->out->paused_at)
-        resume_add(c, b, w->out, c->who->name, w->reason);
-    w->out->paused_at = w->pause ? clock_wall() : 0;
-    if ((!batch_count(b) && !c->idempotency) || call_commit(c, b, w->out, w->out->id))
-        return true;
-    *again = c->err.code == ERR_CONFLICT;
-    return false;
-}
-
-static bool pause(struct call *c, struct pausing *w)
-{
-    if (w->reason.n > REASON_MAX || bytes_has_ctl_line(w->reason))
-        call_fault(c, "/reason", "too_long", "At most %d bytes, in one line", REASON_MAX);
-    return call_check(c) && changed(c, retry_run(c, w->name, pause_once, w));
-}
-
-bool stream_pause(struct call *c, const struct stream_pause_in *in, struct stream_row *out)
-{
-    struct pausing w = { in->id, in->reason, true, out };
-
-    return pause(c, &w);
-}
-
-bool stream_resume(struct call *c, const struct stream_resume_in *in, struct stream_row *out)
-{
-    struct pausing w = { in->id, in->reason, false, out };
-
-    return pause(c, &w);
 }

@@ -8,14 +8,11 @@
 #include "mail/template/template.h"
 #include "service/box/summary.h"
 #include "service/core/member.h"
+#include "service/core/path_name.h"
 #include "service/core/precondition.h"
 #include "service/core/state.h"
 #include "service/template/compiled.h"
 #include "service/template/declared.h"
-
-#define ALIAS_MAX 64
-
-static const char *const reserved[] = { "render", "check", "remove" }; /* of paths */
 
 static bool missing(struct call *c)
 {
@@ -76,31 +73,13 @@ static bool find_mine(struct call *c, struct bytes name, void *out)
 
 /* ---- the members ---- */
 
-static bool alias_is_right(struct bytes alias)
-{
-    struct id ignored;
-
-    for (size_t i = 0; i < sizeof reserved / sizeof *reserved; i++)
-        if (bytes_equal(alias, bytes_of(reserved[i])))
-            return false;
-    for (size_t i = 0; i < alias.n; i++) {
-        char c = alias.p[i];
-
-        if (!((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || (i && (c == '-' || c == '_' || c == '.'))))
-            return false;
-    }
-    return alias.n && alias.n <= ALIAS_MAX && !id_parse("tpl", alias, &ignored);
-}
-
 static bool rule_alias(struct call *c, const void *given, void *row)
 {
     struct bytes alias = ((const struct template_row *)given)->alias;
 
     ((struct template_row *)row)->alias = alias;
-    if (alias.p && !alias_is_right(alias))
-        call_fault(c, "/alias", "invalid_alias",
-                   "1 to %d small letters, digits, - _ and .; not the form of an id, not render, check or remove",
-                   ALIAS_MAX);
+    if (alias.p && !path_name_ok(alias, template_kind.prefix))
+        call_fault(c, "/alias", "invalid_alias", PATH_NAME_RULE);
     return true;
 }
 
