@@ -246,8 +246,10 @@ static void asked_end(struct shard *s, const struct asked *mine)
     struct asked **at;
 
     pthread_mutex_lock(&s->mutex);
-    at = asked_find(s, mine->name);
-    *at = (*at)->next;
+    for (at = &s->asked; *at && *at != mine; at = &(*at)->next)
+        ;
+    if (*at)
+        *at = mine->next;
     pthread_mutex_unlock(&s->mutex);
     signal_raise(s->answered);
 }

@@ -29,6 +29,8 @@ bool run_judge(struct batch_run *x);
 /* Accepts those that are good, and are not there yet, group by group; *out is what is answered, and kept. */
 bool run_take(struct batch_run *x, struct batch_view *out);
 
+/* With its end: an event (email.rendering_failed) for each message that its template kept from being sent. */
+void run_tell(struct batch_run *x, struct batch *b);
 /* The next message, into x->one, that arena and *in. False: the call's own trouble. */
 bool run_read(struct batch_run *x, struct arena *a, size_t i, struct message_send_in *in);
 /* x->one for the next message, in that arena. */

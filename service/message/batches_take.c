@@ -185,8 +185,10 @@ static void add_row(struct group *g, struct batch *b)
     struct set *sets = arena_array(x->work, 4, sizeof *sets);
 
     g->row_op = -1;
-    if (is_last(g))
+    if (is_last(g)) {
         end_row(x);
+        run_tell(x, b);
+    }
     if (!x->begun) {
         g->row_op = batch_insert(b, &batch_kind, &x->row, NULL, 0);
         return;

@@ -353,6 +353,16 @@ def test_a_batch_by_template(server, mailer):
     fault(bad, "/messages/0/template/variables/name")
 
 
+def test_what_a_batch_cannot_render_is_an_event(server, mailer):
+    c = mailer
+    good, bad = ({"to": c.address, "template": {"alias": "welcome", "variables": v}} for v in ({"name": "Bo"}, {}))
+    made = c.make("/v1/batches", {"mode": "permissive", "messages": [good, bad, {"to": c.address, "from": "x@notours.test", "text": "t"}, bad]})
+    assert (made["accepted"], made["rejected"]) == (1, 3)
+    told = c.all("/v1/events?type=email.rendering_failed")
+    assert sorted(e["data"]["index"] for e in told) == [1, 3] and all(e["data"]["batch_id"] == made["id"] and e["message_id"] is None for e in told)
+    assert told[0]["data"]["errors"][0]["pointer"].endswith("/template/variables/name")
+
+
 def test_a_preview_by_template(server, mailer):
     c = mailer
     p = c.post("/v1/previews", {"to": c.address, "template": {"alias": "welcome", "variables": {"name": "Bo", "more": 1, "link": "javascript:x"}}})
