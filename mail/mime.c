@@ -386,6 +386,39 @@ static void whole_line(struct mime *m, struct bytes line)
     take_line(m, bytes_head(line, HEAD_MAX), line.n, line.n > 1 && line.p[line.n - 2] == '\r' ? 2 : 1);
 }
 
+/* Start of the next line that could be a boundary, or of the last line when it is not whole: what stands before it is
+ * body. A body in base64 has no '-', and is passed over as quick as memory is read. */
+static size_t skip_length(struct bytes in)
+{
+    size_t i = 0, dash = 0, end = 0;
+
+    while (i < in.n && in.p[i] != '-') {
+        dash = i + bytes_find(bytes_from(in, i), '-');
+        if (dash < in.n && in.p[dash - 1] == '\n')
+            return dash;
+        end = dash < in.n ? dash + bytes_find(bytes_from(in, dash), '\n') : in.n;
+        if (end == in.n) {
+            struct bytes rest = bytes_from(bytes_head(in, dash), i);
+            size_t last = bytes_find_last(rest, '\n');
+
+            return last < rest.n ? i + last + 1 : i;
+        }
+        i = end + 1;
+    }
+    return i;
+}
+
+static struct bytes skip_body(struct mime *m, struct bytes chunk)
+{
+    size_t n = skip_length(chunk);
+
+    if (!n)
+        return chunk;
+    m->at += n;
+    m->text_end = m->at - (n > 1 && chunk.p[n - 2] == '\r' ? 2 : 1);
+    return bytes_from(chunk, n);
+}
+
 void mime_feed(struct mime *m, struct bytes chunk)
 {
     m->index.size += chunk.n;
@@ -396,6 +429,11 @@ void mime_feed(struct mime *m, struct bytes chunk)
             m->at += m->line_n + chunk.n;
             m->line_n = m->head_n = 0;
             return;
+        }
+        if (m->state == IN_BODY && !m->looks && !m->line_n) {
+            chunk = skip_body(m, chunk);
+            if (!chunk.n)
+                return;
         }
         n = bytes_find(chunk, '\n');
         if (n == chunk.n) {

@@ -64,13 +64,43 @@ static void base64_flush(struct base64_state *s, struct buf *out)
     *s = (struct base64_state){ 0 };
 }
 
+/* Four characters at a time, while none of them is strange: how many were taken. */
+static size_t whole_quanta(struct bytes in, char step[STEP], size_t *n)
+{
+    size_t i = 0, at = *n;
+
+    for (; i + 4 <= in.n && at + 3 <= STEP; i += 4, at += 3) {
+        int a = sextet((unsigned char)in.p[i]), b = sextet((unsigned char)in.p[i + 1]);
+        int c = sextet((unsigned char)in.p[i + 2]), d = sextet((unsigned char)in.p[i + 3]);
+
+        if ((a | b | c | d) < 0)
+            break;
+        step[at] = (char)(a << 2 | b >> 4);
+        step[at + 1] = (char)(b << 4 | c >> 2);
+        step[at + 2] = (char)(c << 6 | d);
+    }
+    *n = at;
+    return i;
+}
+
 static void decode_base64(struct base64_state *s, struct bytes chunk, struct buf *out)
 {
     char step[STEP];
     size_t n = 0;
 
     for (size_t i = 0; i < chunk.n && !out->overflowed && !s->ended; i++) {
-        int value = sextet((unsigned char)chunk.p[i]);
+        int value = 0;
+
+        if (s->n == 0) {
+            i += whole_quanta(bytes_from(chunk, i), step, &n);
+            if (n + 3 > STEP) {
+                buf_add(out, (struct bytes){ step, n });
+                n = 0;
+            }
+            if (i == chunk.n)
+                break;
+        }
+        value = sextet((unsigned char)chunk.p[i]);
 
         if (value < 0) {
             s->ended = chunk.p[i] == '=' && s->n >= 2;

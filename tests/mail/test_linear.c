@@ -14,7 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { SMALL = 200000, TRIES = 4, OUT = 1 << 26 };
+enum { SMALL = 100000, TRIES = 4, OUT = 1 << 26 };
 
 static const struct mail_limits wide = { .header_value = 1 << 22, .html = 1 << 22 };
 
