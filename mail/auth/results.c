@@ -186,6 +186,8 @@ bool auth_results_strip(struct bytes header, struct bytes host, struct buf *out)
     struct header h;
     bool any = false;
 
+    if (!header.n)
+        return false;
     while (header_next(&rest, &h)) {
         if (!auth_results_ours(&h, host))
             continue;
