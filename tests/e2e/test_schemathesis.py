@@ -29,7 +29,7 @@ def found(run):
 @pytest.fixture
 def accounts():
     """A server, and the keys of two accounts, each with a domain, a user and mail."""
-    with Server("--set", "auth.failures_free=1000") as s:  # it tries wrong passwords by the hundred
+    with Server("--set", "auth.failures_free=1000", "--set", "limits.public_faults_per_minute=0") as s:  # it tries wrong passwords, and tokens, by the hundred
         made = s.make("/v1/accounts", {"name": "Second"})
         keys = [s.key, made["key"]["secret"]]
         for i, key in enumerate(keys):
