@@ -45,7 +45,9 @@ bool path_parse(struct bytes text, unsigned how, struct arena *a, struct address
 /* A domain in the form we compare and keep: lower case, IDNA2008 A-labels (libidn2, non-transitional), no final dot.
  * ERR_SYNTAX for what is no host name (LDH labels of 1-63, 253 in all). Literals are returned as they are. */
 bool domain_normalize(struct bytes domain, struct arena *a, struct bytes *out, struct err *e);
-/* The same for people to read: U-labels for A-labels. False where an A-label is none. */
+/* Is a name that domain, or one below it? Without regard to case. */
+bool domain_is_within(struct bytes name, struct bytes domain);
+/* The same as domain_normalize for people to read: U-labels for A-labels. False where an A-label is none. */
 bool domain_unicode(struct bytes domain, struct arena *a, struct bytes *out);
 /* local@domain in the form we compare and keep: domain normalized, local part lower case (our mailboxes are case-blind;
  * for others' domains only the domain is changed: pass `fold_local` false). ERR_SYNTAX when that is no address or is

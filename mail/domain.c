@@ -122,3 +122,9 @@ bool domain_unicode(struct bytes domain, struct arena *a, struct bytes *out)
     idn2_free(text);
     return true;
 }
+
+bool domain_is_within(struct bytes name, struct bytes domain)
+{
+    return bytes_equal_nocase(name, domain) ||
+           (name.n > domain.n && bytes_ends_nocase(name, domain) && name.p[name.n - domain.n - 1] == '.');
+}

@@ -1,4 +1,4 @@
-/* mail/lookups.c - the book: found by a walk, since it holds 150 questions at most and is asked a few hundred
+/* mail/lookups.c - the book: found by a walk, since it holds 300 questions at most and is asked a few hundred
  * times. What a stranger said is kept as text, as it was; a book that is read again holds no question that is open. */
 #include "mail/lookups.h"
 #include "base/json.h"

@@ -21,7 +21,9 @@ enum lookup_result {
     LOOKUP_FAILED /* nobody knows: `why` */
 };
 
-#define LOOKUPS_MAX       150   /* questions of one judgement; more are answered LOOKUP_FAILED */
+/* Questions of one judgement; more are answered LOOKUP_FAILED. All that a stranger's mail can ask has room, or he could
+ * choose what is not known in the end: 123 of SPF, 51 of ARC, 100 signatures, 9 of DMARC. */
+#define LOOKUPS_MAX       300
 #define LOOKUP_VALUES     50    /* records of one answer that are looked at */
 #define LOOKUP_ANSWER_MAX 16384 /* bytes of one answer; the value that passes it is the last */
 #define LOOKUP_NAME_MAX   253

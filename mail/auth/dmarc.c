@@ -7,7 +7,7 @@
 #include "mail/address.h"
 #include "mail/header.h"
 
-enum { WALK_MAX = 5, WALK_LABELS = 4, AUTHORS_MAX = 100 };
+enum { WALK_MAX = 8, WALK_LABELS = 7, AUTHORS_MAX = 100 };
 
 struct step {
     struct bytes domain;
@@ -38,7 +38,7 @@ static struct bytes parent_of(struct bytes name)
     return bytes_from(name, bytes_find(name, '.') + 1);
 }
 
-/* 4.10 steps 4 to 8: the name, its last four labels (or one fewer), and so on. */
+/* 4.10 steps 3 to 7: the name, its last seven labels (or one fewer), and so on. */
 static size_t targets(struct bytes name, struct bytes out[WALK_MAX])
 {
     size_t labels = count_labels(name), n = 0;
@@ -183,6 +183,17 @@ static bool is_policy(const struct dmarc_record *r)
 
 /* ---- alignment ---- */
 
+/* An organization is the name itself or one above it: so where the author's is known, what does not stand below that is
+ * none of it, and where it is not, what ends in another top-level domain. Nothing is asked then. Else whoever forges an
+ * author could add a signature of a domain whose servers do not answer, and nobody would know any more. */
+static bool may_be_aligned(const struct walk *author, struct bytes name)
+{
+    struct bytes from = author->steps[0].domain;
+
+    return domain_is_within(name,
+                            author->failed ? bytes_from(from, bytes_find_last(from, '.') + 1) : author->organization);
+}
+
 enum aligned { NOT_ALIGNED, ALIGNED, ALIGNMENT_OPEN, ALIGNMENT_UNKNOWN };
 
 static enum aligned aligned(struct lookups *l, const struct walk *author, struct bytes domain, bool strict,
@@ -195,7 +206,7 @@ static enum aligned aligned(struct lookups *l, const struct walk *author, struct
         return NOT_ALIGNED;
     if (bytes_equal(name, from))
         return ALIGNED;
-    if (strict)
+    if (strict || !may_be_aligned(author, name))
         return NOT_ALIGNED;
     walk(l, name, room);
     if (room->open)
@@ -312,6 +323,9 @@ enum auth_result dmarc_author(struct bytes header, struct arena *a, struct bytes
     if (header_count(header, "From") != 1 || !header_find(header, "From", 0, &h))
         return AUTH_PERMERROR;
     address_list_parse(h.value, AUTHORS_MAX, (struct mail_limits){ .header_value = h.value.n }, a, &list);
+    *why = BYTES("From has more addresses than are looked at");
+    if (list.n == AUTHORS_MAX) /* who stands behind them is not known */
+        return AUTH_PERMERROR;
     *why = BYTES("From has no address with a domain");
     for (size_t i = 0; i < list.n; i++) {
         struct bytes one;

@@ -5,7 +5,7 @@
  *     do
  *         dmarc_check(&asked, &lookups, &verdict);
  *     while (it noted new questions: they are answered)
- * Pure: the DNS is mail/lookups.h. A walk asks five names at most, all in one round. Records of RFC 7489 are read:
+ * Pure: the DNS is mail/lookups.h. A walk asks eight names at most, all in one round. Records of RFC 7489 are read:
  * what is gone (pct, rf, ri) is shown or passed over; pct=0 meant what t=y means now. */
 #ifndef MAIL_AUTH_DMARC_H
 #define MAIL_AUTH_DMARC_H
@@ -61,6 +61,7 @@ struct dmarc_verdict {
 /* False: a question is open. Texts lie in the book's arena. */
 bool dmarc_check(const struct dmarc_asked *q, struct lookups *l, struct dmarc_verdict *out);
 /* The author's domain from a header: one From with one domain in it (5.3.1). AUTH_PASS, or what DMARC then is, and why:
- * permerror without exactly one From or a domain in it, none when its addresses are of several domains. */
+ * permerror without exactly one From or a domain in it, none when its addresses are of several domains. A hundred
+ * addresses are too many. */
 enum auth_result dmarc_author(struct bytes header, struct arena *a, struct bytes *domain, struct bytes *why);
 #endif

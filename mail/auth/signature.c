@@ -64,12 +64,6 @@ static bool take_selector(struct bytes text, struct arena *a, struct bytes *out)
     return text.n && (bytes_is_ascii(text) || take_domain(text, a, out));
 }
 
-static bool is_at_or_below(struct bytes name, struct bytes domain)
-{
-    return bytes_equal(name, domain) ||
-           (name.n > domain.n && bytes_ends(name, domain) && name.p[name.n - domain.n - 1] == '.');
-}
-
 /* i=: an address at the domain, or at one below it. */
 static bool read_agent(struct signature *s, struct arena *a)
 {
@@ -78,7 +72,21 @@ static bool read_agent(struct signature *s, struct arena *a)
 
     if (!i.p)
         return true;
-    return at < i.n && take_domain(bytes_from(i, at + 1), a, &s->agent) && is_at_or_below(s->agent, s->domain);
+    return at < i.n && take_domain(bytes_from(i, at + 1), a, &s->agent) && domain_is_within(s->agent, s->domain);
+}
+
+/* Seconds; more than 12 digits are as good as never (RFC 6376 3.5). */
+static bool read_time(struct bytes value, int64_t *out)
+{
+    for (size_t i = 0; i < value.n; i++)
+        if (!char_is_digit(value.p[i]))
+            return false;
+    while (value.n > 1 && value.p[0] == '0')
+        value = bytes_from(value, 1);
+    if (value.n <= TIME_DIGITS)
+        return tags_number(value, out);
+    *out = TIME_NEVER;
+    return true;
 }
 
 static bool read_numbers(struct signature *s)

@@ -3,6 +3,7 @@
  * The book answers or says that it does not know yet, and then the whole walk ends as UNDECIDED: the next one begins
  * again from the top, and costs microseconds. Recursion (include, redirect) is as deep as the ten terms that may cost
  * a look-up. A name that cannot stand in the DNS is asked of nobody: it does not exist. */
+#include "mail/address.h"
 #include "mail/auth/spf_private.h"
 #include "mail/chars.h"
 #include "mail/spf.h"
@@ -103,12 +104,6 @@ static struct bytes reverse_name(struct spf_walk *w)
     return spf_expand(&m, network_is_ipv4(ip) ? BYTES("%{ir}.in-addr.arpa") : BYTES("%{ir}.ip6.arpa"), w->l->arena);
 }
 
-static bool is_below(struct bytes name, struct bytes domain)
-{
-    return bytes_equal_nocase(name, domain) ||
-           (name.n > domain.n && bytes_ends_nocase(name, domain) && name.p[name.n - domain.n - 1] == '.');
-}
-
 /* Of the names that the host's address leads to, those that lead back, one after the other: the first that `is`
  * accepts. Errors are passed over. False: a question is open. */
 static bool find_name(struct spf_walk *w, bool (*is)(struct bytes name, struct bytes domain), struct bytes domain,
@@ -146,7 +141,7 @@ static bool is_any(struct bytes name, struct bytes domain)
 /* %{p} (7.3): the domain itself before names below it before any other. */
 static bool validate(struct spf_walk *w)
 {
-    static bool (*const wishes[])(struct bytes, struct bytes) = { bytes_equal_nocase, is_below, is_any };
+    static bool (*const wishes[])(struct bytes, struct bytes) = { bytes_equal_nocase, domain_is_within, is_any };
 
     for (size_t i = 0; i < 3; i++) {
         if (!find_name(w, wishes[i], w->domain, &w->validated))
@@ -220,7 +215,7 @@ static enum match by_ptr(struct spf_walk *w, struct bytes domain)
 {
     struct bytes name;
 
-    if (!find_name(w, is_below, domain, &name))
+    if (!find_name(w, domain_is_within, domain, &name))
         return UNDECIDED;
     return name.p ? MATCH : NO_MATCH;
 }

@@ -139,12 +139,6 @@ static void ask_dmarc(struct asking *a)
 
 /* ---- what follows ---- */
 
-static bool is_at_or_below(struct bytes domain, struct bytes listed)
-{
-    return bytes_equal_nocase(domain, listed) ||
-           (domain.n > listed.n && bytes_ends_nocase(domain, listed) && domain.p[domain.n - listed.n - 1] == '.');
-}
-
 /* A list or forwarder that was excepted: by its network, by the sender of the envelope where SPF passes for it, or by
  * the domain that sealed a chain which holds. Without that anybody could say that they are one. */
 static bool is_excepted(const struct intake_origin *o, struct bytes sender)
@@ -160,8 +154,8 @@ static bool is_excepted(const struct intake_origin *o, struct bytes sender)
         if (!one.n)
             continue;
         if (network_list_holds(one, &o->ip) || (spf && bytes_equal_nocase(one, sender)) ||
-            (spf && is_at_or_below(bytes_from(sender, at + 1), one)) ||
-            (arc && is_at_or_below(o->verified.arc.domain, one)))
+            (spf && domain_is_within(bytes_from(sender, at + 1), one)) ||
+            (arc && domain_is_within(o->verified.arc.domain, one)))
             return true;
     }
     return false;

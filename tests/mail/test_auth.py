@@ -214,7 +214,8 @@ DMARC = [
     dmarc("fail sp none none example.org", {"example.org": "v=DMARC1; p=none; sp=none; np=quarantine", "a.example.org MX": "10 x.test"}, "x@a.example.org"),
     dmarc("fail p none none a.example.org", {"example.org": REJECT, "a.example.org": "v=DMARC1; p=none"}, "x@a.example.org"),
     dmarc("fail p reject reject example.org", {"example.org": REJECT}, "x@a.b.c.d.e.example.org"), dmarc("fail p reject reject d.e.example.org", {"d.e.example.org": REJECT}, "x@a.b.c.d.e.example.org"),
-    dmarc("none None None none None", {"c.d.e.example.org": REJECT}, "x@a.b.c.d.e.example.org"),
+    dmarc("fail p reject reject c.d.e.example.org", {"c.d.e.example.org": REJECT}, "x@a.b.c.d.e.example.org"), dmarc("fail p reject reject b.c.d.e.f.example.org", {"b.c.d.e.f.example.org": REJECT}, "x@1.2.a.b.c.d.e.f.example.org"),
+    dmarc("none None None none None", {"a.b.c.d.e.f.example.org": REJECT}, "x@1.2.a.b.c.d.e.f.example.org"),
     # public suffixes and organizations
     dmarc("fail sp reject reject test", {"test": "v=DMARC1; p=none; sp=reject; psd=y"}, "x@a.b.test"), dmarc("pass sp reject none test", {"test": "v=DMARC1; p=none; sp=reject; psd=y"}, "x@a.b.test", dkim=["c.b.test"]),
     dmarc("fail sp reject reject test", {"test": "v=DMARC1; p=none; sp=reject; psd=y"}, "x@a.b.test", dkim=["a.c.test"]), dmarc("fail p reject reject b.test", {"test": "v=DMARC1; p=none; psd=y", "b.test": REJECT}, "x@a.b.test"),
@@ -232,7 +233,7 @@ DMARC = [
     dmarc("temperror p reject none example.org", {"example.org": REJECT}, dkim=[{"domain": "example.org", "result": "temperror"}]), dmarc("fail p reject reject example.org", {"example.org": REJECT}, dkim=[{"domain": "other.test", "result": "temperror"}]),
     # authors
     dmarc("fail p reject reject xn--bcher-kva.test", {"xn--bcher-kva.test": REJECT}, "a@b\u00fccher.test"), dmarc("fail p reject reject example.org", {"example.org": REJECT}, "A <a@example.org>, \"b@c\" <b@Example.ORG>"),
-    dmarc("none None None none None", {"example.org": REJECT}, "a@example.org, b@example.net"), dmarc("permerror None None none None", {}, "a@[192.0.2.1]"),
+    dmarc("none None None none None", {"example.org": REJECT}, "a@example.org, b@example.net"), dmarc("permerror None None none None", {"example.org": REJECT}, "a@example.org, " * 100 + "b@example.net"), dmarc("permerror None None none None", {}, "a@[192.0.2.1]"),
 ]
 
 
@@ -240,3 +241,7 @@ def test_dmarc_by_a_table():
     answers = batch("dmarc", [c for c, _ in DMARC])
     said = [" ".join(str(a.get(k)) for k in ("result", "policy_tag", "policy", "disposition", "policy_domain")) for a in answers]
     assert not [(c, want, s, a) for (c, want), s, a in zip(DMARC, said, answers) if s != want]
+    # a signature of somebody else, whose servers do not answer, leaves nothing open
+    dmarc("fail p reject reject example.org", {"example.org": REJECT, "evil.test": "!servfail"}, dkim=["evil.test"]), dmarc("fail p reject reject example.org", {"example.org": REJECT, "badexample.org": "!timeout"}, dkim=["badexample.org"]),
+    dmarc("fail p reject reject example.org", {"example.org": REJECT, "org": "!servfail"}, dkim=["evil.test"], spf="evil.test"), dmarc("fail p reject reject a.example.org", {"a.example.org": REJECT + "; psd=n", "example.org": "!timeout"}, "x@a.example.org", spf="example.org"),
+    dmarc("temperror p reject none example.org", {"example.org": REJECT, "a.example.org": "!servfail"}, dkim=["a.example.org"]),
