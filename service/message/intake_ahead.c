@@ -89,8 +89,8 @@ void intake_ahead_keys(struct intake *k)
 
     if (!a)
         return;
-    verify_ask(o->verifier, &a->book);
-    if (o->author == AUTH_PASS)
+    if (o->author == AUTH_PASS) /* first, as intake_origin.c says */
         dmarc_check(&q, &a->book, &v);
+    verify_ask(o->verifier, &a->book);
     start(a);
 }

@@ -89,6 +89,24 @@ static void answer(struct asking *a)
         lookup_ask(a->o->arena, a->deadline, &a->book.list[a->asked]);
 }
 
+static void judge_dmarc(struct asking *a, const struct dmarc_asked *q)
+{
+    struct intake_origin *o = a->o;
+
+    o->dmarc = (struct dmarc_verdict){ .result = o->author, .why = o->author_why, .policy = DMARC_UNSAID };
+    for (int i = 0; o->author == AUTH_PASS && i < ROUNDS_MAX && !dmarc_check(q, &a->book, &o->dmarc); i++)
+        answer(a);
+}
+
+/* What the author's domain asks for, before all else: the names of SPF and of signatures are the sender's choice, whose
+ * servers may be slow on purpose, until no time is left and nobody knows. */
+static void ask_policy(struct asking *a)
+{
+    const struct dmarc_asked q = { .from = a->o->from };
+
+    judge_dmarc(a, &q);
+}
+
 static void ask_spf(struct asking *a)
 {
     for (int i = 0; i < ROUNDS_MAX && !spf_check(&a->o->spf, &a->book, &a->o->spf_verdict); i++)
@@ -127,14 +145,10 @@ static void ask_dmarc(struct asking *a)
     struct dmarc_identity *ids = arena_array(o->arena, o->verified.n_dkim + 1, sizeof *ids);
     struct dmarc_asked q = { .from = o->from, .dkim = ids, .n_dkim = o->verified.n_dkim };
 
-    o->dmarc = (struct dmarc_verdict){ .result = o->author, .why = o->author_why, .policy = DMARC_UNSAID };
-    if (o->author != AUTH_PASS)
-        return;
     for (size_t i = 0; i < q.n_dkim; i++)
         ids[i] = (struct dmarc_identity){ o->verified.dkim[i].domain, o->verified.dkim[i].result };
     q.spf = (struct dmarc_identity){ o->spf.domain, o->spf_verdict.result };
-    for (int i = 0; i < ROUNDS_MAX && !dmarc_check(&q, &a->book, &o->dmarc); i++)
-        answer(a);
+    judge_dmarc(a, &q);
 }
 
 /* ---- what follows ---- */
@@ -365,6 +379,7 @@ bool intake_origin(struct intake *k, struct call *c)
         return true;
     lookups_init(&a.book, o->arena);
     verify_body_end(o->verifier);
+    ask_policy(&a);
     ask_spf(&a);
     if (!ask_signatures(&a, &c->err))
         return false;

@@ -2,7 +2,9 @@
 import json
 import shutil
 import smtplib
+import socket
 import subprocess
+import threading
 
 import pytest
 from server import BINARY, Server, until
@@ -31,7 +33,7 @@ def key(tmp_path_factory):
 def nsd(key):
     spf, policy = '@ TXT "v=spf1 ip4:127.0.0.1 -all"', '_dmarc TXT "v=DMARC1; p=%s"'
     with Nsd({"good.test": [spf, policy % "reject", f"s1._domainkey TXT {quoted(key[1])}"], "bad.test": ['@ TXT "v=spf1 -all"', policy % "reject"],
-              "odd.test": [policy % "quarantine"], "list.test": [spf], "away.test": None, "us.test": [], "test": []}) as n:
+              "odd.test": [policy % "quarantine"], "list.test": [spf], "away.test": None, "us.test": [], "slow.test": [], "test": []}) as n:
         yield n
 
 
@@ -127,6 +129,40 @@ def test_nobody_knows(s, who):
     setting(s, "origin.dns_trouble", "defer")
     assert send(s, who, "x@away.test", mail("x@away.test")).startswith("451 4.4.3 ")
     setting(s, "origin.dns_trouble", "accept")
+
+
+class Slow(threading.Thread):
+    """Hands questions on to nsd and its answers back, those of one name after a second each."""
+
+    def __init__(self, server, name):
+        super().__init__(daemon=True)
+        host, _, port = server.rpartition("@")
+        self.to, self.name_asked, self.asked = (host, int(port)), b"".join(bytes([len(w)]) + w.encode() for w in name.split(".")), False
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket.bind(("127.0.0.1", 0))
+        self.server = f"127.0.0.1@{self.socket.getsockname()[1]}"
+        self.start()
+
+    def run(self):
+        while True:
+            question, who = self.socket.recvfrom(4096)
+            is_slow = self.name_asked in question.lower()
+            self.asked = self.asked or is_slow
+            threading.Timer(1 if is_slow else 0, self.hand_on, (question, who)).start()
+
+    def hand_on(self, question, who):
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as out:
+            out.settimeout(10)
+            out.sendto(question, self.to)
+            self.socket.sendto(out.recv(4096), who)
+
+
+def test_slow_servers_of_the_sender_hide_no_policy(store, nsd):
+    slow = Slow(nsd.server, "slow.test")
+    with Server(env={"POSTRIDER_SERVER_HOSTNAME": HOST, "POSTRIDER_DNS_SERVERS": slow.server, "POSTRIDER_DNS_TRUST_ANCHOR": "", "POSTRIDER_ORIGIN_EXEMPT": "false", "POSTRIDER_ORIGIN_TIMEOUT": "2s"}) as s:
+        s.user("bo@box.test")
+        signatures = "".join(f"DKIM-Signature: v=1; a=rsa-sha256; d=slow.test; s=s{i}; h=from; bh=AAAA; b=AAAA\r\n" for i in range(10))
+        assert send(s, "bo@box.test", "x@slow.test", signatures.encode() + mail("ana@bad.test")).startswith("550 5.7.1 ") and slow.asked
 
 
 def test_many_mailboxes_are_filed_alike(s, who):
