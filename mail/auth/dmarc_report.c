@@ -112,14 +112,15 @@ static void begin_row(struct reading *r)
     *r->row = (struct dmarc_report_row){ .count = 0 };
 }
 
-/* One more in a list of a row; lists grow one by one, for most have one or two. */
+/* One more in a list of a row, which has room for the next power of two: most have one or two. */
 static void *add_item(struct reading *r, void *list, size_t *n, size_t size)
 {
-    char *longer;
+    char *longer = list;
 
     if (*n == DMARC_REPORT_LIST_MAX)
         return list;
-    longer = arena_more(r->a, list, *n, *n + 1, size);
+    if ((*n & (*n - 1)) == 0)
+        longer = arena_more(r->a, list, *n, *n ? 2 * *n : 1, size);
     memset(longer + *n * size, 0, size);
     r->item = longer + *n * size;
     ++*n;

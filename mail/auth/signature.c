@@ -9,7 +9,8 @@
 #include "mail/chars.h"
 #include <openssl/evp.h>
 
-enum { NAMES_MAX = 4096 };
+enum { NAMES_MAX = 4096, TIME_DIGITS = 12 };
+#define TIME_NEVER ((int64_t)1000000000000) /* seconds */
 
 static const char *const wanted[][8] = {
     [SIGNATURE_DKIM] = { "v", "a", "b", "bh", "d", "h", "s", NULL },
@@ -94,7 +95,7 @@ static bool read_numbers(struct signature *s)
     struct bytes t = tags_value(&s->tags, "t"), x = tags_value(&s->tags, "x"), l = tags_value(&s->tags, "l");
 
     s->signed_at = s->expires_at = s->length = -1;
-    return (!t.p || tags_number(t, &s->signed_at)) && (!x.p || tags_number(x, &s->expires_at)) &&
+    return (!t.p || read_time(t, &s->signed_at)) && (!x.p || read_time(x, &s->expires_at)) &&
            (!l.p || tags_number(l, &s->length)) &&
            (s->expires_at < 0 || s->signed_at < 0 || s->expires_at > s->signed_at);
 }

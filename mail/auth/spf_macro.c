@@ -133,26 +133,35 @@ static void add_escaped(struct bytes part, bool escape, struct buf *out)
     }
 }
 
-/* Cut at the delimiters, turned round, the last ones kept, joined by dots. */
-static void add_value(const struct macro *m, struct bytes value, struct arena *a, struct buf *out)
+/* Takes the first part off, or the last one. */
+static struct bytes take_part(const struct macro *m, struct bytes *value)
 {
-    struct bytes *parts;
+    struct bytes part, all = *value;
+    size_t i = 0;
+
+    while (i < all.n && !char_in(all.p[m->reverse ? all.n - 1 - i : i], m->delimiters))
+        i++;
+    part = m->reverse ? bytes_from(all, all.n - i) : bytes_head(all, i);
+    *value = m->reverse ? bytes_head(all, all.n - (i < all.n ? i + 1 : i)) : bytes_from(all, i + 1);
+    return part;
+}
+
+/* Cut at the delimiters, turned round, the last ones kept, joined by dots. Needs no memory: a record may have a
+ * thousand macros, and a local part hundreds of dots. */
+static void add_value(const struct macro *m, struct bytes value, struct buf *out)
+{
     size_t n = 1, first;
 
     for (size_t i = 0; i < value.n; i++)
         n += char_in(value.p[i], m->delimiters);
-    parts = arena_array(a, n, sizeof *parts);
-    n = 0;
-    for (size_t from = 0, i = 0; i <= value.n; i++)
-        if (i == value.n || char_in(value.p[i], m->delimiters)) {
-            parts[n++] = bytes_head(bytes_from(value, from), i - from);
-            from = i + 1;
-        }
     first = m->keep && m->keep < n ? n - m->keep : 0;
-    for (size_t i = first; i < n; i++) {
+    for (size_t i = 0; i < n; i++) {
+        struct bytes part = take_part(m, &value);
+
         if (i > first)
             buf_addc(out, '.');
-        add_escaped(parts[m->reverse ? n - 1 - i : i], m->escape, out);
+        if (i >= first)
+            add_escaped(part, m->escape, out);
     }
 }
 
@@ -166,14 +175,14 @@ struct bytes spf_expand(const struct spf_macros *m, struct bytes text, struct ar
     if (!spf_macro_ok(text, m->explains, &n))
         return NO_BYTES;
     buf_init(&out, EXPANDED_MAX);
-    for (size_t i = 0; i < text.n; i += n) {
+    for (size_t i = 0; i < text.n && !out.overflowed; i += n) {
         n = 2;
         if (text.p[i] != '%') {
             buf_addc(&out, text.p[i]);
             n = 1;
         } else if (text.p[i + 1] == '{') {
             read_macro(bytes_from(text, i + 2), m->explains, &macro, &n);
-            add_value(&macro, value_of(m, macro.letter, a), a, &out);
+            add_value(&macro, value_of(m, macro.letter, a), &out);
             n += 2;
         } else {
             buf_adds(&out, text.p[i + 1] == '%' ? "%" : text.p[i + 1] == '_' ? " " : "%20");

@@ -242,7 +242,7 @@ bool verify_judge(struct verifier *v, struct lookups *l, struct verified *out)
             all = judge_one(v, &v->list[i], &v->seen[i], l) && all;
     if (!v->arc.decided && is_arc_known(v, l)) {
         const struct signature *s = v->arc.sets[v->arc.n - 1].message_signature;
-        bool whole = s->length < 0 || v->arc_body->size >= (uint64_t)s->length;
+        bool whole = s->length < 0 || v->arc_body->size == (uint64_t)s->length; /* nothing stands behind it */
 
         arc_judge(&v->arc, &v->fields, l, whole && signature_body_good(s, v->arc_body->hash), &v->arc_seen);
     }

@@ -2,7 +2,7 @@
 #include "mail/auth/write.h"
 #include "mail/chars.h"
 
-enum { FOLD_AT = 78 };
+enum { FOLD_AT = 78, VALUE_MOST = 400 };
 
 static bool is_plain(struct bytes value)
 {
@@ -12,8 +12,21 @@ static bool is_plain(struct bytes value)
     return value.n > 0;
 }
 
+/* A line has 998 octets at most (RFC 5322 2.1.1), and each here may get a backslash. */
+static struct bytes head_of(struct bytes text)
+{
+    size_t n = VALUE_MOST;
+
+    if (text.n <= VALUE_MOST)
+        return text;
+    while (n > VALUE_MOST - 3 && ((unsigned char)text.p[n] & 0xC0) == 0x80) /* no half of a character */
+        n--;
+    return bytes_head(text, n);
+}
+
 static void add_quoted(struct buf *out, struct bytes text, struct bytes special)
 {
+    text = head_of(text);
     for (size_t i = 0; i < text.n; i++) {
         char c = text.p[i];
 
@@ -25,6 +38,7 @@ static void add_quoted(struct buf *out, struct bytes text, struct bytes special)
 
 void auth_write_value(struct buf *out, struct bytes value)
 {
+    value = head_of(value);
     if (is_plain(value)) {
         buf_add(out, value);
         return;
