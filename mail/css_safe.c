@@ -247,6 +247,17 @@ static size_t value_step(struct bytes in, struct css_safe *how, struct buf *out)
     return n;
 }
 
+/* A margin or an indent below nothing moves a box over what stands before it; what is calculated may be that. */
+static bool goes_outside(struct bytes name, struct bytes value)
+{
+    if (!bytes_starts_nocase(name, BYTES("margin")) && !bytes_equal_nocase(name, BYTES("text-indent")))
+        return false;
+    for (size_t i = 0; i < value.n; i++)
+        if (value.p[i] == '(' || (value.p[i] == '-' && (i == 0 || !is_name(value.p[i - 1]))))
+            return true;
+    return false;
+}
+
 /* Appends "name:value;", or nothing. */
 static void declaration(struct bytes text, struct css_safe *how, struct buf *out)
 {
@@ -258,7 +269,7 @@ static void declaration(struct bytes text, struct css_safe *how, struct buf *out
         return;
     name = bytes_trim(name);
     value = bytes_trim(value);
-    if (!value.n || !is_named(name, properties, sizeof properties / sizeof *properties))
+    if (!value.n || !is_named(name, properties, sizeof properties / sizeof *properties) || goes_outside(name, value))
         return;
     buf_add_lower(out, name);
     buf_addc(out, ':');

@@ -1,7 +1,8 @@
 /* mail/css_safe.h - style sheets and style attributes of a stranger, by an allow-list (CSS Syntax 3), for html_safe.c.
  *
  * What comes out has no '<', no backslash and no URL but those that were allowed, so that it can stand in a style
- * element or, escaped, in an attribute. Nothing in it places a box over what stands around the mail. Linear, no memory.
+ * element or, escaped, in an attribute. Nothing in it places a box over what stands around the mail; but a sheet
+ * styles all of the document that it stands in, so that a mail wants one of its own. Linear, no memory.
  */
 #ifndef MAIL_CSS_SAFE_H
 #define MAIL_CSS_SAFE_H

@@ -81,6 +81,8 @@ static const struct row {
     { "<body bgcolor=#fff><center>x</center></body>", "<div bgcolor=\"#fff\"><center>x</center></div>" },
     { "<br><br/></br><hr>", "<br><br><hr>" },
     /* style */
+    { "<p style='margin:-9px 1px;margin-left:calc(0px - 9px);text-indent:/**/-1em;margin-right:1px;text-indent:0'>x",
+      "<p style=\"margin-right:1px;text-indent:0;\">x</p>" },
     { "<p style='color: red; position: fixed; COLOR:#fff'>x", "<p style=\"color:red;color:#fff;\">x</p>" },
     { "<p style=\"background:url(https://x.test/a)\">x", "<p>x</p>" },
     { "<p style='width: expression(alert(1)); behavior: url(x); -moz-binding: url(x)'>x", "<p>x</p>" },
