@@ -28,6 +28,7 @@ bool entry_part_read(struct call *c, const struct entry_parts *e, const struct m
  */
 struct entry_unpacked {
     void (*each)(struct entry_unpacked *u, const struct tnef_file *file);
+    size_t n; /* that were shown */
 };
 bool entry_unpack(struct call *c, const struct entry_parts *e, struct entry_unpacked *u);
 

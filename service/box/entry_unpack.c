@@ -5,7 +5,7 @@
 #include "mail/tnef.h"
 #include "service/box/entry_private.h"
 
-enum { FILES_MOST = 1000 };
+enum { FILES_MOST = 1000 }; /* of a mail; each costs but a few bytes of it */
 
 bool entry_part_read(struct call *c, const struct entry_parts *e, const struct mime_part *part, struct buf *out)
 {
@@ -33,8 +33,8 @@ static bool unpack(struct call *c, const struct entry_parts *e, const struct mim
 
     buf_init(&data, (size_t)PARAM_INT(entry, unpack_max));
     ok = entry_part_read(c, e, part, &data);
-    if (ok && !data.overflowed && tnef_read(buf_bytes(&data), FILES_MOST, e->arena, &t))
-        for (size_t i = 0; i < t.n; i++)
+    if (ok && !data.overflowed && tnef_read(buf_bytes(&data), FILES_MOST - u->n, e->arena, &t))
+        for (size_t i = 0; i < t.n; i++, u->n++)
             u->each(u, &t.files[i]);
     buf_clear(&data);
     arena_rewind(e->arena, before);
@@ -43,7 +43,7 @@ static bool unpack(struct call *c, const struct entry_parts *e, const struct mim
 
 bool entry_unpack(struct call *c, const struct entry_parts *e, struct entry_unpacked *u)
 {
-    for (size_t i = 0; i < e->view->n_attachments; i++) {
+    for (size_t i = 0; i < e->view->n_attachments && u->n < FILES_MOST; i++) {
         const struct mime_part *part = &e->index->parts[e->view->attachments[i]];
 
         if (tnef_is(part->type, part->filename) && !unpack(c, e, part, u))

@@ -190,6 +190,11 @@ def test_a_file_from_before_mime(read, client):
     assert got.body == b"Cat" and "cat.txt" in got.headers["Content-Disposition"]
 
 
+def test_files_of_many_winmail_dat_are_a_thousand_at_most(read):
+    one = part(b"application/ms-tnef; name=winmail.dat", base64.encodebytes(tnef(*[(b"a", b"")] * 400)).replace(b"\n", b"\r\n"), b"Content-Transfer-Encoding: base64\r\n")
+    assert [files(read(HEAD + B % b"mixed" + one * n + b"--b--\r\n")).count("a") for n in (1, 4)] == [400, 1000]
+
+
 def test_winmail_dat_is_opened(read, client):
     packed = base64.encodebytes(tnef((b"plan.pdf", b"PDF"), (b"..\\\\a.txt", b"A" * 300_000))).replace(b"\n", b"\r\n")
     entry = read(HEAD + B % b"mixed" + part(b"text/plain", b"see") + part(b"application/ms-tnef; name=winmail.dat", packed, b"Content-Transfer-Encoding: base64\r\n") +
