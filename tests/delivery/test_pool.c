@@ -5,6 +5,7 @@
 #include "tests/net/net_test.h"
 #include <sys/socket.h>
 #include <unistd.h>
+#include <utlist.h>
 
 enum { CONNS = 4, SILENT = 1000000 };
 
@@ -35,6 +36,8 @@ static void add_conn(size_t i, int64_t idle)
     c->opened_at = clock_monotonic();
     c->idle_since = c->opened_at - idle;
     w.site->way->idle = c;
+    DL_APPEND2(w.engine.idle, c, older, newer);
+    w.engine.idle_n++;
     way_tell(&w.engine, c->way, PATH_OPENED);
 }
 

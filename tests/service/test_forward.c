@@ -177,7 +177,8 @@ static void it_leaves_with_its_mark(void **state)
     assert_true(queue_open(w->svc, w->arena, all, &content, &e));
     assert_int_equal(content.size, message_of_id(w, m.message_id).size + queue_mark_size(&all[0].row));
     assert_true(content_next(content.content, &piece, &e));
-    assert_true(bytes_starts(piece, BYTES("Delivered-To: info@example.test\r\nReceived: ")));
+    assert_true(bytes_starts(piece, BYTES("Delivered-To: info@example.test\r\nAuthentication-Results: ")));
+    assert_non_null(memmem(piece.p, piece.n, BYTES("\r\nReceived: ").p, BYTES("\r\nReceived: ").n));
     content_close(&content.content);
 }
 
