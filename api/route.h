@@ -12,10 +12,10 @@ enum route_flags {
     ROUTE_POST = 16,    /* takes Idempotency-Key */
     ROUTE_METRICS = 32, /* needs no credential while api.metrics_open is set */
     ROUTE_BODY_MAY_LACK = 64,
-    ROUTE_READS = 128, /* a POST that changes nothing: a test key may */
-    ROUTE_FORM = 256,  /* a POST of a form, or of nothing: its body, as it came, is read into r->x->in */
+    ROUTE_READS = 128,  /* a POST that changes nothing: a test key may */
+    ROUTE_FORM = 256,   /* a POST of a form, or of nothing: its body, as it came, is read into r->x->in */
     ROUTE_PUBLIC = 512, /* of a link in a mail: there on tracking.host too, and what goes wrong is a page for people */
-    ROUTE_PARTS = 1024 /* takes its JSON as a part of multipart/form-data, files beside it */
+    ROUTE_PARTS = 1024  /* takes its JSON as a part of multipart/form-data, files beside it */
 };
 
 struct request;
