@@ -222,7 +222,7 @@ static void list_unpacked(struct entry_unpacked *u, const struct tnef_file *file
 
 static bool show_attachments(struct reading *r)
 {
-    struct listing l = { .unpacked = { list_unpacked }, .c = r->c };
+    struct listing l = { .unpacked.each = list_unpacked, .c = r->c };
     struct entry_parts parts = parts_of(r);
 
     for (size_t i = 0; i < r->view.n_attachments; i++) {
@@ -423,7 +423,7 @@ static void find_work(void *arg)
 
 bool entry_attachment(struct call *c, const struct entry_attachment_in *in, struct content_out *out)
 {
-    struct file_job file = { .unpacked = { take_file }, .c = c, .wanted = in->index, .out = out };
+    struct file_job file = { .unpacked.each = take_file, .c = c, .wanted = in->index, .out = out };
     struct reading r = { 0 };
     struct entry_row row;
     bool ok;

@@ -104,7 +104,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (client_greet(c, false, &x))
         for (int i = 0; i < MESSAGES && client_is_usable(c); i++)
             taken += send_one(c, recipients);
-    client_quit(&c);
+    client_quit(&c, true);
     assert(read_said(buf_bytes(&out)) >= taken);
     buf_clear(&out);
     return 0;
