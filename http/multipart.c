@@ -88,7 +88,7 @@ static enum multipart_event behind(struct multipart *m, struct bytes have, size_
 static enum multipart_event header(struct multipart *m, struct bytes have, size_t *used, struct bytes *out)
 {
     const char *end = have.n >= 4 ? memmem(have.p, have.n, "\r\n\r\n", 4) : NULL;
-    size_t n = end ? (size_t)(end - have.p) + 2 : have.n;
+    size_t n = end ? (size_t)(end - have.p) + 2 : have.n - 1; /* at least: CRLF CR may be its end */
 
     if (bytes_starts(have, BYTES("\r\n")))
         return bad(m, "A part has no header");

@@ -121,7 +121,7 @@ static struct told parts_in_steps(struct bytes in, size_t step)
 
 static void parts(struct bytes in)
 {
-    struct told whole = parts_in_steps(in, in.n + 1), single = parts_in_steps(in, 1);
+    struct told whole = parts_in_steps(in, in.n ? in.n : 1), single = parts_in_steps(in, 1);
 
     assert(memcmp(&whole, &single, sizeof whole) == 0);
 }

@@ -43,7 +43,9 @@ static const struct {
     ROW("--b\r\n\r\nx\r\n--b--", "!"), /* a part without header */
     ROW("--b\r\n" H "\r\nx\r\n--b--\r\nx", "<" H ">x|.!"),
     ROW("--b\r\n" H "\r\nx\r\n--b-x", "<" H ">x|!"),
-    ROW("--b\r\nA: 0123456789012345678901234567890123456789012345678901234567890\r\n\r\nx\r\n--b--", "!"),
+    ROW("--b\r\nA: xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\r\n\r\nx\r\n--b--",
+        "<A: xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\r\n>x|."), /* 60 octets */
+    ROW("--b\r\nA: xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\r\n\r\nx\r\n--b--", "!"),
 };
 
 static void note(struct buf *out, enum multipart_event event, struct bytes bytes)
