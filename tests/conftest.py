@@ -6,12 +6,14 @@
     @pytest.mark.own_store("mongo")         the same, and left out where --store does not name that one
 Under pytest-xdist the tests of a module on an engine run in order on one worker (--dist loadgroup). The groups are read out
 of the ids here: xdist hangs them to the ids itself, and since 9.2 pytest does not let it."""
+import os
 import pathlib
 import re
 
 import pytest
 
 STORES = ("sqlite", "mongo")
+os.environ["MONGOC_DISABLE_SHM"] = "1"  # what a killed process leaves there makes the library warn the next one of its pid
 SLOW = ("test_mongo_crash", "test_crash", "test_delivery", "test_delivery_crash", "test_readme", "test_schemathesis", "test_two_processes", "test_store_away", "test_large_mailbox",
         "test_api", "test_api_mail", "test_store_copy", "test_limits", "test_smtp_attacks", "test_soak_attacks",
         "test_api_walls")  # begin first, so that none is left for the end

@@ -8,7 +8,7 @@ from server import PASSWORD
 
 OBJECTS = {
     "account": "id name disabled created_at",
-    "message": "id header_message_id direction source mode status from reply_to to cc bcc envelope_from subject tags metadata size content "
+    "message": "id auth header_message_id direction source mode status from reply_to to cc bcc envelope_from subject tags metadata size content "
                "content_until key_id user_id request_id template stream_id batch_id tracking scheduled_at created_at",
     "batch": "id mode status total accepted rejected counts key_id request_id created_at completed_at",
     "delivery": "id message_id email kind attempts next_attempt_at expires_at entry_id created_at status last waiting",
@@ -18,7 +18,7 @@ OBJECTS = {
     "address": "id address primary target created_at",
     "key": "id name mode scopes domain_ids allowed_ips expires_at last_used_at hint created_at",
     "mailbox": "id user_id name parent_id role subscribed total unseen bytes uid_next uid_validity modseq created_at",
-    "entry": "id mailbox_id message_id thread_id uid modseq header_message_id from to subject snippet sent_at received_at saved_at size seen flagged answered draft "
+    "entry": "id auth mailbox_id message_id thread_id uid modseq header_message_id from to subject snippet sent_at received_at saved_at size seen flagged answered draft "
              "deleted keywords attachment_count",
     "setting": "id name value default type min max live source text",
 }

@@ -43,6 +43,6 @@ def test_typescript(server, contract, tmp_path):
 def test_python(server, contract, tmp_path):
     assert (PYTHON / "openapi-python-client").exists(), "no openapi-python-client: script/bootstrap test installs it"
     (tmp_path / "config.yml").write_text("post_hooks: []\npackage_name_override: made\nproject_name_override: made\n")
-    ran(PYTHON / "openapi-python-client", "generate", "--path", contract, "--config", "config.yml", "--meta", "none", "--output-path", tmp_path / "made", cwd=tmp_path)
+    ran(PYTHON / "python", "-m", "openapi_python_client", "generate", "--path", contract, "--config", "config.yml", "--meta", "none", "--output-path", tmp_path / "made", cwd=tmp_path)
     said = json.loads(ran("env", f"PYTHONPATH={tmp_path}", PYTHON / "python", HERE / "send.py", server.doors["api"], server.key, "ana@clients.test", cwd=tmp_path))
     assert said == {"status": "delivered", "subject": "By Python", "refused": 422, "faults": ["/to"]}
