@@ -307,3 +307,11 @@ struct bytes arena_lower(struct arena *a, struct bytes b)
             p[i] = (char)(p[i] + ('a' - 'A'));
     return copy;
 }
+
+struct bytes arena_take(struct arena *a, struct buf *b)
+{
+    struct bytes copy = b->overflowed ? NO_BYTES : arena_copy(a, buf_bytes(b));
+
+    buf_clear(b);
+    return copy;
+}

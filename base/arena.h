@@ -53,4 +53,6 @@ char *arena_text(struct arena *a, struct bytes b);        /* as a C string */
 char *arena_printf(struct arena *a, const char *format, ...) __attribute__((format(printf, 2, 3)));
 struct bytes arena_bytesf(struct arena *a, const char *format, ...) __attribute__((format(printf, 2, 3)));
 struct bytes arena_lower(struct arena *a, struct bytes b); /* ASCII */
+/* A copy of what is in b, which is cleared; NO_BYTES: it was more than b may hold. */
+struct bytes arena_take(struct arena *a, struct buf *b);
 #endif

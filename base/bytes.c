@@ -85,6 +85,26 @@ static bool is_blank(char c)
     return c == ' ' || c == '\t' || c == '\r' || c == '\n';
 }
 
+char *bytes_gather(struct bytes *texts[], size_t n)
+{
+    size_t size = 1, at = 0;
+    char *memory;
+
+    for (size_t i = 0; i < n; i++)
+        size += texts[i]->n;
+    memory = malloc(size);
+    if (!memory)
+        die("out of memory: %zu bytes to be kept", size);
+    for (size_t i = 0; i < n; i++) {
+        if (!texts[i]->p)
+            continue;
+        memcpy(memory + at, texts[i]->p, texts[i]->n);
+        *texts[i] = (struct bytes){ memory + at, texts[i]->n };
+        at += texts[i]->n;
+    }
+    return memory;
+}
+
 struct bytes bytes_trim(struct bytes b)
 {
     while (b.n && is_blank(b.p[0]))

@@ -44,7 +44,9 @@ size_t bytes_find(struct bytes b, char c);
 size_t bytes_find_last(struct bytes b, char c);
 struct bytes bytes_from(struct bytes b, size_t start); /* b without its first `start` bytes; start may pass the end */
 struct bytes bytes_head(struct bytes b, size_t n);     /* at most the first n */
-struct bytes bytes_trim(struct bytes b);               /* without SP, TAB, CR, LF at both ends */
+/* Copies all of them into one block that the caller frees; they point there then. NO_BYTES stays NO_BYTES. */
+char *bytes_gather(struct bytes *texts[], size_t n);
+struct bytes bytes_trim(struct bytes b); /* without SP, TAB, CR, LF at both ends */
 /* Splits at the first `c`: *head before it, *rest behind it. False when there is none (head = b, rest = NO_BYTES). */
 bool bytes_cut(struct bytes b, char c, struct bytes *head, struct bytes *rest);
 /* A whole decimal number, sign allowed, nothing around it; false on anything else or overflow. */

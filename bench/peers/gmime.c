@@ -1,25 +1,9 @@
 /* What GMime needs for the mail of tests/mail/bench_parse.c: gmime FILE [ROUNDS]. Built by script/bench -w M alone. */
+#include "../rounds.h"
 #include <gmime/gmime.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <time.h>
 
 enum { WARM = 100 };
-
-static double now_us(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec * 1e6 + (double)t.tv_nsec / 1e3;
-}
-
-static int by_size(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-
-    return x < y ? -1 : x > y;
-}
 
 static void decode(GMimeObject *parent, GMimeObject *part, gpointer to)
 {
@@ -61,7 +45,7 @@ static void measure(const char *what, const char *mail, size_t n, int with_conte
         if (i >= WARM)
             times[i - WARM] = one;
     }
-    qsort(times, rounds, sizeof *times, by_size);
+    rounds_sort(times, rounds);
     printf("gmime     %s: %.1f us, best %.1f us\n", what, times[rounds / 2], times[0]);
     free(times);
 }

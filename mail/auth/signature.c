@@ -18,12 +18,6 @@ static const char *const wanted[][8] = {
     [SIGNATURE_ARC_SEAL] = { "i", "a", "b", "cv", "d", "s", NULL },
 };
 
-static enum auth_result wrong(struct bytes *why, enum auth_result r, struct bytes text)
-{
-    *why = text;
-    return r;
-}
-
 static bool read_canon(struct signature *s, enum signature_kind kind)
 {
     struct bytes c = tags_value(&s->tags, "c"), header, body;
@@ -117,8 +111,8 @@ static enum auth_result read_algorithm(struct signature *s, struct bytes *why)
     if (s->algorithm == DKIM_ED25519 || bytes_equal_nocase(a, BYTES("rsa-sha256")))
         return AUTH_PASS;
     if (bytes_equal_nocase(a, BYTES("rsa-sha1")))
-        return wrong(why, AUTH_POLICY, BYTES("rsa-sha1 is not taken any more (RFC 8301 3.1)"));
-    return wrong(why, AUTH_PERMERROR, BYTES("the algorithm (a=) is not known"));
+        return signature_wrong(why, AUTH_POLICY, BYTES("rsa-sha1 is not taken any more (RFC 8301 3.1)"));
+    return signature_wrong(why, AUTH_PERMERROR, BYTES("the algorithm (a=) is not known"));
 }
 
 static enum auth_result read_version(struct signature *s, enum signature_kind kind, struct bytes *why)
@@ -126,11 +120,11 @@ static enum auth_result read_version(struct signature *s, enum signature_kind ki
     int64_t instance;
 
     if (kind == SIGNATURE_DKIM && !bytes_equal(tags_value(&s->tags, "v"), BYTES("1")))
-        return wrong(why, AUTH_PERMERROR, BYTES("the version (v=) is not 1"));
+        return signature_wrong(why, AUTH_PERMERROR, BYTES("the version (v=) is not 1"));
     if (kind == SIGNATURE_DKIM)
         return AUTH_PASS;
     if (!tags_number(tags_value(&s->tags, "i"), &instance) || instance < 1 || instance > ARC_INSTANCES_MAX)
-        return wrong(why, AUTH_PERMERROR, BYTES("the instance (i=) is not 1 to 50"));
+        return signature_wrong(why, AUTH_PERMERROR, BYTES("the instance (i=) is not 1 to 50"));
     s->instance = (int)instance;
     return AUTH_PASS;
 }
@@ -142,20 +136,21 @@ static enum auth_result read_scope(struct signature *s, enum signature_kind kind
     s->names = tags_value(&s->tags, "h");
     if (!take_domain(tags_value(&s->tags, "d"), a, &s->domain) ||
         !take_selector(tags_value(&s->tags, "s"), a, &s->selector))
-        return wrong(why, AUTH_PERMERROR, BYTES("domain (d=) or selector (s=) is none"));
+        return signature_wrong(why, AUTH_PERMERROR, BYTES("domain (d=) or selector (s=) is none"));
     s->agent = s->domain;
     if (kind == SIGNATURE_DKIM && !read_agent(s, a))
-        return wrong(why, AUTH_PERMERROR, BYTES("the identity (i=) is not of the domain (d=)"));
+        return signature_wrong(why, AUTH_PERMERROR, BYTES("the identity (i=) is not of the domain (d=)"));
     if (kind == SIGNATURE_ARC_SEAL)
-        return s->names.p ? wrong(why, AUTH_PERMERROR, BYTES("a seal has no h= (RFC 8617 4.1.3)")) : AUTH_PASS;
+        return s->names.p ? signature_wrong(why, AUTH_PERMERROR, BYTES("a seal has no h= (RFC 8617 4.1.3)"))
+                          : AUTH_PASS;
     if (!tags_lists(s->names, "From"))
-        return wrong(why, AUTH_PERMERROR, BYTES("From is not signed"));
+        return signature_wrong(why, AUTH_PERMERROR, BYTES("From is not signed"));
     if (kind == SIGNATURE_ARC_MESSAGE && tags_lists(s->names, "ARC-Seal"))
-        return wrong(why, AUTH_PERMERROR, BYTES("ARC-Seal is signed (RFC 8617 4.1.2)"));
+        return signature_wrong(why, AUTH_PERMERROR, BYTES("ARC-Seal is signed (RFC 8617 4.1.2)"));
     if (!names_fit(s->names))
-        return wrong(why, AUTH_PERMERROR, BYTES("too many fields are signed"));
+        return signature_wrong(why, AUTH_PERMERROR, BYTES("too many fields are signed"));
     if (q.p && !tags_lists(q, "dns/txt") && !tags_lists(q, "dns"))
-        return wrong(why, AUTH_PERMERROR, BYTES("the query (q=) is not known"));
+        return signature_wrong(why, AUTH_PERMERROR, BYTES("the query (q=) is not known"));
     return AUTH_PASS;
 }
 
@@ -166,17 +161,17 @@ enum auth_result signature_read(const struct header *field, enum signature_kind 
 
     *out = (struct signature){ .field = *field, .length = -1, .signed_at = -1, .expires_at = -1 };
     if (!tags_read(field->value, &out->tags))
-        return wrong(why, AUTH_PERMERROR, BYTES("it is no list of tags"));
+        return signature_wrong(why, AUTH_PERMERROR, BYTES("it is no list of tags"));
     for (size_t i = 0; wanted[kind][i]; i++)
         if (!tags_value(&out->tags, wanted[kind][i]).n)
-            return wrong(why, AUTH_PERMERROR, arena_bytesf(a, "the tag %s= is missing", wanted[kind][i]));
+            return signature_wrong(why, AUTH_PERMERROR, arena_bytesf(a, "the tag %s= is missing", wanted[kind][i]));
     r = read_version(out, kind, why);
     if (r == AUTH_PASS)
         r = read_scope(out, kind, a, why);
     if (r == AUTH_PASS && !read_numbers(out))
-        r = wrong(why, AUTH_PERMERROR, BYTES("t=, x= or l= is no number, or x= is not later than t="));
+        r = signature_wrong(why, AUTH_PERMERROR, BYTES("t=, x= or l= is no number, or x= is not later than t="));
     if (r == AUTH_PASS && !read_canon(out, kind))
-        r = wrong(why, AUTH_PERMERROR, BYTES("the canonicalization (c=) is not known"));
+        r = signature_wrong(why, AUTH_PERMERROR, BYTES("the canonicalization (c=) is not known"));
     return r == AUTH_PASS ? read_algorithm(out, why) : r;
 }
 

@@ -13,12 +13,6 @@
 
 enum { ED25519_KEY = 32, KEY_MAX = 4096 };
 
-static enum auth_result wrong(struct bytes *why, enum auth_result r, struct bytes text)
-{
-    *why = text;
-    return r;
-}
-
 static EVP_PKEY *rsa_key(struct bytes der)
 {
     const unsigned char *p = (const unsigned char *)der.p;
@@ -65,15 +59,15 @@ static enum auth_result read_record(const struct signature *s, const struct tags
     struct bytes k = tags_value(t, "k");
 
     if (!takes(t, "h", "sha256"))
-        return wrong(why, AUTH_PERMERROR, BYTES("the key is not for sha256 (h=)"));
+        return signature_wrong(why, AUTH_PERMERROR, BYTES("the key is not for sha256 (h=)"));
     if (!takes(t, "s", "email"))
-        return wrong(why, AUTH_PERMERROR, BYTES("the key is not for mail (s=)"));
+        return signature_wrong(why, AUTH_PERMERROR, BYTES("the key is not for mail (s=)"));
     if (!bytes_equal_nocase(k.p ? k : BYTES("rsa"), bytes_of(dkim_algorithm_name(s->algorithm))))
-        return wrong(why, AUTH_PERMERROR, BYTES("the key is of another kind (k=)"));
+        return signature_wrong(why, AUTH_PERMERROR, BYTES("the key is of another kind (k=)"));
     if (tags_value(t, "t").p && tags_lists(tags_value(t, "t"), "s") && !bytes_equal(s->agent, s->domain))
-        return wrong(why, AUTH_PERMERROR, BYTES("the key is for its own domain alone (t=s)"));
+        return signature_wrong(why, AUTH_PERMERROR, BYTES("the key is for its own domain alone (t=s)"));
     if (!tags_value(t, "p").n)
-        return wrong(why, AUTH_PERMERROR, BYTES("the key was revoked"));
+        return signature_wrong(why, AUTH_PERMERROR, BYTES("the key was revoked"));
     return AUTH_PASS;
 }
 
@@ -91,7 +85,8 @@ static bool is_record(struct bytes text, struct tags *t)
 static enum auth_result check_size(const struct signature *s, const struct signature_key *key, struct bytes *why)
 {
     if (s->algorithm == DKIM_RSA && (key->bits < DKIM_RSA_BITS_MIN || key->bits > DKIM_RSA_BITS_MAX))
-        return wrong(why, AUTH_POLICY, BYTES("the key has fewer than 1024 or more than 4096 bits (RFC 8301 3.2)"));
+        return signature_wrong(why, AUTH_POLICY,
+                               BYTES("the key has fewer than 1024 or more than 4096 bits (RFC 8301 3.2)"));
     return AUTH_PASS;
 }
 
@@ -104,18 +99,18 @@ enum auth_result signature_key(const struct signature *s, const struct lookup *t
 
     *out = (struct signature_key){ .pkey = NULL };
     if (txt->result == LOOKUP_FAILED)
-        return wrong(why, AUTH_TEMPERROR, txt->why);
+        return signature_wrong(why, AUTH_TEMPERROR, txt->why);
     while (i < txt->n && !is_record(txt->values[i], &t))
         i++;
     if (i == txt->n)
-        return wrong(why, AUTH_PERMERROR, txt->n ? BYTES("the record is no key") : BYTES("there is no key"));
+        return signature_wrong(why, AUTH_PERMERROR, txt->n ? BYTES("the record is no key") : BYTES("there is no key"));
     out->testing = tags_value(&t, "t").p && tags_lists(tags_value(&t, "t"), "y");
     r = read_record(s, &t, why);
     if (r != AUTH_PASS)
         return r;
     out->pkey = read_key(s->algorithm, tags_value(&t, "p"));
     if (!out->pkey)
-        return wrong(why, AUTH_PERMERROR, BYTES("the key cannot be read"));
+        return signature_wrong(why, AUTH_PERMERROR, BYTES("the key cannot be read"));
     out->bits = (unsigned)EVP_PKEY_get_bits(out->pkey);
     return check_size(s, out, why);
 }

@@ -25,6 +25,13 @@ size_t fields_count(const struct fields *f, struct bytes name);
 
 /* ---- one signature ---- */
 
+/* Why it is no good, for who asks. */
+static inline enum auth_result signature_wrong(struct bytes *why, enum auth_result r, struct bytes text)
+{
+    *why = text;
+    return r;
+}
+
 enum signature_kind { SIGNATURE_DKIM, SIGNATURE_ARC_MESSAGE, SIGNATURE_ARC_SEAL };
 
 struct signature {

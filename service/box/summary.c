@@ -132,7 +132,6 @@ struct bytes summary_people_json(struct bytes header, struct arena *a)
     };
     struct buf out;
     struct jw w;
-    struct bytes json;
 
     buf_init(&out, 1024 * 1024);
     jw_init(&w, &out);
@@ -143,9 +142,7 @@ struct bytes summary_people_json(struct bytes header, struct arena *a)
         summary_people(header, lists[i][1], 1000, a, &w);
     }
     jw_object_end(&w);
-    json = out.overflowed ? NO_BYTES : arena_copy(a, buf_bytes(&out));
-    buf_clear(&out);
-    return json;
+    return arena_take(a, &out);
 }
 
 struct html_job {
@@ -252,16 +249,13 @@ static struct bytes copy_json(struct json_object *o, const char *name, struct ar
     struct json_object *member = json_member(o, name);
     struct buf out;
     struct jw w;
-    struct bytes json;
 
     if (!member)
         return otherwise;
     buf_init(&out, 2 * SUMMARY_MAX);
     jw_init(&w, &out);
     jw_tree(&w, member);
-    json = arena_copy(a, buf_bytes(&out));
-    buf_clear(&out);
-    return json;
+    return arena_take(a, &out);
 }
 
 void summary_read(struct bytes json, struct arena *a, struct entry_view *out)

@@ -114,20 +114,9 @@ static void texts_of(struct known *k, struct bytes *texts[TEXTS])
 static void keep_texts(struct known *k)
 {
     struct bytes *texts[TEXTS];
-    size_t size = 0, at = 0;
 
     texts_of(k, texts);
-    for (size_t i = 0; i < TEXTS; i++)
-        size += texts[i]->n + 1;
-    if (!(k->memory = malloc(size)))
-        die("out of memory: the directory");
-    for (size_t i = 0; i < TEXTS; i++) {
-        if (!texts[i]->p)
-            continue;
-        memcpy(k->memory + at, texts[i]->p, texts[i]->n);
-        *texts[i] = (struct bytes){ k->memory + at, texts[i]->n };
-        at += texts[i]->n;
-    }
+    k->memory = bytes_gather(texts, TEXTS);
 }
 
 static struct known *look(struct shard *s, struct bytes name)

@@ -70,23 +70,10 @@ static void texts_of(struct stream_row *row, struct bytes *texts[TEXTS])
 
 static void keep_texts(struct known *k)
 {
-    struct bytes *texts[TEXTS];
-    size_t size = k->name.n + 1, at = k->name.n;
+    struct bytes *texts[TEXTS + 1] = { &k->name };
 
-    texts_of(&k->row, texts);
-    for (size_t i = 0; i < TEXTS; i++)
-        size += texts[i]->n;
-    if (!(k->memory = malloc(size)))
-        die("out of memory: streams");
-    memcpy(k->memory, k->name.p, k->name.n);
-    k->name.p = k->memory;
-    for (size_t i = 0; i < TEXTS; i++) {
-        if (!texts[i]->p)
-            continue;
-        memcpy(k->memory + at, texts[i]->p, texts[i]->n);
-        *texts[i] = (struct bytes){ k->memory + at, texts[i]->n };
-        at += texts[i]->n;
-    }
+    texts_of(&k->row, texts + 1);
+    k->memory = bytes_gather(texts, TEXTS + 1);
 }
 
 /* *out is a copy whose texts lie in the arena; false when nothing fresh is known. */

@@ -23,7 +23,6 @@ static bool was_not_rendered(const struct batch_item *item)
 static struct bytes data_of(const struct batch_run *x, size_t i)
 {
     const struct batch_item *item = &x->items[i];
-    struct bytes json;
     struct buf out;
     struct jw w;
 
@@ -35,9 +34,7 @@ static struct bytes data_of(const struct batch_run *x, size_t i)
     jw_key(&w, "errors");
     faults_show(&w, item->faults, item->n_faults);
     jw_object_end(&w);
-    json = out.overflowed ? NO_BYTES : arena_copy(x->work, buf_bytes(&out));
-    buf_clear(&out);
-    return json;
+    return arena_take(x->work, &out);
 }
 
 void run_tell(struct batch_run *x, struct batch *b)

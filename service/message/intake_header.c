@@ -200,7 +200,6 @@ bool intake_header(struct intake *k, struct call *c, struct bytes head, struct b
 static struct bytes received_line(struct intake *k)
 {
     struct received r = k->in.received;
-    struct bytes line;
     struct buf out;
 
     if (!r.helo.p)
@@ -211,9 +210,7 @@ static struct bytes received_line(struct intake *k)
     r.date = k->now;
     buf_init(&out, 8192);
     received_write(&r, &out);
-    line = out.overflowed ? NO_BYTES : arena_copy(k->arena, buf_bytes(&out));
-    buf_clear(&out);
-    return line;
+    return arena_take(k->arena, &out);
 }
 
 void intake_describe(struct intake *k)

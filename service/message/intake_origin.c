@@ -242,7 +242,6 @@ static void write_dkim(struct jw *w, const struct verified *v)
 
 static struct bytes show(struct intake_origin *o, struct arena *a)
 {
-    struct bytes text;
     struct buf out;
     struct jw w;
 
@@ -260,9 +259,7 @@ static struct bytes show(struct intake_origin *o, struct arena *a)
         jw_text(&w, o->reasons[i]);
     jw_array_end(&w);
     jw_object_end(&w);
-    text = out.overflowed ? NO_BYTES : arena_copy(a, buf_bytes(&out));
-    buf_clear(&out);
-    return text;
+    return arena_take(a, &out);
 }
 
 /* Above Received: what programs and people see of it (RFC 8601 4, RFC 7208 9.1). */
@@ -292,7 +289,6 @@ static struct bytes show_refusal(const struct intake *k, struct call *c)
 {
     const struct intake_origin *o = &k->origin;
     char ip[NETWORK_TEXT];
-    struct bytes text;
     struct buf out;
     struct jw w;
 
@@ -305,9 +301,7 @@ static struct bytes show_refusal(const struct intake *k, struct call *c)
     jw_key_text(&w, "reason", bytes_of(c->err.message));
     jw_key_raw(&w, "auth", o->json);
     jw_object_end(&w);
-    text = out.overflowed ? NO_BYTES : arena_copy(k->arena, buf_bytes(&out));
-    buf_clear(&out);
-    return text;
+    return arena_take(k->arena, &out);
 }
 
 static bool has_heard(const struct intake *k, size_t i)

@@ -26,7 +26,6 @@ static struct bytes shown_address(struct bytes address, struct arena *a)
 
 static struct bytes data_of(const struct noted *n, struct arena *a)
 {
-    struct bytes json;
     struct buf out;
     struct jw w;
 
@@ -39,9 +38,7 @@ static struct bytes data_of(const struct noted *n, struct arena *a)
     jw_key_text(&w, "user_agent", n->hit.agent.n ? n->hit.agent : NO_BYTES);
     jw_key_text(&w, "ip", shown_address(n->hit.address, a));
     jw_object_end(&w);
-    json = arena_copy(a, buf_bytes(&out));
-    buf_clear(&out);
-    return json;
+    return arena_take(a, &out);
 }
 
 /* The delivery of a mail with one recipient, the first there is: those that it is sent on to come behind it. */

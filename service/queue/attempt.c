@@ -123,7 +123,6 @@ static void add_members(struct jw *w, const struct attempt *t, int64_t now)
 
 struct bytes attempt_json(const struct attempt *t, int64_t now, struct arena *a)
 {
-    struct bytes json;
     struct buf out;
     struct jw w;
 
@@ -132,7 +131,5 @@ struct bytes attempt_json(const struct attempt *t, int64_t now, struct arena *a)
     jw_object(&w);
     add_members(&w, t, now);
     jw_object_end(&w);
-    json = out.overflowed ? NO_BYTES : arena_copy(a, buf_bytes(&out));
-    buf_clear(&out);
-    return json;
+    return arena_take(a, &out);
 }

@@ -3,9 +3,9 @@
  * Prints microseconds a mail, the best and the middle one of ROUNDS (2,000) after a warm-up: the structure and what is
  * body and attachment; and the same with every part decoded. FILE: the mail is written there, for bench/peers/gmime.c.
  */
+#include "bench/rounds.h"
 #include "mail/build.h"
 #include "mail/mime.h"
-#include <time.h>
 
 enum { WARM = 100, ATTACHMENTS = 4, SIZE_OF_ONE = 16 * 1024 };
 
@@ -15,21 +15,6 @@ static const struct mime_limits limits = { .depth = 100,
                                            .top_header = 1 << 20,
                                            .fields = { 65536, 1 << 20 },
                                            .inner_files = true };
-
-static double now_us(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec * 1e6 + (double)t.tv_nsec / 1e3;
-}
-
-static int by_size(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-
-    return x < y ? -1 : x > y;
-}
 
 static void write_mail(struct buf *out)
 {
@@ -112,7 +97,7 @@ static void measure(const char *what, struct bytes mail, bool decode, size_t rou
         if (i >= WARM)
             times[i - WARM] = one;
     }
-    qsort(times, rounds, sizeof *times, by_size);
+    rounds_sort(times, rounds);
     printf("postrider %s: %.1f us, best %.1f us (%zu bytes)\n", what, times[rounds / 2], times[0], mail.n);
     free(times);
     buf_clear(&out);

@@ -2,29 +2,14 @@
  *   mail_bench_template [ROUNDS]
  * Prints microseconds a rendering: the best and the middle one of ROUNDS (2,000) after a warm-up. */
 #include "base/json.h"
+#include "bench/rounds.h"
 #include "mail/template/template.h"
-#include <time.h>
 
 enum { VARIABLES = 50, BYTES_OF_IT = 20480 };
 
 static const struct template_limits limits = {
     .source = 512 << 10, .output = 5 << 20, .tags = 10000, .steps = 300000, .depth = 32
 };
-
-static double now_us(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec * 1e6 + (double)t.tv_nsec / 1e3;
-}
-
-static int by_size(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-
-    return x < y ? -1 : x > y;
-}
 
 static void write_template(struct buf *out, struct json_object *data)
 {
@@ -78,7 +63,7 @@ int main(int argc, char **argv)
         render_once(&job, a, &out);
     for (size_t i = 0; i < rounds; i++)
         took[i] = render_once(&job, a, &out);
-    qsort(took, rounds, sizeof *took, by_size);
+    rounds_sort(took, rounds);
     printf("template of %zu bytes, %d variables, %zu bytes rendered: best %.1f us, middle %.1f us\n", text.n, VARIABLES,
            out.n, took[0], took[rounds / 2]);
     free(took);
